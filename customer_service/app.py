@@ -1,0 +1,58 @@
+"""The composition root: the only module that knows every other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Flask, jsonify
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from customer_service import __version__, authorization, health, observability, openapi, problems, routes
+from customer_service.database import connect, with_deadline
+from customer_service.repository import MembershipRepository
+from customer_service.settings import Settings
+from customer_service.tokens import TokenVerifier
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+    from flask import Response
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+
+def create_app(settings: Settings | None = None, database: Database[Document] | None = None) -> Flask:
+    """Return the service as a WSGI application; raises SettingsError.
+
+    The settings default to the environment's, the database to the one they name. Call it after a server has
+    forked: it connects to MongoDB.
+    """
+    settings = settings or Settings.from_environment()
+    verifier = TokenVerifier(settings.jwt)
+    app = Flask(__name__, static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False
+    app.extensions["database"] = connect(settings.mongodb) if database is None else database
+    observability.init_app(app, settings.server.log_level)
+    problems.init_app(app)
+    authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"]))
+    app.register_blueprint(routes.blueprint)
+    app.register_blueprint(health.blueprint)
+    _serve_openapi(app)
+    app.wsgi_app = with_deadline(_under_documented_paths(app), settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
+    return app
+
+
+def _serve_openapi(app: Flask) -> None:
+    document = openapi.build(app, __version__)
+
+    @app.get("/openapi.json")
+    def get_openapi() -> Response:
+        return jsonify(document)
+
+
+def _under_documented_paths(app: Flask) -> WSGIApplication:
+    """Answer under /api as well as under /: the specification's two curls differ in this."""
+    inner: WSGIApplication = app.wsgi_app
+    return DispatcherMiddleware(inner, {url: inner for url in openapi.SERVERS if url != "/"})

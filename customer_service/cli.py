@@ -1,0 +1,138 @@
+"""The command `customer-service`."""
+
+from __future__ import annotations
+
+import sys
+from typing import get_args
+
+import click
+
+from customer_service import __version__, demo, repository, tokens
+from customer_service.database import connect
+from customer_service.errors import CustomerServiceError, DatabaseUnavailable, SettingsError
+from customer_service.repository import MembershipRepository, Role
+from customer_service.settings import JwtSettings, MongoSettings
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+
+
+def main() -> None:
+    """Run the command; exit with 0 on success, 1 on failure, 2 on wrong usage or settings."""
+    try:
+        command()
+    except SettingsError as error:
+        sys.exit(_complain(str(error), EXIT_USAGE))
+    except DatabaseUnavailable:
+        sys.exit(_complain("MongoDB does not answer at MONGODB_URI. Is it running?", EXIT_FAILURE))
+    except CustomerServiceError as error:
+        sys.exit(_complain(f"{type(error).__name__}: {error}", EXIT_FAILURE))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def command() -> None:
+    """Run and tend the customer service.
+
+    Settings come from the environment; the README lists them.
+
+    \b
+    Examples:
+      customer-service demo
+      MONGODB_URI=mongodb://localhost:27017 customer-service indexes
+      MONGODB_URI=mongodb://localhost:27017 customer-service members add ORGANIZATION USER --role editor
+      JWT_SECRET=… customer-service token USER
+    """
+
+
+@command.command("demo")
+@click.option("--port", type=click.IntRange(1, 65_535), help="TCP port; PORT or 3001 where absent.")
+def run_demo(port: int | None) -> None:
+    """Serve the documented example from memory, and print curls to paste.
+
+    \b
+    Example:
+      customer-service demo --port 8080
+    """
+    demo.Demo(demo.demo_settings(port)).run()
+
+
+@command.command("indexes")
+def create_indexes() -> None:
+    """Create the indexes that the queries need. Run it on every deployment: it changes nothing twice.
+
+    \b
+    Example:
+      MONGODB_URI=mongodb://localhost:27017 customer-service indexes
+    """
+    for name, created in repository.ensure_indexes(connect(MongoSettings.from_environment())):
+        click.echo(f"{'created' if created else 'present'}  {name}")
+
+
+@command.command("token")
+@click.argument("subject")
+@click.option("--expires-in", type=click.IntRange(1), default=3600, show_default=True, help="Seconds it is valid.")
+def mint_token(subject: str, expires_in: int) -> None:
+    """Print a token for the user SUBJECT, for development: it is signed with JWT_SECRET.
+
+    \b
+    Example:
+      curl -H "Authorization: Bearer $(customer-service token USER)" …
+    """
+    click.echo(tokens.mint(JwtSettings.from_environment(), subject, expires_in))
+
+
+@command.group()
+def members() -> None:
+    """Say who may see an organization's customers.
+
+    \b
+    Examples:
+      customer-service members add ORGANIZATION USER --role admin
+      customer-service members list ORGANIZATION
+      customer-service members remove ORGANIZATION USER
+    """
+
+
+@members.command("add")
+@click.argument("organization")
+@click.argument("user")
+@click.option("--role", type=click.Choice(get_args(Role)), default="viewer", show_default=True)
+def add_member(organization: str, user: str, role: Role) -> None:
+    """Make USER a member of ORGANIZATION, or change the member's role."""
+    _require_id("ORGANIZATION", organization, repository.MAXIMUM_ORGANIZATION_ID_LENGTH)
+    _require_id("USER", user, tokens.MAXIMUM_SUBJECT_LENGTH)
+    added = _memberships().put(user, organization, role)
+    click.echo(f"{'added' if added else 'already a member, now'}  {user}  {role}")
+
+
+@members.command("remove")
+@click.argument("organization")
+@click.argument("user")
+def remove_member(organization: str, user: str) -> None:
+    """End USER's membership of ORGANIZATION."""
+    if not _memberships().remove(user, organization):
+        sys.exit(_complain(f"{user} is not a member of {organization}", EXIT_FAILURE))
+    click.echo(f"removed  {user}")
+
+
+@members.command("list")
+@click.argument("organization")
+def list_members(organization: str) -> None:
+    """Print the members of ORGANIZATION, each with its role."""
+    for membership in _memberships().page(organization):
+        click.echo(f"{membership.user_id}\t{membership.role}")
+
+
+def _memberships() -> MembershipRepository:
+    return MembershipRepository(connect(MongoSettings.from_environment()))
+
+
+def _require_id(name: str, value: str, maximum: int) -> None:
+    if not 0 < len(value) <= maximum:
+        raise click.BadParameter(f"must have 1 to {maximum} characters", param_hint=name)
+
+
+def _complain(message: str, code: int) -> int:
+    click.echo(f"customer-service: {message}", err=True)
+    return code

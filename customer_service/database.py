@@ -1,0 +1,80 @@
+"""The connection to MongoDB: its options, the deadline of a request, and its errors in our words."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+import mongomock
+import pymongo
+from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, PyMongoError
+
+from customer_service.errors import DatabaseError, DatabaseUnavailable, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from pymongo.database import Database
+
+    from customer_service.settings import MongoSettings
+
+Document = dict[str, Any]
+PING_SECONDS = 0.5
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def connect(settings: MongoSettings) -> Database[Document]:
+    """Return the database that the settings name, without waiting for it; raises SettingsError.
+
+    Call it after a server has forked: a client's threads and sockets do not survive a fork.
+    """
+    if settings.in_memory:
+        return cast("Database[Document]", mongomock.MongoClient()[settings.database])
+    try:
+        client: pymongo.MongoClient[Document] = pymongo.MongoClient(
+            settings.uri, timeoutMS=settings.timeout_ms, w="majority", appname="customer-service"
+        )
+    except (ConfigurationError, InvalidURI, ValueError, TypeError) as error:
+        raise SettingsError(f"MONGODB_URI: is not a usable connection string ({type(error).__name__})") from None
+    return client[settings.database]
+
+
+def with_deadline(wsgi_app: WSGIApplication, seconds: float) -> WSGIApplication:
+    """Return the application with all MongoDB operations of one request bounded by `seconds` together."""
+
+    def bounded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with pymongo.timeout(seconds):
+            return wsgi_app(environ, start_response)
+
+    return bounded
+
+
+def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
+    """Make the driver's errors into DatabaseUnavailable, or DatabaseError where a retry will not help."""
+
+    @functools.wraps(operation)
+    def translated(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return operation(*args, **kwargs)
+        except PyMongoError as error:
+            if error.timeout or isinstance(error, ConnectionFailure):
+                raise DatabaseUnavailable(type(error).__name__) from error
+            raise DatabaseError(_describe(error)) from error
+
+    return translated
+
+
+@translates_errors
+def ping(database: Database[Document]) -> None:
+    """Return once MongoDB has answered; raises DatabaseUnavailable after 500 ms, or DatabaseError."""
+    with pymongo.timeout(PING_SECONDS):
+        database.command("ping")
+
+
+def _describe(error: PyMongoError) -> str:
+    """Name the error by its class and the server's code: its message may quote a document."""
+    code = getattr(error, "code", None)
+    return type(error).__name__ if code is None else f"{type(error).__name__} {code}"

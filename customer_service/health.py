@@ -1,0 +1,67 @@
+"""Whether the process lives, and whether it should be sent requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, current_app
+from marshmallow import Schema, fields
+
+from customer_service import drain
+from customer_service.database import ping
+from customer_service.errors import DatabaseError, DatabaseUnavailable, NotReady
+from customer_service.openapi import Operation
+
+blueprint = Blueprint("health", __name__)
+
+
+class LivenessSchema(Schema):
+    """The answer of a process that lives."""
+
+    status = fields.String(required=True, metadata={"example": "ok"})
+
+
+class ReadinessSchema(LivenessSchema):
+    """The answer of a service that is ready, with each thing it depends on."""
+
+    checks = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={"example": {"server": "ok", "mongodb": "ok", "signingKeys": "ok"}},
+    )
+
+
+@blueprint.get("/livez")
+@Operation("Health", {200: LivenessSchema}, public=True)
+def get_liveness() -> dict[str, Any]:
+    """Tell whether the process lives.
+
+    It asks nothing outside the process: restarting it would not mend a database.
+    """
+    return {"status": "ok"}
+
+
+@blueprint.get("/readyz")
+@Operation("Health", {200: ReadinessSchema}, errors=(NotReady,), public=True)
+def get_readiness() -> dict[str, Any]:
+    """Tell whether the service should be sent requests.
+
+    It is not while it drains, while MongoDB does not answer within 500 ms, or before signing keys are at hand.
+    """
+    checks = {
+        "server": "draining" if drain.in_progress() else "ok",
+        "mongodb": _mongodb(),
+        "signingKeys": "ok" if current_app.extensions["verifier"].ready() else "unavailable",
+    }
+    if set(checks.values()) != {"ok"}:
+        raise NotReady(checks)
+    return {"status": "ok", "checks": checks}
+
+
+def _mongodb() -> str:
+    try:
+        ping(current_app.extensions["database"])
+    except (DatabaseUnavailable, DatabaseError):
+        return "unavailable"
+    return "ok"

@@ -1,0 +1,113 @@
+"""What an operator sees: one JSON line for each request, tied to its request id and its trace."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from flask import current_app, g, request
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@~-]{1,128}")
+TRACEPARENT = re.compile(
+    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}"
+    r"-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?"
+)
+"""A `traceparent` of W3C Trace Context: any version but ff, ids that are not all zero."""
+
+SAMPLED = 0x01
+
+PROCESSORS: list[Any] = [
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def init_app(app: Flask, log_level: str) -> None:
+    """Give every request of the application an id, a trace and a line in the log on standard output."""
+    app.extensions["log"] = structlog.wrap_logger(
+        structlog.BytesLogger(),
+        processors=[*PROCESSORS, structlog.processors.JSONRenderer(serializer=orjson.dumps)],
+        wrapper_class=structlog.make_filtering_bound_logger(log_level),
+    )
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def annotate(**fields: Any) -> None:
+    """Add fields to the log line of the current request; never a token, a header or a customer's data."""
+    g.log_fields.update(fields)
+
+
+def log_exception(error: BaseException) -> None:
+    """Log an unexpected error by its type and its stack; its message stays out, it may quote a customer."""
+    frames = traceback.extract_tb(error.__traceback__)
+    current_app.extensions["log"].error(
+        "exception",
+        type=f"{type(error).__module__}.{type(error).__qualname__}",
+        stack=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        requestId=g.request_id,
+        traceId=g.trace_id,
+    )
+
+
+def logging_config(log_level: str) -> dict[str, Any]:
+    """Return the configuration that makes the standard library's loggers write the same JSON lines."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "json": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": [*PROCESSORS, structlog.stdlib.add_logger_name],
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    structlog.processors.JSONRenderer(),
+                ],
+            }
+        },
+        "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
+        "loggers": {"gunicorn.error": {"propagate": True}, "gunicorn.access": {"propagate": False}},
+        "root": {"level": log_level.upper(), "handlers": ["stdout"]},
+    }
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    g.log_fields = {}
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if SAFE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    g.trace_id, g.trace_flags = _trace(request.headers.get("traceparent", ""))
+    g.span_id = secrets.token_hex(8)
+
+
+def _trace(traceparent: str) -> tuple[str, str]:
+    """Return the trace id and flags to go on with: the caller's if they are valid, else new ones."""
+    match = TRACEPARENT.fullmatch(traceparent)
+    if match is None or (match["version"] == "00" and match["rest"]):
+        return secrets.token_hex(16), "00"
+    return match["trace"], f"{int(match['flags'], 16) & SAMPLED:02x}"
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    response.headers["traceparent"] = f"00-{g.trace_id}-{g.span_id}-{g.trace_flags}"
+    rule = request.url_rule
+    g.log_fields.update(
+        method=request.method,
+        route=rule.rule if rule else None,
+        status=response.status_code,
+        durationMs=round((time.perf_counter() - g.started) * 1000, 3),
+        requestId=g.request_id,
+        traceId=g.trace_id,
+        spanId=g.span_id,
+    )
+    current_app.extensions["log"].info("request", **g.log_fields)
+    return response

@@ -1,0 +1,125 @@
+"""Every error becomes an RFC 9457 response here, and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import orjson
+from flask import Response, g
+from werkzeug.exceptions import HTTPException
+
+from customer_service import errors, observability
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flask import Flask
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:problem-type:"
+RETRY_AFTER = {"Retry-After": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A kind of problem: the slug that ends its type, its status, its detail and its headers."""
+
+    slug: str
+    status: HTTPStatus
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
+    errors.AuthenticationRequired: Problem(
+        "authentication-required",
+        HTTPStatus.UNAUTHORIZED,
+        "Authentication required.",
+        {"WWW-Authenticate": "Bearer"},
+    ),
+    errors.InvalidToken: Problem(
+        "invalid-token",
+        HTTPStatus.UNAUTHORIZED,
+        "Authentication required.",
+        {"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750, section 3.1
+    ),
+    errors.NotAMember: Problem("not-a-member", HTTPStatus.FORBIDDEN, "User is not a member of this organization."),
+    errors.CustomerNotFound: Problem("customer-not-found", HTTPStatus.NOT_FOUND, "Customer not found."),
+    errors.MalformedDocument: Problem(
+        "malformed-document",
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The stored customer does not have the documented shape; the log names the field.",
+    ),
+    errors.DatabaseUnavailable: Problem(
+        "database-unavailable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database did not answer in time. Try again.",
+        RETRY_AFTER,
+    ),
+    errors.DatabaseError: Problem(
+        "database-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The database refused the operation."
+    ),
+    errors.SigningKeysUnavailable: Problem(
+        "signing-keys-unavailable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The keys that verify tokens cannot be fetched. Try again.",
+        RETRY_AFTER,
+    ),
+    errors.NotReady: Problem(
+        "not-ready",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The service should not be sent requests now; `checks` says why.",
+        RETRY_AFTER,
+    ),
+}
+"""How each of the service's errors is told; the details of 401, 403 and 404 are the specification's."""
+
+INTERNAL_ERROR = Problem(
+    "internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer; the log knows why."
+)
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of the application as a problem."""
+    app.register_error_handler(errors.CustomerServiceError, _answer_own)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(Exception, _answer_unexpected)
+
+
+def _respond(problem: Problem, members: Mapping[str, object] = MappingProxyType({})) -> Response:
+    body = {
+        "type": TYPE_PREFIX + problem.slug,
+        "title": problem.status.phrase,
+        "status": problem.status.value,
+        "detail": problem.detail,
+        "requestId": g.request_id,
+    }
+    response = Response(
+        orjson.dumps({**body, **members}, option=orjson.OPT_APPEND_NEWLINE),
+        status=problem.status,
+        mimetype=MEDIA_TYPE,
+        headers={"Cache-Control": "no-store"},
+    )
+    response.headers.update(problem.headers)
+    return response
+
+
+def _answer_own(error: errors.CustomerServiceError) -> Response:
+    observability.annotate(error=type(error).__name__, reason=str(error) or None)
+    return _respond(PROBLEMS[type(error)], error.members)
+
+
+def _answer_http(error: HTTPException) -> Response:
+    """Tell an error of the framework, keeping its headers: Allow, Retry-After, WWW-Authenticate."""
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    slug = status.phrase.lower().replace(" ", "-")
+    headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+    return _respond(Problem(slug, status, error.description or status.phrase, headers))
+
+
+def _answer_unexpected(error: Exception) -> Response:
+    observability.log_exception(error)
+    return _respond(INTERNAL_ERROR)

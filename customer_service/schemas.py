@@ -1,0 +1,118 @@
+"""The shapes on the wire: what a stored document looks like to a caller.
+
+Reads never validate, and never guess either: a document that cannot be told in the contract's types raises
+MalformedDocument. Every key is always present; null says that a value is not set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import INCLUDE, Schema, fields, validate
+
+from customer_service.errors import MalformedDocument
+
+
+class Text(fields.String):
+    """A string as it is stored."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        if isinstance(value, str) or (value is None and self.allow_none):
+            return value
+        raise MalformedDocument(attr or "")
+
+
+class Identifier(fields.String):
+    """The `_id` of a document, as 24 hexadecimal digits."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str:
+        return str(value)
+
+
+class Instant(fields.DateTime):
+    """A BSON date, which is UTC in milliseconds, as RFC 3339 with `Z`; whole seconds have no fraction."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str:
+        if not isinstance(value, datetime):
+            raise MalformedDocument(attr or "")
+        if value.tzinfo is not None:
+            value = value.astimezone(UTC).replace(tzinfo=None)
+        timespec = "milliseconds" if value.microsecond else "seconds"
+        return f"{value.isoformat(timespec=timespec)}Z"
+
+
+class Part(fields.Nested):
+    """An object inside a document."""
+
+    # marshmallow's own Nested and Field disagree on the first parameter's name
+    def _serialize(self, nested_obj: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        if not isinstance(nested_obj, Mapping):
+            raise MalformedDocument(attr or "")
+        return self.schema.dump(nested_obj)
+
+
+class DocumentSchema(Schema):
+    """Dumps a MongoDB document; an absent field is a null one."""
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Return the document's value, without marshmallow's look into attributes and dotted names."""
+        return obj.get(attr)
+
+
+def _text(example: str, description: str, *, allow_none: bool = False) -> Text:
+    return Text(required=True, allow_none=allow_none, metadata={"description": description, "example": example})
+
+
+class AddressSchema(DocumentSchema):
+    """The fiscal address of a customer."""
+
+    street = _text("Blvd. Atardecer", "Street.", allow_none=True)
+    exterior = _text("142", "Exterior number.", allow_none=True)
+    interior = _text("4", "Interior number.", allow_none=True)
+    neighborhood = _text("Centro", "Neighborhood (colonia).", allow_none=True)
+    city = _text("Huatabampo", "City.", allow_none=True)
+    municipality = _text("Huatabampo", "Municipality.", allow_none=True)
+    zip = _text("86500", "Postal code.", allow_none=True)
+    state = _text("Sonora", "State.", allow_none=True)
+    country = _text("MEX", "Country, ISO 3166-1 alpha-3.", allow_none=True)
+
+
+class CustomerSchema(DocumentSchema):
+    """A customer: the receiver of an organization's invoices (CFDI 4.0)."""
+
+    id = Identifier(
+        attribute="_id",
+        required=True,
+        validate=validate.Regexp(r"^[0-9a-f]{24}$"),
+        metadata={"description": "Customer ID.", "example": "590ce6c56d04f840aa8438af"},
+    )
+    organizationId = _text("550e8400-e29b-41d4-a716-446655440000", "Organization ID.")
+    legalName = _text("Dunder Mifflin", "Name as registered with the tax authority.")
+    taxId = _text("DUM901231AB3", "RFC, or the tax id of another country.")
+    taxSystem = _text("601", "Fiscal regime, SAT c_RegimenFiscal.")
+    email = _text("billing@dundermifflin.com", "Where invoices are sent.")
+    phone = _text("6474010101", "Phone number.", allow_none=True)
+    defaultInvoiceUse = _text("G01", "Use of the invoice, SAT c_UsoCFDI.")
+    address = Part(AddressSchema, required=True)
+    createdAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
+    updatedAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
+
+
+class ProblemSchema(Schema):
+    """An error (RFC 9457), with further members for some types."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    type = fields.String(
+        required=True,
+        metadata={"description": "Stable identifier of the kind of problem.", "example": "urn:problem-type:not-found"},
+    )
+    title = fields.String(required=True, metadata={"description": "The kind of problem in words."})
+    status = fields.Integer(required=True, metadata={"description": "The HTTP status."})
+    detail = fields.String(required=True, metadata={"description": "What went wrong this time."})
+    requestId = fields.String(
+        required=True, metadata={"description": "Quote it to the operator: the logs hold it too."}
+    )

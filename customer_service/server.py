@@ -1,0 +1,108 @@
+"""gunicorn, set up for this service: its options, and a drain that loses no request."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.workers.gthread import ThreadWorker
+
+from customer_service import drain, observability
+from customer_service.database import connect
+from customer_service.errors import SettingsError
+from customer_service.settings import IN_MEMORY_URI, ServerSettings
+from customer_service.tokens import TokenVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from gunicorn.arbiter import Arbiter
+
+    from customer_service.settings import Settings
+
+DEFAULT_WORKERS = 2
+THREADS = 8
+KEEPALIVE_SECONDS = 75  # longer than a gateway keeps an idle connection, so that the gateway closes it first
+REFUSING_SECONDS = 0.5
+FINISHING_SECONDS = 5.0
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """Return gunicorn's settings; raises SettingsError where a worker could not start with these."""
+    TokenVerifier(settings.jwt)
+    connect(settings.mongodb)
+    server = settings.server
+    return {
+        "bind": f"0.0.0.0:{server.port}",
+        "workers": _workers(settings),
+        "worker_class": "customer_service.server.DrainingWorker",
+        "threads": THREADS,
+        "keepalive": KEEPALIVE_SECONDS,
+        "graceful_timeout": int(
+            server.drain_seconds + REFUSING_SECONDS + settings.mongodb.timeout_ms / 1000 + FINISHING_SECONDS
+        ),
+        "worker_tmp_dir": "/dev/shm",  # noqa: S108 - the heartbeat's place, in memory: the root may be read-only
+        "control_socket_disable": True,
+        "loglevel": server.log_level,
+        "logconfig_dict": observability.logging_config(server.log_level),
+        "when_ready": announce_stop,
+    }
+
+
+def _workers(settings: Settings) -> int:
+    if not settings.mongodb.in_memory:
+        return settings.server.workers or DEFAULT_WORKERS
+    if settings.server.workers not in {None, 1}:
+        raise SettingsError(f"WEB_CONCURRENCY: must be 1 with {IN_MEMORY_URI}: each worker has a memory of its own")
+    return 1
+
+
+def announce_stop(arbiter: Arbiter) -> None:
+    """Make a SIGTERM to the master known to its workers before gunicorn acts on it; a reload sends them none."""
+
+    def begin(signum: int, frame: FrameType | None) -> None:
+        drain.begin()
+        arbiter.signal(signum, frame)
+
+    signal.signal(signal.SIGTERM, begin)
+
+
+class DrainingWorker(ThreadWorker):
+    """A threaded worker that goes on serving for DRAIN_SECONDS after the master was told to stop.
+
+    Then it stops listening, having taken every connection that the kernel had accepted for it, and only once
+    all workers have done so does it tell its clients to leave: whoever is told to leave is refused at the next
+    connection, and not reset.
+    """
+
+    leaving = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to leave, on SIGTERM: after the drain where the server stops, at once where it reloads."""
+        if not self.leaving:
+            self.leaving = True
+            pause = ServerSettings.from_environment().drain_seconds if drain.in_progress() else 0
+            self._later(pause, lambda: self._stop_listening(sig, frame))
+
+    def _stop_listening(self, sig: int, frame: FrameType | None) -> None:
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            self._accept_backlog(listener)
+            listener.close()
+        self.sockets = []
+        super_exit = super().handle_exit
+        self._later(REFUSING_SECONDS, lambda: super_exit(sig, frame))
+
+    def _accept_backlog(self, listener: Any) -> None:
+        taken = -1
+        while taken != self.nr_conns:
+            taken = self.nr_conns
+            self.accept(listener)
+
+    def _later(self, seconds: float, step: Callable[[], object]) -> None:
+        """Run the step in the worker's main loop, which owns its connections."""
+        timer = threading.Timer(seconds, self.method_queue.defer, (step,))
+        timer.daemon = True
+        timer.start()

@@ -1,0 +1,107 @@
+"""Bearer tokens: JSON web tokens verified strictly (RFC 7519, RFC 8725), and minted for development."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import orjson
+
+from customer_service.errors import InvalidToken, SettingsError
+from customer_service.keys import SECRET_ALGORITHMS, key_source
+
+if TYPE_CHECKING:
+    from customer_service.keys import KeySource
+    from customer_service.settings import JwtSettings
+
+MAXIMUM_TOKEN_LENGTH = 8192
+MAXIMUM_SUBJECT_LENGTH = 256
+COMPACT_FORM = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class TokenVerifier:
+    """Tells whose token it is, and accepts only what the settings allow."""
+
+    def __init__(self, settings: JwtSettings, keys: KeySource | None = None) -> None:
+        """Parse the keys once; raises SettingsError."""
+        self._keys = keys or key_source(settings)
+        self._issuer = settings.issuer
+        self._audience = settings.audience
+        self._leeway = settings.leeway_seconds
+        self._jwt = _StrictJWT(
+            {
+                "require": ["exp", "sub"],
+                "verify_iat": False,
+                "verify_aud": settings.audience is not None,
+                "enforce_minimum_key_length": True,
+            }
+        )
+
+    def verify(self, token: str) -> str:
+        """Return the subject of a valid token, 1 to 256 characters; raises InvalidToken or SigningKeysUnavailable."""
+        if len(token) > MAXIMUM_TOKEN_LENGTH or not COMPACT_FORM.fullmatch(token):
+            raise InvalidToken("not a JWS in compact form")
+        try:
+            return self._subject(token)
+        except jwt.PyJWTError as error:
+            raise InvalidToken(type(error).__name__) from None
+
+    def ready(self) -> bool:
+        """Whether tokens can be judged at this moment."""
+        return self._keys.ready()
+
+    def _subject(self, token: str) -> str:
+        header = jwt.get_unverified_header(token)
+        if "crit" in header or "b64" in header:
+            raise InvalidToken("critical header parameters")
+        key = self._keys.find(header.get("kid"))
+        if key is None:
+            raise InvalidToken("unknown kid")
+        claims = self._jwt.decode(
+            token,
+            key.material,
+            algorithms=key.algorithms,
+            audience=self._audience,
+            issuer=self._issuer,
+            leeway=self._leeway,
+        )
+        subject: str = claims["sub"]
+        if not 0 < len(subject) <= MAXIMUM_SUBJECT_LENGTH or CONTROL_CHARACTER.search(subject):
+            raise InvalidToken("sub is empty, too long or has control characters")
+        return subject
+
+
+class _StrictJWT(jwt.PyJWT):
+    """PyJWT, with claims in strict JSON and times that are numbers: it would take "1" and true for a time."""
+
+    def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
+        try:
+            claims = orjson.loads(decoded["payload"])
+        except ValueError:
+            raise jwt.DecodeError("the payload is not JSON") from None
+        if not isinstance(claims, dict):
+            raise jwt.DecodeError("the payload is not an object")
+        for name in ("exp", "nbf"):
+            if name in claims and type(claims[name]) not in (int, float):
+                raise jwt.DecodeError(f"{name} is not a number")
+        return claims
+
+
+def mint(settings: JwtSettings, subject: str, lifetime_seconds: int) -> str:
+    """Return a token for `subject` that these settings accept.
+
+    Raises SettingsError without a `JWT_SECRET`, and InvalidToken where no token for such a subject is accepted.
+    """
+    if settings.secret is None:
+        raise SettingsError("JWT_SECRET: is not set, and a public key cannot sign; ask your issuer for a token")
+    claims: dict[str, Any] = {"sub": subject, "exp": int(time.time()) + lifetime_seconds}
+    if settings.issuer is not None:
+        claims["iss"] = settings.issuer
+    if settings.audience is not None:
+        claims["aud"] = settings.audience
+    token = jwt.encode(claims, settings.secret, SECRET_ALGORITHMS[0])
+    TokenVerifier(settings).verify(token)
+    return token
