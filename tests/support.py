@@ -1,0 +1,102 @@
+"""The cast of the tests: two organizations, their customers, a member, a stranger, and the member's token."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jwt
+from bson import ObjectId
+
+from customer_service.app import create_app
+from customer_service.demo import EXAMPLE_CUSTOMER
+from customer_service.repository import ensure_indexes
+from customer_service.settings import JwtSettings, MongoSettings, ServerSettings, Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+    from pymongo.database import Database
+
+SECRET = "a secret for the tests, of 32 bytes or more"
+ORGANIZATION = "550e8400-e29b-41d4-a716-446655440000"
+OTHER_ORGANIZATION = "org-uuid"
+MEMBER = "member-of-one"
+STRANGER = "member-of-none"
+CUSTOMER_ID = "590ce6c56d04f840aa8438af"
+OTHER_CUSTOMER_ID = "590ce6c56d04f840aa8438b0"
+MISSING_CUSTOMER_ID = "0123456789abcdef01234567"
+
+EXAMPLE = {
+    "id": CUSTOMER_ID,
+    "organizationId": ORGANIZATION,
+    "legalName": "Dunder Mifflin",
+    "taxId": "DUM901231AB3",
+    "taxSystem": "601",
+    "email": "billing@dundermifflin.com",
+    "phone": "6474010101",
+    "defaultInvoiceUse": "G01",
+    "address": {
+        "street": "Blvd. Atardecer",
+        "exterior": "142",
+        "interior": None,
+        "neighborhood": "Centro",
+        "city": "Huatabampo",
+        "municipality": "Huatabampo",
+        "zip": "86500",
+        "state": "Sonora",
+        "country": "MEX",
+    },
+    "createdAt": "2025-01-26T10:00:00Z",
+    "updatedAt": "2025-01-26T10:00:00Z",
+}
+"""The specification's example response, word for word."""
+
+
+def bearer(subject: str = MEMBER, secret: str = SECRET, **claims: Any) -> dict[str, str]:
+    """Return the header of a caller with a valid token, its claims changed as given."""
+    payload = {"sub": subject, "exp": int(time.time()) + 600, **claims}
+    return {"Authorization": f"Bearer {jwt.encode(payload, secret, 'HS256')}"}
+
+
+def url(organization: str = ORGANIZATION, customer: str = CUSTOMER_ID, base: str = "/api") -> str:
+    """Return the path of a customer."""
+    return f"{base}/organizations/{organization}/customers/{customer}"
+
+
+def settings(uri: str = "mongomock://", database: str = "tests", **jwt_settings: Any) -> Settings:
+    """Return settings with the tests' secret, or with the keys given."""
+    return Settings(
+        MongoSettings(uri, database),
+        JwtSettings(**(jwt_settings or {"secret": SECRET})),
+        ServerSettings(),
+    )
+
+
+def fill(database: Database[dict[str, Any]]) -> None:
+    """Store a customer of each organization, and the member of one of them."""
+    ensure_indexes(database)
+    database.memberships.insert_one({"userId": MEMBER, "organizationId": ORGANIZATION, "role": "viewer"})
+    database.customers.insert_many(
+        [
+            dict(EXAMPLE_CUSTOMER),
+            EXAMPLE_CUSTOMER | {"_id": ObjectId(OTHER_CUSTOMER_ID), "organizationId": OTHER_ORGANIZATION},
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The application over a filled database, and a client of it."""
+
+    app: Flask
+    database: Database[dict[str, Any]]
+    client: FlaskClient
+
+
+def serve(database: Database[dict[str, Any]], configuration: Settings | None = None) -> Service:
+    """Return the service over this database, filled."""
+    fill(database)
+    app = create_app(configuration or settings(), database)
+    return Service(app, database, app.test_client())
