@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
@@ -33,12 +34,22 @@ PROCESSORS: list[Any] = [
 def init_app(app: Flask, log_level: str) -> None:
     """Give every request of the application an id, a trace and a line in the log on standard output."""
     app.extensions["log"] = structlog.wrap_logger(
-        structlog.BytesLogger(),
+        _Output(),
         processors=[*PROCESSORS, structlog.processors.JSONRenderer(serializer=orjson.dumps)],
         wrapper_class=structlog.make_filtering_bound_logger(log_level),
     )
     app.before_request(_begin)
     app.after_request(_end)
+
+
+class _Output(structlog.BytesLogger):
+    """Standard output, whose failure (a full disk, a reader that left) must not fail the requests."""
+
+    def msg(self, message: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            super().msg(message)
+
+    info = error = msg
 
 
 def annotate(**fields: Any) -> None:

@@ -108,7 +108,9 @@ def _respond(problem: Problem, members: Mapping[str, object] = MappingProxyType(
 
 
 def _answer_own(error: errors.CustomerServiceError) -> Response:
-    observability.annotate(error=type(error).__name__, reason=str(error) or None)
+    observability.annotate(error=type(error).__name__)
+    if str(error):
+        observability.annotate(reason=str(error))
     return _respond(PROBLEMS[type(error)], error.members)
 
 

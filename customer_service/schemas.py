@@ -14,6 +14,8 @@ from marshmallow import INCLUDE, Schema, fields, validate
 
 from customer_service.errors import MalformedDocument
 
+MILLISECOND = 1000  # in microseconds
+
 
 class Text(fields.String):
     """A string as it is stored."""
@@ -39,7 +41,7 @@ class Instant(fields.DateTime):
             raise MalformedDocument(attr or "")
         if value.tzinfo is not None:
             value = value.astimezone(UTC).replace(tzinfo=None)
-        timespec = "milliseconds" if value.microsecond else "seconds"
+        timespec = "milliseconds" if value.microsecond >= MILLISECOND else "seconds"
         return f"{value.isoformat(timespec=timespec)}Z"
 
 

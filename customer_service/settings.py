@@ -121,7 +121,7 @@ class MongoSettingsSchema(_EnvironmentSchema):
     )
     database = fields.String(
         data_key="MONGODB_DATABASE",
-        validate=validate.Regexp(r'[^/\\. "$*<>:|?]{1,63}\Z', error="is not a MongoDB database name"),
+        validate=validate.Regexp(r'[^\x00-\x20/\\."$*<>:|?]{1,63}\Z', error="is not a MongoDB database name"),
     )
     timeout_ms = fields.Integer(data_key="MONGODB_TIMEOUT_MS", validate=validate.Range(1, 60_000))
 

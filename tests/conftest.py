@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pymongo
 import pytest
+from hypothesis import settings
 
 from tests import mongod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+settings.register_profile("default", deadline=None)  # a shared machine's pauses are no failures
+settings.load_profile("default")
 
 
 @pytest.fixture(scope="session")
@@ -30,15 +38,19 @@ def mongodb_uri() -> Iterator[str]:
     server.close()
 
 
-@pytest.fixture
-def database_name() -> str:
-    """A name that no other test uses."""
-    return f"test_{uuid.uuid4().hex}"
+@pytest.fixture(scope="session")
+def mongodb_of_session(mongodb_uri: str) -> Iterator[Database[Document]]:
+    """A database of this run on a real MongoDB, dropped afterwards."""
+    client: pymongo.MongoClient[Document] = pymongo.MongoClient(mongodb_uri)
+    with client:
+        database = client[f"customer_service_test_{uuid.uuid4().hex}"]
+        yield database
+        client.drop_database(database)
 
 
 @pytest.fixture
-def mongodb(mongodb_uri: str, database_name: str) -> Iterator[pymongo.database.Database[dict[str, Any]]]:
-    """An empty database on a real MongoDB, dropped afterwards."""
-    with pymongo.MongoClient[dict[str, Any]](mongodb_uri) as client:
-        yield client[database_name]
-        client.drop_database(database_name)
+def mongodb(mongodb_of_session: Database[Document]) -> Database[Document]:
+    """An empty database on a real MongoDB; its collections and indexes stay, since dropping them is slow."""
+    for name in mongodb_of_session.list_collection_names():
+        mongodb_of_session[name].delete_many({})
+    return mongodb_of_session

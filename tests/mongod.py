@@ -45,7 +45,8 @@ class Mongod:
 
     def __init__(self) -> None:
         self.port = free_port()
-        self.directory = tempfile.mkdtemp(prefix="customer-service-mongod-")
+        memory = Path("/dev/shm")  # noqa: S108 - a new directory in it: data that need not outlive a test
+        self.directory = tempfile.mkdtemp(prefix="customer-service-mongod-", dir=memory if memory.is_dir() else None)
         self.uri = f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from pymongo.database import Database
 
+    from customer_service.database import Document
+
 SECRET = "a secret for the tests, of 32 bytes or more"
 ORGANIZATION = "550e8400-e29b-41d4-a716-446655440000"
 OTHER_ORGANIZATION = "org-uuid"
@@ -74,7 +76,7 @@ def settings(uri: str = "mongomock://", database: str = "tests", **jwt_settings:
     )
 
 
-def fill(database: Database[dict[str, Any]]) -> None:
+def fill(database: Database[Document]) -> None:
     """Store a customer of each organization, and the member of one of them."""
     ensure_indexes(database)
     database.memberships.insert_one({"userId": MEMBER, "organizationId": ORGANIZATION, "role": "viewer"})
@@ -91,11 +93,11 @@ class Service:
     """The application over a filled database, and a client of it."""
 
     app: Flask
-    database: Database[dict[str, Any]]
+    database: Database[Document]
     client: FlaskClient
 
 
-def serve(database: Database[dict[str, Any]], configuration: Settings | None = None) -> Service:
+def serve(database: Database[Document], configuration: Settings | None = None) -> Service:
     """Return the service over this database, filled."""
     fill(database)
     app = create_app(configuration or settings(), database)

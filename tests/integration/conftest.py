@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mongomock
 import pytest
@@ -12,18 +12,20 @@ from tests.support import Service, serve
 if TYPE_CHECKING:
     from pymongo.database import Database
 
+    from customer_service.database import Document
+
 
 @pytest.fixture(params=["mongomock", "mongod"])
-def database(request: pytest.FixtureRequest, database_name: str) -> Database[dict[str, Any]]:
+def database(request: pytest.FixtureRequest) -> Database[Document]:
     """An empty database of either kind."""
     if request.param == "mongomock":
-        empty: Database[dict[str, Any]] = mongomock.MongoClient()[database_name]
+        empty: Database[Document] = mongomock.MongoClient().customer_service
         return empty
-    real: Database[dict[str, Any]] = request.getfixturevalue("mongodb")
+    real: Database[Document] = request.getfixturevalue("mongodb")
     return real
 
 
 @pytest.fixture
-def service(database: Database[dict[str, Any]]) -> Service:
+def service(database: Database[Document]) -> Service:
     """The service over the specification's example."""
     return serve(database)

@@ -1,0 +1,119 @@
+"""What the service asks MongoDB: never for customers beyond their organization, never without an index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pymongo.monitoring
+import pytest
+
+from customer_service import repository
+from customer_service.repository import MembershipRepository
+from tests.support import (
+    MEMBER,
+    MISSING_CUSTOMER_ID,
+    ORGANIZATION,
+    OTHER_CUSTOMER_ID,
+    STRANGER,
+    Service,
+    bearer,
+    serve,
+    url,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+
+class Recorder(pymongo.monitoring.CommandListener):
+    """Keeps every command that the driver sends."""
+
+    def __init__(self) -> None:
+        self.commands: list[dict[str, Any]] = []
+
+    def started(self, event: pymongo.monitoring.CommandStartedEvent) -> None:
+        self.commands.append(dict(event.command))
+
+    def succeeded(self, event: pymongo.monitoring.CommandSucceededEvent) -> None:
+        """Nothing to keep."""
+
+    def failed(self, event: pymongo.monitoring.CommandFailedEvent) -> None:
+        """Nothing to keep."""
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def recorded(mongodb: Database[Document], mongodb_uri: str, recorder: Recorder) -> Iterator[Service]:
+    """The service over a client whose commands are recorded, from after it was filled."""
+    client: pymongo.MongoClient[Document] = pymongo.MongoClient(mongodb_uri, event_listeners=[recorder])
+    with client:
+        service = serve(client[mongodb.name])
+        recorder.commands.clear()
+        yield service
+
+
+def read_everything(service: Service) -> None:
+    for caller in (MEMBER, STRANGER):
+        for customer in ("", "x", MISSING_CUSTOMER_ID, OTHER_CUSTOMER_ID):
+            service.client.get(url(customer=customer), headers=bearer(caller))
+    service.client.get(url(), headers=bearer())
+
+
+def test_every_command_on_customers_is_scoped(recorded: Service, recorder: Recorder) -> None:
+    read_everything(recorded)
+    on_customers = [command for command in recorder.commands if command.get("find") == "customers"]
+    assert on_customers
+    assert all(command["filter"]["organizationId"] == ORGANIZATION for command in on_customers)
+    assert {next(iter(command)) for command in recorder.commands} == {"find"}
+
+
+def test_a_read_is_two_finds_and_a_refusal_one(recorded: Service, recorder: Recorder) -> None:
+    recorded.client.get(url(), headers=bearer())
+    assert [command["find"] for command in recorder.commands] == ["memberships", "customers"]
+    recorder.commands.clear()
+    recorded.client.get(url(), headers=bearer(STRANGER))
+    assert [command["find"] for command in recorder.commands] == ["memberships"]
+    recorder.commands.clear()
+    recorded.client.get(url())
+    recorded.client.get("/livez")
+    assert recorder.commands == []
+
+
+def test_every_plan_is_an_index_scan(recorded: Service, recorder: Recorder) -> None:
+    read_everything(recorded)
+    MembershipRepository(recorded.database).page(ORGANIZATION)
+    finds = [command for command in recorder.commands if "find" in command]
+    assert finds
+    for command in finds:
+        query = {name: command[name] for name in ("find", "filter", "sort", "limit") if name in command}
+        explained = recorded.database.command("explain", query, verbosity="queryPlanner")
+        stages = stages_of(explained["queryPlanner"]["winningPlan"])
+        assert "COLLSCAN" not in stages
+        assert "SORT" not in stages
+        assert "IXSCAN" in stages
+
+
+def stages_of(plan: dict[str, Any]) -> set[str]:
+    return {plan["stage"]} | (stages_of(plan["inputStage"]) if "inputStage" in plan else set())
+
+
+def test_a_stored_membership_is_unique(recorded: Service) -> None:
+    with pytest.raises(pymongo.errors.DuplicateKeyError):
+        recorded.database.memberships.insert_one({"userId": MEMBER, "organizationId": ORGANIZATION, "role": "admin"})
+
+
+def test_indexes_are_created_once(mongodb: Database[Document]) -> None:
+    mongodb.memberships.drop()
+    mongodb.customers.drop()
+    names = ["memberships.organizationId_1_userId_1", "customers.organizationId_1__id_1"]
+    assert repository.ensure_indexes(mongodb) == [(name, True) for name in names]
+    assert repository.ensure_indexes(mongodb) == [(name, False) for name in names]

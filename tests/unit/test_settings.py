@@ -1,0 +1,133 @@
+"""Every setting is read, and a missing or wrong one is named without its value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from customer_service.errors import SettingsError
+from customer_service.settings import JwtSettings, MongoSettings, ServerSettings, Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET = "0123456789abcdef0123456789abcdef"
+LEAST = {"MONGODB_URI": "mongodb://db:27017", "JWT_SECRET": SECRET}
+PEM = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n"
+
+
+def test_defaults() -> None:
+    assert Settings.from_environment(LEAST) == Settings(
+        MongoSettings("mongodb://db:27017", "customer_service", 2000),
+        JwtSettings(secret=SECRET, leeway_seconds=0),
+        ServerSettings(port=3001, workers=None, drain_seconds=5.0, log_level="info"),
+    )
+
+
+def test_everything_set() -> None:
+    environ = {
+        "MONGODB_URI": "mongodb+srv://user:pass@db.example",
+        "MONGODB_DATABASE": "other",
+        "MONGODB_TIMEOUT_MS": "500",
+        "JWT_JWKS_URL": "https://issuer.example/keys",
+        "JWT_ALGORITHMS": "RS256, ES256",
+        "JWT_ISSUER": "https://issuer.example/",
+        "JWT_AUDIENCE": "customers",
+        "JWT_LEEWAY_SECONDS": "5",
+        "PORT": "80",
+        "WEB_CONCURRENCY": "4",
+        "DRAIN_SECONDS": "0.5",
+        "LOG_LEVEL": "DEBUG",
+        "UNRELATED": "x",
+    }
+    assert Settings.from_environment(environ) == Settings(
+        MongoSettings("mongodb+srv://user:pass@db.example", "other", 500),
+        JwtSettings(
+            jwks_url="https://issuer.example/keys",
+            algorithms=("RS256", "ES256"),
+            issuer="https://issuer.example/",
+            audience="customers",
+            leeway_seconds=5,
+        ),
+        ServerSettings(port=80, workers=4, drain_seconds=0.5, log_level="debug"),
+    )
+
+
+def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "4001")
+    assert ServerSettings.from_environment().port == 4001
+
+
+def test_a_blank_variable_is_an_absent_one() -> None:
+    environ = LEAST | {"PORT": "", "JWT_ISSUER": " ", "JWT_PUBLIC_KEY": ""}
+    assert Settings.from_environment(environ) == Settings.from_environment(LEAST)
+
+
+def test_a_secret_keeps_its_spaces() -> None:
+    assert Settings.from_environment(LEAST | {"JWT_SECRET": f" {SECRET} "}).jwt.secret == f" {SECRET} "
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"MONGODB_URI": None}, ["MONGODB_URI"]),
+        ({"MONGODB_URI": "postgres://x"}, ["MONGODB_URI"]),
+        ({"MONGODB_URI": "xmongodb://x"}, ["MONGODB_URI"]),
+        ({"MONGODB_DATABASE": "a b"}, ["MONGODB_DATABASE"]),
+        ({"MONGODB_DATABASE": "a\n"}, ["MONGODB_DATABASE"]),
+        ({"MONGODB_DATABASE": "x" * 64}, ["MONGODB_DATABASE"]),
+        ({"MONGODB_TIMEOUT_MS": "0"}, ["MONGODB_TIMEOUT_MS"]),
+        ({"MONGODB_TIMEOUT_MS": "2s"}, ["MONGODB_TIMEOUT_MS"]),
+        ({"JWT_SECRET": None}, ["JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL"]),
+        ({"JWT_PUBLIC_KEY": PEM}, ["JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL"]),
+        ({"JWT_SECRET": SECRET[:31]}, ["JWT_SECRET"]),
+        ({"JWT_SECRET": None, "JWT_PUBLIC_KEY": "/no/such/file"}, ["JWT_PUBLIC_KEY"]),
+        ({"JWT_SECRET": None, "JWT_PUBLIC_KEY": "/"}, ["JWT_PUBLIC_KEY"]),
+        ({"JWT_SECRET": None, "JWT_JWKS_URL": "http://issuer.example/keys"}, ["JWT_JWKS_URL"]),
+        ({"JWT_SECRET": None, "JWT_JWKS_URL": "http://127.0.0.1.example/"}, ["JWT_JWKS_URL"]),
+        ({"JWT_SECRET": None, "JWT_JWKS_URL": "file:///etc/passwd"}, ["JWT_JWKS_URL"]),
+        ({"JWT_SECRET": None, "JWT_JWKS_URL": "https://"}, ["JWT_JWKS_URL"]),
+        ({"JWT_SECRET": None, "JWT_JWKS_URL": "https://[x"}, ["JWT_JWKS_URL"]),
+        ({"JWT_LEEWAY_SECONDS": "-1"}, ["JWT_LEEWAY_SECONDS"]),
+        ({"PORT": "0"}, ["PORT"]),
+        ({"PORT": "65536"}, ["PORT"]),
+        ({"WEB_CONCURRENCY": "0"}, ["WEB_CONCURRENCY"]),
+        ({"DRAIN_SECONDS": "nan"}, ["DRAIN_SECONDS"]),
+        ({"LOG_LEVEL": "loud"}, ["LOG_LEVEL"]),
+        ({"PORT": "x", "MONGODB_URI": None, "JWT_SECRET": "short"}, ["PORT", "MONGODB_URI", "JWT_SECRET"]),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(changes: dict[str, str | None], names: list[str]) -> None:
+    environ = {name: value for name, value in (LEAST | changes).items() if value is not None}
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment(environ)
+    message = str(caught.value)
+    assert all(name in message for name in names)
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080/keys", "http://127.0.0.1/keys", "http://[::1]:1/keys"])
+def test_a_key_set_on_this_machine_may_come_over_http(url: str) -> None:
+    assert JwtSettings.from_environment({"JWT_JWKS_URL": url}).jwks_url == url
+
+
+@pytest.mark.parametrize("form", [PEM, PEM.replace("\n", "\\n")])
+def test_a_public_key_in_the_environment(form: str) -> None:
+    assert JwtSettings.from_environment({"JWT_PUBLIC_KEY": form}).public_key == PEM
+
+
+def test_a_public_key_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text(PEM)
+    assert JwtSettings.from_environment({"JWT_PUBLIC_KEY": str(tmp_path / "key.pem")}).public_key == PEM
+
+
+@pytest.mark.parametrize(
+    "secretive", [{"MONGODB_URI": "mongodb://u:hunter2@db"}, {"JWT_SECRET": "hunter2" * 8}, {"PORT": "hunter2"}]
+)
+def test_no_value_is_shown(secretive: dict[str, Any]) -> None:
+    try:
+        shown = repr(Settings.from_environment(LEAST | secretive))
+    except SettingsError as error:
+        shown = str(error)
+    assert "hunter2" not in shown
