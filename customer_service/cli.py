@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -13,6 +13,11 @@ from customer_service.errors import CustomerServiceError, DatabaseUnavailable, S
 from customer_service.repository import MembershipRepository, Role
 from customer_service.settings import JwtSettings, MongoSettings
 
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 
@@ -20,7 +25,7 @@ EXIT_USAGE = 2
 def main() -> None:
     """Run the command; exit with 0 on success, 1 on failure, 2 on wrong usage or settings."""
     try:
-        command()
+        command(prog_name="customer-service")
     except SettingsError as error:
         sys.exit(_complain(str(error), EXIT_USAGE))
     except DatabaseUnavailable:
@@ -65,7 +70,7 @@ def create_indexes() -> None:
     Example:
       MONGODB_URI=mongodb://localhost:27017 customer-service indexes
     """
-    for name, created in repository.ensure_indexes(connect(MongoSettings.from_environment())):
+    for name, created in repository.ensure_indexes(_database()):
         click.echo(f"{'created' if created else 'present'}  {name}")
 
 
@@ -99,7 +104,12 @@ def members() -> None:
 @click.argument("user")
 @click.option("--role", type=click.Choice(get_args(Role)), default="viewer", show_default=True)
 def add_member(organization: str, user: str, role: Role) -> None:
-    """Make USER a member of ORGANIZATION, or change the member's role."""
+    """Make USER a member of ORGANIZATION, or change the member's role.
+
+    \b
+    Example:
+      customer-service members add 550e8400-e29b-41d4-a716-446655440000 auth0-5f7c --role editor
+    """
     _require_id("ORGANIZATION", organization, repository.MAXIMUM_ORGANIZATION_ID_LENGTH)
     _require_id("USER", user, tokens.MAXIMUM_SUBJECT_LENGTH)
     added = _memberships().put(user, organization, role)
@@ -125,7 +135,14 @@ def list_members(organization: str) -> None:
 
 
 def _memberships() -> MembershipRepository:
-    return MembershipRepository(connect(MongoSettings.from_environment()))
+    return MembershipRepository(_database())
+
+
+def _database() -> Database[Document]:
+    """Return the database of the settings, to be closed when the command ends."""
+    database = connect(MongoSettings.from_environment())
+    click.get_current_context().call_on_close(database.client.close)
+    return database
 
 
 def _require_id(name: str, value: str, maximum: int) -> None:

@@ -32,7 +32,7 @@ FINISHING_SECONDS = 5.0
 def options(settings: Settings) -> dict[str, Any]:
     """Return gunicorn's settings; raises SettingsError where a worker could not start with these."""
     TokenVerifier(settings.jwt)
-    connect(settings.mongodb)
+    connect(settings.mongodb).client.close()
     server = settings.server
     return {
         "bind": f"0.0.0.0:{server.port}",

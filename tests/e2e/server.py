@@ -1,0 +1,113 @@
+"""The service as it runs in production: gunicorn in a process of its own, spoken to over TCP."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.mongod import free_port
+from tests.support import SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 30
+
+
+class Answer(NamedTuple):
+    """What the service answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Server:
+    """gunicorn over `wsgi:app` with two workers, on a free port of 127.0.0.1."""
+
+    def __init__(self, mongodb_uri: str, database: str, **environment: str) -> None:
+        self.port = free_port()
+        self._environment = {
+            "MONGODB_URI": mongodb_uri,
+            "MONGODB_DATABASE": database,
+            "JWT_SECRET": SECRET,
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": "2",
+            "DRAIN_SECONDS": "0.3",
+        } | environment
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Server:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "wsgi:app"],
+            cwd=ROOT,
+            env=os.environ | self._environment,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout=30)
+        self._log.close()
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None, timeout: float = 10) -> Answer:
+        """Ask once, over a connection of its own."""
+        connection = self.connect(timeout)
+        try:
+            connection.request("GET", path, headers=dict(headers or {}))
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
+    def connect(self, timeout: float = 10) -> http.client.HTTPConnection:
+        """Return a connection that is not open yet."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the master."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """Return the exit code."""
+        assert self.process is not None
+        return self.process.wait(timeout=30)
+
+    def log(self) -> str:
+        """Return what it wrote to its standard streams so far."""
+        self._log.seek(0)
+        return self._log.read().decode()
+
+    def _answers(self) -> bool:
+        try:
+            return self.get("/livez").status == http.HTTPStatus.OK
+        except OSError:
+            return False
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the project to its end, with nothing of the service in its environment but what is given."""
+    bare: dict[str, Any] = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MONGODB_", "JWT_"))
+    }
+    return subprocess.run(  # noqa: PLW1510 - the caller looks at the exit code
+        command, cwd=ROOT, env=bare | environment, capture_output=True, text=True, timeout=60
+    )

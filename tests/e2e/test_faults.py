@@ -1,0 +1,152 @@
+"""The database goes and comes back; the server is told to stop, or to reload, while it is asked."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pytest
+
+from tests import mongod, support
+from tests.e2e.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+CLIENTS = 24
+STOPS = 10
+DEADLINE_SECONDS = 2.0
+
+
+@pytest.fixture
+def fragile() -> Iterator[mongod.Mongod]:
+    """A mongod of the test's own, filled, that it may kill."""
+    server = mongod.Mongod()
+    server.start()
+    with pymongo.MongoClient[dict[str, Any]](server.uri) as client:
+        support.fill(client.customer_service)
+    yield server
+    server.close()
+
+
+def test_the_database_goes_and_comes_back(fragile: mongod.Mongod) -> None:
+    with Server(fragile.uri, "customer_service") as server:
+        assert server.get(support.url(), support.bearer()).status == 200
+        fragile.kill()
+        for _ in range(3):
+            started = time.monotonic()
+            answer = server.get(support.url(), support.bearer())
+            assert time.monotonic() - started < DEADLINE_SECONDS + 0.5
+            assert answer.status == 503
+            assert answer.headers["Retry-After"] == "1"
+            assert json.loads(answer.body)["type"] == "urn:problem-type:database-unavailable"
+            assert server.get("/livez").status == 200
+        started = time.monotonic()
+        readiness = server.get("/readyz")
+        assert time.monotonic() - started < 1
+        assert readiness.status == 503
+        assert json.loads(readiness.body)["checks"]["mongodb"] == "unavailable"
+        fragile.start()
+        back = time.monotonic()
+        while server.get(support.url(), support.bearer()).status != 200:
+            assert time.monotonic() - back < 3
+        assert server.get("/readyz").status == 200
+
+
+class Crowd:
+    """Clients that keep their connections and ask without pause until they are refused one."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.answered = 0
+        self.failures: list[str] = []
+        self._leaving = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+
+    def __enter__(self) -> Crowd:
+        for thread in self._threads:
+            thread.start()
+        while self.answered < CLIENTS * 5 and not self.failures:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        headers = support.bearer()
+        while not self._leaving.is_set():
+            connection = self._server.connect()
+            try:
+                connection.connect()
+            except ConnectionRefusedError:  # the server is gone: a gateway would have gone elsewhere
+                return
+            self._ask_until_closed(connection, headers)
+
+    def _ask_until_closed(self, connection: http.client.HTTPConnection, headers: dict[str, str]) -> None:
+        while connection.sock is not None and not self._leaving.is_set():
+            try:
+                connection.request("GET", support.url(), headers=headers)
+                response = connection.getresponse()
+                response.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                return
+            if response.status != 200:
+                self.failures.append(str(response.status))
+            self.answered += 1
+        connection.close()
+
+
+@pytest.fixture
+def filled(mongodb: Database[Document]) -> Database[Document]:
+    support.fill(mongodb)
+    return mongodb
+
+
+@pytest.mark.parametrize("attempt", range(STOPS))
+def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], attempt: int) -> None:
+    with Server(mongodb_uri, filled.name) as server, Crowd(server) as crowd:
+        server.signal(signal.SIGTERM)
+        stopped = time.monotonic()
+        assert server.wait() == 0
+        assert time.monotonic() - stopped > 0.3
+        assert crowd.failures == []
+
+
+def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, filled: Database[Document]) -> None:
+    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="1.5") as server:
+        server.signal(signal.SIGTERM)
+        time.sleep(0.3)
+        readiness = server.get("/readyz")
+        assert readiness.status == 503
+        assert json.loads(readiness.body)["checks"]["server"] == "draining"
+        assert server.get("/livez").status == 200
+        assert server.get(support.url(), support.bearer()).status == 200
+        assert server.wait() == 0
+
+
+def test_a_reload_loses_no_request_and_stays_ready(mongodb_uri: str, filled: Database[Document]) -> None:
+    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="5") as server:
+        with Crowd(server) as crowd:
+            server.signal(signal.SIGHUP)
+            reloaded = time.monotonic()
+            while server.log().count("Booting worker") < 4:
+                assert time.monotonic() - reloaded < 20
+                assert server.get("/readyz").status == 200
+            time.sleep(1)
+            before = crowd.answered
+            time.sleep(0.5)
+            assert crowd.answered > before
+        assert crowd.failures == []

@@ -1,0 +1,99 @@
+"""The read through gunicorn: real sockets, real tokens, two workers, a real mongod."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import EXAMPLE, OTHER_ORGANIZATION, SECRET, bearer, url
+
+if TYPE_CHECKING:
+    from tests.e2e.server import Server
+
+
+def test_the_documented_outcomes(server: Server) -> None:
+    for base in ("", "/api"):
+        found = server.get(url(base=base), bearer())
+        assert (found.status, json.loads(found.body)) == (200, EXAMPLE)
+        assert server.get(url(base=base)).status == 401
+        assert server.get(url(OTHER_ORGANIZATION, base=base), bearer()).status == 403
+        assert server.get(url(customer="x", base=base), bearer()).status == 404
+
+
+def test_a_connection_is_kept(server: Server) -> None:
+    connection = server.connect()
+    for _ in range(50):
+        connection.request("GET", url(), headers=bearer())
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())) == (200, EXAMPLE)
+        assert connection.sock is not None
+    connection.close()
+
+
+def test_head_and_not_modified_have_no_body(server: Server) -> None:
+    connection = server.connect()
+    connection.request("HEAD", url(), headers=bearer())
+    head = connection.getresponse()
+    assert (head.status, head.read()) == (200, b"")
+    connection.request("GET", url(), headers=bearer() | {"If-None-Match": head.headers["ETag"]})
+    unchanged = connection.getresponse()
+    assert (unchanged.status, unchanged.read()) == (304, b"")
+    connection.request("GET", url(), headers=bearer())
+    assert json.loads(connection.getresponse().read()) == EXAMPLE
+    connection.close()
+
+
+def test_probes(server: Server) -> None:
+    assert server.get("/livez").status == 200
+    ready = server.get("/readyz")
+    assert ready.status == 200
+    assert json.loads(ready.body)["checks"] == {"server": "ok", "mongodb": "ok", "signingKeys": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "statuses"),
+    [
+        (f"GET {url(customer='a' * 10_000)} HTTP/1.1", "", {"414"}),
+        (f"GET {url()} HTTP/1.1", "Authorization: Bearer " + "a" * 1_000_000, {"400", "431"}),
+        (f"GET {url()} HTTP/1.1", "X-Filler: a\r\n" * 2000, {"400", "431"}),
+        ("GET //evil.example/livez HTTP/1.1", "", {"404"}),
+        (f"GET {url(customer='%00')} HTTP/1.1", bearer()["Authorization"].join(["Authorization: ", ""]), {"404"}),
+        (f"GET {url()} HTTP/1.1", "Authorization: Bearer a\x00b", {"400", "401"}),
+        (f"GET {url()} HTTP/1.1", "Authorization: Bearer é", {"400", "401"}),
+        (f"GET {url()} HTTP/9.9", "", {"400", "505"}),
+        ("GARBAGE", "", {"400"}),
+    ],
+    ids=[
+        "long-id",
+        "long-token",
+        "many-headers",
+        "two-slashes",
+        "nul-id",
+        "nul-token",
+        "latin-1",
+        "version",
+        "garbage",
+    ],
+)
+def test_hostile_bytes(server: Server, request_line: str, headers: str, statuses: set[str]) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        head = f"{request_line}\r\nHost: x\r\nConnection: close\r\n{headers.rstrip()}\r\n\r\n".encode("latin-1")
+        try:
+            connection.sendall(head)
+            answer = connection.recv(65_536).decode("latin-1")
+        except ConnectionError:  # it stopped reading a request that it refused
+            return
+    assert answer.split(" ")[1] in statuses
+
+
+def test_the_log_is_json_and_keeps_secrets(server: Server) -> None:
+    token = bearer()
+    server.get(url(), token | {"X-Request-ID": "look-for-me"})
+    log = server.log()
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert [line["status"] for line in lines if line.get("requestId") == "look-for-me"] == [200]
+    for secret in (token["Authorization"].split(".")[2], SECRET, EXAMPLE["email"], EXAMPLE["taxId"], "Dunder"):
+        assert str(secret) not in log

@@ -1,0 +1,121 @@
+"""What a person sees who starts it: the demo, the command, and the refusals."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.server import ROOT, run
+from tests.mongod import free_port
+from tests.support import EXAMPLE, SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMAND = str(Path(sys.executable).with_name("customer-service"))
+DEMO_SECONDS = 30
+
+
+@contextmanager
+def demo(port: int) -> Iterator[str]:
+    """Run the demo; give what it printed up to its last curl, and see it end well."""
+    process = subprocess.Popen(
+        [COMMAND, "demo", "--port", str(port)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    printed = ""
+    while "# 404" not in printed or not printed.endswith('"\n'):
+        line = process.stdout.readline()
+        assert line, printed
+        printed += line
+    try:
+        yield printed
+    finally:
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+        process.stdout.close()
+        assert (process.wait(timeout=30), rest.strip()) == (0, "")
+
+
+def curls(printed: str) -> dict[int, list[str]]:
+    """Return each printed curl as the words of a command, by the status that the demo promises for it."""
+    found = re.findall(r"# (\d{3}),[^\n]*\n(  curl .*?)(?=\n\n|\n\Z)", printed, re.DOTALL)
+    return {int(status): shlex.split(command.replace("\\\n", "")) for status, command in found}
+
+
+def test_the_demo_keeps_its_word() -> None:
+    with demo(free_port()) as printed:
+        assert "memory only" in printed
+        promised = curls(printed)
+        assert set(promised) == {200, 401, 403, 404}
+        for status, command in promised.items():
+            answer = subprocess.run([*command, "--silent"], capture_output=True, text=True, check=True, timeout=10)
+            head, _, body = answer.stdout.replace("\r", "").partition("\n\n")
+            assert head.split(" ")[1] == str(status)
+            assert json.loads(body) == EXAMPLE if status == 200 else json.loads(body)["status"] == status
+
+
+def test_two_demos_have_two_secrets() -> None:
+    with demo(free_port()) as one, demo(free_port()) as other:
+        ours, theirs = curls(one)[200], curls(other)[200]
+        answer = subprocess.run([*ours[:3], *theirs[3:]], capture_output=True, text=True, check=True, timeout=10)
+        assert answer.stdout.split(" ")[1] == "401"
+
+
+def test_the_demo_says_that_its_port_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run(COMMAND, "demo", "--port", str(port))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"PORT: {port} is taken" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({}, ["MONGODB_URI", "JWT_SECRET"]),
+        ({"MONGODB_URI": "mongodb://localhost", "JWT_SECRET": "short"}, ["JWT_SECRET"]),
+        ({"MONGODB_URI": "mongodb://a:b:c@localhost", "JWT_SECRET": SECRET}, ["MONGODB_URI"]),
+        ({"MONGODB_URI": "mongodb://localhost", "JWT_PUBLIC_KEY": "-----BEGIN nothing"}, ["JWT_PUBLIC_KEY"]),
+        ({"MONGODB_URI": "mongodb://localhost", "JWT_SECRET": SECRET, "PORT": "http"}, ["PORT"]),
+        ({"MONGODB_URI": "mongomock://", "JWT_SECRET": SECRET, "WEB_CONCURRENCY": "2"}, ["WEB_CONCURRENCY"]),
+        ({"MONGODB_URI": "mongodb://localhost", "JWT_SECRET": SECRET, "JWT_ALGORITHMS": "none"}, ["JWT_ALGORITHMS"]),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_setting_stops_the_start_with_one_line(environment: dict[str, str], named: list[str]) -> None:
+    started = time.monotonic()
+    done = run(sys.executable, "-m", "gunicorn", "wsgi:app", **environment)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert all(name in done.stderr for name in named)
+    assert time.monotonic() - started < 20
+
+
+def test_in_memory_is_never_chosen_by_itself() -> None:
+    done = run(sys.executable, "-c", "import wsgi", JWT_SECRET=SECRET)
+    assert done.returncode != 0
+    assert "MONGODB_URI" in done.stderr.splitlines()[-1]
+
+
+def test_the_command_reports_through_its_exit_code() -> None:
+    assert run(COMMAND, "--help").returncode == 0
+    assert run(COMMAND, "indexes").returncode == 2
+    down = run(COMMAND, "indexes", MONGODB_URI=f"mongodb://127.0.0.1:{free_port()}", MONGODB_TIMEOUT_MS="200")
+    assert (down.returncode, down.stderr.count("\n")) == (1, 1)
+    assert "MongoDB does not answer" in down.stderr

@@ -1,0 +1,136 @@
+"""The command, on a real mongod."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import jwt
+import pytest
+
+from customer_service import __version__, cli
+from tests.support import MEMBER, ORGANIZATION, SECRET
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+PUBLIC_KEY = (
+    "-----BEGIN PUBLIC KEY-----\n"
+    "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n"
+    "-----END PUBLIC KEY-----\n"
+)
+
+
+class Run:
+    """What a run of the command did: its exit code and what it printed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["customer-service", *arguments])
+        with pytest.raises(SystemExit) as done:
+            cli.main()
+        self.code = done.value.code or 0
+        self.out, self.err = capsys.readouterr()
+
+
+@pytest.fixture
+def configured(mongodb: Database[Document], mongodb_uri: str, monkeypatch: pytest.MonkeyPatch) -> Database[Document]:
+    """An empty database that the environment names."""
+    monkeypatch.setenv("MONGODB_URI", mongodb_uri)
+    monkeypatch.setenv("MONGODB_DATABASE", mongodb.name)
+    return mongodb
+
+
+@pytest.mark.parametrize("arguments", [[], ["demo"], ["indexes"], ["token"], ["members"], ["members", "add"]])
+def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    done = Run(monkeypatch, capsys, *arguments, "--help")
+    assert done.code == 0
+    assert "Usage: customer-service" in done.out
+    assert "Example" in done.out
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert __version__ in Run(monkeypatch, capsys, "--version").out
+
+
+def test_indexes_say_what_they_did(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured.memberships.drop()
+    configured.customers.drop()
+    first, second = (Run(monkeypatch, capsys, "indexes") for _ in range(2))
+    assert (first.code, second.code) == (0, 0)
+    assert first.out.splitlines() == [
+        "created  memberships.organizationId_1_userId_1",
+        "created  customers.organizationId_1__id_1",
+    ]
+    assert second.out == first.out.replace("created", "present")
+
+
+def test_an_index_that_cannot_be_made_is_a_failure(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured.memberships.drop()
+    twice = {"organizationId": ORGANIZATION, "userId": MEMBER}
+    configured.memberships.insert_many([dict(twice), dict(twice)])
+    done = Run(monkeypatch, capsys, "indexes")
+    configured.memberships.drop()
+    assert done.code == 1
+    assert done.err == "customer-service: DatabaseError: DuplicateKeyError 11000\n"
+
+
+def test_members_come_change_and_go(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def members(*arguments: str) -> Run:
+        return Run(monkeypatch, capsys, "members", *arguments)
+
+    assert members("list", ORGANIZATION).out == ""
+    assert members("add", ORGANIZATION, "zoe").out == "added  zoe  viewer\n"
+    assert members("add", ORGANIZATION, "adam", "--role", "admin").out == "added  adam  admin\n"
+    assert members("add", ORGANIZATION, "zoe", "--role", "editor").out == "already a member, now  zoe  editor\n"
+    assert members("list", ORGANIZATION).out == "adam\tadmin\nzoe\teditor\n"
+    assert members("list", "another").out == ""
+    assert members("remove", ORGANIZATION, "zoe").out == "removed  zoe\n"
+    gone = members("remove", ORGANIZATION, "zoe")
+    assert (gone.code, gone.err) == (1, f"customer-service: zoe is not a member of {ORGANIZATION}\n")
+    assert members("list", ORGANIZATION).out == "adam\tadmin\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["", "user"], ["x" * 129, "user"], ["org", ""], ["org", "x" * 257], ["o", "user", "--role", "owner"]],
+)
+def test_members_of_wrong_form_are_refused(
+    configured: Database[Document],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    done = Run(monkeypatch, capsys, "members", "add", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert configured.memberships.count_documents({}) == 0
+
+
+def test_a_token_is_printed_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("JWT_SECRET", SECRET)
+    monkeypatch.setenv("JWT_ISSUER", "me")
+    monkeypatch.setenv("JWT_AUDIENCE", "them")
+    done = Run(monkeypatch, capsys, "token", MEMBER, "--expires-in", "60")
+    claims = jwt.decode(done.out.strip(), SECRET, ["HS256"], issuer="me", audience="them")
+    assert claims["sub"] == MEMBER
+
+
+def test_a_token_needs_the_secret(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("JWT_PUBLIC_KEY", PUBLIC_KEY)
+    done = Run(monkeypatch, capsys, "token", MEMBER)
+    assert (done.code, done.out) == (2, "")
+    assert "JWT_SECRET" in done.err
+
+
+def test_a_token_needs_a_subject(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("JWT_SECRET", SECRET)
+    done = Run(monkeypatch, capsys, "token", "")
+    assert (done.code, done.out) == (1, "")
+    assert "InvalidToken: sub is empty" in done.err
