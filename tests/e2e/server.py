@@ -16,7 +16,7 @@ from tests.mongod import free_port
 from tests.support import SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
@@ -33,7 +33,17 @@ class Answer(NamedTuple):
 class Server:
     """gunicorn over `wsgi:app` with two workers, on a free port of 127.0.0.1."""
 
-    def __init__(self, mongodb_uri: str, database: str, **environment: str) -> None:
+    def __init__(
+        self,
+        mongodb_uri: str,
+        database: str,
+        *,
+        directory: Path = ROOT,
+        prefix: Sequence[str] = (),
+        **environment: str,
+    ) -> None:
+        self._directory = directory
+        self._prefix = prefix
         self.port = free_port()
         self._environment = {
             "MONGODB_URI": mongodb_uri,
@@ -42,14 +52,15 @@ class Server:
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
             "DRAIN_SECONDS": "0.3",
+            "PYTHONDONTWRITEBYTECODE": "1",
         } | environment
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Server:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "wsgi:app"],
-            cwd=ROOT,
+            [*self._prefix, sys.executable, "-m", "gunicorn", "wsgi:app"],
+            cwd=self._directory,
             env=os.environ | self._environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,

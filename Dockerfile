@@ -1,0 +1,23 @@
+# The locked libraries and the package, installed where no compiler or cache follows them.
+FROM python:3.11-slim-bookworm AS build
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+WORKDIR /build
+COPY requirements.txt requirements-build.txt ./
+RUN pip install --no-cache-dir --require-hashes -r requirements.txt
+RUN pip install --no-cache-dir --require-hashes -r requirements-build.txt
+COPY setup.cfg pyproject.toml README.md ./
+COPY customer_service customer_service
+RUN pip install --no-cache-dir --no-deps --no-build-isolation . && pip uninstall --yes setuptools
+
+FROM python:3.11-slim-bookworm
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin service
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+WORKDIR /srv
+COPY wsgi.py gunicorn.conf.py ./
+USER 10001
+EXPOSE 3001
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\") or 3001}/livez', timeout=2)"]
+CMD ["gunicorn", "wsgi:app"]

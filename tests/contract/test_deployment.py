@@ -1,0 +1,159 @@
+"""What is shipped is what is tested: the image, the compose file and the README speak of this very project."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from customer_service import cli, settings
+from customer_service.settings import JwtSettingsSchema, MongoSettingsSchema, ServerSettings, ServerSettingsSchema
+
+if TYPE_CHECKING:
+    from click import Group
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {
+    field.data_key
+    for schema in (MongoSettingsSchema(), JwtSettingsSchema(), ServerSettingsSchema())
+    for field in schema.fields.values()
+}
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return the Dockerfile's instructions, each with its argument."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    return [(line.split(" ")[0], line.split(" ", 1)[1]) for line in lines if line and not line.startswith("#")]
+
+
+def last(name: str) -> str:
+    return [argument for instruction, argument in instructions() if instruction == name][-1]
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    return loaded
+
+
+class TestImage:
+    """Where no engine is at hand to build it, its steps are held to be the Makefile's and the tests'."""
+
+    def test_it_installs_what_the_makefile_installs(self) -> None:
+        makefile = (ROOT / "Makefile").read_text()
+        for lock in ("requirements.txt", "requirements-build.txt"):
+            step = f"--require-hashes -r {lock}"
+            assert step in makefile
+            assert any(step in argument for name, argument in instructions() if name == "RUN")
+        assert any("--no-deps --no-build-isolation ." in argument for name, argument in instructions() if name == "RUN")
+
+    def test_every_file_it_copies_is_in_its_context(self) -> None:
+        allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+        copied = {
+            source
+            for name, argument in instructions()
+            if name == "COPY" and "--from" not in argument
+            for source in shlex.split(argument)[:-1]
+        }
+        assert copied == allowed
+        assert all((ROOT / source).exists() for source in copied)
+
+    def test_every_requirement_is_hashed(self) -> None:
+        for lock in ("requirements.txt", "requirements-dev.txt", "requirements-build.txt"):
+            text = (ROOT / lock).read_text().replace("\\\n", "")
+            pinned = [line for line in text.splitlines() if re.match(r"[a-z0-9]", line)]
+            assert pinned
+            assert all("==" in line and "--hash=sha256:" in line for line in pinned)
+
+    def test_it_starts_what_the_end_to_end_tests_start(self) -> None:
+        command = json.loads(last("CMD"))
+        assert command == ["gunicorn", "wsgi:app"]
+        assert f'"{command[0]}", "{command[1]}"' in (ROOT / "tests/e2e/server.py").read_text()
+
+    def test_it_runs_as_nobody_in_particular(self) -> None:
+        user = last("USER")
+        assert int(user) >= 10_000
+        names = [name for name, _ in instructions()]
+        assert names.index("USER") > max(index for index, name in enumerate(names) if name in {"RUN", "COPY"})
+
+    def test_its_port_and_its_probe_are_the_services(self) -> None:
+        assert last("EXPOSE") == str(ServerSettings().port)
+        probe = last("HEALTHCHECK")
+        assert "/livez" in probe
+        assert f"or {ServerSettings().port}" in probe
+        compile(json.loads(probe.split("CMD ", 1)[1])[2], "healthcheck", "exec")
+
+    def test_each_stage_is_the_python_of_the_tests(self) -> None:
+        assert {argument.split(" ")[0] for name, argument in instructions() if name == "FROM"} == {
+            "python:3.11-slim-bookworm"
+        }
+
+
+class TestCompose:
+    """A replica set of three, and the service with a root that it cannot write to."""
+
+    def test_the_uri_names_every_member(self) -> None:
+        services = compose()["services"]
+        members = sorted(name for name in services if name.startswith("mongo"))
+        uri = services["service"]["environment"]["MONGODB_URI"]
+        assert members == ["mongo1", "mongo2", "mongo3"]
+        assert uri == f"mongodb://{','.join(members)}/?replicaSet={services['mongo1']['command'][2]}"
+        assert all(f'"{member}"' in services["replica-set"]["command"][-1] for member in members)
+
+    def test_the_service_cannot_write(self) -> None:
+        for name in ("service", "indexes"):
+            service = compose()["services"][name]
+            assert service["read_only"] is True
+            assert service["cap_drop"] == ["ALL"]
+
+    def test_it_is_given_the_time_of_its_drain(self) -> None:
+        grace = compose()["services"]["service"]["stop_grace_period"]
+        assert int(grace.removesuffix("s")) > ServerSettings().drain_seconds + 10
+
+    def test_its_settings_exist(self) -> None:
+        for service in compose()["services"].values():
+            assert set(service.get("environment", {})) <= SETTINGS
+
+
+class TestReadme:
+    """A reader can trust every name in it."""
+
+    text = (ROOT / "README.md").read_text()
+
+    def test_the_settings_table_is_complete(self) -> None:
+        assert set(re.findall(r"^\| `([A-Z_]+)` \|", self.text, re.MULTILINE)) == SETTINGS
+
+    @pytest.mark.parametrize(
+        ("name", "default"),
+        [
+            ("MONGODB_DATABASE", settings.MongoSettings.__dataclass_fields__["database"].default),
+            ("MONGODB_TIMEOUT_MS", settings.MongoSettings.__dataclass_fields__["timeout_ms"].default),
+            ("PORT", ServerSettings().port),
+            ("DRAIN_SECONDS", int(ServerSettings().drain_seconds)),
+            ("LOG_LEVEL", ServerSettings().log_level),
+        ],
+    )
+    def test_defaults(self, name: str, default: object) -> None:
+        assert re.search(rf"^\| `{name}` \| `{default}` \|", self.text, re.MULTILINE)
+
+    def test_every_target_exists(self) -> None:
+        targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        assert set(re.findall(r"\bmake ([a-z]+)", self.text)) <= targets
+
+    def test_every_subcommand_exists(self) -> None:
+        for line in re.findall(r"customer-service ([a-z][a-z ]*)", self.text):
+            command: Any = cli.command
+            for word in line.split():
+                group: Group = command
+                if not hasattr(group, "commands") or word not in group.commands:
+                    break
+                command = group.commands[word]
+            assert command is not cli.command, line
+
+    def test_every_file_exists(self) -> None:
+        for path in re.findall(r"\]\(([^)#:]+)\)", self.text):
+            assert (ROOT / path).exists(), path
