@@ -14,6 +14,8 @@ import structlog
 from flask import current_app, g, request
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from flask import Flask, Response
 
 SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@~-]{1,128}")
@@ -59,14 +61,7 @@ def annotate(**fields: Any) -> None:
 
 def log_exception(error: BaseException) -> None:
     """Log an unexpected error by its type and its stack; its message stays out, it may quote a customer."""
-    frames = traceback.extract_tb(error.__traceback__)
-    current_app.extensions["log"].error(
-        "exception",
-        type=f"{type(error).__module__}.{type(error).__qualname__}",
-        stack=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-        requestId=g.request_id,
-        traceId=g.trace_id,
-    )
+    current_app.extensions["log"].error("exception", **_describe(error), requestId=g.request_id, traceId=g.trace_id)
 
 
 def logging_config(log_level: str) -> dict[str, Any]:
@@ -77,7 +72,7 @@ def logging_config(log_level: str) -> dict[str, Any]:
         "formatters": {
             "json": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": [*PROCESSORS, structlog.stdlib.add_logger_name],
+                "foreign_pre_chain": [*PROCESSORS, structlog.stdlib.add_logger_name, _replace_exc_info],
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     structlog.processors.JSONRenderer(),
@@ -88,6 +83,22 @@ def logging_config(log_level: str) -> dict[str, Any]:
         "loggers": {"gunicorn.error": {"propagate": True}, "gunicorn.access": {"propagate": False}},
         "root": {"level": log_level.upper(), "handlers": ["stdout"]},
     }
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "type": f"{type(error).__module__}.{type(error).__qualname__}",
+        "stack": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+
+
+def _replace_exc_info(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Tell an exception that a library logs as `log_exception` tells ours."""
+    exc_info = event.pop("exc_info", None)
+    if exc_info and exc_info[1]:
+        event.update(_describe(exc_info[1]))
+    return event
 
 
 def _begin() -> None:

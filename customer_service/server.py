@@ -15,6 +15,7 @@ from customer_service.settings import IN_MEMORY_URI, ServerSettings
 from customer_service.tokens import TokenVerifier
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from types import FrameType
 
@@ -86,6 +87,11 @@ class DrainingWorker(ThreadWorker):
             pause = ServerSettings.from_environment().drain_seconds if drain.in_progress() else 0
             self._later(pause, lambda: self._stop_listening(sig, frame))
 
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, unless the poller's round began before this worker stopped listening."""
+        if listener in self.sockets:
+            super().accept(listener)
+
     def _stop_listening(self, sig: int, frame: FrameType | None) -> None:
         self.set_accept_enabled(False)
         for listener in self.sockets:
@@ -95,7 +101,7 @@ class DrainingWorker(ThreadWorker):
         super_exit = super().handle_exit
         self._later(REFUSING_SECONDS, lambda: super_exit(sig, frame))
 
-    def _accept_backlog(self, listener: Any) -> None:
+    def _accept_backlog(self, listener: socket.socket) -> None:
         taken = -1
         while taken != self.nr_conns:
             taken = self.nr_conns

@@ -63,10 +63,11 @@ def test_the_database_goes_and_comes_back(fragile: mongod.Mongod) -> None:
 
 
 class Crowd:
-    """Clients that keep their connections and ask without pause until they are refused one."""
+    """Clients that ask without pause until they are refused a connection, each on one that it keeps, or on new ones."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, keep: bool = True) -> None:
         self._server = server
+        self._keep = keep
         self.answered = 0
         self.failures: list[str] = []
         self._leaving = threading.Event()
@@ -106,6 +107,8 @@ class Crowd:
             if response.status != 200:
                 self.failures.append(str(response.status))
             self.answered += 1
+            if not self._keep:
+                break
         connection.close()
 
 
@@ -123,6 +126,7 @@ def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], a
         assert server.wait() == 0
         assert time.monotonic() - stopped > 0.3
         assert crowd.failures == []
+        assert '"level":"error"' not in server.log().replace(" ", "")
 
 
 def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, filled: Database[Document]) -> None:
@@ -137,9 +141,10 @@ def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, fille
         assert server.wait() == 0
 
 
-def test_a_reload_loses_no_request_and_stays_ready(mongodb_uri: str, filled: Database[Document]) -> None:
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_reload_loses_no_request_and_stays_ready(mongodb_uri: str, filled: Database[Document], keep: bool) -> None:
     with Server(mongodb_uri, filled.name, DRAIN_SECONDS="5") as server:
-        with Crowd(server) as crowd:
+        with Crowd(server, keep=keep) as crowd:
             server.signal(signal.SIGHUP)
             reloaded = time.monotonic()
             while server.log().count("Booting worker") < 4:
@@ -150,3 +155,4 @@ def test_a_reload_loses_no_request_and_stays_ready(mongodb_uri: str, filled: Dat
             time.sleep(0.5)
             assert crowd.answered > before
         assert crowd.failures == []
+        assert '"level":"error"' not in server.log().replace(" ", "")

@@ -160,8 +160,15 @@ class TestLog:
             logging.config.dictConfig(observability.logging_config("warning"))
             logging.getLogger("gunicorn.error").warning("worker %s", "left")
             logging.getLogger("gunicorn.error").info("unheard")
+            try:
+                {}["a customer's secret"]
+            except KeyError:
+                logging.getLogger("library").exception("it failed")
         finally:
             root.handlers[:], root.level = before
-        (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+        output = capsys.readouterr().out
+        assert "secret" not in output
+        line, failure = map(json.loads, output.splitlines())
+        assert (failure["event"], failure["type"], len(failure["stack"])) == ("it failed", "builtins.KeyError", 1)
         assert (line["event"], line["level"], line["logger"]) == ("worker left", "warning", "gunicorn.error")
         assert line["timestamp"].endswith("Z")
