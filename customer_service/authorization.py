@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from customer_service.repository import Membership, MembershipRepository, OrganizationScope
     from customer_service.tokens import TokenVerifier
 
-BEARER = re.compile(r"bearer(?: +(?P<token>.*))?", re.IGNORECASE)
+BEARER = re.compile(r"bearer(?: +(?P<token>.*))?", re.IGNORECASE | re.DOTALL)
 
 
 def init_app(app: Flask, verifier: TokenVerifier, memberships: MembershipRepository) -> None:
@@ -44,7 +44,7 @@ def current_scope() -> OrganizationScope:
 
 def _bearer_token() -> str:
     """Return the token of the Authorization header (RFC 6750, section 2.1)."""
-    credentials = BEARER.fullmatch(request.headers.get("Authorization", "").strip())
+    credentials = BEARER.fullmatch(request.headers.get("Authorization", "").strip(" \t"))
     if credentials is None or not credentials["token"]:
         raise AuthenticationRequired
     token: str = credentials["token"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import jwt
@@ -109,8 +111,9 @@ class JwkSetKeys:
 
     def find(self, kid: str | None) -> VerificationKey | None:
         """Return the key named `kid`, or None; raises SigningKeysUnavailable where no set is at hand."""
-        if self.ready() and kid in self._keys:
-            return self._keys[kid]
+        key = self._keys.get(kid) if self.ready() else None
+        if key is not None:
+            return key
         self._wait_for_fetch()
         if not self.ready():
             raise SigningKeysUnavailable
@@ -174,17 +177,14 @@ def key_source(settings: JwtSettings) -> KeySource:
 def fetch(url: str) -> bytes:
     """Return what the URL answers, without following redirects; raises OSError, HTTPException or ValueError.
 
-    Both the connection and the reading have FETCH_TIMEOUT_SECONDS, and the body at most MAXIMUM_SET_BYTES.
+    Connecting and all that follows each have FETCH_TIMEOUT_SECONDS, and the body at most MAXIMUM_SET_BYTES.
     """
     request = urllib.request.Request(url, headers={"Accept": "application/jwk-set+json, application/json"})  # noqa: S310 - JwtSettings admits only https and loopback http
-    with urllib.request.build_opener(_NoRedirect).open(request, timeout=FETCH_TIMEOUT_SECONDS) as response:
-        deadline = time.monotonic() + FETCH_TIMEOUT_SECONDS
-        body = bytearray()
-        while chunk := response.read1(65_536):
-            body += chunk
-            if len(body) > MAXIMUM_SET_BYTES or time.monotonic() > deadline:
-                raise ValueError("the JWK set is too large or too slow")
-        return bytes(body)
+    with urllib.request.build_opener(_Handler, _NoRedirect).open(request, timeout=FETCH_TIMEOUT_SECONDS) as response:
+        body: bytes = response.read(MAXIMUM_SET_BYTES + 1)
+    if len(body) > MAXIMUM_SET_BYTES:
+        raise ValueError("the JWK set is too large")
+    return body
 
 
 def parse_jwk_set(text: bytes, allowed: tuple[str, ...] = ()) -> dict[str | None, VerificationKey]:
@@ -211,6 +211,38 @@ def parse_jwk_set(text: bytes, allowed: tuple[str, ...] = ()) -> dict[str | None
     return keys
 
 
+class _Connection(HTTPConnection):
+    """Is hung up after FETCH_TIMEOUT_SECONDS: a socket's own timeout begins anew with every byte of a slow source."""
+
+    def connect(self) -> None:
+        """Connect, and set the time."""
+        super().connect()
+        timer = threading.Timer(FETCH_TIMEOUT_SECONDS, _hang_up, (self.sock,))
+        timer.daemon = True
+        timer.start()
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Handler(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
+    """Opens URLs over connections that are hung up in time."""
+
+    def http_open(self, request: urllib.request.Request) -> HTTPResponse:
+        """Open a URL on this machine."""
+        return self.do_open(_Connection, request)
+
+    def https_open(self, request: urllib.request.Request) -> HTTPResponse:
+        """Open any other URL."""
+        return self.do_open(_SecureConnection, request)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # an SSLSocket's own would change it under its reader
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Makes a redirect an HTTPError, as any other answer that is not the set."""
 
@@ -223,10 +255,11 @@ def _signing_key(jwk: dict[str, Any], allowed: tuple[str, ...]) -> VerificationK
     operations = jwk.get("key_ops", ["verify"])
     if jwk.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         return None
-    if not isinstance(jwk.get("kid"), str | None):
+    if "d" in jwk or not isinstance(jwk.get("kid"), str | None):
         return None
+    members = {name: value for name, value in jwk.items() if name != "alg" and isinstance(value, str)}
     try:
-        material = jwt.PyJWK({name: value for name, value in jwk.items() if name != "alg"}).key
+        material = jwt.PyJWK(members, "EdDSA" if jwk.get("kty") == "OKP" else None).key
         key = VerificationKey(material, _algorithms(material))
         return key.narrowed(allowed).narrowed((jwk["alg"],) if "alg" in jwk else ())
     except (jwt.PyJWTError, UnusableKey, UnsupportedAlgorithm, ValueError, TypeError, KeyError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -54,9 +56,11 @@ class TokenVerifier:
         return self._keys.ready()
 
     def _subject(self, token: str) -> str:
-        header = jwt.get_unverified_header(token)
+        header = _header(token)
         if "crit" in header or "b64" in header:
             raise InvalidToken("critical header parameters")
+        if not isinstance(header.get("kid"), str | None):
+            raise InvalidToken("kid is not a string")
         key = self._keys.find(header.get("kid"))
         if key is None:
             raise InvalidToken("unknown kid")
@@ -78,30 +82,45 @@ class _StrictJWT(jwt.PyJWT):
     """PyJWT, with claims in strict JSON and times that are numbers: it would take "1" and true for a time."""
 
     def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
-        try:
-            claims = orjson.loads(decoded["payload"])
-        except ValueError:
-            raise jwt.DecodeError("the payload is not JSON") from None
-        if not isinstance(claims, dict):
-            raise jwt.DecodeError("the payload is not an object")
+        claims = _strict_object(decoded["payload"])
         for name in ("exp", "nbf"):
             if name in claims and type(claims[name]) not in (int, float):
                 raise jwt.DecodeError(f"{name} is not a number")
         return claims
 
 
+def _header(token: str) -> dict[str, Any]:
+    """Return the header, in strict JSON: PyJWT would take UTF-16, a byte order mark and NaN (RFC 7515, section 5.2)."""
+    segment = token.partition(".")[0]
+    try:
+        return _strict_object(base64.urlsafe_b64decode(segment + "=="))
+    except ValueError:
+        raise jwt.DecodeError("the header is not base64url") from None
+
+
+def _strict_object(text: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        raise jwt.DecodeError("not JSON") from None
+    if not isinstance(value, dict):
+        raise jwt.DecodeError("not a JSON object")
+    return value
+
+
 def mint(settings: JwtSettings, subject: str, lifetime_seconds: int) -> str:
     """Return a token for `subject` that these settings accept.
 
-    Raises SettingsError without a `JWT_SECRET`, and InvalidToken where no token for such a subject is accepted.
+    Raises SettingsError without a usable `JWT_SECRET`, and InvalidToken where no token for such a subject is accepted.
     """
     if settings.secret is None:
         raise SettingsError("JWT_SECRET: is not set, and a public key cannot sign; ask your issuer for a token")
+    verifier = TokenVerifier(settings)
     claims: dict[str, Any] = {"sub": subject, "exp": int(time.time()) + lifetime_seconds}
     if settings.issuer is not None:
         claims["iss"] = settings.issuer
     if settings.audience is not None:
         claims["aud"] = settings.audience
-    token = jwt.encode(claims, settings.secret, SECRET_ALGORITHMS[0])
-    TokenVerifier(settings).verify(token)
+    token = jwt.encode(claims, os.fsencode(settings.secret), SECRET_ALGORITHMS[0])
+    verifier.verify(token)
     return token

@@ -1,0 +1,180 @@
+"""No token but a valid one gets past the door: each attack is a 401, and makes not one command to MongoDB."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import mongomock
+import pymongo
+import pytest
+from pymongo.monitoring import CommandListener
+
+from customer_service.app import create_app
+from tests.forge import claims, forge, issue, jwk, public_pem
+from tests.integration.attacks import AUDIENCE, ISSUER, TABLE, VALID
+from tests.jwks import JwksServer
+from tests.support import SECRET, fill, settings, url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flask.testing import FlaskClient
+    from pymongo.database import Database
+    from pymongo.monitoring import CommandStartedEvent
+    from werkzeug.test import TestResponse
+
+SERVICES: dict[str, dict[str, Any]] = {
+    "secret": {"secret": SECRET},
+    "named": {"secret": SECRET, "issuer": ISSUER, "audience": AUDIENCE},
+    "RSA": {"public_key": public_pem("RSA")},
+    "P-256": {"public_key": public_pem("P-256")},
+}
+HONEST: dict[str, Callable[[], str]] = {
+    "secret": forge,
+    "named": lambda: forge(payload=claims(iss=ISSUER, aud=[AUDIENCE])),
+    "RSA": lambda: issue("RS256"),
+    "P-256": lambda: issue("ES256"),
+}
+
+
+class Witness(CommandListener):
+    """Writes down every command that the driver sends."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.commands.append(event.command_name)
+
+    def succeeded(self, event: object) -> None:
+        pass
+
+    def failed(self, event: object) -> None:
+        pass
+
+
+@dataclass
+class Door:
+    """A client of each service over one database, and what the database is asked."""
+
+    database: Database[dict[str, Any]]
+    commands: list[str]
+    clients: dict[str, FlaskClient] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        fill(self.database)
+        for name, jwt_settings in SERVICES.items():
+            self.clients[name] = create_app(settings(**jwt_settings), self.database).test_client()
+
+    def knock(self, service: str, authorization: str) -> TestResponse:
+        """Read the member's customer with this header, whatever characters it has."""
+        self.commands.clear()
+        return self.clients[service].get(url(), environ_overrides={"HTTP_AUTHORIZATION": authorization})
+
+
+@pytest.fixture(scope="module", params=["mongomock", "mongod"])
+def door(request: pytest.FixtureRequest) -> Iterator[Door]:
+    name = f"test_{uuid.uuid4().hex}"
+    witness = Witness()
+    if request.param == "mongomock":
+        with pytest.MonkeyPatch.context() as patch:
+            find = mongomock.Collection.find
+
+            def watched(*args: Any, **kwargs: Any) -> Any:
+                witness.commands.append("find")
+                return find(*args, **kwargs)
+
+            patch.setattr(mongomock.Collection, "find", watched)
+            yield Door(mongomock.MongoClient()[name], witness.commands)
+        return
+    uri: str = request.getfixturevalue("mongodb_uri")
+    with pymongo.MongoClient[dict[str, Any]](uri, event_listeners=[witness]) as client:
+        yield Door(client[name], witness.commands)
+        client.drop_database(name)
+
+
+def assert_refused(response: TestResponse, door: Door, challenge: str = 'Bearer error="invalid_token"') -> None:
+    assert response.status_code == 401
+    assert response.json is not None
+    assert response.json["detail"] == "Authentication required."
+    assert response.headers.getlist("WWW-Authenticate") == [challenge]
+    assert response.content_type == "application/problem+json"
+    assert door.commands == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_valid_token_passes_and_is_seen_by_the_witness(door: Door, service: str) -> None:
+    assert door.knock(service, f"Bearer {HONEST[service]()}").status_code == 200
+    assert door.commands == ["find", "find"]
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer  ", "\t Bearer"])
+def test_the_scheme_has_no_case_and_spaces_around_it_do_not_matter(door: Door, scheme: str) -> None:
+    assert door.knock("secret", f"{scheme} {VALID} \t").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("service", "token"),
+    [(service, token) for service, _, token in TABLE],
+    ids=[f"{service}: {name}" for service, name, _ in TABLE],
+)
+def test_an_attack_is_refused(door: Door, service: str, token: str) -> None:
+    assert_refused(door.knock(service, f"Bearer {token}"), door)
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        *("", " ", "Bearer", "Bearer ", "bearer", "Basic", "Basic dXNlcjpwYXNz", f"Basic {VALID}", f"Token {VALID}"),
+        *(f"JWT {VALID}", VALID, f"Bearer{VALID}", f"Bearer\t{VALID}", f"Bearer:{VALID}", f"Bearer={VALID}"),
+        *(f"Bearer, {VALID}", f"\xa0Bearer {VALID}", f"Bearer\xa0{VALID}", f'"Bearer {VALID}"', f"Béarer {VALID}"),
+        *(f"Bearer\n{VALID}", "Digest username=Bearer", f"Negotiate Bearer {VALID}", "B" * 1_000_000),
+    ],
+    ids=lambda text: text.replace(VALID, "token")[:30].encode("unicode_escape").decode(),
+)
+def test_no_bearer_token_is_asked_for_one(door: Door, authorization: str) -> None:
+    assert_refused(door.knock("secret", authorization), door, "Bearer")
+
+
+def test_a_long_malformed_header_costs_no_time(door: Door) -> None:
+    started = time.perf_counter()
+    assert_refused(door.knock("secret", "Bearer" + " " * 20_000 + "\n" + VALID), door)
+    assert time.perf_counter() - started < 0.5
+
+
+def test_no_header_is_asked_for_one(door: Door) -> None:
+    door.commands.clear()
+    assert_refused(door.clients["secret"].get(url()), door, "Bearer")
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        *(f"{VALID} {VALID}", f"{VALID},{VALID}", f"{VALID}, Bearer {VALID}", f"Bearer {VALID}", f'"{VALID}"'),
+        *(f"\t{VALID}", f"<{VALID}>", f"token={VALID}", f"token={VALID},realm=x", f"{VALID}é", f"é{VALID}", "é"),
+        *(f"{VALID}\xff", "\xd7\x90", f"{VALID};", f"{VALID},", "undefined", "null", "[object Object]", "%00"),
+        *(f"\xef\xbb\xbf{VALID}", f"\xd9\xa0{VALID}"),
+    ],
+    ids=lambda text: text.replace(VALID, "token").encode("unicode_escape").decode(),
+)
+def test_malformed_credentials_are_refused(door: Door, credentials: str) -> None:
+    assert_refused(door.knock("secret", f"Bearer {credentials}"), door)
+
+
+@pytest.mark.parametrize("name", ["jku", "x5u"])
+def test_a_key_that_the_token_points_to_is_not_fetched(door: Door, name: str) -> None:
+    attacker = JwksServer(jwk("other P-256", kid="mine"))
+    try:
+        token = issue("ES256", "other P-256", {name: attacker.url, "kid": "mine"})
+        assert_refused(door.knock("P-256", f"Bearer {token}"), door)
+        assert attacker.requests == []
+    finally:
+        attacker.close()
+
+
+def test_the_table_is_as_long_as_it_claims() -> None:
+    assert len({(service, token) for service, _, token in TABLE}) > 400
+    assert len({(service, name) for service, name, _ in TABLE}) == len(TABLE)

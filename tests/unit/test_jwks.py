@@ -1,0 +1,299 @@
+"""JwkSetKeys over a real socket: what it fetches, how often, and how it answers while its source is in trouble."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from customer_service import keys
+from customer_service.errors import SigningKeysUnavailable
+from customer_service.keys import RETRY_SECONDS, STALE_SECONDS, JwkSetKeys, VerificationKey
+from tests import jwks
+from tests.forge import jwk
+from tests.jwks import JwksServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PATIENCE = 10.0
+PROMPT_SECONDS = 0.05
+
+
+class Clock:
+    """Time that passes only where a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever proxy the machine has, the server of a test is not behind it."""
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@pytest.fixture
+def server() -> Iterator[JwksServer]:
+    publisher = JwksServer(jwk("P-256", kid="one"))
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def source(server: JwksServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> JwkSetKeys:
+    """The keys of the server; an unknown kid waits for a fetch however slow the machine is."""
+    monkeypatch.setattr(keys, "UNKNOWN_KID_WAIT_SECONDS", PATIENCE)
+    return JwkSetKeys(server.url, clock=clock)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fetch has little time."""
+    monkeypatch.setattr(keys, "FETCH_TIMEOUT_SECONDS", 0.4)
+
+
+def settle(source: JwkSetKeys) -> None:
+    """Wait until nothing is being fetched."""
+    with source._changed:
+        assert source._changed.wait_for(lambda: not source._fetching, PATIENCE)
+
+
+def refetch(source: JwkSetKeys, clock: Clock) -> None:
+    """Make an unknown kid ask for a fetch, and wait for its end."""
+    clock.now += RETRY_SECONDS
+    source.find("unknown")
+    settle(source)
+
+
+class TestFetching:
+    def test_the_first_use_fetches(self, source: JwkSetKeys, server: JwksServer) -> None:
+        assert server.requests == []
+        key = source.find("one")
+        assert key is not None
+        assert key.algorithms == ("ES256",)
+        assert server.requests == ["/keys"]
+        assert source.ready()
+
+    def test_being_asked_whether_it_is_ready_fetches_without_waiting(
+        self, source: JwkSetKeys, server: JwksServer
+    ) -> None:
+        server.answer = jwks.silent
+        started = time.perf_counter()
+        assert not source.ready()
+        assert time.perf_counter() - started < PROMPT_SECONDS
+        server.closing.set()
+        settle(source)
+        assert server.requests == ["/keys"]
+
+    def test_known_keys_answer_from_memory(self, source: JwkSetKeys, server: JwksServer, clock: Clock) -> None:
+        for _ in range(200):
+            assert source.find("one")
+            clock.now += 60
+        assert len(server.requests) == 1
+
+    def test_twenty_threads_at_first_use_fetch_once(self, source: JwkSetKeys, server: JwksServer) -> None:
+        start = threading.Barrier(20)
+
+        def find(_: int) -> VerificationKey | None:
+            start.wait()
+            return source.find("one")
+
+        with ThreadPoolExecutor(20) as pool:
+            assert all(pool.map(find, range(20)))
+        assert len(server.requests) == 1
+
+    def test_a_thread_that_comes_second_starts_nothing(self, source: JwkSetKeys) -> None:
+        source.find("one")
+        assert (thread := source._thread)
+        source._start()
+        assert source._thread is thread
+
+    def test_jwt_algorithms_narrow_the_keys(self, server: JwksServer) -> None:
+        server.keys = [jwk("RSA", kid="rsa"), jwk("P-256", kid="ec")]
+        narrowed = JwkSetKeys(server.url, ("PS256",))
+        key = narrowed.find("rsa")
+        assert key is not None
+        assert key.algorithms == ("PS256",)
+        assert narrowed.find("ec") is None
+
+    def test_keys_are_refreshed_in_the_background(
+        self, source: JwkSetKeys, server: JwksServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(keys, "REFRESH_SECONDS", 0.01)
+        assert source.find("one")
+        server.keys = [jwk("P-384", kid="two")]
+        deadline = time.monotonic() + PATIENCE
+        while "two" not in source._keys and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert list(source._keys) == ["two"]
+
+    def test_a_failed_fetch_is_tried_again_in_the_background(
+        self, source: JwkSetKeys, server: JwksServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(keys, "RETRY_SECONDS", 0.01)
+        server.answer = jwks.refuse
+        source.ready()
+        settle(source)
+        server.answer = jwks.publish
+        deadline = time.monotonic() + PATIENCE
+        while not source.ready() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert source.ready()
+
+
+class TestRotation:
+    def test_a_new_kid_is_found_by_one_fetch(self, source: JwkSetKeys, server: JwksServer, clock: Clock) -> None:
+        source.find("one")
+        server.keys = [jwk("P-384", kid="two")]
+        clock.now += RETRY_SECONDS
+        with ThreadPoolExecutor(20) as pool:
+            assert all(pool.map(source.find, ["two"] * 20))
+        assert len(server.requests) == 2
+        assert source.find("one") is None
+
+    def test_unknown_kids_fetch_at_most_once_in_thirty_seconds(
+        self, source: JwkSetKeys, server: JwksServer, clock: Clock
+    ) -> None:
+        source.find("one")
+        for elapsed, fetches in ((0.0, 1), (RETRY_SECONDS - 0.1, 1), (0.1, 2), (RETRY_SECONDS - 0.1, 2), (0.1, 3)):
+            clock.now += elapsed
+            with ThreadPoolExecutor(20) as pool:
+                assert not any(pool.map(source.find, (f"{elapsed}-{number}" for number in range(200))))
+            assert len(server.requests) == fetches
+
+    def test_unknown_kids_cost_no_time_once_a_fetch_was_made(self, source: JwkSetKeys) -> None:
+        source.find("one")
+        started = time.perf_counter()
+        for number in range(200):
+            assert source.find(str(number)) is None
+        assert time.perf_counter() - started < 200 * PROMPT_SECONDS / 10
+
+    def test_a_set_replaced_amid_a_look_up_is_no_error(self, source: JwkSetKeys) -> None:
+        source.find("one")
+
+        class Replaced(dict[str | None, VerificationKey]):
+            def __contains__(self, kid: object) -> bool:
+                source._keys = {}
+                return super().__contains__(kid)
+
+        source._keys = Replaced(source._keys)
+        assert source.find("one")
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("answer", jwks.BAD_ANSWERS, ids=lambda answer: answer.__name__)
+class TestTrouble:
+    def test_stale_keys_are_served(
+        self, source: JwkSetKeys, server: JwksServer, clock: Clock, answer: jwks.Answer
+    ) -> None:
+        source.find("one")
+        server.answer = answer
+        refetch(source, clock)
+        assert len(server.requests) == 2
+        assert source.ready()
+        assert source.find("one")
+        server.answer = jwks.publish
+        server.keys.append(jwk("P-384", kid="two"))
+        clock.now += RETRY_SECONDS
+        assert source.find("two")
+
+    def test_a_source_that_never_answered_well_is_unavailable(
+        self, source: JwkSetKeys, server: JwksServer, clock: Clock, answer: jwks.Answer
+    ) -> None:
+        server.answer = answer
+        started = time.perf_counter()
+        for _ in range(2):
+            with pytest.raises(SigningKeysUnavailable):
+                source.find("one")
+        assert not source.ready()
+        assert time.perf_counter() - started < PATIENCE / 2
+        settle(source)
+        server.answer = jwks.publish
+        clock.now += RETRY_SECONDS
+        assert source.find("one")
+
+
+class TestOutage:
+    def test_keys_are_served_for_a_day(self, source: JwkSetKeys, server: JwksServer, clock: Clock) -> None:
+        source.find("one")
+        server.answer = jwks.refuse
+        clock.now += STALE_SECONDS - 1
+        assert source.ready()
+        assert source.find("one")
+        clock.now += 1
+        assert not source.ready()
+        with pytest.raises(SigningKeysUnavailable):
+            source.find("one")
+        server.answer = jwks.publish
+        clock.now += RETRY_SECONDS
+        assert source.find("one")
+        assert source.ready()
+
+    def test_a_known_kid_does_not_wait_for_a_source_that_hangs(self, server: JwksServer, clock: Clock) -> None:
+        source = JwkSetKeys(server.url, clock=clock)
+        source.find("one")
+        server.answer = jwks.silent
+        clock.now += RETRY_SECONDS
+        started = time.perf_counter()
+        assert source.find("unknown") is None
+        assert time.perf_counter() - started < 4 * keys.UNKNOWN_KID_WAIT_SECONDS
+        assert source._fetching
+        started = time.perf_counter()
+        assert source.find("one")
+        assert source.ready()
+        assert time.perf_counter() - started < PROMPT_SECONDS
+
+    def test_nobody_listening_is_unavailable(self, server: JwksServer) -> None:
+        server.close()
+        with pytest.raises(SigningKeysUnavailable):
+            JwkSetKeys(server.url).find("one")
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "http://127.0.0.1/a b", "https://ñ..x/"])
+    def test_an_address_that_is_none_is_unavailable(self, url: str) -> None:
+        with pytest.raises(SigningKeysUnavailable):
+            JwkSetKeys(url).find("one")
+
+
+@pytest.fixture
+def secure_server(tmp_path: Path) -> Iterator[Any]:
+    """A server with a certificate, and the file that holds the certificate."""
+    chain = tmp_path / "chain.pem"
+    publisher = JwksServer(jwk("P-256", kid="one"), tls=jwks.certify(chain))
+    yield publisher, chain
+    publisher.close()
+
+
+class TestTls:
+    def test_a_certificate_that_is_trusted_is_enough(self, secure_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        server, chain = secure_server
+        monkeypatch.setenv("SSL_CERT_FILE", str(chain))
+        assert JwkSetKeys(server.url).find("one")
+
+    def test_a_certificate_that_is_not_trusted_is_refused(self, secure_server: Any) -> None:
+        with pytest.raises(SigningKeysUnavailable):
+            JwkSetKeys(secure_server[0].url).find("one")
+        assert secure_server[0].requests == []
+
+    @pytest.mark.usefixtures("hasty")
+    def test_a_slow_source_is_hung_up_on(self, secure_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        server, chain = secure_server
+        monkeypatch.setenv("SSL_CERT_FILE", str(chain))
+        server.answer = jwks.drip_header
+        source = JwkSetKeys(server.url)
+        with pytest.raises(SigningKeysUnavailable):
+            source.find("one")
+        settle(source)
+        assert server.requests == ["/keys"]

@@ -1,0 +1,284 @@
+"""TokenVerifier accepts what an honest issuer signs for this service, and nothing else; mint makes such tokens."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, tzinfo
+from typing import Any
+
+import pytest
+
+from customer_service import tokens
+from customer_service.errors import InvalidToken, SettingsError, SigningKeysUnavailable
+from customer_service.keys import VerificationKey
+from customer_service.settings import JwtSettings
+from customer_service.tokens import TokenVerifier, mint
+from tests.forge import ALGORITHMS, claims, forge, issue, private_key, public_pem
+from tests.support import MEMBER, SECRET
+
+NOW = 1_900_000_000
+SIGNERS = [*ALGORITHMS.items(), ("EdDSA", "Ed448")]
+ISSUER = "https://issuer.example"
+AUDIENCE = "customer-service"
+
+
+def verifier(**jwt_settings: Any) -> TokenVerifier:
+    return TokenVerifier(
+        JwtSettings(**(jwt_settings if "public_key" in jwt_settings else {"secret": SECRET, **jwt_settings}))
+    )
+
+
+@pytest.fixture
+def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is NOW."""
+
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Frozen:
+            return cls.fromtimestamp(NOW, tz)
+
+    monkeypatch.setattr("jwt.api_jwt.datetime", Frozen)
+    monkeypatch.setattr(time, "time", lambda: float(NOW))
+
+
+class TestSignatures:
+    def test_a_secret_verifies_hs256(self) -> None:
+        assert verifier().verify(forge()) == MEMBER
+
+    def test_a_secret_that_is_not_text_verifies_hs256(self) -> None:
+        """An environment variable of any bytes reaches Python with surrogates for those that are not UTF-8."""
+        raw = b"\xff\xfe" * 16
+        secret = raw.decode("utf-8", "surrogateescape")
+        assert verifier(secret=secret).verify(forge(secret=raw)) == MEMBER
+
+    @pytest.mark.parametrize(("algorithm", "kind"), SIGNERS, ids=lambda name: name)
+    def test_a_public_key_verifies(self, algorithm: str, kind: str) -> None:
+        assert verifier(public_key=public_pem(kind)).verify(issue(algorithm, kind)) == MEMBER
+
+    @pytest.mark.parametrize(("algorithm", "kind"), SIGNERS, ids=lambda name: name)
+    @pytest.mark.parametrize("size", [1, 32, 64, 114, 132, 256, 4000])
+    def test_a_signature_of_any_size_is_refused(self, algorithm: str, kind: str, size: int) -> None:
+        message = issue(algorithm, kind).rpartition(".")[0]
+        with pytest.raises(InvalidToken):
+            verifier(public_key=public_pem(kind)).verify(f"{message}.{'A' * (size // 3 * 4 or 4)}")
+
+    @pytest.mark.parametrize(("algorithm", "kind"), SIGNERS, ids=lambda name: name)
+    def test_a_changed_claim_is_refused(self, algorithm: str, kind: str) -> None:
+        header, _, signature = issue(algorithm, kind).split(".")
+        other = issue(algorithm, kind, sub="somebody-else").split(".")[1]
+        with pytest.raises(InvalidToken, match="InvalidSignatureError"):
+            verifier(public_key=public_pem(kind)).verify(f"{header}.{other}.{signature}")
+
+    @pytest.mark.parametrize("algorithm", [name for name, kind in ALGORITHMS.items() if kind == "RSA"])
+    def test_jwt_algorithms_narrows_what_an_rsa_key_verifies(self, algorithm: str) -> None:
+        narrowed = verifier(public_key=public_pem("RSA"), algorithms=(algorithm,))
+        assert narrowed.verify(issue(algorithm)) == MEMBER
+        for other in ("RS256", "RS512", "PS256", "PS512"):
+            if other != algorithm:
+                with pytest.raises(InvalidToken, match="InvalidAlgorithmError"):
+                    narrowed.verify(issue(other))
+
+    @pytest.mark.parametrize("kid", ["", "any", "../../dev/null"])
+    def test_a_kid_says_nothing_about_the_only_key(self, kid: str) -> None:
+        assert verifier().verify(forge({"alg": "HS256", "kid": kid})) == MEMBER
+
+    def test_a_verifier_of_one_key_is_always_ready(self) -> None:
+        assert verifier().ready()
+
+
+class TestForm:
+    def test_a_token_has_a_greatest_length(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        token = forge()
+        monkeypatch.setattr(tokens, "MAXIMUM_TOKEN_LENGTH", len(token))
+        assert verifier().verify(token) == MEMBER
+        monkeypatch.setattr(tokens, "MAXIMUM_TOKEN_LENGTH", len(token) - 1)
+        with pytest.raises(InvalidToken, match="compact form"):
+            verifier().verify(token)
+
+    def test_the_greatest_length_is_what_a_server_takes_as_a_header(self) -> None:
+        assert verifier().verify(forge({"alg": "HS256", "x": "x" * 5900})) == MEMBER
+        with pytest.raises(InvalidToken, match="compact form"):
+            verifier().verify(forge({"alg": "HS256", "x": "x" * 6100}))
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+    def test_json_in_any_encoding_but_utf8_is_refused(self, encoding: str) -> None:
+        with pytest.raises(InvalidToken, match="DecodeError"):
+            verifier().verify(forge('{"alg":"HS256"}'.encode(encoding)))
+        with pytest.raises(InvalidToken, match="DecodeError"):
+            verifier().verify(forge(payload=f'{{"sub":"a","exp":{NOW}}}'.encode(encoding)))
+
+    @pytest.mark.parametrize("member", ["NaN", "Infinity", '"\\ud800"', "01", "'x'"])
+    def test_json_that_only_python_takes_is_refused(self, member: str) -> None:
+        with pytest.raises(InvalidToken, match="DecodeError"):
+            verifier().verify(forge(f'{{"alg":"HS256","x":{member}}}'))
+
+    def test_a_header_of_five_characters_is_refused(self) -> None:
+        with pytest.raises(InvalidToken, match="DecodeError"):
+            verifier().verify("AAAAA.AAAA.AAAA")
+
+    @pytest.mark.parametrize("secret", ["right", "wrong"])
+    def test_a_refusal_tells_nothing_of_the_token(self, secret: str) -> None:
+        token = forge(
+            payload=claims(sub="s3cret\0", aud=["s3cret"]), secret=SECRET.encode() + b"!" * (secret == "wrong")
+        )
+        with pytest.raises(InvalidToken) as refusal:
+            verifier().verify(token)
+        assert "s3cret" not in str(refusal.value)
+        assert refusal.value.__cause__ is None
+        assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
+class _Keys:
+    """Keys by their kid, as a JWK set has them."""
+
+    def __init__(self, *, reachable: bool = True) -> None:
+        self.reachable = reachable
+        self.asked: list[str | None] = []
+
+    def find(self, kid: str | None) -> VerificationKey | None:
+        self.asked.append(kid)
+        if not self.reachable:
+            raise SigningKeysUnavailable
+        return VerificationKey(private_key("P-256").public_key(), ("ES256",)) if kid == "one" else None
+
+    def ready(self) -> bool:
+        return self.reachable
+
+
+class TestKeysByName:
+    def test_the_kid_names_the_key(self) -> None:
+        keys = _Keys()
+        assert TokenVerifier(JwtSettings(), keys).verify(issue("ES256", headers={"kid": "one"})) == MEMBER
+        assert keys.asked == ["one"]
+
+    @pytest.mark.parametrize("headers", [{}, {"kid": "two"}, {"kid": ""}, {"kid": "one\0"}], ids=str)
+    def test_a_kid_that_names_none_is_refused(self, headers: dict[str, str]) -> None:
+        with pytest.raises(InvalidToken, match="unknown kid"):
+            TokenVerifier(JwtSettings(), _Keys()).verify(issue("ES256", headers=headers))
+
+    @pytest.mark.parametrize("kid", [1, True, 1.5, [], ["one"], {}, {"one": "one"}], ids=str)
+    def test_a_kid_that_is_not_text_is_not_looked_up(self, kid: object) -> None:
+        keys = _Keys()
+        with pytest.raises(InvalidToken):
+            TokenVerifier(JwtSettings(), keys).verify(forge({"alg": "ES256", "kid": kid}))
+        assert keys.asked == []
+
+    def test_a_token_is_not_judged_without_keys(self) -> None:
+        judge = TokenVerifier(JwtSettings(), _Keys(reachable=False))
+        assert not judge.ready()
+        with pytest.raises(SigningKeysUnavailable):
+            judge.verify(issue("ES256", headers={"kid": "one"}))
+
+
+@pytest.mark.usefixtures("frozen")
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("leeway", "times", "accepted"),
+        [
+            (0, {"exp": NOW + 1}, True),
+            (0, {"exp": NOW}, False),
+            (0, {"exp": NOW + 0.9}, False),
+            (0, {"exp": NOW + 1.5}, True),
+            (30, {"exp": NOW - 29}, True),
+            (30, {"exp": NOW - 30}, False),
+            (0, {"exp": 10**30}, True),
+            (0, {"nbf": NOW}, True),
+            (0, {"nbf": NOW - 0.5}, True),
+            (0, {"nbf": NOW + 1}, False),
+            (30, {"nbf": NOW + 30}, True),
+            (30, {"nbf": NOW + 31}, False),
+            (0, {"nbf": None}, False),
+            (0, {"iat": NOW + 86_400}, True),
+            (0, {"iat": "soon"}, True),
+        ],
+        ids=str,
+    )
+    def test_a_token_is_accepted_in_its_time(self, leeway: int, times: dict[str, Any], accepted: bool) -> None:
+        judge = verifier(leeway_seconds=leeway)
+        token = forge(payload=claims(**times))
+        if accepted:
+            assert judge.verify(token) == MEMBER
+        else:
+            with pytest.raises(InvalidToken):
+                judge.verify(token)
+
+
+class TestIssuerAndAudience:
+    @pytest.mark.parametrize("given", [{}, {"aud": "anybody"}, {"aud": ["a", "b"]}, {"aud": 7}, {"iss": 7}], ids=str)
+    def test_where_none_is_set_any_is_accepted(self, given: dict[str, Any]) -> None:
+        assert verifier().verify(forge(payload=claims(**given))) == MEMBER
+
+    @pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE], ["other", AUDIENCE]], ids=str)
+    def test_the_right_ones_are_accepted(self, audience: object) -> None:
+        judge = verifier(issuer=ISSUER, audience=AUDIENCE)
+        assert judge.verify(forge(payload=claims(iss=ISSUER, aud=audience))) == MEMBER
+
+    @pytest.mark.parametrize("claim", ["iss", "aud"])
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            lambda _: None,
+            lambda _: "",
+            lambda right: right[:-1],
+            lambda right: right + "/",
+            lambda right: right + "\0",
+            lambda right: " " + right,
+            lambda right: right.upper(),
+            list,
+            lambda right: {right: right},
+            lambda right: [right, 1],
+            lambda _: [],
+            lambda _: True,
+        ],
+        ids=["null", "empty", "prefix", "slash", "NUL", "space", "case", "letters", "object", "number", "[]", "true"],
+    )
+    def test_anything_else_is_refused(self, claim: str, spoil: Any) -> None:
+        right = {"iss": ISSUER, "aud": AUDIENCE}
+        judge = verifier(issuer=ISSUER, audience=AUDIENCE)
+        for wrong in (right | {claim: spoil(right[claim])}, {name: right[name] for name in right if name != claim}):
+            with pytest.raises(InvalidToken):
+                judge.verify(forge(payload=claims(**wrong)))
+
+
+class TestSubject:
+    @pytest.mark.parametrize("subject", ["a", "x" * 256, "ñ", "😀" * 256, "auth0|1", " "], ids=ascii)
+    def test_a_name_is_returned_as_it_is(self, subject: str) -> None:
+        assert verifier().verify(forge(payload=claims(sub=subject))) == subject
+
+    @pytest.mark.parametrize("subject", ["", "x" * 257, "a\0", "a\n", "\x7f", "\x85", "\ud800", 1, ["a"]], ids=ascii)
+    def test_anything_else_is_refused(self, subject: object) -> None:
+        with pytest.raises(InvalidToken):
+            verifier().verify(forge(payload=claims(sub=subject)))
+
+
+class TestMint:
+    @pytest.mark.parametrize("issuer", [None, ISSUER], ids=["any issuer", "issuer"])
+    @pytest.mark.parametrize("audience", [None, AUDIENCE], ids=["any audience", "audience"])
+    @pytest.mark.parametrize("secret", [SECRET, "\udcff\udcfe" * 16], ids=["text", "bytes"])
+    def test_what_is_minted_is_accepted(self, issuer: str | None, audience: str | None, secret: str) -> None:
+        settings = JwtSettings(secret=secret, issuer=issuer, audience=audience)
+        assert TokenVerifier(settings).verify(mint(settings, MEMBER, 60)) == MEMBER
+
+    @pytest.mark.usefixtures("frozen")
+    @pytest.mark.parametrize("lifetime", [0, -60])
+    def test_a_token_without_a_lifetime_is_refused(self, lifetime: int) -> None:
+        assert mint(JwtSettings(secret=SECRET), MEMBER, 1)
+        with pytest.raises(InvalidToken):
+            mint(JwtSettings(secret=SECRET), MEMBER, lifetime)
+
+    @pytest.mark.parametrize("subject", ["", "x" * 257, "a\0b", "a\nb", "\udcff"], ids=ascii)
+    def test_a_bad_subject_is_refused(self, subject: str) -> None:
+        with pytest.raises(InvalidToken):
+            mint(JwtSettings(secret=SECRET), subject, 60)
+
+    def test_a_public_key_cannot_mint(self) -> None:
+        with pytest.raises(SettingsError, match=r"^JWT_SECRET: is not set"):
+            mint(JwtSettings(public_key=public_pem("P-256")), MEMBER, 60)
+
+    def test_a_public_key_in_the_secrets_place_cannot_mint(self) -> None:
+        with pytest.raises(SettingsError, match=r"^JWT_SECRET: is a public key"):
+            mint(JwtSettings(secret=public_pem("P-256")), MEMBER, 60)
+
+    def test_an_algorithm_that_the_secret_does_not_allow_cannot_mint(self) -> None:
+        with pytest.raises(SettingsError, match=r"^JWT_ALGORITHMS:"):
+            mint(JwtSettings(secret=SECRET, algorithms=("RS256",)), MEMBER, 60)
