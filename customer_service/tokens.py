@@ -12,7 +12,8 @@ import jwt
 import orjson
 
 from customer_service.errors import InvalidToken, SettingsError
-from customer_service.keys import SECRET_ALGORITHMS, key_source
+from customer_service.jwks import JwkSetKeys
+from customer_service.keys import SECRET_ALGORITHMS, single_key
 
 if TYPE_CHECKING:
     from customer_service.keys import KeySource
@@ -76,6 +77,13 @@ class TokenVerifier:
         if not 0 < len(subject) <= MAXIMUM_SUBJECT_LENGTH or CONTROL_CHARACTER.search(subject):
             raise InvalidToken("sub is empty, too long or has control characters")
         return subject
+
+
+def key_source(settings: JwtSettings) -> KeySource:
+    """Return the source of the keys that the settings name; raises SettingsError."""
+    if settings.jwks_url is not None:
+        return JwkSetKeys(settings.jwks_url, settings.algorithms)
+    return single_key(settings)
 
 
 class _StrictJWT(jwt.PyJWT):

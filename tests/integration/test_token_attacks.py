@@ -15,7 +15,7 @@ from pymongo.monitoring import CommandListener
 from customer_service.app import create_app
 from tests.forge import claims, forge, issue, jwk, public_pem
 from tests.integration.attacks import AUDIENCE, ISSUER, TABLE, VALID
-from tests.jwks import JwksServer
+from tests.issuer import JwksServer
 from tests.support import SECRET, fill, settings, url
 
 if TYPE_CHECKING:

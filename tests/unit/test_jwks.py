@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from customer_service import keys
+from customer_service import jwks
 from customer_service.errors import SigningKeysUnavailable
-from customer_service.keys import RETRY_SECONDS, STALE_SECONDS, JwkSetKeys, VerificationKey
-from tests import jwks
+from customer_service.jwks import RETRY_SECONDS, STALE_SECONDS, JwkSetKeys
+from customer_service.keys import VerificationKey
+from tests import issuer
 from tests.forge import jwk
-from tests.jwks import JwksServer
+from tests.issuer import JwksServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,14 +56,14 @@ def clock() -> Clock:
 @pytest.fixture
 def source(server: JwksServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> JwkSetKeys:
     """The keys of the server; an unknown kid waits for a fetch however slow the machine is."""
-    monkeypatch.setattr(keys, "UNKNOWN_KID_WAIT_SECONDS", PATIENCE)
+    monkeypatch.setattr(jwks, "UNKNOWN_KID_WAIT_SECONDS", PATIENCE)
     return JwkSetKeys(server.url, clock=clock)
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fetch has little time."""
-    monkeypatch.setattr(keys, "FETCH_TIMEOUT_SECONDS", 0.4)
+    monkeypatch.setattr(jwks, "FETCH_TIMEOUT_SECONDS", 0.4)
 
 
 def settle(source: JwkSetKeys) -> None:
@@ -90,7 +91,7 @@ class TestFetching:
     def test_being_asked_whether_it_is_ready_fetches_without_waiting(
         self, source: JwkSetKeys, server: JwksServer
     ) -> None:
-        server.answer = jwks.silent
+        server.answer = issuer.silent
         started = time.perf_counter()
         assert not source.ready()
         assert time.perf_counter() - started < PROMPT_SECONDS
@@ -121,6 +122,13 @@ class TestFetching:
         source._start()
         assert source._thread is thread
 
+    def test_a_fetcher_that_a_fork_left_behind_is_started_anew(self, source: JwkSetKeys, server: JwksServer) -> None:
+        source.find("one")
+        source._thread = threading.Thread()  # one that does not run
+        assert source.find("one")
+        settle(source)
+        assert len(server.requests) == 2
+
     def test_jwt_algorithms_narrow_the_keys(self, server: JwksServer) -> None:
         server.keys = [jwk("RSA", kid="rsa"), jwk("P-256", kid="ec")]
         narrowed = JwkSetKeys(server.url, ("PS256",))
@@ -132,7 +140,7 @@ class TestFetching:
     def test_keys_are_refreshed_in_the_background(
         self, source: JwkSetKeys, server: JwksServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(keys, "REFRESH_SECONDS", 0.01)
+        monkeypatch.setattr(jwks, "REFRESH_SECONDS", 0.01)
         assert source.find("one")
         server.keys = [jwk("P-384", kid="two")]
         deadline = time.monotonic() + PATIENCE
@@ -143,11 +151,11 @@ class TestFetching:
     def test_a_failed_fetch_is_tried_again_in_the_background(
         self, source: JwkSetKeys, server: JwksServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(keys, "RETRY_SECONDS", 0.01)
-        server.answer = jwks.refuse
+        monkeypatch.setattr(jwks, "RETRY_SECONDS", 0.01)
+        server.answer = issuer.refuse
         source.ready()
         settle(source)
-        server.answer = jwks.publish
+        server.answer = issuer.publish
         deadline = time.monotonic() + PATIENCE
         while not source.ready() and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -194,10 +202,10 @@ class TestRotation:
 
 
 @pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("answer", jwks.BAD_ANSWERS, ids=lambda answer: answer.__name__)
+@pytest.mark.parametrize("answer", issuer.BAD_ANSWERS, ids=lambda answer: answer.__name__)
 class TestTrouble:
     def test_stale_keys_are_served(
-        self, source: JwkSetKeys, server: JwksServer, clock: Clock, answer: jwks.Answer
+        self, source: JwkSetKeys, server: JwksServer, clock: Clock, answer: issuer.Answer
     ) -> None:
         source.find("one")
         server.answer = answer
@@ -205,13 +213,13 @@ class TestTrouble:
         assert len(server.requests) == 2
         assert source.ready()
         assert source.find("one")
-        server.answer = jwks.publish
+        server.answer = issuer.publish
         server.keys.append(jwk("P-384", kid="two"))
         clock.now += RETRY_SECONDS
         assert source.find("two")
 
     def test_a_source_that_never_answered_well_is_unavailable(
-        self, source: JwkSetKeys, server: JwksServer, clock: Clock, answer: jwks.Answer
+        self, source: JwkSetKeys, server: JwksServer, clock: Clock, answer: issuer.Answer
     ) -> None:
         server.answer = answer
         started = time.perf_counter()
@@ -221,7 +229,7 @@ class TestTrouble:
         assert not source.ready()
         assert time.perf_counter() - started < PATIENCE / 2
         settle(source)
-        server.answer = jwks.publish
+        server.answer = issuer.publish
         clock.now += RETRY_SECONDS
         assert source.find("one")
 
@@ -229,7 +237,7 @@ class TestTrouble:
 class TestOutage:
     def test_keys_are_served_for_a_day(self, source: JwkSetKeys, server: JwksServer, clock: Clock) -> None:
         source.find("one")
-        server.answer = jwks.refuse
+        server.answer = issuer.refuse
         clock.now += STALE_SECONDS - 1
         assert source.ready()
         assert source.find("one")
@@ -237,7 +245,7 @@ class TestOutage:
         assert not source.ready()
         with pytest.raises(SigningKeysUnavailable):
             source.find("one")
-        server.answer = jwks.publish
+        server.answer = issuer.publish
         clock.now += RETRY_SECONDS
         assert source.find("one")
         assert source.ready()
@@ -245,11 +253,11 @@ class TestOutage:
     def test_a_known_kid_does_not_wait_for_a_source_that_hangs(self, server: JwksServer, clock: Clock) -> None:
         source = JwkSetKeys(server.url, clock=clock)
         source.find("one")
-        server.answer = jwks.silent
+        server.answer = issuer.silent
         clock.now += RETRY_SECONDS
         started = time.perf_counter()
         assert source.find("unknown") is None
-        assert time.perf_counter() - started < 4 * keys.UNKNOWN_KID_WAIT_SECONDS
+        assert time.perf_counter() - started < 4 * jwks.UNKNOWN_KID_WAIT_SECONDS
         assert source._fetching
         started = time.perf_counter()
         assert source.find("one")
@@ -271,7 +279,7 @@ class TestOutage:
 def secure_server(tmp_path: Path) -> Iterator[Any]:
     """A server with a certificate, and the file that holds the certificate."""
     chain = tmp_path / "chain.pem"
-    publisher = JwksServer(jwk("P-256", kid="one"), tls=jwks.certify(chain))
+    publisher = JwksServer(jwk("P-256", kid="one"), tls=issuer.certify(chain))
     yield publisher, chain
     publisher.close()
 
@@ -291,7 +299,7 @@ class TestTls:
     def test_a_slow_source_is_hung_up_on(self, secure_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         server, chain = secure_server
         monkeypatch.setenv("SSL_CERT_FILE", str(chain))
-        server.answer = jwks.drip_header
+        server.answer = issuer.drip_header
         source = JwkSetKeys(server.url)
         with pytest.raises(SigningKeysUnavailable):
             source.find("one")

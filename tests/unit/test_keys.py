@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from customer_service.errors import SettingsError
-from customer_service.keys import RSA_ALGORITHMS, JwkSetKeys, UnusableKey, key_source, parse_jwk_set
+from customer_service.jwks import JwkSetKeys
+from customer_service.keys import RSA_ALGORITHMS, UnusableKey, parse_jwk_set
 from customer_service.settings import JwtSettings
+from customer_service.tokens import key_source
 from tests.forge import jwk, private_jwk, private_key, private_pem, public_pem
 from tests.support import SECRET
 

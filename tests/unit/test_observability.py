@@ -161,7 +161,7 @@ class TestLog:
             logging.getLogger("gunicorn.error").warning("worker %s", "left")
             logging.getLogger("gunicorn.error").info("unheard")
             try:
-                {}["a customer's secret"]
+                dict[str, str]()["a customer's secret"]
             except KeyError:
                 logging.getLogger("library").exception("it failed")
         finally:
