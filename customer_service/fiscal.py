@@ -1,0 +1,249 @@
+"""The tax authority's rules on a customer (SAT, CFDI 4.0): what forbids a write, and what only deserves a warning.
+
+Every function takes a customer in the shape of the wire and neither changes it nor fails on it. A value that is
+missing or of the wrong type counts as not given: the shape of a customer is judged elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from stdnum.mx import rfc
+
+from customer_service import catalogues
+from customer_service.catalogues import COUNTRIES, USES, USES_BY_REGIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GENERIC_DOMESTIC = "XAXX010101000"
+"""The RFC that stands for the general public."""
+
+GENERIC_FOREIGN = "XEXX010101000"
+"""The RFC that stands for a foreigner without one."""
+
+DOMESTIC = "MEX"
+LEGAL_NAME, TAX_ID, TAX_SYSTEM, EMAIL, PHONE = "/legalName", "/taxId", "/taxSystem", "/email", "/phone"
+INVOICE_USE, ZIP, STATE, COUNTRY = "/defaultInvoiceUse", "/address/zip", "/address/state", "/address/country"
+
+MAXIMUM_LEGAL_NAME_LENGTH = 300
+MAXIMUM_FOREIGN_TAX_ID_LENGTH = 40
+MAXIMUM_EMAIL_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, less the brackets
+COMPANY_RFC_LENGTH = 12
+NATIONAL_DIGITS = 10
+
+RFC_PATTERN = re.compile(r"[A-Z&Ñ]{3,4}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[A-Z0-9]{2}[0-9A]")
+ZIP_PATTERN = re.compile(r"[0-9]{5}")
+E164_PATTERN = re.compile(r"\+[1-9][0-9]{1,14}")
+UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of characters
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with one value: `path` is its JSON Pointer, `code` a stable slug, `message` the next step.
+
+    The message never holds the value: findings end up in logs.
+    """
+
+    path: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Receiver:
+    """A kind of receiver of invoices, and the regimes that it may have."""
+
+    who: str
+    regimes: frozenset[str]
+
+
+_COMPANY = _Receiver("a company, whose RFC has 12 characters", catalogues.COMPANY_REGIMES)
+_PERSON = _Receiver("a person, whose RFC has 13 characters", catalogues.PERSON_REGIMES)
+_UNREGISTERED = _Receiver("a generic RFC or a customer outside Mexico", frozenset({catalogues.NO_OBLIGATIONS}))
+_ANYBODY = _Receiver("a customer", frozenset(USES_BY_REGIME))
+
+
+def normalized(customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy as it is to be judged and stored: trimmed, the tax id in capitals, the country never null."""
+    copy = dict(customer)
+    if isinstance(name := copy.get("legalName"), str):
+        copy["legalName"] = name.strip()
+    if isinstance(tax_id := copy.get("taxId"), str):
+        copy["taxId"] = tax_id.strip().upper()
+    if isinstance(address := copy.get("address"), Mapping):
+        country = DOMESTIC if address.get("country") is None else address["country"]
+        copy["address"] = {**address, "country": country.upper() if isinstance(country, str) else country}
+    return copy
+
+
+def errors(customer: Mapping[str, Any]) -> list[Finding]:
+    """Return everything that forbids to store a normalized customer; what follows from another finding is left out."""
+    return [finding for rule in _ERRORS for finding in rule(customer)]
+
+
+def warnings(customer: Mapping[str, Any]) -> list[Finding]:
+    """Return what the SAT will probably refuse in a normalized customer, though nobody can tell but the SAT."""
+    return [finding for rule in _WARNINGS for finding in rule(customer)]
+
+
+def is_generic(customer: Mapping[str, Any]) -> bool:
+    """Whether a normalized customer has one of the RFCs that many customers share."""
+    return _country(customer) == DOMESTIC and _text(customer, TAX_ID) in {GENERIC_DOMESTIC, GENERIC_FOREIGN}
+
+
+def _name_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    name = _text(customer, LEGAL_NAME)
+    if name is None:
+        return
+    if not 0 < len(name) <= MAXIMUM_LEGAL_NAME_LENGTH:
+        yield Finding(LEGAL_NAME, "invalid-length", "Give a legal name of 1 to 300 characters.")
+    if "|" in name or UNSTORABLE.search(name):
+        yield Finding(LEGAL_NAME, "invalid-character", "Remove vertical bars and control characters.")
+
+
+def _tax_id_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    tax_id, country = _text(customer, TAX_ID), _country(customer)
+    if tax_id is None or country not in COUNTRIES:
+        return
+    if country == DOMESTIC:
+        if not RFC_PATTERN.fullmatch(tax_id):
+            yield Finding(TAX_ID, "invalid-rfc", "Give the RFC without separators: 12 characters or 13, in capitals.")
+        return
+    if not 0 < len(tax_id) <= MAXIMUM_FOREIGN_TAX_ID_LENGTH:
+        yield Finding(TAX_ID, "invalid-length", "Give a tax id of 1 to 40 characters.")
+    if UNSTORABLE.search(tax_id):
+        yield Finding(TAX_ID, "invalid-character", "Remove control characters.")
+
+
+def _regime_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    regime, receiver = _text(customer, TAX_SYSTEM), _receiver(customer)
+    if regime is None or regime in receiver.regimes:
+        return
+    code = "tax-system-not-allowed" if regime in USES_BY_REGIME else "unknown-tax-system"
+    choice = ", ".join(sorted(receiver.regimes))
+    yield Finding(TAX_SYSTEM, code, f"Choose a regime of c_RegimenFiscal for {receiver.who}: {choice}.")
+
+
+def _use_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    """Judge the use by the regime, or by the catalogue alone where the regime is not right in itself."""
+    use, regime = _text(customer, INVOICE_USE), _text(customer, TAX_SYSTEM)
+    allowed = USES_BY_REGIME[regime] if regime in _receiver(customer).regimes else USES
+    if use is None or use in allowed:
+        return
+    code = "invoice-use-not-allowed" if use in USES else "unknown-invoice-use"
+    yield Finding(INVOICE_USE, code, f"Choose one of these uses of c_UsoCFDI: {', '.join(sorted(allowed))}.")
+
+
+def _email_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    email = _text(customer, EMAIL)
+    if email is not None and not _is_email(email):
+        yield Finding(EMAIL, "invalid-email", "Give one e-mail address, without a name and without spaces around it.")
+
+
+def _is_email(text: str) -> bool:
+    if len(text) > MAXIMUM_EMAIL_LENGTH:  # the library would normalize all of it first
+        return False
+    try:
+        validate_email(text, check_deliverability=False)
+    except EmailNotValidError:
+        return False
+    return True
+
+
+def _phone_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    phone, region = _text(customer, PHONE), COUNTRIES.get(_country(customer))
+    if phone is not None and region is not None and not _is_phone(phone, region):
+        yield Finding(PHONE, "invalid-phone", "Give ten national digits, or E.164: a plus sign and digits alone.")
+
+
+def _is_phone(text: str, region: str) -> bool:
+    if UNSTORABLE.search(text):  # the library would skip them, and the phone is stored as it is sent
+        return False
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return False
+    ten_digits = len(phonenumbers.national_significant_number(number)) == NATIONAL_DIGITS
+    return phonenumbers.is_possible_number(number) and (ten_digits or E164_PATTERN.fullmatch(text) is not None)
+
+
+def _address_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    country, zip_code = _text(customer, COUNTRY), _value(customer, ZIP)
+    if country is not None and country not in COUNTRIES:
+        yield Finding(COUNTRY, "unknown-country", "Give the country's three letters of ISO 3166-1, such as MEX.")
+    if _country(customer) != DOMESTIC or not isinstance(customer.get("address"), Mapping):
+        return
+    if zip_code is None:
+        yield Finding(ZIP, "required", "Give the postal code of the fiscal address: Mexico's invoices need it.")
+    elif isinstance(zip_code, str) and not ZIP_PATTERN.fullmatch(zip_code):
+        yield Finding(ZIP, "invalid-zip", "Give the five digits of the postal code.")
+
+
+def _check_digit_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    tax_id = _text(customer, TAX_ID)
+    if tax_id is None or _receiver(customer) not in (_COMPANY, _PERSON):
+        return
+    if rfc.calc_check_digit(tax_id[:-1]) != tax_id[-1]:
+        yield Finding(TAX_ID, "check-digit", "Compare the RFC with the customer's papers: its check digit is wrong.")
+
+
+def _zip_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    zip_code, state = _text(customer, ZIP), _text(customer, STATE)
+    if _country(customer) != DOMESTIC or zip_code is None or state is None:
+        return
+    zips = catalogues.zips_of(state)
+    if zips is not None and ZIP_PATTERN.fullmatch(zip_code) and int(zip_code[:2]) not in zips:
+        yield Finding(ZIP, "zip-outside-state", "Compare the postal code with the state: it is none of the state's.")
+
+
+def _name_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    name = _text(customer, LEGAL_NAME)
+    if name is None:
+        return
+    if catalogues.has_legal_form(name, is_company=_receiver(customer) is _COMPANY):
+        yield Finding(LEGAL_NAME, "corporate-suffix", "Leave out the legal form: the SAT registers names without it.")
+    if name != name.upper():
+        yield Finding(LEGAL_NAME, "not-upper-case", "Write the legal name in capitals, as the SAT registers it.")
+
+
+def _receiver(customer: Mapping[str, Any]) -> _Receiver:
+    """Tell the kind of receiver, as far as the country and the tax id are right in themselves."""
+    tax_id, country = _text(customer, TAX_ID) or "", _country(customer)
+    if country not in COUNTRIES:
+        return _ANYBODY
+    if country != DOMESTIC or is_generic(customer):
+        return _UNREGISTERED
+    if not RFC_PATTERN.fullmatch(tax_id):
+        return _ANYBODY
+    return _COMPANY if len(tax_id) == COMPANY_RFC_LENGTH else _PERSON
+
+
+def _country(customer: Mapping[str, Any]) -> str:
+    """Return the country, the domestic one where none is given, and no country's code for a wrong type."""
+    country = _value(customer, COUNTRY)
+    if country is None:
+        return DOMESTIC
+    return country if isinstance(country, str) else ""
+
+
+def _text(customer: Mapping[str, Any], path: str) -> str | None:
+    value = _value(customer, path)
+    return value if isinstance(value, str) else None
+
+
+def _value(customer: Mapping[str, Any], path: str) -> Any:
+    """Return what the JSON Pointer points at, or None."""
+    value: Any = customer
+    for key in path.split("/")[1:]:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+_ERRORS = (_name_errors, _tax_id_errors, _regime_errors, _use_errors, _email_errors, _phone_errors, _address_errors)
+_WARNINGS = (_name_warnings, _check_digit_warnings, _zip_warnings)

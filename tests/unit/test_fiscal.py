@@ -1,0 +1,805 @@
+"""The tax authority's rules, cell by cell and edge by edge."""
+
+from __future__ import annotations
+
+import copy
+import string
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from stdnum.mx import rfc as stdnum_rfc
+
+from customer_service import catalogues, fiscal
+from customer_service.fiscal import GENERIC_DOMESTIC, GENERIC_FOREIGN, Finding, is_generic, normalized
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMPANY = "SAT970701NN3"  # the tax authority itself
+PERSON = "GODE561231GR8"  # its own example
+
+# The table as the SAT's catalogues have it, a row for each use: written here again, on purpose.
+COMPANIES = ["601", "603", "610", "620", "622", "623", "624", "626"]
+PEOPLE = ["605", "606", "607", "608", "610", "611", "612", "614", "615", "616", "621", "625", "626"]
+ALL_REGIMES = sorted({*COMPANIES, *PEOPLE})
+OF_BUSINESS = "601 603 606 612 620 621 622 623 624 625 626"
+OF_DEDUCTIONS = "605 606 607 608 611 612 614 615 625"
+REGIMES_BY_USE = {
+    "G01": OF_BUSINESS,
+    "G02": f"{OF_BUSINESS} 616",
+    "G03": OF_BUSINESS,
+    "I01": OF_BUSINESS,
+    "I02": OF_BUSINESS,
+    "I03": OF_BUSINESS,
+    "I04": OF_BUSINESS,
+    "I05": OF_BUSINESS,
+    "I06": OF_BUSINESS,
+    "I07": OF_BUSINESS,
+    "I08": OF_BUSINESS,
+    "D01": OF_DEDUCTIONS,
+    "D02": OF_DEDUCTIONS,
+    "D03": OF_DEDUCTIONS,
+    "D04": OF_DEDUCTIONS,
+    "D05": OF_DEDUCTIONS,
+    "D06": OF_DEDUCTIONS,
+    "D07": OF_DEDUCTIONS,
+    "D08": OF_DEDUCTIONS,
+    "D09": OF_DEDUCTIONS,
+    "D10": OF_DEDUCTIONS,
+    "S01": " ".join(ALL_REGIMES),
+    "CP01": " ".join(ALL_REGIMES),
+    "CN01": "605",
+}
+REGIMES_BY_RECEIVER = {
+    ("MEX", COMPANY): COMPANIES,
+    ("MEX", PERSON): PEOPLE,
+    ("MEX", GENERIC_DOMESTIC): ["616"],
+    ("MEX", GENERIC_FOREIGN): ["616"],
+    ("USA", "12-3456789"): ["616"],
+    ("USA", COMPANY): ["616"],
+    ("ESP", PERSON): ["616"],
+}
+
+HOSTILE = [
+    "",
+    " ",
+    "\n",
+    "\x00",
+    "\ud800",
+    "\u200b",
+    "|",
+    "ñ" * 10_000,
+    "a" * 10_000,
+    "1" * 10_000,
+    "\u0301\u0327" * 5_000,
+]
+
+STATES = """
+AGU 20-20 Aguascalientes|AGS
+BCN 21-22 Baja California|B.C.|baja california norte
+BCS 23-23 Baja California Sur|B.C.S.
+CAM 24-24 Campeche
+COA 25-27 Coahuila|Coahuila de Zaragoza|COAHUILA  DE\tZARAGOZA
+COL 28-28 Colima
+CHP 29-30 Chiapas
+CHH 31-33 Chihuahua
+DIF 00-16 CDMX|CMX|Ciudad de México|ciudad de mexico|Distrito Federal|D.F.|México, D.F.|DF
+DUR 34-35 Durango
+GUA 36-38 Guanajuato|Gto.
+GRO 39-41 Guerrero
+HID 42-43 Hidalgo
+JAL 44-49 Jalisco|Jal.
+MEX 50-57 México|Mexico|Estado de México|ESTADO DE MEXICO|Edo. de México|Edo. Méx.|Edomex
+MIC 58-61 Michoacán|Michoacán de Ocampo|MICHOACA\u0301N
+MOR 62-62 Morelos
+NAY 63-63 Nayarit
+NLE 64-67 Nuevo León|nuevo leon|N.L.|NL
+OAX 68-71 Oaxaca
+PUE 72-75 Puebla
+QUE 76-76 Querétaro|Querétaro de Arteaga|Qro.
+ROO 77-77 Quintana Roo|Q. Roo|Q.R.
+SLP 78-79 San Luis Potosí|S.L.P.
+SIN 80-82 Sinaloa
+SON 83-85 Sonora| sonora |SÓNORA
+TAB 86-86 Tabasco
+TAM 87-89 Tamaulipas|Tamps.
+TLA 90-90 Tlaxcala
+VER 91-96 Veracruz|Veracruz de Ignacio de la Llave|Veracruz-Llave
+YUC 97-97 Yucatán
+ZAC 98-99 Zacatecas
+"""
+
+LEGAL_FORMS = """
+S.A. DE C.V.
+SA DE CV
+S.A. de C.V.
+s.a. de c.v.
+S A DE C V
+S.A.DE C.V.
+SADECV
+S.A DE CV.
+(SA DE CV)
+S. DE R.L.
+S DE RL
+S DE RL DE CV
+S. de R.L. de C.V.
+S. DE R.L. MI
+S. DE R.L. DE I.P.
+SAPI DE CV
+S.A.P.I. DE C.V.
+S.A.P.I.
+SAB DE CV
+S.A.B.
+S.A.P.I.B. DE C.V.
+S.A.S. DE C.V.
+S.A.S.
+SAS
+S.A.
+SA
+S.C.
+SC
+S. C.
+A.C.
+AC
+A. C.
+S.N.C.
+I.A.P.
+S.C.L.
+A.B.P.
+S. EN C.
+S. en C. por A.
+S EN NC
+S.C. DE R.L. DE C.V.
+S.P.R. DE R.L.
+SPR DE RI
+S.A. DE C.V., SOFOM, E.N.R.
+SOFOM
+SOFOM ER
+SA DE CV SOFOM ENR
+SOFIPO
+SOCIEDAD ANÓNIMA DE CAPITAL VARIABLE
+Sociedad Anónima
+SOCIEDAD CIVIL
+Asociación Civil
+S. de Responsabilidad Limitada
+"""
+
+LETTERS = st.sampled_from(string.ascii_uppercase + "&Ñ")
+ALPHANUMERICS = st.sampled_from(string.ascii_uppercase + string.digits)
+RFCS = st.tuples(
+    st.lists(LETTERS, min_size=3, max_size=4).map("".join),
+    st.integers(0, 99).map("{:02}".format),
+    st.integers(1, 12).map("{:02}".format),
+    st.integers(1, 31).map("{:02}".format),
+    st.lists(ALPHANUMERICS, min_size=2, max_size=2).map("".join),
+    st.sampled_from(string.digits + "A"),
+).map("".join)
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def customer(**changes: Any) -> dict[str, Any]:
+    """A Mexican company without any finding; a name in `changes` may be a field's or an address's."""
+    whole: dict[str, Any] = {
+        "legalName": "DUNDER MIFFLIN",
+        "taxId": COMPANY,
+        "taxSystem": "601",
+        "email": "billing@dundermifflin.com",
+        "phone": "+526474010101",
+        "defaultInvoiceUse": "G01",
+        "address": {
+            "street": "Blvd. Atardecer",
+            "exterior": "142",
+            "interior": None,
+            "neighborhood": "Centro",
+            "city": "Huatabampo",
+            "municipality": "Huatabampo",
+            "zip": "85900",
+            "state": "Sonora",
+            "country": "MEX",
+        },
+    }
+    for name, value in changes.items():
+        part = whole["address"] if name in ("zip", "state", "country") else whole
+        part[name] = value
+    return whole
+
+
+def person(**changes: Any) -> dict[str, Any]:
+    return customer(**{"taxId": PERSON, "taxSystem": "612", **changes})
+
+
+def foreigner(**changes: Any) -> dict[str, Any]:
+    abroad = {"country": "USA", "taxId": "12-3456789", "taxSystem": "616", "defaultInvoiceUse": "S01", "zip": None}
+    return customer(**{**abroad, **changes})
+
+
+def found(findings: list[Finding]) -> set[tuple[str, str]]:
+    return {(finding.path, finding.code) for finding in findings}
+
+
+def errors(given: dict[str, Any]) -> set[tuple[str, str]]:
+    return found(fiscal.errors(given))
+
+
+def warnings(given: dict[str, Any]) -> set[tuple[str, str]]:
+    return found(fiscal.warnings(given))
+
+
+class TestWholeCustomers:
+    @pytest.mark.parametrize("given", [customer(), person(), foreigner()])
+    def test_have_no_findings(self, given: dict[str, Any]) -> None:
+        assert fiscal.errors(given) == []
+        assert fiscal.warnings(given) == []
+
+    def test_the_documented_example_is_warned_about_and_may_be_written(self) -> None:
+        example = customer(legalName="Dunder Mifflin", taxId="DUM901231AB3", zip="86500")
+        assert fiscal.errors(example) == []
+        assert [(finding.path, finding.code) for finding in fiscal.warnings(example)] == [
+            ("/legalName", "not-upper-case"),
+            ("/taxId", "check-digit"),
+            ("/address/zip", "zip-outside-state"),
+        ]
+
+    def test_everything_wrong_is_told_at_once(self) -> None:
+        wrong = customer(
+            legalName="|" * 301, taxId="X", taxSystem="600", email="x", phone="1", defaultInvoiceUse="G99", zip="1"
+        )
+        assert [(finding.path, finding.code) for finding in fiscal.errors(wrong)] == [
+            ("/legalName", "invalid-length"),
+            ("/legalName", "invalid-character"),
+            ("/taxId", "invalid-rfc"),
+            ("/taxSystem", "unknown-tax-system"),
+            ("/defaultInvoiceUse", "unknown-invoice-use"),
+            ("/email", "invalid-email"),
+            ("/phone", "invalid-phone"),
+            ("/address/zip", "invalid-zip"),
+        ]
+
+    @pytest.mark.parametrize("empty", [{}, {"address": None}, {"taxId": None, "legalName": None}])
+    def test_what_is_missing_is_no_finding_here(self, empty: dict[str, Any]) -> None:
+        assert fiscal.errors(empty) == []
+        assert fiscal.warnings(empty) == []
+
+    @pytest.mark.parametrize("field", [name for name in customer() if name != "address"])
+    @pytest.mark.parametrize("value", [None, 1, True, 2**63, [], {}, ["x"], {"$ne": ""}])
+    def test_a_value_of_another_type_is_no_finding_here(self, field: str, value: Any) -> None:
+        assert fiscal.errors(customer(**{field: value})) == []
+
+    @given(
+        st.dictionaries(st.sampled_from([*customer()]), JUNK),
+        st.dictionaries(st.sampled_from([*customer()["address"]]), JUNK),
+    )
+    def test_nothing_fails_on_any_shape(self, fields: dict[str, Any], address: dict[str, Any]) -> None:
+        for given_customer in ({"address": address, **fields}, {**fields, "address": address}):
+            for shape in (given_customer, normalized(given_customer)):
+                fiscal.errors(shape)
+                fiscal.warnings(shape)
+                is_generic(shape)
+
+
+class TestNormalized:
+    def test_trims_and_capitalizes(self) -> None:
+        given = customer(legalName=" \tDunder Mifflin\n", taxId=" ñum901231ab3\n", country="mex", email=" A@b.mx ")
+        assert normalized(given) == customer(
+            legalName="Dunder Mifflin", taxId="ÑUM901231AB3", country="MEX", email=" A@b.mx "
+        )
+
+    def test_capitalizes_a_tax_id_abroad(self) -> None:
+        assert normalized(foreigner(taxId=" b12345678 "))["taxId"] == "B12345678"
+
+    @pytest.mark.parametrize("address", [{}, {"country": None}])
+    def test_a_country_that_is_not_given_is_mexico(self, address: dict[str, Any]) -> None:
+        assert normalized({"address": address}) == {"address": {"country": "MEX"}}
+
+    @pytest.mark.parametrize("value", [None, 1, True, [], {"$ne": ""}])
+    def test_leaves_alone_what_it_does_not_understand(self, value: Any) -> None:
+        given = {"legalName": value, "taxId": value, "address": [value], "unknown": value}
+        assert normalized(given) == given
+
+    def test_leaves_a_country_of_another_type_alone(self) -> None:
+        assert normalized({"address": {"country": 5}}) == {"address": {"country": 5}}
+
+    def test_changes_nothing_of_its_argument(self) -> None:
+        given = customer(legalName=" x ", taxId="a", country=None)
+        before = copy.deepcopy(given)
+        normalized(given)["address"]["zip"] = "changed"
+        assert given == before
+
+    @given(st.text(), st.text(), st.text())
+    def test_twice_is_once(self, name: str, tax_id: str, country: str) -> None:
+        once = normalized(customer(legalName=name, taxId=tax_id, country=country))
+        assert normalized(once) == once
+
+
+class TestLegalName:
+    @pytest.mark.parametrize("name", ["X", "Ñ" * 300, "3M & CO. (MÉXICO)", '"L\'ÉTÉ"', "😀"])
+    def test_accepted(self, name: str) -> None:
+        assert errors(customer(legalName=name)) == set()
+
+    @pytest.mark.parametrize("name", ["", "   ", "\n\t\u00a0", "X" * 301, "Ñ" * 10_000])
+    def test_length(self, name: str) -> None:
+        assert errors(normalized(customer(legalName=name))) == {("/legalName", "invalid-length")}
+
+    @pytest.mark.parametrize(
+        "name", ["A|B", "|", "A\x00B", "A\nB", "A\tB", "A\x7fB", "A\x85B", "A\x9fB", "A\ud800B", "A\n"]
+    )
+    def test_characters(self, name: str) -> None:
+        assert errors(customer(legalName=name)) == {("/legalName", "invalid-character")}
+
+
+class TestRfc:
+    @given(RFCS)
+    def test_whatever_follows_the_pattern_is_accepted(self, tax_id: str) -> None:
+        assert ("/taxId", "invalid-rfc") not in errors(customer(taxId=tax_id))
+
+    @given(RFCS, st.data())
+    def test_one_character_of_another_class_is_refused(self, tax_id: str, data: st.DataObject) -> None:
+        position = data.draw(st.integers(0, len(tax_id) - 1))
+        letters = range(len(tax_id) - 9)
+        wrong = "0123456789" if position in letters else "&Ñ"
+        char = data.draw(st.sampled_from(wrong + "abcñ -_.|\n\x00\ud800É\u0661"))
+        mutated = tax_id[:position] + char + tax_id[position + 1 :]
+        assert errors(customer(taxId=mutated, taxSystem=None)) == {("/taxId", "invalid-rfc")}
+
+    @given(RFCS, st.data())
+    def test_a_character_too_many_or_too_few_is_refused(self, tax_id: str, data: st.DataObject) -> None:
+        position = data.draw(st.integers(len(tax_id) - 9, len(tax_id) - 1))
+        for mutated in (tax_id[:position] + tax_id[position + 1 :], tax_id[:position] + "0" + tax_id[position:]):
+            assume(not _looks_like_an_rfc(mutated))
+            assert errors(customer(taxId=mutated, taxSystem=None)) == {("/taxId", "invalid-rfc")}
+
+    @pytest.mark.parametrize("tax_id", ["ABC990231AB1", "ABC000230AB1", "ABC010431AB1", "&Ñ&010101000", "AAA010101AAA"])
+    def test_impossible_days_and_odd_letters_are_accepted(self, tax_id: str) -> None:
+        assert errors(customer(taxId=tax_id)) == set()
+
+    @pytest.mark.parametrize(
+        "tax_id",
+        [
+            *HOSTILE,
+            "GODE561231",
+            "ABC-901231-AB3",
+            "ABC 901231 AB3",
+            "ABC901231AB3\n",
+            " ABC901231AB3",
+            "abc901231ab3",
+            "ABC901331AB3",
+            "ABC900031AB3",
+            "ABC901200AB3",
+            "ABC901232AB3",
+            "ABC901231ABB",
+            "ABC901231A&3",
+            "AB901231AB3",
+            "ABCDE901231AB3",
+            "ABC\u0669\u06601231AB3",
+            "N\u0303BC901231AB3",
+        ],
+    )
+    def test_refused(self, tax_id: str) -> None:
+        assert errors(customer(taxId=tax_id)) == {("/taxId", "invalid-rfc")}
+
+    @given(RFCS)
+    def test_only_the_right_check_digit_goes_without_a_warning(self, tax_id: str) -> None:
+        right = stdnum_rfc.calc_check_digit(tax_id[:-1])
+        assume(tax_id[:-1] + right not in {GENERIC_DOMESTIC, GENERIC_FOREIGN})
+        for digit in string.digits + "A":
+            given_customer = customer(taxId=tax_id[:-1] + digit)
+            assert (("/taxId", "check-digit") in warnings(given_customer)) == (digit != right)
+
+    @pytest.mark.parametrize("tax_id", [GENERIC_DOMESTIC, GENERIC_FOREIGN, "ABC901231AB", "X", "", None])
+    def test_no_check_digit_where_there_is_no_rfc(self, tax_id: str | None) -> None:
+        assert warnings(customer(taxId=tax_id)) == set()
+
+    def test_no_check_digit_abroad(self) -> None:
+        assert warnings(foreigner(taxId="DUM901231AB3")) == set()
+
+
+def _looks_like_an_rfc(text: str) -> bool:
+    """The pattern again, without a regular expression."""
+    prefix, date, end = text[:-9], text[-9:-3], text[-3:]
+    return (
+        len(prefix) in (3, 4)
+        and all(char in string.ascii_uppercase + "&Ñ" for char in prefix)
+        and all(char in string.digits for char in date)
+        and 1 <= int(date[2:4]) <= 12
+        and 1 <= int(date[4:]) <= 31
+        and all(char in string.ascii_uppercase + string.digits for char in end)
+        and end[-1] in string.digits + "A"
+    )
+
+
+class TestForeignTaxId:
+    @pytest.mark.parametrize("tax_id", ["1", "12-3456789", "A B", "ñ" * 40, "|"])
+    def test_accepted(self, tax_id: str) -> None:
+        assert errors(foreigner(taxId=tax_id)) == set()
+
+    @pytest.mark.parametrize("tax_id", ["", "1" * 41, "1" * 10_000])
+    def test_length(self, tax_id: str) -> None:
+        assert errors(foreigner(taxId=tax_id)) == {("/taxId", "invalid-length")}
+
+    @pytest.mark.parametrize("tax_id", ["1\n", "\x00", "1\x7f", "\ud800"])
+    def test_characters(self, tax_id: str) -> None:
+        assert errors(foreigner(taxId=tax_id)) == {("/taxId", "invalid-character")}
+
+
+class TestRegimesAndUses:
+    @pytest.mark.parametrize("regime", ALL_REGIMES)
+    @pytest.mark.parametrize(("country", "tax_id"), REGIMES_BY_RECEIVER)
+    @pytest.mark.parametrize("use", REGIMES_BY_USE)
+    def test_cell(self, country: str, tax_id: str, regime: str, use: str) -> None:
+        cell = customer(country=country, taxId=tax_id, taxSystem=regime, defaultInvoiceUse=use)
+        if regime not in REGIMES_BY_RECEIVER[country, tax_id]:
+            assert errors(cell) == {("/taxSystem", "tax-system-not-allowed")}
+        elif regime not in REGIMES_BY_USE[use].split():
+            assert errors(cell) == {("/defaultInvoiceUse", "invoice-use-not-allowed")}
+        else:
+            assert errors(cell) == set()
+
+    @pytest.mark.parametrize(
+        "regime", [*HOSTILE, "600", "602", "604", "609", "613", "617", "627", "601\n", "60\u0661", "G01"]
+    )
+    @pytest.mark.parametrize("build", [customer, person, foreigner])
+    def test_unknown_regime_hides_no_other_and_brings_no_other(
+        self, build: Callable[..., dict[str, Any]], regime: str
+    ) -> None:
+        unknown = ("/taxSystem", "unknown-tax-system")
+        assert errors(build(taxSystem=regime, defaultInvoiceUse="CN01")) == {unknown}
+        assert errors(build(taxSystem=regime, defaultInvoiceUse="G04")) == {
+            unknown,
+            ("/defaultInvoiceUse", "unknown-invoice-use"),
+        }
+
+    @pytest.mark.parametrize(
+        "use", [*HOSTILE, "G00", "G04", "I09", "D11", "D00", "P01", "CN02", "g01", "G01\n", "G01 ", "601"]
+    )
+    @pytest.mark.parametrize("build", [customer, person, foreigner])
+    def test_unknown_use(self, build: Callable[..., dict[str, Any]], use: str) -> None:
+        assert errors(build(defaultInvoiceUse=use)) == {("/defaultInvoiceUse", "unknown-invoice-use")}
+
+    @pytest.mark.parametrize("regime", ALL_REGIMES)
+    @pytest.mark.parametrize("use", REGIMES_BY_USE)
+    def test_without_a_usable_tax_id_the_regime_alone_decides(self, regime: str, use: str) -> None:
+        of_nobody = customer(taxId=None, taxSystem=regime, defaultInvoiceUse=use)
+        expected = (
+            set() if regime in REGIMES_BY_USE[use].split() else {("/defaultInvoiceUse", "invoice-use-not-allowed")}
+        )
+        assert errors(of_nobody) == expected
+        assert errors({**of_nobody, "taxId": "X"}) == expected | {("/taxId", "invalid-rfc")}
+
+    def test_a_use_without_a_regime_is_judged_by_the_catalogue(self) -> None:
+        assert errors(customer(taxSystem=None, defaultInvoiceUse="CN01")) == set()
+        assert errors(customer(taxSystem=None, defaultInvoiceUse="X")) == {
+            ("/defaultInvoiceUse", "unknown-invoice-use")
+        }
+
+    def test_the_message_says_what_to_choose_from(self) -> None:
+        regime, use = (fiscal.errors(person(taxSystem="601")), fiscal.errors(person(taxSystem="616")))
+        assert [finding.message for finding in regime] == [
+            f"Choose a regime of c_RegimenFiscal for a person, whose RFC has 13 characters: {', '.join(PEOPLE)}."
+        ]
+        assert [finding.message for finding in use] == ["Choose one of these uses of c_UsoCFDI: CP01, G02, S01."]
+
+
+class TestGenerics:
+    def test_the_constants(self) -> None:
+        assert (GENERIC_DOMESTIC, GENERIC_FOREIGN) == ("XAXX010101000", "XEXX010101000")
+
+    @pytest.mark.parametrize("tax_id", [GENERIC_DOMESTIC, GENERIC_FOREIGN])
+    @pytest.mark.parametrize("country", ["MEX", None])
+    def test_are_generic_in_mexico(self, tax_id: str, country: str | None) -> None:
+        assert is_generic(customer(taxId=tax_id, country=country))
+
+    @pytest.mark.parametrize("tax_id", [COMPANY, "XAXX010101001", "xaxx010101000", "", None, 1])
+    def test_others_are_not(self, tax_id: Any) -> None:
+        assert not is_generic(customer(taxId=tax_id))
+
+    @pytest.mark.parametrize("country", ["USA", "XXX", "", 5])
+    def test_are_not_generic_elsewhere(self, country: Any) -> None:
+        assert not is_generic(customer(taxId=GENERIC_FOREIGN, country=country))
+
+
+class TestEmail:
+    @pytest.mark.parametrize(
+        "email", ["a@b.mx", "A.B+c_d-e'f@sub.dominio.com.mx", "ñandú@correo.mx", "a@peña.mx", "1@2.com"]
+    )
+    def test_accepted(self, email: str) -> None:
+        assert errors(customer(email=email)) == set()
+
+    @pytest.mark.parametrize(
+        "email",
+        [
+            *HOSTILE,
+            "a",
+            "a@",
+            "@b.mx",
+            "a@b",
+            "a@b.mx\n",
+            " a@b.mx",
+            "a@b.mx ",
+            "a b@c.mx",
+            "a@b.mx,c@d.mx",
+            "a@@b.mx",
+            "a..b@c.mx",
+            ".a@b.mx",
+            "a@-b.mx",
+            "a@b..mx",
+            "A <a@b.mx>",
+            "a@[127.0.0.1]",
+            '"a b"@c.mx',
+            "a\x00@b.mx",
+            "a@b\ud800.mx",
+            "\ud800@b.mx",
+            "a@xn--a.mx",
+            f"{'a' * 65}@{'b' * 200}.mx",
+            f"a@{'b' * 64}.mx",
+            "@" * 10_000,
+            f"a@{'b.' * 5_000}mx",
+        ],
+    )
+    def test_refused(self, email: str) -> None:
+        assert errors(customer(email=email)) == {("/email", "invalid-email")}
+
+
+class TestPhone:
+    @pytest.mark.parametrize(
+        ("country", "phone"),
+        [
+            ("MEX", "6474010101"),
+            ("MEX", "+526474010101"),
+            ("MEX", "+52 (647) 401-0101"),
+            ("MEX", "647 401 01 01"),
+            ("MEX", "647-401-0101 ext. 12"),
+            ("MEX", "+12025550123"),
+            ("MEX", "+34912345678"),
+            ("USA", "2025550123"),
+            ("ESP", "+34912345678"),
+            ("DEU", "+4930123456"),
+            ("ATA", "+526474010101"),
+        ],
+    )
+    def test_accepted(self, country: str, phone: str) -> None:
+        assert errors(foreigner(country=country, phone=phone, taxId=GENERIC_FOREIGN, zip="85900")) == set()
+
+    @pytest.mark.parametrize(
+        ("country", "phone"),
+        [
+            *(("MEX", text) for text in HOSTILE),
+            ("MEX", "abc"),
+            ("MEX", "123"),
+            ("MEX", "647401010"),
+            ("MEX", "64740101011"),
+            ("MEX", "6474010101\n"),
+            ("MEX", "6474010101\x00"),
+            ("MEX", "6474010101\ud800"),
+            ("MEX", "+5216474010101"),
+            ("MEX", "+52647401010"),
+            ("MEX", "+34 912 345 678"),
+            ("MEX", "0034912345678"),
+            ("MEX", "+0526474010101"),
+            ("MEX", "+"),
+            ("MEX", "+" + "9" * 200),
+            ("ESP", "912345678"),
+            ("ESP", "34912345678"),
+            ("ATA", "6474010101"),
+        ],
+    )
+    def test_refused(self, country: str, phone: str) -> None:
+        assert errors(foreigner(country=country, phone=phone, taxId=GENERIC_FOREIGN, zip="85900")) == {
+            ("/phone", "invalid-phone")
+        }
+
+    def test_is_left_as_it_is_sent(self) -> None:
+        assert normalized(customer(phone=" 647 401 0101 "))["phone"] == " 647 401 0101 "
+
+
+class TestCountry:
+    def test_the_table_has_every_country_once(self) -> None:
+        assert len(catalogues.COUNTRIES) == len(set(catalogues.COUNTRIES.values())) == 249
+        assert all(len(code) == 3 and len(region) == 2 for code, region in catalogues.COUNTRIES.items())
+        assert {catalogues.COUNTRIES[code] for code in ("MEX", "ESP", "DEU", "CHE", "AND", "SSD")} == {
+            *("MX", "ES", "DE", "CH", "AD", "SS")
+        }
+
+    @pytest.mark.parametrize("country", catalogues.COUNTRIES)
+    def test_every_country_has_foreigners(self, country: str) -> None:
+        of_country = foreigner(country=country, taxId=GENERIC_FOREIGN, zip="85900", phone="+526474010101")
+        assert errors(of_country) == set()
+
+    @pytest.mark.parametrize("country", [*HOSTILE, "MX", "mex", "MEX\n", " MEX", "XKX", "ROM", "ZAR", "USAA", "484"])
+    def test_unknown_hides_what_depends_on_it(self, country: str) -> None:
+        nowhere = customer(country=country, taxId="x" * 99, taxSystem="605", phone="1", zip=None)
+        assert errors({**nowhere, "defaultInvoiceUse": "CN01"}) == {("/address/country", "unknown-country")}
+        assert errors({**nowhere, "email": "x"}) == {
+            ("/address/country", "unknown-country"),
+            ("/defaultInvoiceUse", "invoice-use-not-allowed"),
+            ("/email", "invalid-email"),
+        }
+
+    @pytest.mark.parametrize("country", [5, [], {"$ne": None}])
+    def test_of_another_type_hides_what_depends_on_it(self, country: Any) -> None:
+        assert errors(customer(country=country, taxId="X", phone="1", zip=None)) == set()
+
+    def test_not_given_is_mexico(self) -> None:
+        given_customer = customer(taxId="X")
+        del given_customer["address"]["country"]
+        assert errors(given_customer) == {("/taxId", "invalid-rfc")}
+
+
+class TestZip:
+    @pytest.mark.parametrize("value", ["00000", "01000", "99999"])
+    def test_accepted(self, value: str) -> None:
+        assert errors(customer(zip=value)) == set()
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *HOSTILE,
+            "8590",
+            "859000",
+            "85900\n",
+            " 85900",
+            "8590a",
+            "\u0668\u0665\u0669\u0660\u0660",
+            "\uff18\uff15\uff19\uff10\uff10",
+            "85-90",
+        ],
+    )
+    def test_refused(self, value: str) -> None:
+        assert errors(customer(zip=value)) == {("/address/zip", "invalid-zip")}
+        assert warnings(customer(zip=value)) == set()
+
+    @pytest.mark.parametrize("address", [{}, {"zip": None}, {"country": "MEX"}, {"zip": None, "country": None}])
+    def test_required_in_mexico(self, address: dict[str, Any]) -> None:
+        assert errors({"address": address}) == {("/address/zip", "required")}
+
+    @pytest.mark.parametrize("address", [None, "", [], 5])
+    def test_not_asked_for_without_an_address(self, address: Any) -> None:
+        assert errors({"address": address}) == set()
+
+    def test_a_number_is_of_the_wrong_type_and_not_missing(self) -> None:
+        assert errors(customer(zip=85900)) == set()
+
+    @pytest.mark.parametrize("value", [None, "", "EC1A 1BB", "1" * 300])
+    def test_free_abroad(self, value: str | None) -> None:
+        assert errors(foreigner(zip=value)) == set()
+        assert warnings(foreigner(zip=value)) == set()
+
+
+class TestState:
+    def test_the_expectations_are_whole(self) -> None:
+        assert len(STATES.strip().splitlines()) == 32
+
+    @pytest.mark.parametrize("row", STATES.strip().splitlines())
+    def test_is_known_by_all_its_names_and_bounds(self, row: str) -> None:
+        key, bounds, names = row.split(" ", 2)
+        first, last = map(int, bounds.split("-"))
+        for name in [key, key.lower(), *names.split("|")]:
+            for digits in range(100):
+                expected = set() if first <= digits <= last else {("/address/zip", "zip-outside-state")}
+                assert warnings(customer(state=name, zip=f"{digits:02}500")) == expected
+
+    @pytest.mark.parametrize("state", [*HOSTILE, None, 5, "California", "Son0ra", "Sonor", "26", "México Lindo", "..."])
+    def test_unknown_is_never_outside(self, state: Any) -> None:
+        assert warnings(customer(state=state, zip="01000")) == set()
+
+    def test_of_another_country_is_never_outside(self) -> None:
+        assert warnings(foreigner(state="Sonora", zip="01000")) == set()
+
+
+class TestLegalNameWarnings:
+    @pytest.mark.parametrize("suffix", LEGAL_FORMS.strip().splitlines())
+    @pytest.mark.parametrize("join", [" ", ", ", " - "])
+    def test_a_legal_form_behind_a_company(self, suffix: str, join: str) -> None:
+        given_customer = customer(legalName=f"DUNDER MIFFLIN{join}{suffix}")
+        assert ("/legalName", "corporate-suffix") in warnings(given_customer)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *(
+                "DUNDER MIFFLIN",
+                "CASA",
+                "LA CASA",
+                "GRUPO MASA",
+                "SAC",
+                "SA",
+                "SAS",
+                "A.C.",
+                "SA DE CV INDUSTRIAL",
+                "ROSAS",
+            ),
+            *(
+                "SAN AC TORRES",
+                "OPTICA",
+                "LABORATORIOS TECSA",
+                "S.A. DE C.V. DUNDER",
+                "PLASTICOS",
+                "MASC",
+                "X DE CVA",
+                "",
+            ),
+            *("GRUPO SOFOMA", "COMERCIALIZADORA DE CUEROS", "VIDES DE RLO", "ACME SA 2", "ACME & CO", "10%"),
+        ],
+    )
+    def test_no_legal_form_behind_a_company(self, name: str) -> None:
+        assert warnings(customer(legalName=name)) == set()
+
+    @pytest.mark.parametrize(
+        "name", ["MARIA SA", "JOSE SAS", "ANA SAB", "LUIS AC", "JUAN S.C.", "PEDRO SA SA", "EVA SAPI"]
+    )
+    @pytest.mark.parametrize("build", [person, foreigner])
+    def test_a_short_name_is_no_legal_form(self, build: Callable[..., dict[str, Any]], name: str) -> None:
+        assert warnings(build(legalName=name)) == set()
+
+    @pytest.mark.parametrize("build", [customer, person, foreigner])
+    def test_a_plain_legal_form_is_one_behind_anybody(self, build: Callable[..., dict[str, Any]]) -> None:
+        assert warnings(build(legalName="MARIA SA DE CV")) == {("/legalName", "corporate-suffix")}
+
+    @pytest.mark.parametrize("name", ["Dunder", "DUNDEr", "ñ", "PEñA", "STRAßE", "é"])
+    def test_small_letters(self, name: str) -> None:
+        assert warnings(customer(legalName=name)) == {("/legalName", "not-upper-case")}
+
+    @pytest.mark.parametrize("name", ["Ñ", "É", "3M", "123", "&", "中文", "😀"])
+    def test_no_small_letters(self, name: str) -> None:
+        assert warnings(customer(legalName=name)) == set()
+
+
+class TestFindings:
+    SECRET = "zq\u0301Zq-sentinel"
+
+    @pytest.mark.parametrize("build", [customer, person, foreigner])
+    @pytest.mark.parametrize("field", [*(name for name in customer() if name != "address"), "zip", "state", "country"])
+    @pytest.mark.parametrize("value", [SECRET, SECRET * 1_000, SECRET + " SA DE CV", f"{SECRET}|\x00", "CN01", "603"])
+    def test_never_hold_the_value(self, build: Callable[..., dict[str, Any]], field: str, value: str) -> None:
+        given_customer = build(**{field: value})
+        for finding in fiscal.errors(given_customer) + fiscal.warnings(given_customer):
+            assert value not in finding.message
+            assert "sentinel" not in finding.message
+
+    def test_never_hold_an_rfc_or_a_zip_that_is_warned_about(self) -> None:
+        example = customer(legalName="Dunder Mifflin", taxId="DUM901231AB3", zip="86500")
+        for finding in fiscal.warnings(example):
+            assert not any(text in finding.message for text in ("Dunder", "DUM", "86500", "Sonora"))
+
+    @pytest.mark.parametrize("field", [*(name for name in customer() if name != "address"), "zip", "state", "country"])
+    def test_come_soon_whatever_is_sent(self, field: str) -> None:
+        fiscal.errors(customer(email=f"a@{'é' * 50}.mx"))  # what the libraries load at their first use
+        for text in [
+            *HOSTILE,
+            "S " * 50_000,
+            "a@" * 50_000,
+            "+1" * 50_000,
+            "\u0301\u0327" * 50_000,
+            "a" + "\u0301\u0327" * 50_000 + "@b.mx",
+            "(" * 250,
+            "1-" * 125,
+        ]:
+            started = time.process_time()
+            given_customer = normalized(customer(**{field: text}))
+            fiscal.errors(given_customer)
+            fiscal.warnings(given_customer)
+            assert time.process_time() - started < 0.5
+
+    @given(st.text(), st.text(), st.text(), st.text())
+    def test_text_of_any_kind_never_fails(self, name: str, email: str, phone: str, state: str) -> None:
+        given_customer = customer(legalName=name, email=email, phone=phone, state=state)
+        for finding in fiscal.errors(given_customer) + fiscal.warnings(given_customer):
+            assert finding.path in {"/legalName", "/email", "/phone"}
+
+    @given(st.text(max_size=20).map("a@{}.mx".format) | st.text(max_size=20).map("{}@b.mx".format))
+    def test_almost_an_address_never_fails(self, email: str) -> None:
+        assert errors(customer(email=email)) <= {("/email", "invalid-email")}
+
+    @given(st.text(alphabet="+0123456789 ().-/;=xext#,abc~\u2010\uff0b", max_size=40))
+    def test_almost_a_phone_never_fails(self, phone: str) -> None:
+        assert errors(customer(phone=phone)) <= {("/phone", "invalid-phone")}
+
+    def test_cannot_be_changed(self) -> None:
+        with pytest.raises(AttributeError):
+            Finding("/zip", "required", "Give it.").code = "other"  # type: ignore[misc]
