@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, jsonify
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.routing import BaseConverter
 
 from customer_service import __version__, authorization, health, observability, openapi, problems, routes
 from customer_service.database import connect, with_deadline
+from customer_service.parsing import MAXIMUM_BODY_BYTES
 from customer_service.repository import MembershipRepository
 from customer_service.settings import Settings
 from customer_service.tokens import TokenVerifier
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.database import Document
+
+
+class AnyText(BaseConverter):
+    """The rest of a path, slashes and all: somebody else's id may have them."""
+
+    regex = ".+"
+    part_isolating = False
 
 
 def create_app(settings: Settings | None = None, database: Database[Document] | None = None) -> Flask:
@@ -37,7 +46,10 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     observability.init_app(app, settings.server.log_level)
     problems.init_app(app)
     authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"]))
-    app.register_blueprint(routes.blueprint)
+    app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES
+    app.url_map.converters["any_text"] = AnyText
+    app.register_blueprint(routes.customers_blueprint)
+    app.register_blueprint(routes.members.blueprint)
     app.register_blueprint(health.blueprint)
     _serve_openapi(app)
     app.wsgi_app = with_deadline(_under_documented_paths(app), settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from flask import current_app, g, request
+from flask import Blueprint, current_app, g, request
 
-from customer_service.errors import AuthenticationRequired, NotAMember
+from customer_service.errors import AuthenticationRequired, InsufficientRole, NotAMember
+from customer_service.openapi import role_of
+from customer_service.repository import ROLES
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from customer_service.repository import Membership, MembershipRepository, OrganizationScope
+    from customer_service.repository import Membership, MembershipRepository, Role
     from customer_service.tokens import TokenVerifier
 
 BEARER = re.compile(r"bearer(?: +(?P<token>.*))?", re.IGNORECASE | re.DOTALL)
@@ -24,22 +26,39 @@ def init_app(app: Flask, verifier: TokenVerifier, memberships: MembershipReposit
     app.extensions["memberships"] = memberships
 
 
-def authorize(organization_id: str) -> None:
-    """Let the request go on if its caller is a member of the organization.
+def guarded_blueprint(name: str) -> Blueprint:
+    """Return a blueprint of an organization's routes, which lets only members in whose role the route allows.
 
-    Raises AuthenticationRequired, InvalidToken, SigningKeysUnavailable, NotAMember or DatabaseUnavailable, in
-    this order: a caller without a valid token makes no query, and a stranger learns nothing of the organization.
+    It takes the organization out of the views' arguments: they have it from `current_membership`.
+    """
+    blueprint = Blueprint(name, __name__, url_prefix="/organizations/<organization_id>")
+    blueprint.before_request(_guard)
+    return blueprint
+
+
+def authorize(organization_id: str, role: Role) -> None:
+    """Let the request go on if its caller is a member of the organization in this role or a higher one.
+
+    Raises AuthenticationRequired, InvalidToken, SigningKeysUnavailable, NotAMember, InsufficientRole or
+    DatabaseUnavailable: a caller without a valid token makes no query, a stranger learns nothing of the organization.
     """
     subject = current_app.extensions["verifier"].verify(_bearer_token())
     membership = current_app.extensions["memberships"].find(subject, organization_id)
     if membership is None:
         raise NotAMember
+    if ROLES.index(membership.role) < ROLES.index(role):
+        raise InsufficientRole
     g.membership = membership
 
 
-def current_scope() -> OrganizationScope:
-    """Return the organization that the caller of this request was found to be a member of."""
-    return cast("Membership", g.membership).scope
+def current_membership() -> Membership:
+    """Return the caller's membership of the organization of this request."""
+    return cast("Membership", g.membership)
+
+
+def _guard() -> None:
+    view = current_app.view_functions[request.endpoint or ""]
+    authorize((request.view_args or {}).pop("organization_id"), role_of(view))
 
 
 def _bearer_token() -> str:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with one value: `path` is its JSON Pointer, `code` a stable slug, `message` the next step.
+
+    The message never holds the value: findings end up in logs.
+    """
+
+    path: str
+    code: str
+    message: str
 
 
 class CustomerServiceError(Exception):
@@ -38,6 +51,10 @@ class NotAMember(CustomerServiceError):
     """The caller is not a member of the organization."""
 
 
+class InsufficientRole(CustomerServiceError):
+    """The member's role does not allow this."""
+
+
 class CustomerNotFound(CustomerServiceError):
     """The organization has no customer with this id."""
 
@@ -48,6 +65,53 @@ class MalformedDocument(CustomerServiceError):
     def __init__(self, field: str) -> None:
         """Keep the name of the offending `field`, never its value."""
         super().__init__(f"field {field}")
+
+
+class MemberNotFound(CustomerServiceError):
+    """The organization has no member with this user id."""
+
+
+class LastAdmin(CustomerServiceError):
+    """The organization would be left without an admin."""
+
+
+class InvalidRequest(CustomerServiceError):
+    """The request can be read, but not followed."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        """Keep what is wrong, value by value."""
+        super().__init__(", ".join(sorted({finding.code for finding in findings})))
+        self.members = {"errors": [asdict(finding) for finding in findings]}
+
+
+class Duplicate(CustomerServiceError):
+    """Another living customer of the organization has this key."""
+
+    def __init__(self, organization_id: str, customer_id: str) -> None:
+        """Keep where the other customer is."""
+        super().__init__()
+        self.organization_id = organization_id
+        self.customer_id = customer_id
+
+
+class DuplicateTaxId(Duplicate):
+    """Another living customer of the organization has this tax id."""
+
+
+class DuplicateExternalId(Duplicate):
+    """Another living customer of the organization has this external id."""
+
+
+class VersionMismatch(CustomerServiceError):
+    """The customer is not any more what the caller knows."""
+
+
+class KeyReused(CustomerServiceError):
+    """The idempotency key was used for another body."""
+
+
+class RequestInProgress(CustomerServiceError):
+    """The first request with this idempotency key is not done yet."""
 
 
 class DatabaseUnavailable(CustomerServiceError):

@@ -17,6 +17,7 @@ from stdnum.mx import rfc
 
 from customer_service import catalogues
 from customer_service.catalogues import COUNTRIES, USES, USES_BY_REGIME
+from customer_service.errors import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,18 +42,6 @@ RFC_PATTERN = re.compile(r"[A-Z&Ñ]{3,4}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]
 ZIP_PATTERN = re.compile(r"[0-9]{5}")
 E164_PATTERN = re.compile(r"\+[1-9][0-9]{1,14}")
 UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of characters
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong with one value: `path` is its JSON Pointer, `code` a stable slug, `message` the next step.
-
-    The message never holds the value: findings end up in logs.
-    """
-
-    path: str
-    code: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +139,7 @@ def _is_email(text: str) -> bool:
     if len(text) > MAXIMUM_EMAIL_LENGTH:  # the library would normalize all of it first
         return False
     try:
-        validate_email(text, check_deliverability=False)
+        validate_email(text, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         return False
     return True

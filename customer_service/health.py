@@ -33,7 +33,7 @@ class ReadinessSchema(LivenessSchema):
 
 
 @blueprint.get("/livez")
-@Operation("Health", {200: LivenessSchema}, public=True)
+@Operation("Health", {200: LivenessSchema}, role=None)
 def get_liveness() -> dict[str, Any]:
     """Tell whether the process lives.
 
@@ -43,7 +43,7 @@ def get_liveness() -> dict[str, Any]:
 
 
 @blueprint.get("/readyz")
-@Operation("Health", {200: ReadinessSchema}, errors=(NotReady,), public=True)
+@Operation("Health", {200: ReadinessSchema}, role=None, errors=(NotReady,))
 def get_readiness() -> dict[str, Any]:
     """Tell whether the service should be sent requests.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,13 +15,14 @@ from customer_service.problems import MEDIA_TYPE, PROBLEMS, TYPE_PREFIX
 from customer_service.schemas import ProblemSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flask import Flask
     from marshmallow import Schema
     from werkzeug.routing import Rule
 
     from customer_service.errors import CustomerServiceError
+    from customer_service.repository import Role
 
 OPENAPI_VERSION = "3.1.0"
 SERVERS = ("/", "/api")
@@ -29,20 +30,23 @@ SERVERS = ("/", "/api")
 
 IMPLIED_METHODS = {"HEAD", "OPTIONS"}
 BEARER = "bearerToken"
+PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 View = TypeVar("View", bound="Callable[..., Any]")
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What the document says of a view beyond its docstring, its rule and its name."""
+    """What a route says of itself beyond its docstring, its rule and its name; `role` is the least that may call it."""
 
     tag: str
     responses: Mapping[int, type[Schema] | None]
+    role: Role | None
     errors: tuple[type[CustomerServiceError], ...] = ()
-    request_headers: Mapping[str, str] | None = None
-    response_headers: Mapping[str, str] | None = None
-    public: bool = False
+    request: Mapping[str, type[Schema]] = field(default_factory=dict)
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    response_headers: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, view: View) -> View:
         """Attach this to a view, as its decorator."""
@@ -72,9 +76,15 @@ def build(app: Flask, version: str) -> dict[str, Any]:
     return spec.to_dict()
 
 
+def role_of(view: Callable[..., Any]) -> Role:
+    """Return the least role that may call the view; the highest where it says nothing."""
+    operation = _operations.get(view)
+    return (operation and operation.role) or "admin"
+
+
 def path_of(rule: Rule) -> str:
     """Return the path template of a rule, its parameters named as the specification names them."""
-    return re.sub(r"<(\w+)>", lambda match: f"{{{_camel(match[1])}}}", rule.rule)
+    return PARAMETER.sub(lambda match: f"{{{_camel(match[1])}}}", rule.rule)
 
 
 def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dict[str, Any]:
@@ -82,13 +92,15 @@ def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dic
     return {
         "operationId": view.__name__,
         "summary": summary.rstrip("."),
-        "description": description.replace("\n", " "),
+        "description": " ".join((description.replace("\n", " "), *_role_note(operation))).strip(),
         "tags": [operation.tag],
-        "security": [] if operation.public else [{BEARER: []}],
+        "security": [{BEARER: []}] if operation.role else [],
         "parameters": [
-            *(_parameter("path", _camel(name), "") for name in re.findall(r"<(\w+)>", rule.rule)),
-            *(_parameter("header", *item) for item in (operation.request_headers or {}).items()),
+            *(_parameter("path", _camel(name), "") for name in PARAMETER.findall(rule.rule)),
+            *(_parameter("query", *item) for item in operation.query.items()),
+            *(_parameter("header", *item) for item in operation.request_headers.items()),
         ],
+        **_request(operation),
         "responses": _answers(operation) | _failures(operation.errors),
     }
 
@@ -98,15 +110,27 @@ def _parameter(place: str, name: str, description: str) -> dict[str, Any]:
     return parameter | ({"description": description} if description else {})
 
 
+def _role_note(operation: Operation) -> Iterator[str]:
+    if operation.role in {"editor", "admin"}:
+        yield f"It needs the role {operation.role}{' or admin' if operation.role == 'editor' else ''}."
+
+
+def _request(operation: Operation) -> dict[str, Any]:
+    if not operation.request:
+        return {}
+    content = {media_type: {"schema": schema} for media_type, schema in operation.request.items()}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def _answers(operation: Operation) -> dict[str, Any]:
     headers = {
         name: {"description": description, "schema": {"type": "string"}}
-        for name, description in (operation.response_headers or {}).items()
+        for name, description in operation.response_headers.items()
     }
     return {
         str(status): {
             "description": HTTPStatus(status).phrase,
-            "headers": headers,
+            **({"headers": headers} if headers else {}),
             **({"content": {"application/json": {"schema": schema}}} if schema else {}),
         }
         for status, schema in operation.responses.items()

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import orjson
-from flask import Response, g
+from flask import Response, g, url_for
 from werkzeug.exceptions import HTTPException
 
 from customer_service import errors, observability
@@ -48,6 +48,47 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
     ),
     errors.NotAMember: Problem("not-a-member", HTTPStatus.FORBIDDEN, "User is not a member of this organization."),
     errors.CustomerNotFound: Problem("customer-not-found", HTTPStatus.NOT_FOUND, "Customer not found."),
+    errors.InsufficientRole: Problem(
+        "insufficient-role",
+        HTTPStatus.FORBIDDEN,
+        "The member's role does not allow this.",
+        {"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
+    ),
+    errors.MemberNotFound: Problem("member-not-found", HTTPStatus.NOT_FOUND, "Member not found."),
+    errors.InvalidRequest: Problem(
+        "validation-error",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Some values cannot be accepted; `errors` says which, and what to do.",
+    ),
+    errors.VersionMismatch: Problem(
+        "version-mismatch",
+        HTTPStatus.PRECONDITION_FAILED,
+        "The customer was changed since. Get it again, and repeat the change on what it is now.",
+    ),
+    errors.DuplicateTaxId: Problem(
+        "duplicate-tax-id",
+        HTTPStatus.CONFLICT,
+        "Another customer of the organization has this taxId; `existing` is its path.",
+    ),
+    errors.DuplicateExternalId: Problem(
+        "duplicate-external-id",
+        HTTPStatus.CONFLICT,
+        "Another customer of the organization has this externalId; `existing` is its path.",
+    ),
+    errors.LastAdmin: Problem(
+        "last-admin", HTTPStatus.CONFLICT, "An organization keeps at least one admin. Appoint another first."
+    ),
+    errors.KeyReused: Problem(
+        "idempotency-key-reused",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "This Idempotency-Key was used for another body. Use a new one.",
+    ),
+    errors.RequestInProgress: Problem(
+        "request-in-progress",
+        HTTPStatus.CONFLICT,
+        "The first request with this Idempotency-Key is not done. Try again.",
+        RETRY_AFTER,
+    ),
     errors.MalformedDocument: Problem(
         "malformed-document",
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -111,7 +152,15 @@ def _answer_own(error: errors.CustomerServiceError) -> Response:
     observability.annotate(error=type(error).__name__)
     if str(error):
         observability.annotate(reason=str(error))
-    return _respond(PROBLEMS[type(error)], error.members)
+    return _respond(PROBLEMS[type(error)], {**error.members, **_existing(error)})
+
+
+def _existing(error: errors.CustomerServiceError) -> Mapping[str, str]:
+    """Return the path of the customer in the way of a write, behind whatever prefix the request came by."""
+    if not isinstance(error, errors.Duplicate):
+        return {}
+    organization, customer = error.organization_id, error.customer_id
+    return {"existing": url_for("customers.get_customer", organization_id=organization, customer_id=customer)}
 
 
 def _answer_http(error: HTTPException) -> Response:

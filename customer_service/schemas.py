@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, fields, validate
+from marshmallow import INCLUDE, Schema, fields, missing, validate
 
 from customer_service.errors import MalformedDocument
 
@@ -53,6 +53,24 @@ class Part(fields.Nested):
         if not isinstance(nested_obj, Mapping):
             raise MalformedDocument(attr or "")
         return self.schema.dump(nested_obj)
+
+
+class Optional(Text):
+    """A string that is not told where it is not set."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return missing if value is None else super()._serialize(value, attr, obj, **kwargs)
+
+
+class Metadata(fields.Dict):
+    """The caller's own strings by their names; not told where there are none."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        if value is None:
+            return missing
+        if isinstance(value, Mapping) and all(isinstance(text, str) for text in (*value, *value.values())):
+            return dict(value)
+        raise MalformedDocument(attr or "")
 
 
 class DocumentSchema(Schema):
@@ -98,8 +116,60 @@ class CustomerSchema(DocumentSchema):
     phone = _text("6474010101", "Phone number.", allow_none=True)
     defaultInvoiceUse = _text("G01", "Use of the invoice, SAT c_UsoCFDI.")
     address = Part(AddressSchema, required=True)
+    externalId = Optional(metadata={"description": "The caller's own id, where one is set.", "example": "crm-4711"})
+    metadata = Metadata(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={"description": "The caller's own data, where some is set.", "example": {"segment": "paper"}},
+    )
     createdAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
     updatedAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
+
+
+class CustomerPageSchema(Schema):
+    """A page of a list."""
+
+    data = fields.List(fields.Nested(CustomerSchema), required=True)
+    nextCursor = fields.String(
+        required=True, allow_none=True, metadata={"description": "For `cursor`; null on the last page."}
+    )
+    total = fields.Integer(metadata={"description": "The length of the whole list, with `include=total`."})
+
+
+class CustomerBatchSchema(Schema):
+    """The customers that were asked for by their ids, in the order asked."""
+
+    data = fields.List(fields.Nested(CustomerSchema), required=True)
+    notFound = fields.List(fields.String(), required=True, metadata={"description": "The ids of no customer."})
+
+
+class FindingSchema(Schema):
+    """What is wrong with one value."""
+
+    path = fields.String(required=True, metadata={"description": "JSON Pointer.", "example": "/address/zip"})
+    code = fields.String(required=True, metadata={"description": "Stable.", "example": "invalid-zip"})
+    message = fields.String(required=True, metadata={"description": "What to do next."})
+
+
+class TaxInfoSchema(Schema):
+    """Whether the tax authority's rules allow the customer, and what it will probably refuse all the same."""
+
+    isValid = fields.Boolean(required=True)
+    errors = fields.List(fields.Nested(FindingSchema), required=True)
+    warnings = fields.List(fields.Nested(FindingSchema), required=True)
+
+
+class MemberSchema(Schema):
+    """A member of the organization."""
+
+    userId = fields.String(required=True, metadata={"example": "auth0-5f7c"})
+    role = fields.String(required=True, validate=validate.OneOf(["viewer", "editor", "admin"]))
+
+
+class MemberListSchema(Schema):
+    """The members of the organization, in the order of their user ids."""
+
+    data = fields.List(fields.Nested(MemberSchema), required=True)
 
 
 class ProblemSchema(Schema):
@@ -118,3 +188,5 @@ class ProblemSchema(Schema):
     requestId = fields.String(
         required=True, metadata={"description": "Quote it to the operator: the logs hold it too."}
     )
+    errors = fields.List(fields.Nested(FindingSchema), metadata={"description": "On 422: what is wrong, each value."})
+    existing = fields.String(metadata={"description": "On 409: the path of the customer in the way."})

@@ -74,9 +74,14 @@ class TokenVerifier:
             leeway=self._leeway,
         )
         subject: str = claims["sub"]
-        if not 0 < len(subject) <= MAXIMUM_SUBJECT_LENGTH or CONTROL_CHARACTER.search(subject):
+        if not is_subject(subject):
             raise InvalidToken("sub is empty, too long or has control characters")
         return subject
+
+
+def is_subject(text: str) -> bool:
+    """Whether a token may name its user so."""
+    return 0 < len(text) <= MAXIMUM_SUBJECT_LENGTH and not CONTROL_CHARACTER.search(text)
 
 
 def key_source(settings: JwtSettings) -> KeySource:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from stdnum.mx import rfc as stdnum_rfc
 
 from customer_service import catalogues, fiscal
-from customer_service.fiscal import GENERIC_DOMESTIC, GENERIC_FOREIGN, Finding, is_generic, normalized
+from customer_service.errors import Finding
+from customer_service.fiscal import GENERIC_DOMESTIC, GENERIC_FOREIGN, is_generic, normalized
 
 if TYPE_CHECKING:
     from collections.abc import Callable

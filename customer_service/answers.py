@@ -1,0 +1,62 @@
+"""How a customer is answered: its bytes, its ETag, and 304 where the caller has it already."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from flask import Response, request
+
+from customer_service.parsing import JSON
+from customer_service.schemas import CustomerSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from customer_service.database import Document
+
+CUSTOMER = CustomerSchema()
+REVALIDATE = {"Cache-Control": "private, no-cache"}
+
+
+def body_of(document: Document) -> bytes:
+    """Return the customer as it is answered."""
+    return _to_json(CUSTOMER.dump(document))
+
+
+def etag_of(document: Document, body: bytes | None = None) -> str:
+    """Digest the answer, so that no writer can forget it, and the version, so that every write changes it."""
+    text = body_of(document) if body is None else body
+    return blake2b(text + repr(document.get("version")).encode(), digest_size=16).hexdigest()
+
+
+def answer_found(document: Document) -> Response:
+    """Answer a customer that was looked up, or 304 where the caller has it already (RFC 9110, section 13.1.2)."""
+    body = body_of(document)
+    etag = etag_of(document, body)
+    if request.if_none_match.contains_weak(etag):
+        return Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": f'"{etag}"', **REVALIDATE})
+    return answer_body(body, etag)
+
+
+def answer_written(document: Document, location: str | None = None) -> Response:
+    """Answer a customer that was written: 201 with its Location where it is new, else 200."""
+    body = body_of(document)
+    return answer_body(body, etag_of(document, body), location)
+
+
+def answer_body(body: bytes, etag: str, location: str | None = None) -> Response:
+    """Answer a customer whose bytes and ETag are at hand."""
+    headers = {"ETag": f'"{etag}"', **REVALIDATE, **({"Location": location} if location else {})}
+    return Response(body, HTTPStatus.CREATED if location else HTTPStatus.OK, headers, mimetype=JSON)
+
+
+def answer_json(value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """Answer a value that has no ETag."""
+    return Response(_to_json(value), headers={**REVALIDATE, **(headers or {})}, mimetype=JSON)
+
+
+def _to_json(value: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)

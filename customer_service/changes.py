@@ -1,0 +1,81 @@
+"""From what a caller sends to what is stored: shape, then the fiscal rules, then one canonical form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from customer_service import fiscal
+from customer_service.errors import Finding, InvalidRequest
+from customer_service.inputs import AddressInputSchema, CustomerInputSchema
+from customer_service.schemas import CustomerSchema
+
+INPUT = CustomerInputSchema()
+STORED = CustomerSchema()
+NOT_THE_CALLERS = ("id", "organizationId", "createdAt", "updatedAt")
+ADDRESS_FIELDS = tuple(AddressInputSchema().fields)
+ALWAYS_STORED = tuple(name for name in INPUT.fields if name not in {"externalId", "metadata"})
+
+
+def judged(body: object) -> tuple[list[Finding], list[Finding]]:
+    """Return the errors and the warnings of a customer that need not be stored."""
+    shape = INPUT.findings(body)
+    if not isinstance(body, dict):
+        return shape, []
+    customer = fiscal.normalized(body)
+    told = {finding.path for finding in shape}
+    return [*shape, *(each for each in fiscal.errors(customer) if each.path not in told)], fiscal.warnings(customer)
+
+
+def accepted(body: object) -> dict[str, Any]:
+    """Return the customer to store; raises InvalidRequest with every finding."""
+    errors, _ = judged(body)
+    if errors or not isinstance(body, dict):
+        raise InvalidRequest(errors)
+    return canonical(fiscal.normalized(body))
+
+
+def patched(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
+    """Return the customer with a merge patch applied (RFC 7396); raises InvalidRequest.
+
+    The patch is blamed for what it brings about, and not for what another program had stored before.
+    """
+    if not isinstance(patch, dict):
+        raise InvalidRequest(INPUT.findings(patch))  # a whole value in the customer's place, which is none
+    before = told(document)
+    after = _merged(before, patch)
+    earlier, _ = judged(before)
+    errors = [finding for finding in judged(after)[0] if finding not in earlier]
+    if errors:
+        raise InvalidRequest(errors)
+    return canonical(fiscal.normalized(after))
+
+
+def told(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a caller could have sent to store this document."""
+    customer: dict[str, Any] = STORED.dump(document)
+    return {name: value for name, value in customer.items() if name not in NOT_THE_CALLERS}
+
+
+def canonical(customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a customer with every field that is always stored, null where it is empty, and the others where set."""
+    stored = {name: customer.get(name) for name in ALWAYS_STORED}
+    stored["address"] = {name: customer["address"].get(name) for name in ADDRESS_FIELDS}
+    return stored | {name: customer[name] for name in ("externalId", "metadata") if customer.get(name)}
+
+
+def _merged(target: object, patch: object, *, drop_nulls: bool = False) -> Any:
+    """Apply a merge patch (RFC 7396, section 2).
+
+    A null is kept for the shape to judge, so that clearing an unknown field is as wrong as setting it; but in the
+    metadata, whose names are the caller's own, it removes the name.
+    """
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None and drop_nulls:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), value, drop_nulls=name == "metadata")
+    return merged

@@ -1,0 +1,171 @@
+"""What a request asks for, parsed strictly: its body, its conditions, its idempotency key, its list parameters."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from flask import request
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from customer_service.errors import Finding, InvalidRequest, VersionMismatch
+from customer_service.repository.customers import OBJECT_ID, Position
+from customer_service.repository.search import EXACT_FIELDS, CustomerQuery, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+MAXIMUM_BODY_BYTES = 1_000_000
+MAXIMUM_LIMIT = 100
+DEFAULT_LIMIT = 50
+MAXIMUM_TEXT_LENGTH = 255
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+RANGE = re.compile(r"(createdAt|updatedAt)\[(gt|gte|lt|lte)\]")
+
+RANGES = {
+    f"{name}[{operator}]": f"Only those whose {name} is {words} this time (RFC 3339)."
+    for name in ("createdAt", "updatedAt")
+    for operator, words in (("gt", "after"), ("gte", "at or after"), ("lt", "before"), ("lte", "at or before"))
+}
+FILTERS = ("q", *EXACT_FIELDS)
+NOT_FILTERS = ("limit", "cursor", "include")
+MESSAGES = {
+    "unknown-parameter": "Remove it: there is no such parameter.",
+    "repeated-parameter": "Give it once.",
+    "invalid-value": "Give one of the documented values.",
+    "invalid-length": "Give 1 to 255 characters.",
+    "invalid-instant": "Give a time as in RFC 3339, such as 2025-01-26T10:00:00Z, its plus sign encoded.",
+    "invalid-cursor": "Give a nextCursor of this list as it is, or none.",
+    "other-filter": "Leave the filters out, or repeat those of the first page: the cursor keeps them.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """A page of a list: what it asks for, how long it may be, where it begins, and whether to count the list."""
+
+    filters: Mapping[str, str]
+    limit: int
+    after: Position | None
+    total: bool
+
+    def query(self) -> CustomerQuery:
+        """Return what the filters ask of the repository."""
+        ranges: dict[str, dict[str, datetime]] = {}
+        for name, value in self.filters.items():
+            if bound := RANGE.fullmatch(name):
+                ranges.setdefault(bound[1], {})[bound[2]] = _instant(value)
+        exact = {name: self.filters[name] for name in EXACT_FIELDS if name in self.filters}
+        return CustomerQuery(words_of(self.filters.get("q", "")), exact, dict(sorted(ranges.items())))
+
+    def cursor(self, value: Any, customer_id: str) -> str:
+        """Return the cursor of the page behind this position; it keeps the filters."""
+        moment = value.replace(tzinfo=UTC).isoformat() if isinstance(value, datetime) else None
+        text = orjson.dumps([dict(self.filters), moment, customer_id])
+        return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+def json_body(*media_types: str) -> object:
+    """Return the JSON of the body; raises the errors of 415, 413 and 400, in this order."""
+    if request.mimetype not in (media_types or (JSON,)):
+        raise UnsupportedMediaType(f"Send {' or '.join(media_types or (JSON,))}.")
+    try:
+        return orjson.loads(request.get_data())
+    except ValueError:
+        raise BadRequest("The body is not JSON in UTF-8.") from None
+
+
+def idempotency_key() -> str | None:
+    """Return the Idempotency-Key, or None; raises the error of 400."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        raise BadRequest("An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    return key
+
+
+def require_match(etag: str | None) -> None:
+    """Raise VersionMismatch where If-Match does not allow a write on the state of this ETag (RFC 9110, 13.1.1)."""
+    if "If-Match" in request.headers and (etag is None or not request.if_match.contains(etag)):
+        raise VersionMismatch
+
+
+def is_conditional() -> bool:
+    """Whether the caller named the state that it wants to write on."""
+    return "If-Match" in request.headers
+
+
+def list_request() -> ListRequest:
+    """Return the page that the query string asks for; raises InvalidRequest with every finding."""
+    given = request.args.to_dict(flat=False)
+    codes = {name: code for name, values in given.items() if (code := _wrong(name, values))}
+    if codes:
+        raise _invalid(codes)
+    values = {name: each[0] for name, each in given.items()}
+    filters = {name: value for name, value in values.items() if name in FILTERS or RANGE.fullmatch(name)}
+    limit = int(values.get("limit", DEFAULT_LIMIT))
+    after = None
+    if "cursor" in values:
+        kept, after = _position(values["cursor"])
+        if filters and filters != kept:
+            raise _invalid({"cursor": "other-filter"})
+        filters = kept
+    return ListRequest(filters, limit, after, "include" in values)
+
+
+def _wrong(name: str, values: list[str]) -> str | None:
+    """Return the code of what is wrong with a parameter, or None."""
+    if len(values) > 1:
+        return "repeated-parameter"
+    value = values[0]
+    if name in FILTERS:
+        return None if (name != "q") <= len(value) <= MAXIMUM_TEXT_LENGTH else "invalid-length"
+    if RANGE.fullmatch(name):
+        return None if _is_instant(value) else "invalid-instant"
+    if name == "limit":
+        return None if re.fullmatch("[1-9][0-9]?|100", value) else "invalid-value"
+    if name == "include":
+        return None if value == "total" else "invalid-value"
+    return None if name == "cursor" else "unknown-parameter"
+
+
+def _position(cursor: str) -> tuple[dict[str, str], Position]:
+    """Return the filters and the position that a cursor keeps; raises InvalidRequest for what `cursor` never made."""
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
+        filters, moment, customer_id = orjson.loads(text)
+        strange = [name for name, value in filters.items() if name in NOT_FILTERS or _wrong(name, [value])]
+        ordered_by_time = any(RANGE.fullmatch(name) for name in filters)
+        if OBJECT_ID.fullmatch(customer_id) and not strange and ordered_by_time == isinstance(moment, str):
+            return filters, (_instant(moment) if ordered_by_time else None, customer_id)
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise _invalid({"cursor": "invalid-cursor"})
+
+
+def _is_instant(value: str) -> bool:
+    try:
+        _instant(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _instant(value: str) -> datetime:
+    """Return a time of RFC 3339 as MongoDB has it: naive UTC; raises ValueError."""
+    if not INSTANT.fullmatch(value):
+        raise ValueError
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        raise ValueError from None
+
+
+def _invalid(codes: Mapping[str, str]) -> InvalidRequest:
+    return InvalidRequest([Finding(f"/{name}", code, MESSAGES[code]) for name, code in codes.items()])

@@ -1,0 +1,221 @@
+"""The customers of one organization."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bson import ObjectId
+from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from customer_service import fiscal
+from customer_service.database import Document, translates_errors
+from customer_service.errors import CustomerNotFound, DuplicateExternalId, DuplicateTaxId, VersionMismatch
+from customer_service.repository.search import LIVING, CustomerQuery, search_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pymongo.database import Database
+
+    from customer_service.repository.memberships import OrganizationScope
+
+OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+DELETED = {"search": "", "unique": ""}
+Position = tuple[Any, str]
+"""Where a page ended: the value that the list is sorted by, and the customer's id."""
+
+
+def _unique(name: str) -> IndexModel:
+    keys = [("organizationId", ASCENDING), (f"unique.{name}", ASCENDING)]
+    return IndexModel(keys, unique=True, partialFilterExpression={f"unique.{name}": {"$exists": True}})
+
+
+def _sorted_by(name: str) -> IndexModel:
+    keys = [("organizationId", ASCENDING), (name, ASCENDING), ("_id", ASCENDING)]
+    return IndexModel(keys, partialFilterExpression={"search.tokens": LIVING})
+
+
+class CustomerRepository:
+    """The customers of one organization.
+
+    A living customer has `search` (what it is found by) and `unique` (the keys that no other living customer of the
+    organization may have, held by unique indexes). A deleted one has `deletedAt` in their place.
+    """
+
+    COLLECTION = "customers"
+    BY_TOKEN = IndexModel([("organizationId", ASCENDING), ("search.tokens", ASCENDING), ("_id", ASCENDING)])
+    BY_TIME: ClassVar = {name: _sorted_by(name) for name in ("createdAt", "updatedAt")}
+    INDEXES = (BY_TOKEN, *BY_TIME.values(), _unique("taxId"), _unique("externalId"))
+
+    def __init__(self, database: Database[Document], scope: OrganizationScope) -> None:
+        """Work on the documents of the collection `customers` that belong to the scope."""
+        self._collection = database[self.COLLECTION]
+        self._scope = scope
+
+    @translates_errors
+    def get(self, customer_id: str) -> Document:
+        """Return the living customer with this id, 24 hexadecimal digits; raises CustomerNotFound."""
+        document = self._find({"_id": _object_id(customer_id), "deletedAt": None})
+        if document is None:
+            raise CustomerNotFound
+        return document
+
+    @translates_errors
+    def get_even_deleted(self, customer_id: str) -> Document:
+        """Return the customer with this id, living or deleted; raises CustomerNotFound."""
+        document = self._find({"_id": _object_id(customer_id)})
+        if document is None:
+            raise CustomerNotFound
+        return document
+
+    @translates_errors
+    def find_by_external_id(self, external_id: str) -> Document | None:
+        """Return the living customer that the caller knows by this id, or None."""
+        return self._find({"unique.externalId": external_id})
+
+    @translates_errors
+    def find_many(self, customer_ids: Sequence[str]) -> list[Document]:
+        """Return the living customers among these ids, in no order."""
+        ids = [ObjectId(each) for each in customer_ids if OBJECT_ID.fullmatch(each)]
+        return list(self._collection.find({"organizationId": self._scope, "_id": {"$in": ids}, "deletedAt": None}))
+
+    @translates_errors
+    def page(self, query: CustomerQuery, limit: int, after: Position | None = None) -> list[Document]:
+        """Return up to `limit` customers of the list, from behind the position, in the list's order."""
+        if query.is_hopeless():
+            return []
+        found: list[Document] = []
+        for rest in _rests(query.order, after):
+            found += self._slice(query, rest, limit - len(found))
+            if len(found) == limit:
+                break
+        return found
+
+    @translates_errors
+    def count(self, query: CustomerQuery) -> int:
+        """Return how many customers the whole list has."""
+        if query.is_hopeless():
+            return 0
+        criteria = {"organizationId": self._scope, **query.criteria()}
+        return self._collection.count_documents(criteria, hint=self._index_for(query))
+
+    @translates_errors
+    def add(self, customer: Mapping[str, Any], customer_id: ObjectId | None = None) -> tuple[Document, bool]:
+        """Store a customer, and return it with True; or with False where one with this very id is stored already.
+
+        Raises DuplicateTaxId or DuplicateExternalId.
+        """
+        now = _now()
+        document: Document = {
+            "_id": customer_id or ObjectId(),
+            "organizationId": self._scope,
+            **customer,
+            "createdAt": now,
+            "updatedAt": now,
+            "version": 1,
+            **_living(customer),
+        }
+        while True:
+            try:
+                self._collection.insert_one(document)
+            except DuplicateKeyError:
+                earlier = self._find({"_id": document["_id"]})
+                if earlier is not None:
+                    return earlier, False
+                self._raise_collision(customer)
+            else:
+                return document, True
+
+    @translates_errors
+    def update(self, document: Document, customer: Mapping[str, Any]) -> Document:
+        """Put the customer in place of the document's, and return what is stored.
+
+        Raises VersionMismatch where somebody wrote since the document was read, DuplicateTaxId or DuplicateExternalId.
+        """
+        absent = {name: "" for name in ("externalId", "metadata") if name not in customer}
+        try:
+            return self._write(document, {**customer, **_living(customer)}, absent)
+        except DuplicateKeyError:
+            self._raise_collision(customer)
+            raise VersionMismatch from None
+
+    @translates_errors
+    def remove(self, document: Document) -> Document:
+        """Delete the customer, which frees its unique keys, and return what is stored; raises VersionMismatch."""
+        return self._write(document, {"deletedAt": _now()}, DELETED)
+
+    @translates_errors
+    def restore(self, document: Document, customer: Mapping[str, Any]) -> Document:
+        """Let a deleted customer live again; raises as `update` does."""
+        try:
+            return self._write(document, _living(customer), {"deletedAt": ""})
+        except DuplicateKeyError:
+            self._raise_collision(customer)
+            raise VersionMismatch from None
+
+    def _find(self, criteria: Mapping[str, Any]) -> Document | None:
+        return self._collection.find_one({"organizationId": self._scope, **criteria})
+
+    def _slice(self, query: CustomerQuery, rest: Mapping[str, Any], limit: int) -> list[Document]:
+        criteria = {"organizationId": self._scope, **query.criteria(), **rest}
+        order = list(dict.fromkeys((query.order, "_id")))
+        cursor = self._collection.find(criteria).sort([(name, ASCENDING) for name in order])
+        return list(cursor.limit(limit).hint(self._index_for(query)))
+
+    def _index_for(self, query: CustomerQuery) -> str:
+        index = self.BY_TOKEN if query.exact else self.BY_TIME.get(query.order, self.BY_TOKEN)
+        name: str = index.document["name"]
+        return name
+
+    def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
+        """Change the document if it is still what was read: the check stands in the filter of the update."""
+        version = document.get("version")
+        unchanged = {name: document.get(name) for name in ("_id", "version", "updatedAt", "deletedAt")}
+        written = self._collection.find_one_and_update(
+            {"organizationId": self._scope, **unchanged},
+            {
+                "$set": {**values, "updatedAt": _now(), "version": version + 1 if isinstance(version, int) else 1},
+                **({"$unset": dict(absent)} if absent else {}),
+            },
+            return_document=ReturnDocument.AFTER,
+        )
+        if written is None:
+            raise VersionMismatch
+        return written
+
+    def _raise_collision(self, customer: Mapping[str, Any]) -> None:
+        """Raise the error that names the living customer in the way, unless it is gone by now."""
+        for name, error in (("externalId", DuplicateExternalId), ("taxId", DuplicateTaxId)):
+            other = self._find({f"unique.{name}": customer[name]}) if customer.get(name) else None
+            if other is not None:
+                raise error(self._scope, str(other["_id"])) from None
+
+
+def _living(customer: Mapping[str, Any]) -> Document:
+    names = ("externalId",) if fiscal.is_generic(customer) else ("externalId", "taxId")
+    unique = {name: customer[name] for name in names if customer.get(name)}
+    return {"search": search_fields(customer), "unique": unique}
+
+
+def _rests(order: str, after: Position | None) -> list[dict[str, Any]]:
+    """Return the filters of what follows a position, one behind the other: the rest of its ties, then the rest."""
+    if after is None:
+        return [{}]
+    value, customer_id = after
+    behind = {"_id": {"$gt": ObjectId(customer_id)}}
+    return [behind] if order == "_id" else [{order: value, **behind}, {order: {"$gt": value}}]
+
+
+def _object_id(customer_id: str) -> ObjectId:
+    if not OBJECT_ID.fullmatch(customer_id):
+        raise CustomerNotFound
+    return ObjectId(customer_id)
+
+
+def _now() -> datetime:
+    """Return the time as MongoDB stores it: UTC, in milliseconds, naive."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,0 +1,77 @@
+"""The members of an organization, for its admins."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Response, current_app
+
+from customer_service import errors
+from customer_service.answers import answer_json
+from customer_service.authorization import current_membership, guarded_blueprint
+from customer_service.errors import Finding, InvalidRequest, MemberNotFound
+from customer_service.inputs import MESSAGES, RoleInputSchema
+from customer_service.openapi import Operation
+from customer_service.parsing import JSON, json_body
+from customer_service.routes.common import MEMBER_ERRORS
+from customer_service.schemas import MemberListSchema, MemberSchema
+from customer_service.tokens import is_subject
+
+if TYPE_CHECKING:
+    from customer_service.repository import MembershipRepository
+
+blueprint = guarded_blueprint("members")
+
+ROLE = RoleInputSchema()
+ADMIN_ERRORS = (*MEMBER_ERRORS, errors.InsufficientRole)
+
+
+@blueprint.get("/members")
+@Operation("Members", {200: MemberListSchema}, role="admin", errors=ADMIN_ERRORS)
+def list_members() -> Response:
+    """List the members of the organization.
+
+    They come in the order of their user ids.
+    """
+    members = _memberships().page(current_membership().scope)
+    return answer_json({"data": [{"userId": member.user_id, "role": member.role} for member in members]})
+
+
+@blueprint.put("/members/<any_text:user_id>")
+@Operation(
+    "Members",
+    {200: MemberSchema, 201: MemberSchema},
+    role="admin",
+    errors=(*ADMIN_ERRORS, errors.InvalidRequest, errors.LastAdmin),
+    request={JSON: RoleInputSchema},
+)
+def put_member(user_id: str) -> Response:
+    """Make a user a member, or change a member's role.
+
+    The last admin cannot be given a lesser role.
+    """
+    role = ROLE.accepted(json_body())["role"]
+    if not is_subject(user_id):
+        raise InvalidRequest([Finding("/userId", "invalid-value", MESSAGES["invalid-value"])])
+    created = _memberships().assign(user_id, current_membership().scope, role)
+    response = answer_json({"userId": user_id, "role": role})
+    response.status_code = HTTPStatus.CREATED if created else HTTPStatus.OK
+    return response
+
+
+@blueprint.delete("/members/<any_text:user_id>")
+@Operation("Members", {204: None}, role="admin", errors=(*ADMIN_ERRORS, MemberNotFound, errors.LastAdmin))
+def delete_member(user_id: str) -> Response:
+    """Remove a member.
+
+    The last admin cannot be removed.
+    """
+    if not _memberships().dismiss(user_id, current_membership().scope):
+        raise MemberNotFound
+    return Response(status=HTTPStatus.NO_CONTENT)
+
+
+def _memberships() -> MembershipRepository:
+    memberships: MembershipRepository = current_app.extensions["memberships"]
+    return memberships

@@ -1,0 +1,160 @@
+"""Reading customers: one by its id or the caller's own, a list, a batch, and what the tax authority would say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, url_for
+
+from customer_service import changes, errors
+from customer_service.answers import CUSTOMER, answer_found, answer_json
+from customer_service.authorization import current_membership
+from customer_service.inputs import CustomerInputSchema, IdsInputSchema
+from customer_service.openapi import Operation
+from customer_service.parsing import JSON, RANGES, json_body, list_request
+from customer_service.routes.common import ETAG, IF_NONE_MATCH, READ_ERRORS, blueprint, customers
+from customer_service.schemas import CustomerBatchSchema, CustomerPageSchema, CustomerSchema, TaxInfoSchema
+
+if TYPE_CHECKING:
+    from customer_service.parsing import ListRequest
+
+IDS = IdsInputSchema()
+
+
+@blueprint.get("/customers/<customer_id>")
+@Operation(
+    "Customers",
+    {200: CustomerSchema, 304: None},
+    role="viewer",
+    errors=(*READ_ERRORS, errors.CustomerNotFound),
+    request_headers=IF_NONE_MATCH,
+    response_headers=ETAG,
+)
+def get_customer(customer_id: str) -> Response:
+    """Get a customer by ID.
+
+    Returns a single customer by ID. The authenticated user must be a member of the organization. HEAD answers
+    the same headers without the body.
+    """
+    return answer_found(customers().get(customer_id))
+
+
+@blueprint.get("/customers/by-external-id/<any_text:external_id>")
+@Operation(
+    "Customers",
+    {200: CustomerSchema, 304: None},
+    role="viewer",
+    errors=(*READ_ERRORS, errors.CustomerNotFound),
+    request_headers=IF_NONE_MATCH,
+    response_headers=ETAG,
+)
+def get_customer_by_external_id(external_id: str) -> Response:
+    """Get a customer by the caller's own ID.
+
+    A slash in the id may be sent as it is or as %2F.
+    """
+    document = customers().find_by_external_id(external_id)
+    if document is None:
+        raise errors.CustomerNotFound
+    return answer_found(document)
+
+
+@blueprint.get("/customers")
+@Operation(
+    "Customers",
+    {200: CustomerPageSchema},
+    role="viewer",
+    errors=(*READ_ERRORS, errors.InvalidRequest),
+    query={
+        "limit": "The length of a page, 1 to 100; 50 where absent.",
+        "cursor": "The `nextCursor` of the page before; it keeps the filters.",
+        "q": "Words that each begin a word of the legal name, or the tax id, email or external id.",
+        "taxId": "The tax id.",
+        "email": "The email address, whatever its case.",
+        "externalId": "The caller's own id.",
+        "include": "`total` counts the whole list.",
+        **RANGES,
+    },
+    response_headers={"Cache-Control": "`private, no-cache`"},
+)
+def list_customers() -> Response:
+    """List and search customers.
+
+    The order is that of the ids, or of the time that a range asks for and then the ids. A page that is not the
+    last has a `nextCursor`, and a `Link` with `rel="next"`.
+    """
+    asked = list_request()
+    query = asked.query()
+    documents = customers().page(query, asked.limit + 1, asked.after)
+    answer: dict[str, Any] = {"data": CUSTOMER.dump(documents[: asked.limit], many=True), "nextCursor": None}
+    headers = {}
+    if len(documents) > asked.limit:
+        last = documents[asked.limit - 1]
+        answer["nextCursor"] = asked.cursor(last.get(query.order), str(last["_id"]))
+        headers["Link"] = _link(asked, answer["nextCursor"])
+    if asked.total:
+        answer["total"] = customers().count(query)
+    return answer_json(answer, headers)
+
+
+@blueprint.post("/customers/batch-get")
+@Operation(
+    "Customers",
+    {200: CustomerBatchSchema},
+    role="viewer",
+    errors=(*READ_ERRORS, errors.InvalidRequest),
+    request={JSON: IdsInputSchema},
+)
+def batch_get_customers() -> Response:
+    """Get up to 100 customers by ID.
+
+    They come in the order asked, each once; an id that is no customer's is in `notFound`.
+    """
+    asked: dict[str, str] = {}
+    for each in IDS.accepted(json_body())["ids"]:
+        asked.setdefault(each.lower(), each)
+    found = {str(document["_id"]): document for document in customers().find_many(list(asked))}
+    return answer_json(
+        {
+            "data": [CUSTOMER.dump(found[each]) for each in asked if each in found],
+            "notFound": [given for each, given in asked.items() if each not in found],
+        }
+    )
+
+
+@blueprint.get("/customers/<customer_id>/tax-info-validation")
+@Operation("Customers", {200: TaxInfoSchema}, role="viewer", errors=(*READ_ERRORS, errors.CustomerNotFound))
+def validate_customer_tax_info(customer_id: str) -> Response:
+    """Validate the tax information of a customer.
+
+    Errors are what this service would not store; warnings are what the tax authority will probably refuse.
+    """
+    return _judgement(changes.told(customers().get(customer_id)))
+
+
+@blueprint.post("/customers/tax-info-validation")
+@Operation("Customers", {200: TaxInfoSchema}, role="viewer", errors=READ_ERRORS, request={JSON: CustomerInputSchema})
+def validate_tax_info() -> Response:
+    """Validate the tax information of a customer that is not stored.
+
+    Wrong shapes are errors in the answer too.
+    """
+    return _judgement(json_body())
+
+
+def _judgement(customer: object) -> Response:
+    found, doubts = changes.judged(customer)
+    return answer_json(
+        {
+            "isValid": not found,
+            "errors": [asdict(finding) for finding in found],
+            "warnings": [asdict(finding) for finding in doubts],
+        }
+    )
+
+
+def _link(asked: ListRequest, cursor: str) -> str:
+    scope, include = current_membership().scope, "total" if asked.total else None
+    url = url_for("customers.list_customers", organization_id=scope, cursor=cursor, limit=asked.limit, include=include)
+    return f'<{url}>; rel="next"'

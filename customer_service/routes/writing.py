@@ -1,0 +1,217 @@
+"""Writing customers: on the state that the caller saw, or on the newest, and never over somebody else's change."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from flask import Response, current_app, request
+
+from customer_service import changes, errors
+from customer_service.answers import answer_body, answer_written, body_of, etag_of
+from customer_service.authorization import current_membership
+from customer_service.errors import DuplicateExternalId, Finding, InvalidRequest, VersionMismatch
+from customer_service.inputs import MESSAGES, CustomerInputSchema, CustomerPatchSchema
+from customer_service.openapi import Operation
+from customer_service.parsing import JSON, MERGE_PATCH, idempotency_key, is_conditional, json_body, require_match
+from customer_service.repository import IdempotencyRepository
+from customer_service.routes.common import (
+    BODY_ERRORS,
+    ETAG,
+    IF_MATCH,
+    WRITE_ERRORS,
+    blueprint,
+    customers,
+    location,
+)
+from customer_service.schemas import CustomerSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from customer_service.database import Document
+
+R = TypeVar("R")
+
+
+@blueprint.post("/customers")
+@Operation(
+    "Customers",
+    {201: CustomerSchema},
+    role="editor",
+    errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.KeyReused, errors.RequestInProgress),
+    request={JSON: CustomerInputSchema},
+    request_headers={"Idempotency-Key": "Makes retries safe for 24 hours; 1 to 255 visible characters."},
+    response_headers=ETAG | {"Location": "The path of the customer."},
+)
+def create_customer() -> Response:
+    """Create a customer.
+
+    With an Idempotency-Key, the same request answers what it answered first, with `Idempotent-Replayed: true`.
+    """
+    body, key = json_body(), idempotency_key()
+    customer = changes.accepted(body)
+    if key is not None:
+        return _create_once(key, customer)
+    document, _ = customers().add(customer)
+    return answer_written(document, location(document["_id"]))
+
+
+def _create_once(key: str, customer: dict[str, Any]) -> Response:
+    keys = IdempotencyRepository(
+        current_app.extensions["database"], current_membership().scope, current_membership().user_id
+    )
+    claim = keys.claim(key, request.get_data())
+    body, etag = claim.answer or (b"", "")
+    replayed = claim.answer is not None
+    if not replayed:
+        try:
+            document, added = customers().add(customer, claim.customer_id)
+        except errors.Duplicate:
+            keys.release(claim)
+            raise
+        body, replayed = body_of(document), not added
+        etag = etag_of(document, body)
+        keys.remember(claim, body, etag)
+    response = answer_body(body, etag, location(claim.customer_id))
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+@blueprint.patch("/customers/<customer_id>")
+@Operation(
+    "Customers",
+    {200: CustomerSchema},
+    role="editor",
+    errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.CustomerNotFound, errors.VersionMismatch),
+    request={MERGE_PATCH: CustomerPatchSchema, JSON: CustomerPatchSchema},
+    request_headers=IF_MATCH,
+    response_headers=ETAG,
+)
+def update_customer(customer_id: str) -> Response:
+    """Change some of a customer.
+
+    The body is a JSON merge patch (RFC 7396): what is absent stays, null clears what may be empty.
+    """
+
+    def attempt() -> Document:
+        document = customers().get(customer_id)
+        patch = json_body(MERGE_PATCH, JSON)
+        require_match(etag_of(document))
+        return _put(document, changes.patched(document, patch))
+
+    return answer_written(_on_the_newest(attempt))
+
+
+@blueprint.delete("/customers/<customer_id>")
+@Operation(
+    "Customers",
+    {204: None},
+    role="editor",
+    errors=(*WRITE_ERRORS, errors.CustomerNotFound, errors.VersionMismatch),
+    request_headers=IF_MATCH,
+    response_headers={"ETag": "Of the deleted customer, for a restore with If-Match."},
+)
+def delete_customer(customer_id: str) -> Response:
+    """Delete a customer.
+
+    It is not found from then on, and its tax id and external id are free again; it can be restored.
+    """
+
+    def attempt() -> Document:
+        document = customers().get(customer_id)
+        require_match(etag_of(document))
+        return customers().remove(document)
+
+    etag = etag_of(_on_the_newest(attempt))
+    return Response(status=HTTPStatus.NO_CONTENT, headers={"ETag": f'"{etag}"'})
+
+
+@blueprint.post("/customers/<customer_id>/restore")
+@Operation(
+    "Customers",
+    {200: CustomerSchema},
+    role="editor",
+    errors=(
+        *WRITE_ERRORS,
+        errors.CustomerNotFound,
+        errors.VersionMismatch,
+        errors.DuplicateTaxId,
+        errors.DuplicateExternalId,
+    ),
+    request_headers=IF_MATCH,
+    response_headers=ETAG,
+)
+def restore_customer(customer_id: str) -> Response:
+    """Restore a deleted customer.
+
+    A living one is answered as it is.
+    """
+
+    def attempt() -> Document:
+        document = customers().get_even_deleted(customer_id)
+        require_match(etag_of(document))
+        if document.get("deletedAt") is None:
+            return document
+        return customers().restore(document, changes.told(document))
+
+    return answer_written(_on_the_newest(attempt))
+
+
+@blueprint.put("/customers/by-external-id/<any_text:external_id>")
+@Operation(
+    "Customers",
+    {200: CustomerSchema, 201: CustomerSchema},
+    role="editor",
+    errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.VersionMismatch),
+    request={JSON: CustomerInputSchema},
+    request_headers=IF_MATCH,
+    response_headers=ETAG,
+)
+def put_customer_by_external_id(external_id: str) -> Response:
+    """Create or replace a customer by the caller's own ID.
+
+    The body is the whole customer. Where it says what is stored already, nothing is written and the ETag stays.
+    """
+
+    def attempt() -> tuple[Document, str | None]:
+        document = customers().find_by_external_id(external_id)
+        body = json_body()
+        require_match(etag_of(document) if document else None)
+        customer = changes.accepted(_with_external_id(body, external_id))
+        if document is not None:
+            return _put(document, customer), None
+        try:
+            added, _ = customers().add(customer)
+        except DuplicateExternalId:  # somebody was faster: it is a change by now
+            raise VersionMismatch from None
+        return added, location(added["_id"])
+
+    return answer_written(*_on_the_newest(attempt))
+
+
+def _on_the_newest(attempt: Callable[[], R]) -> R:
+    """Repeat the attempt while somebody else is faster, unless the caller named the state to write on."""
+    while True:
+        try:
+            return attempt()
+        except VersionMismatch:
+            if is_conditional():
+                raise
+
+
+def _put(document: Document, customer: dict[str, Any]) -> Document:
+    """Store the customer in the document's place, if it says anything new."""
+    if customer == changes.canonical(changes.told(document)):
+        return document
+    return customers().update(document, customer)
+
+
+def _with_external_id(body: object, external_id: str) -> object:
+    """Return the body with the id of the path, which it may omit or repeat; raises InvalidRequest."""
+    if not isinstance(body, dict):
+        return body
+    if body.get("externalId") not in (None, external_id):
+        raise InvalidRequest([Finding("/externalId", "invalid-value", MESSAGES["invalid-value"])])
+    return {**body, "externalId": external_id}
