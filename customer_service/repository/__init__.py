@@ -1,6 +1,6 @@
 """The collections, and every query on them: customers only ever through their organization."""
 
-from customer_service.repository.customers import CustomerRepository
+from customer_service.repository.customers import CustomerRepository, complete
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.indexes import ensure_indexes
 from customer_service.repository.memberships import (
@@ -21,5 +21,6 @@ __all__ = [
     "MembershipRepository",
     "OrganizationScope",
     "Role",
+    "complete",
     "ensure_indexes",
 ]

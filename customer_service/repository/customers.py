@@ -194,6 +194,28 @@ class CustomerRepository:
                 raise error(self._scope, str(other["_id"])) from None
 
 
+@translates_errors
+def complete(database: Database[Document]) -> tuple[int, int]:
+    """Give the customers that another program stored what they are found by, and the keys that they are unique by.
+
+    Returns how many were completed, and how many of those share a key with another and so are not unique by it.
+    """
+    collection = database[CustomerRepository.COLLECTION]
+    completed = shared = 0
+    for document in collection.find({"search": None, "deletedAt": None}):
+        if not all(isinstance(document.get(name), str) for name in ("organizationId", "legalName", "taxId", "email")):
+            continue
+        unchanged = {name: document.get(name) for name in ("_id", "organizationId", "search", "deletedAt", "updatedAt")}
+        living = _living(document)
+        try:
+            change = collection.update_one(unchanged, {"$set": living})
+        except DuplicateKeyError:
+            change = collection.update_one(unchanged, {"$set": {**living, "unique": {}}})
+            shared += change.matched_count
+        completed += change.matched_count
+    return completed, shared
+
+
 def _living(customer: Mapping[str, Any]) -> Document:
     names = ("externalId",) if fiscal.is_generic(customer) else ("externalId", "taxId")
     unique = {name: customer[name] for name in names if customer.get(name)}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LIVING = "*"
 LONGEST_PREFIX = 16
+LONGEST_TEXT = 300  # no text of a caller's is longer; another program's must not make tokens without end
 PAIR_LENGTHS = (4, 2)
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 LEADING_PUNCTUATION = re.compile(r"^\W+")
@@ -75,8 +76,8 @@ def fold(text: str) -> str:
 
 def search_fields(customer: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `search` of a living customer: its text, and the tokens to index."""
-    keys = {name: customer[name] for name in EXACT_FIELDS if customer.get(name)}
-    words = _with_bare_forms(fold(" ".join((customer["legalName"], *keys.values()))).split())
+    keys = {name: customer[name][:LONGEST_TEXT] for name in EXACT_FIELDS if customer.get(name)}
+    words = _with_bare_forms(fold(" ".join((customer["legalName"][:LONGEST_TEXT], *keys.values()))).split())
     exact = (_exact_token(name, value) for name, value in keys.items())
     tokens = {LIVING, *exact, *_prefixes(words), *_pairs(words)}
     return {"text": "".join(f" {word}" for word in words), "tokens": sorted(tokens)}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import jwt
 import pytest
+from bson import ObjectId
 
 from customer_service import __version__, cli
+from customer_service.demo import EXAMPLE_CUSTOMER
+from tests.integration.test_queries import INDEXES
 from tests.support import MEMBER, ORGANIZATION, SECRET
 
 if TYPE_CHECKING:
@@ -57,15 +61,41 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 def test_indexes_say_what_they_did(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    configured.memberships.drop()
-    configured.customers.drop()
+    for name in ("memberships", "customers", "idempotencyKeys"):
+        configured[name].drop()
     first, second = (Run(monkeypatch, capsys, "indexes") for _ in range(2))
     assert (first.code, second.code) == (0, 0)
-    assert first.out.splitlines() == [
-        "created  memberships.organizationId_1_userId_1",
-        "created  X",
-    ]
-    assert second.out == first.out.replace("created", "present")
+    *created, completed = first.out.splitlines()
+    assert created == [f"created  {name}" for name in INDEXES]
+    assert completed == "completed  0 customers, 0 of which share a tax id or external id with another"
+    assert second.out == first.out.replace("created  ", "present  ")
+
+
+def test_customers_of_other_programs_are_completed(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(monkeypatch, capsys, "indexes")
+    bare = EXAMPLE_CUSTOMER | {"externalId": "crm-1"}
+    generic = EXAMPLE_CUSTOMER | {"_id": ObjectId(), "taxId": "XAXX010101000"}
+    configured.customers.insert_many(
+        [
+            bare,
+            generic | {"_id": ObjectId()},
+            generic | {"_id": ObjectId()},
+            EXAMPLE_CUSTOMER | {"_id": ObjectId()},
+            EXAMPLE_CUSTOMER | {"_id": ObjectId(), "legalName": None},
+            EXAMPLE_CUSTOMER | {"_id": ObjectId(), "deletedAt": EXAMPLE_CUSTOMER["updatedAt"]},
+        ]
+    )
+    done = Run(monkeypatch, capsys, "indexes")
+    assert done.out.splitlines()[-1] == "completed  4 customers, 1 of which share a tax id or external id with another"
+    assert configured.customers.count_documents({"search.tokens": "dunder"}) == 4
+    completed = configured.customers.find_one({"_id": bare["_id"]})
+    assert completed is not None
+    assert completed["unique"] == {"taxId": "DUM901231AB3", "externalId": "crm-1"}
+    assert (completed["version"], completed["updatedAt"]) == (1, datetime(2025, 1, 26, 10))  # noqa: DTZ001 - as BSON has it
+    again = Run(monkeypatch, capsys, "indexes")
+    assert "completed  0 customers" in again.out
 
 
 def test_an_index_that_cannot_be_made_is_a_failure(

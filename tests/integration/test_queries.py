@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     from customer_service.database import Document
 
 
+INDEXES = [
+    "memberships.organizationId_1_userId_1",
+    "customers.organizationId_1_search.tokens_1__id_1",
+    "customers.organizationId_1_createdAt_1__id_1",
+    "customers.organizationId_1_updatedAt_1__id_1",
+    "customers.organizationId_1_unique.taxId_1",
+    "customers.organizationId_1_unique.externalId_1",
+    "idempotencyKeys.claimedAt_1",
+]
+
+
 class Recorder(pymongo.monitoring.CommandListener):
     """Keeps every command that the driver sends."""
 
@@ -112,8 +123,7 @@ def test_a_stored_membership_is_unique(recorded: Service) -> None:
 
 
 def test_indexes_are_created_once(mongodb: Database[Document]) -> None:
-    mongodb.memberships.drop()
-    mongodb.customers.drop()
-    names = ["memberships.organizationId_1_userId_1", "X"]
-    assert repository.ensure_indexes(mongodb) == [(name, True) for name in names]
-    assert repository.ensure_indexes(mongodb) == [(name, False) for name in names]
+    for name in ("memberships", "customers", "idempotencyKeys"):
+        mongodb[name].drop()
+    assert repository.ensure_indexes(mongodb) == [(name, True) for name in INDEXES]
+    assert repository.ensure_indexes(mongodb) == [(name, False) for name in INDEXES]
