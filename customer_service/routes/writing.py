@@ -154,7 +154,7 @@ def restore_customer(customer_id: str) -> Response:
         require_match(etag_of(document))
         if document.get("deletedAt") is None:
             return document
-        return customers().restore(document, changes.told(document))
+        return customers().restore(document, changes.revived(document))
 
     return answer_written(_on_the_newest(attempt))
 
