@@ -81,7 +81,18 @@ class TestFound:
         assert answer == {"data": [EXAMPLE], "notFound": [MISSING_CUSTOMER_ID.upper()]}
 
     def test_what_is_not_found(self, service: Service) -> None:
-        odd = ["", "x", "$ne", "\x00", "🦙", CUSTOMER_ID[:-1], CUSTOMER_ID + "\n", "g" * 24, "٠" * 24, "x" * 10_000]
+        odd = [
+            "",
+            "x",
+            "$ne",
+            "\x00",
+            "🦙",
+            CUSTOMER_ID[:-1],
+            CUSTOMER_ID + "\n",
+            "g" * 24,
+            "\u0660" * 24,
+            "x" * 10_000,
+        ]
         ids = [*odd, OTHER_CUSTOMER_ID, CUSTOMER_ID, MISSING_CUSTOMER_ID, "x"]
         answer = ask(service, ids).get_json()
         assert answer == {"data": [EXAMPLE], "notFound": [*odd, OTHER_CUSTOMER_ID, MISSING_CUSTOMER_ID]}

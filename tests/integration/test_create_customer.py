@@ -104,9 +104,7 @@ class TestCreated:
         assert document is not None
         assert document["organizationId"] == ORGANIZATION
         assert document["version"] == 1
-        assert "deletedAt" not in document
-        assert "externalId" not in document
-        assert "metadata" not in document
+        assert {"deletedAt", "externalId", "metadata"}.isdisjoint(document)
 
     def test_canonical_form(self, editor: FlaskClient) -> None:
         address = {"country": "mex", "street": None, "city": ""}

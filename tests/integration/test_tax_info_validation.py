@@ -99,8 +99,9 @@ class TestNotStored:
     @pytest.mark.parametrize("base", ["", "/api"])
     def test_the_examples(self, service: Service, base: str) -> None:
         before, path = stored(service), customers_url("/tax-info-validation", base=base)
-        for example in (new_customer(), FIRST_EXAMPLE):
-            assert told(service.client.post(path, json=example, headers=bearer())) == (True, [], OF_THE_EXAMPLE)
+        good_check_digit = [each for each in OF_THE_EXAMPLE if each[1] != "check-digit"]
+        for example, warnings in ((new_customer(), OF_THE_EXAMPLE), (FIRST_EXAMPLE, good_check_digit)):
+            assert told(service.client.post(path, json=example, headers=bearer())) == (True, [], warnings)
         assert stored(service) == before
 
     def test_no_warning(self, service: Service) -> None:
