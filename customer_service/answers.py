@@ -53,6 +53,13 @@ def answer_body(body: bytes, etag: str, location: str | None = None) -> Response
     return Response(body, HTTPStatus.CREATED if location else HTTPStatus.OK, headers, mimetype=JSON)
 
 
+def answer_nothing(headers: Mapping[str, str] | None = None) -> Response:
+    """Answer that it is done: 204, without a body and without the type of one."""
+    response = Response(status=HTTPStatus.NO_CONTENT, headers=headers)
+    del response.headers["Content-Type"]
+    return response
+
+
 def answer_json(value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """Answer a value that has no ETag."""
     return Response(_to_json(value), headers={**REVALIDATE, **(headers or {})}, mimetype=JSON)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class AnyText(BaseConverter):
     """The rest of a path, slashes and all: somebody else's id may have them."""
 
-    regex = ".+"
+    regex = "(?s:.+)"  # a line feed is no end: an anonymous caller is told 401 whatever the id
     part_isolating = False
 
 

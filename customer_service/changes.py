@@ -44,8 +44,14 @@ def patched(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
         raise InvalidRequest(INPUT.findings(patch))  # a whole value in the customer's place, which is none
     before = told(document)
     after = _merged(before, patch)
+    if after == before:
+        return canonical(before)
     earlier, _ = judged(before)
-    errors = [finding for finding in judged(after)[0] if finding not in earlier]
+    errors = [
+        finding
+        for finding in judged(after)[0]
+        if finding not in earlier or _at(before, finding.path) != _at(after, finding.path)
+    ]
     if errors:
         raise InvalidRequest(errors)
     return canonical(fiscal.normalized(after))
@@ -57,6 +63,11 @@ def told(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in customer.items() if name not in NOT_THE_CALLERS}
 
 
+def revived(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a deleted customer says, its keys in the form that the living are compared in."""
+    return fiscal.normalized(told(document))
+
+
 def canonical(customer: Mapping[str, Any]) -> dict[str, Any]:
     """Return a customer with every field that is always stored, null where it is empty, and the others where set."""
     stored = {name: customer.get(name) for name in ALWAYS_STORED}
@@ -64,18 +75,24 @@ def canonical(customer: Mapping[str, Any]) -> dict[str, Any]:
     return stored | {name: customer[name] for name in ("externalId", "metadata") if customer.get(name)}
 
 
-def _merged(target: object, patch: object, *, drop_nulls: bool = False) -> Any:
-    """Apply a merge patch (RFC 7396, section 2).
+def _merged(customer: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Apply a merge patch (RFC 7396, section 2), which goes no deeper than a customer does.
 
     A null is kept for the shape to judge, so that clearing an unknown field is as wrong as setting it; but in the
     metadata, whose names are the caller's own, it removes the name.
     """
-    if not isinstance(patch, Mapping):
-        return patch
-    merged = dict(target) if isinstance(target, Mapping) else {}
-    for name, value in patch.items():
-        if value is None and drop_nulls:
-            merged.pop(name, None)
-        else:
-            merged[name] = _merged(merged.get(name), value, drop_nulls=name == "metadata")
+    merged = {**customer, **patch}
+    if isinstance(address := patch.get("address"), dict):
+        merged["address"] = {**customer["address"], **address}
+    if isinstance(metadata := patch.get("metadata"), dict):
+        entries = {**customer.get("metadata", {}), **metadata}
+        merged["metadata"] = {name: text for name, text in entries.items() if text is not None}
     return merged
+
+
+def _at(customer: object, path: str) -> object:
+    """Return what the JSON Pointer points at, or None (RFC 6901)."""
+    value = customer
+    for step in path.split("/")[1:]:
+        value = value.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(value, Mapping) else None
+    return value

@@ -159,5 +159,6 @@ def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
             yield from _flatten(each, path)
     else:
         for key, inner in messages.items():
-            step = "" if key == "_schema" else "/" + str(key).replace("~", "~0").replace("/", "~1")
+            of_the_whole = key == "_schema" and inner == ["invalid-type"]  # marshmallow's own key, and not a caller's
+            step = "" if of_the_whole else "/" + str(key).replace("~", "~0").replace("/", "~1")
             yield from _flatten(inner, path + step)

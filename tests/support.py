@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
     from pymongo.database import Database
+    from werkzeug.test import TestResponse
 
     from customer_service.database import Document
 
@@ -56,6 +57,30 @@ EXAMPLE = {
 """The specification's example response, word for word."""
 
 
+FIRST_EXAMPLE = {
+    "legalName": "Dunder Mifflin",
+    "taxId": "ABC101010111",
+    "taxSystem": "601",
+    "email": "email@example.com",
+    "defaultInvoiceUse": "G01",
+    "address": {
+        "street": "Blvd. Atardecer",
+        "exterior": "142",
+        "neighborhood": "Centro",
+        "city": "Huatabampo",
+        "municipality": "Huatabampo",
+        "zip": "86500",
+        "state": "Sonora",
+        "country": "MEX",
+        "interior": "4",
+    },
+    "phone": "6474010101",
+}
+"""What a caller sends to create the customer of the specification's first example."""
+
+NOT_THE_CALLERS = ("id", "organizationId", "createdAt", "updatedAt")
+
+
 def bearer(subject: str = MEMBER, secret: str = SECRET, **claims: Any) -> dict[str, str]:
     """Return the header of a caller with a valid token, its claims changed as given."""
     payload = {"sub": subject, "exp": int(time.time()) + 600, **claims}
@@ -65,6 +90,34 @@ def bearer(subject: str = MEMBER, secret: str = SECRET, **claims: Any) -> dict[s
 def url(organization: str = ORGANIZATION, customer: str = CUSTOMER_ID, base: str = "/api") -> str:
     """Return the path of a customer."""
     return f"{base}/organizations/{organization}/customers/{customer}"
+
+
+def customers_url(suffix: str = "", organization: str = ORGANIZATION, base: str = "") -> str:
+    """Return the path of an organization's customers, and of what is below it."""
+    return f"{base}/organizations/{organization}/customers{suffix}"
+
+
+def new_customer(**changes: Any) -> dict[str, Any]:
+    """Return the specification's example as a caller may send it, changed as given; the address key by key."""
+    customer = {name: value for name, value in EXAMPLE.items() if name not in NOT_THE_CALLERS}
+    address = changes.pop("address", {})
+    if isinstance(address, dict):
+        address = {**EXAMPLE["address"], **address}  # type: ignore[dict-item]
+    return {**customer, **changes, "address": address}
+
+
+def findings(response: TestResponse) -> list[tuple[str, str]]:
+    """Return (path, code) of what a refused request was told is wrong."""
+    return [(each["path"], each["code"]) for each in problem(response, 422, "validation-error")["errors"]]
+
+
+def problem(response: TestResponse, status: int, slug: str) -> dict[str, Any]:
+    """Return the body of an answer that is this problem."""
+    assert (response.status_code, response.content_type) == (status, "application/problem+json"), response.text
+    body: dict[str, Any] = response.get_json()
+    assert body["status"] == status
+    assert body["type"] == f"urn:problem-type:{slug}"
+    return body
 
 
 def settings(uri: str = "mongomock://", database: str = "tests", **jwt_settings: Any) -> Settings:
@@ -95,6 +148,25 @@ class Service:
     app: Flask
     database: Database[Document]
     client: FlaskClient
+
+
+def caller(service: Service, role: str, user_id: str | None = None) -> FlaskClient:
+    """Return a client whose every request is a new member's of the first organization."""
+    user_id = user_id or f"{role}-of-one"
+    service.database.memberships.insert_one({"userId": user_id, "organizationId": ORGANIZATION, "role": role})
+    return client_of(service, user_id)
+
+
+def client_of(service: Service, user_id: str) -> FlaskClient:
+    """Return a client whose every request is this user's."""
+    client = service.app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = bearer(user_id)["Authorization"]
+    return client
+
+
+def stored(service: Service) -> list[Document]:
+    """Return every customer of every organization as it is stored."""
+    return list(service.database.customers.find().sort("_id"))
 
 
 def serve(database: Database[Document], configuration: Settings | None = None) -> Service:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from customer_service.repository.memberships import OrganizationScope
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+LAST_VERSION = 2**63 - 1
 DELETED = {"search": "", "unique": ""}
 Position = tuple[Any, str]
 """Where a page ended: the value that the list is sorted by, and the customer's id."""
@@ -125,7 +126,7 @@ class CustomerRepository:
                 earlier = self._find({"_id": document["_id"]})
                 if earlier is not None:
                     return earlier, False
-                self._raise_collision(customer)
+                self._raise_collision(document["_id"], customer)
             else:
                 return document, True
 
@@ -136,10 +137,12 @@ class CustomerRepository:
         Raises VersionMismatch where somebody wrote since the document was read, DuplicateTaxId or DuplicateExternalId.
         """
         absent = {name: "" for name in ("externalId", "metadata") if name not in customer}
+        values = {name: value for name, value in customer.items() if name != "address"}
+        address = {f"address.{name}": value for name, value in customer["address"].items()}
         try:
-            return self._write(document, {**customer, **_living(customer)}, absent)
+            return self._write(document, {**values, **address, **_living(customer)}, absent)
         except DuplicateKeyError:
-            self._raise_collision(customer)
+            self._raise_collision(document["_id"], customer)
             raise VersionMismatch from None
 
     @translates_errors
@@ -153,7 +156,7 @@ class CustomerRepository:
         try:
             return self._write(document, _living(customer), {"deletedAt": ""})
         except DuplicateKeyError:
-            self._raise_collision(customer)
+            self._raise_collision(document["_id"], customer)
             raise VersionMismatch from None
 
     def _find(self, criteria: Mapping[str, Any]) -> Document | None:
@@ -172,12 +175,11 @@ class CustomerRepository:
 
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
         """Change the document if it is still what was read: the check stands in the filter of the update."""
-        version = document.get("version")
         unchanged = {name: document.get(name) for name in ("_id", "version", "updatedAt", "deletedAt")}
         written = self._collection.find_one_and_update(
             {"organizationId": self._scope, **unchanged},
             {
-                "$set": {**values, "updatedAt": _now(), "version": version + 1 if isinstance(version, int) else 1},
+                "$set": {**values, "updatedAt": _now(), "version": _next(document.get("version"))},
                 **({"$unset": dict(absent)} if absent else {}),
             },
             return_document=ReturnDocument.AFTER,
@@ -186,10 +188,11 @@ class CustomerRepository:
             raise VersionMismatch
         return written
 
-    def _raise_collision(self, customer: Mapping[str, Any]) -> None:
-        """Raise the error that names the living customer in the way, unless it is gone by now."""
+    def _raise_collision(self, customer_id: ObjectId, customer: Mapping[str, Any]) -> None:
+        """Raise the error that names the other living customer in the way, unless it is gone by now."""
+        others = {"_id": {"$ne": customer_id}}
         for name, error in (("externalId", DuplicateExternalId), ("taxId", DuplicateTaxId)):
-            other = self._find({f"unique.{name}": customer[name]}) if customer.get(name) else None
+            other = self._find({**others, f"unique.{name}": customer[name]}) if customer.get(name) else None
             if other is not None:
                 raise error(self._scope, str(other["_id"])) from None
 
@@ -220,6 +223,11 @@ def _living(customer: Mapping[str, Any]) -> Document:
     names = ("externalId",) if fiscal.is_generic(customer) else ("externalId", "taxId")
     unique = {name: customer[name] for name in names if customer.get(name)}
     return {"search": search_fields(customer), "unique": unique}
+
+
+def _next(version: object) -> int:
+    """Return the version behind this one; what another program stored may be no number, or the last that BSON has."""
+    return version + 1 if isinstance(version, int) and version < LAST_VERSION else 1
 
 
 def _rests(order: str, after: Position | None) -> list[dict[str, Any]]:

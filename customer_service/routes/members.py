@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Response, current_app
 
 from customer_service import errors
-from customer_service.answers import answer_json
+from customer_service.answers import answer_json, answer_nothing
 from customer_service.authorization import current_membership, guarded_blueprint
 from customer_service.errors import Finding, InvalidRequest, MemberNotFound
 from customer_service.inputs import MESSAGES, RoleInputSchema
@@ -69,7 +69,7 @@ def delete_member(user_id: str) -> Response:
     """
     if not _memberships().dismiss(user_id, current_membership().scope):
         raise MemberNotFound
-    return Response(status=HTTPStatus.NO_CONTENT)
+    return answer_nothing()
 
 
 def _memberships() -> MembershipRepository:

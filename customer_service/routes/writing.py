@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Response, current_app, request
 
 from customer_service import changes, errors
-from customer_service.answers import answer_body, answer_written, body_of, etag_of
+from customer_service.answers import answer_body, answer_nothing, answer_written, body_of, etag_of
 from customer_service.authorization import current_membership
 from customer_service.errors import DuplicateExternalId, Finding, InvalidRequest, VersionMismatch
 from customer_service.inputs import MESSAGES, CustomerInputSchema, CustomerPatchSchema
@@ -125,7 +124,7 @@ def delete_customer(customer_id: str) -> Response:
         return customers().remove(document)
 
     etag = etag_of(_on_the_newest(attempt))
-    return Response(status=HTTPStatus.NO_CONTENT, headers={"ETag": f'"{etag}"'})
+    return answer_nothing({"ETag": f'"{etag}"'})
 
 
 @blueprint.post("/customers/<customer_id>/restore")
@@ -154,7 +153,7 @@ def restore_customer(customer_id: str) -> Response:
         require_match(etag_of(document))
         if document.get("deletedAt") is None:
             return document
-        return customers().restore(document, changes.told(document))
+        return customers().restore(document, changes.revived(document))
 
     return answer_written(_on_the_newest(attempt))
 

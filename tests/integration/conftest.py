@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import mongomock
 import pytest
 
-from tests.support import Service, serve
+from tests.support import Service, caller, serve
 
 if TYPE_CHECKING:
+    from flask.testing import FlaskClient
     from pymongo.database import Database
 
     from customer_service.database import Document
@@ -29,3 +30,15 @@ def database(request: pytest.FixtureRequest) -> Database[Document]:
 def service(database: Database[Document]) -> Service:
     """The service over the specification's example."""
     return serve(database)
+
+
+@pytest.fixture
+def editor(service: Service) -> FlaskClient:
+    """A client of a member who may write."""
+    return caller(service, "editor")
+
+
+@pytest.fixture
+def admin(service: Service) -> FlaskClient:
+    """A client of the organization's only admin."""
+    return caller(service, "admin")

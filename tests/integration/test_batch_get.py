@@ -1,0 +1,140 @@
+"""Many customers at once: in the order asked, each once, and what is not found named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bson import ObjectId
+
+from tests.support import (
+    CUSTOMER_ID,
+    EXAMPLE,
+    MISSING_CUSTOMER_ID,
+    OTHER_CUSTOMER_ID,
+    OTHER_ORGANIZATION,
+    STRANGER,
+    Service,
+    bearer,
+    customers_url,
+    findings,
+    new_customer,
+    problem,
+)
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+BATCH_GET = customers_url("/batch-get")
+
+
+def ask(service: Service, ids: object) -> TestResponse:
+    return service.client.post(BATCH_GET, json={"ids": ids}, headers=bearer())
+
+
+class TestOrder:
+    """401, 403, then 415, 413 and 400, then 422."""
+
+    @pytest.mark.parametrize("body", [b'{"ids": []}', b"{", b" " * 2_000_000], ids=["valid", "cut", "large"])
+    @pytest.mark.parametrize("media_type", ["application/json", "text/plain"])
+    def test_callers(self, service: Service, body: bytes, media_type: str) -> None:
+        request: dict[str, Any] = {"data": body, "content_type": media_type}
+        problem(service.client.post(BATCH_GET, **request), 401, "authentication-required")
+        bad = service.client.post(BATCH_GET, headers={"Authorization": "Bearer x"}, **request)
+        problem(bad, 401, "invalid-token")
+        problem(service.client.post(BATCH_GET, headers=bearer(STRANGER), **request), 403, "not-a-member")
+        foreign = customers_url("/batch-get", OTHER_ORGANIZATION)
+        problem(service.client.post(foreign, headers=bearer(), **request), 403, "not-a-member")
+
+    def test_the_body(self, service: Service) -> None:
+        post = service.client.post
+        large = b" " * 2_000_000
+        text = post(BATCH_GET, data=large, content_type="text/plain", headers=bearer())
+        problem(text, 415, "unsupported-media-type")
+        assert post(BATCH_GET, data=large, content_type="application/json", headers=bearer()).status_code == 413
+        cut = post(BATCH_GET, data=b'{"ids": [', content_type="application/json", headers=bearer())
+        problem(cut, 400, "bad-request")
+
+
+class TestFound:
+    """A viewer gets them all, whatever path the service is called by."""
+
+    @pytest.mark.parametrize("base", ["", "/api"])
+    def test_the_order_is_the_callers(self, service: Service, editor: FlaskClient, base: str) -> None:
+        created = [
+            editor.post(customers_url(), json=new_customer(taxId=f"ABC10101011{digit}")).get_json()
+            for digit in range(3)
+        ]
+        expected = [created[1], EXAMPLE, created[0], created[2]]
+        ids = [each["id"] for each in expected]
+        response = service.client.post(customers_url("/batch-get", base=base), json={"ids": ids}, headers=bearer())
+        assert response.status_code == 200
+        assert response.content_type == "application/json"
+        assert response.headers["Cache-Control"] == "private, no-cache"
+        assert response.get_json() == {"data": expected, "notFound": []}
+        assert ask(service, ids[::-1]).get_json()["data"] == expected[::-1]
+
+    def test_repeated_ids_and_capitals(self, service: Service) -> None:
+        ids = [CUSTOMER_ID.upper(), CUSTOMER_ID, MISSING_CUSTOMER_ID.upper(), MISSING_CUSTOMER_ID, CUSTOMER_ID]
+        answer = ask(service, ids).get_json()
+        assert answer == {"data": [EXAMPLE], "notFound": [MISSING_CUSTOMER_ID.upper()]}
+
+    def test_what_is_not_found(self, service: Service) -> None:
+        odd = [
+            "",
+            "x",
+            "$ne",
+            "\x00",
+            "🦙",
+            CUSTOMER_ID[:-1],
+            CUSTOMER_ID + "\n",
+            "g" * 24,
+            "\u0660" * 24,
+            "x" * 10_000,
+        ]
+        ids = [*odd, OTHER_CUSTOMER_ID, CUSTOMER_ID, MISSING_CUSTOMER_ID, "x"]
+        answer = ask(service, ids).get_json()
+        assert answer == {"data": [EXAMPLE], "notFound": [*odd, OTHER_CUSTOMER_ID, MISSING_CUSTOMER_ID]}
+
+    def test_a_deleted_one(self, service: Service, editor: FlaskClient) -> None:
+        editor.delete(customers_url("/" + CUSTOMER_ID))
+        assert ask(service, [CUSTOMER_ID]).get_json() == {"data": [], "notFound": [CUSTOMER_ID]}
+
+    def test_none(self, service: Service) -> None:
+        assert ask(service, []).get_json() == {"data": [], "notFound": []}
+
+    def test_a_hundred(self, service: Service) -> None:
+        ids = [str(ObjectId()) for _ in range(99)]
+        assert ask(service, [*ids, CUSTOMER_ID]).get_json() == {"data": [EXAMPLE], "notFound": ids}
+
+
+class TestFindings:
+    """A wrong shape is named by its path."""
+
+    def test_more_than_a_hundred(self, service: Service) -> None:
+        assert findings(ask(service, [CUSTOMER_ID] * 101)) == [("/ids", "too-many")]
+
+    @pytest.mark.parametrize("ids", [1, "x", CUSTOMER_ID, {"$in": []}, True])
+    def test_no_list(self, service: Service, ids: object) -> None:
+        assert findings(ask(service, ids)) == [("/ids", "invalid-type")]
+
+    def test_no_strings(self, service: Service) -> None:
+        ids = [CUSTOMER_ID, 1, {"$gt": ""}, None, [CUSTOMER_ID], 2**63]
+        assert findings(ask(service, ids)) == [
+            *(("/ids/1", "invalid-type"), ("/ids/2", "invalid-type"), ("/ids/3", "required")),
+            *(("/ids/4", "invalid-type"), ("/ids/5", "invalid-type")),
+        ]
+
+    @pytest.mark.parametrize("body", [None, [], "x", 7, [CUSTOMER_ID]])
+    def test_no_object(self, service: Service, body: object) -> None:
+        request: dict[str, Any] = {"json": body} if body is not None else {"data": "null"}
+        response = service.client.post(BATCH_GET, headers=bearer(), content_type="application/json", **request)
+        assert findings(response) == [("", "invalid-type")]
+
+    def test_missing_null_and_unknown(self, service: Service) -> None:
+        post = service.client.post
+        assert findings(post(BATCH_GET, json={}, headers=bearer())) == [("/ids", "required")]
+        assert findings(ask(service, None)) == [("/ids", "required")]
+        unknown = post(BATCH_GET, json={"ids": [], "organizationId": OTHER_ORGANIZATION}, headers=bearer())
+        assert findings(unknown) == [("/organizationId", "unknown-field")]

@@ -1,0 +1,125 @@
+"""Changing what another program stored: it is blamed for nothing, and loses nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bson import ObjectId
+
+from tests.support import CUSTOMER_ID, EXAMPLE, Service, customers_url, findings, new_customer, problem, stored, url
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+KEY = {"_id": ObjectId(CUSTOMER_ID)}
+ODDITIES: list[dict[str, Any]] = [
+    {"legalName": "A|B"},
+    {"taxId": "NOT AN RFC"},
+    {"taxSystem": "999"},
+    {"defaultInvoiceUse": "D01"},
+    {"email": "nowhere"},
+    {"phone": "call me"},
+    {"externalId": "a\nb"},
+    {"metadata": {str(number): "" for number in range(60)}},
+    {"metadata": {"a.b/c~d": "v" * 600}},
+    {"address": {}},
+    {"address.zip": None},
+    {"address.zip": "8650"},
+    {"address.country": "México"},
+    {"address.street": "x" * 300},
+]
+
+
+def oddly(service: Service, change: dict[str, Any]) -> None:
+    if "metadata" in change:  # the shell's way of storing a dotted key
+        service.database.customers.replace_one(KEY, (service.database.customers.find_one(KEY) or {}) | change)
+    else:
+        service.database.customers.update_one(KEY, {"$set": change})
+
+
+class TestPatch:
+    """A patch answers for what it brings about."""
+
+    @pytest.mark.parametrize("oddity", ODDITIES, ids=str)
+    def test_something_else(self, service: Service, editor: FlaskClient, oddity: dict[str, Any]) -> None:
+        oddly(service, oddity)
+        before = editor.get(url()).get_json()
+        change = {"phone": None} if "phone" not in oddity else {"legalName": "Other"}
+        response = editor.patch(url(), json=change)
+        assert response.status_code == 200, response.text
+        after = response.get_json()
+        kept = {name: value for name, value in before.items() if name not in {*change, "updatedAt", "address"}}
+        assert {name: after[name] for name in kept} == kept
+        assert before["address"] | {"country": after["address"]["country"]} == after["address"]
+        assert editor.get(url()).get_json() == after
+
+    @pytest.mark.parametrize(
+        ("oddity", "change", "path"),
+        [
+            ({"legalName": "A|B"}, {"legalName": "B|A"}, "/legalName"),
+            ({"taxId": "NOT AN RFC"}, {"taxId": "nor this"}, "/taxId"),
+            ({"taxSystem": "999"}, {"taxSystem": "998"}, "/taxSystem"),
+            ({"email": "nowhere"}, {"email": "elsewhere"}, "/email"),
+            ({"phone": "call me"}, {"phone": "maybe"}, "/phone"),
+            ({"externalId": "a\nb"}, {"externalId": "b\na"}, "/externalId"),
+            ({"metadata": {"a.b/c~d": "v" * 600}}, {"metadata": {"a.b/c~d": "w"}}, "/metadata/a.b~1c~0d"),
+            ({"address.zip": "8650"}, {"address": {"zip": "865"}}, "/address/zip"),
+            ({"address.street": "x" * 300}, {"address": {"street": "y" * 300}}, "/address/street"),
+        ],
+    )
+    def test_a_wrong_value_in_a_wrong_ones_place(
+        self, service: Service, editor: FlaskClient, oddity: dict[str, Any], change: dict[str, Any], path: str
+    ) -> None:
+        oddly(service, oddity)
+        before = stored(service)
+        assert [found for found, _ in findings(editor.patch(url(), json=change))] == [path]
+        assert stored(service) == before
+
+    @pytest.mark.parametrize("oddity", [*ODDITIES, {"taxId": "dum901231ab3"}, {"address.country": None}], ids=str)
+    def test_an_empty_one_writes_nothing(self, service: Service, editor: FlaskClient, oddity: dict[str, Any]) -> None:
+        oddly(service, oddity)
+        before, got = stored(service), editor.get(url())
+        response = editor.patch(url(), json={})
+        assert (response.status_code, response.get_json()) == (200, got.get_json())
+        assert response.headers["ETag"] == got.headers["ETag"]
+        assert stored(service) == before
+
+    def test_other_programs_fields_stay(self, service: Service, editor: FlaskClient) -> None:
+        oddly(service, {"internalNote": "x", "address.geo": [1, 2]})
+        assert editor.patch(url(), json={"address": {"city": "Y"}}).status_code == 200
+        document = service.database.customers.find_one(KEY) or {}
+        assert document["internalNote"] == "x"
+        assert document["address"] == EXAMPLE["address"] | {"city": "Y", "geo": [1, 2]}  # type: ignore[operator]
+
+    @pytest.mark.parametrize("version", ["two", None, {"a": 1}, 2**62, 2**63 - 1, 1.5, True])
+    def test_versions(self, service: Service, editor: FlaskClient, version: object) -> None:
+        oddly(service, {"version": version})
+        etags = [editor.get(url()).headers["ETag"]]
+        for name in ("A", "B"):
+            response = editor.patch(url(), json={"legalName": name}, headers={"If-Match": etags[-1]})
+            assert response.status_code == 200
+            etags.append(response.headers["ETag"])
+        assert len(set(etags)) == 3
+        problem(editor.patch(url(), json={"phone": None}, headers={"If-Match": etags[1]}), 412, "version-mismatch")
+
+    def test_no_version(self, service: Service, editor: FlaskClient) -> None:
+        service.database.customers.update_one(KEY, {"$unset": {"version": ""}})
+        assert editor.patch(url(), json={"phone": None}).status_code == 200
+        assert (service.database.customers.find_one(KEY) or {})["version"] == 1
+
+    def test_a_written_one_is_found_and_holds_its_keys(self, editor: FlaskClient) -> None:
+        editor.patch(url(), json={"externalId": "mine"})
+        assert editor.get(customers_url("/by-external-id/mine")).get_json()["id"] == CUSTOMER_ID
+        assert [each["id"] for each in editor.get(customers_url("?q=dunder")).get_json()["data"]] == [CUSTOMER_ID]
+        problem(editor.post(customers_url(), json=new_customer()), 409, "duplicate-tax-id")
+
+
+class TestRestore:
+    """A deleted one comes back with its keys in the form that the living have."""
+
+    def test_keys(self, service: Service, editor: FlaskClient) -> None:
+        oddly(service, {"taxId": " dum901231ab3"})
+        assert editor.delete(url()).status_code == 204
+        editor.post(customers_url(), json=new_customer())
+        problem(editor.post(url() + "/restore"), 409, "duplicate-tax-id")
