@@ -21,6 +21,10 @@ test: $(VENV)/dev ## Run every test, on mongomock and on a real mongod
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+.PHONY: fuzz
+fuzz: $(VENV)/dev ## Hold the OpenAPI document against the service with 10,000 requests
+	CI=true FUZZ_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_schemathesis.py
+
 .PHONY: lint
 lint: $(VENV)/dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -31,6 +31,12 @@ class AnyText(BaseConverter):
     part_isolating = False
 
 
+class CustomerId(BaseConverter):
+    """Any part of a path but those that name an operation, so that these answer 405 to the methods they lack."""
+
+    regex = "(?!(?:batch-get|tax-info-validation)$)[^/]+"
+
+
 def create_app(settings: Settings | None = None, database: Database[Document] | None = None) -> Flask:
     """Return the service as a WSGI application; raises SettingsError.
 
@@ -47,7 +53,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     problems.init_app(app)
     authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"]))
     app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES
-    app.url_map.converters["any_text"] = AnyText
+    app.url_map.converters.update(any_text=AnyText, customer_id=CustomerId)
     app.register_blueprint(routes.customers_blueprint)
     app.register_blueprint(routes.members.blueprint)
     app.register_blueprint(health.blueprint)

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 from customer_service import drain
 from customer_service.database import ping
 from customer_service.errors import DatabaseError, DatabaseUnavailable, NotReady
-from customer_service.openapi import Operation
+from customer_service.openapi import Answer, Operation
 
 blueprint = Blueprint("health", __name__)
 
@@ -33,7 +33,7 @@ class ReadinessSchema(LivenessSchema):
 
 
 @blueprint.get("/livez")
-@Operation("Health", {200: LivenessSchema}, role=None)
+@Operation("Health", {200: Answer(LivenessSchema)}, role=None)
 def get_liveness() -> dict[str, Any]:
     """Tell whether the process lives.
 
@@ -43,7 +43,7 @@ def get_liveness() -> dict[str, Any]:
 
 
 @blueprint.get("/readyz")
-@Operation("Health", {200: ReadinessSchema}, role=None, errors=(NotReady,))
+@Operation("Health", {200: Answer(ReadinessSchema)}, role=None, errors=(NotReady,))
 def get_readiness() -> dict[str, Any]:
     """Tell whether the service should be sent requests.
 

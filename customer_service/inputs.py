@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from customer_service import catalogues, fiscal
 from customer_service.errors import Finding, InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 MAXIMUM_LENGTH = 255
 MAXIMUM_IDS = 100
@@ -19,6 +21,38 @@ MAXIMUM_METADATA_KEY_LENGTH = 40
 MAXIMUM_METADATA_VALUE_LENGTH = 500
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 PLAIN_KEY = re.compile(r"[^$.\x00-\x1f\x7f]+")
+
+# What the document says of values beyond marshmallow's types: the fiscal rules in part, for they look across fields.
+PLAIN_TEXT = {"minLength": 1, "maxLength": MAXIMUM_LENGTH, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
+LEGAL_NAME = {
+    "minLength": 1,
+    "maxLength": fiscal.MAXIMUM_LEGAL_NAME_LENGTH,
+    "pattern": r"^[^|\u0000-\u001f\u007f-\u009f]*[^|\s\u0000-\u001f\u007f-\u009f][^|\u0000-\u001f\u007f-\u009f]*$",
+    "example": "Dunder Mifflin",
+}
+TAX_ID = {
+    "minLength": 1,
+    "maxLength": fiscal.MAXIMUM_FOREIGN_TAX_ID_LENGTH,
+    "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
+    "description": "In Mexico an RFC of 12 characters or 13, elsewhere any; it is stored in capitals.",
+    "example": "DUM901231AB3",
+}
+TAX_SYSTEM = {"enum": sorted(catalogues.USES_BY_REGIME), "example": "601"}
+INVOICE_USE = {"enum": sorted(catalogues.USES), "description": "One that the regime allows.", "example": "G01"}
+EMAIL = {"format": "email", "maxLength": fiscal.MAXIMUM_EMAIL_LENGTH, "example": "billing@dundermifflin.com"}
+PHONE = {"description": "Ten national digits, or E.164.", "example": "6474010101"}
+ZIP = {"description": "Required in Mexico, and five digits there.", "example": "86500"}
+COUNTRY = {"pattern": "^[A-Za-z]{3}$", "description": "ISO 3166-1 alpha-3; MEX where absent or null.", "example": "MEX"}
+METADATA = {
+    "maxProperties": MAXIMUM_METADATA_KEYS,
+    "propertyNames": {
+        "minLength": 1,
+        "maxLength": MAXIMUM_METADATA_KEY_LENGTH,
+        "pattern": r"^[^$.\u0000-\u001f\u007f]+$",
+    },
+    "example": {"segment": "paper"},
+}
+METADATA_VALUE = {"type": "string", "maxLength": MAXIMUM_METADATA_VALUE_LENGTH}
 
 MESSAGES = {
     "required": "Give a value.",
@@ -54,13 +88,13 @@ def _length(maximum: int, minimum: int = 0) -> validate.Length:
     return validate.Length(min=minimum, max=maximum, error="invalid-length")
 
 
-def _string(*, required: bool = False, maximum: int | None = MAXIMUM_LENGTH) -> fields.String:
-    return fields.String(
-        required=required,
-        allow_none=not required,
-        validate=_length(maximum) if maximum else None,
-        error_messages=CODES,
-    )
+def _optional(schema: Mapping[str, Any] = MappingProxyType({})) -> fields.String:
+    length = _length(MAXIMUM_LENGTH)
+    return fields.String(allow_none=True, validate=length, error_messages=CODES, metadata={"schema": schema})
+
+
+def _required(schema: Mapping[str, Any]) -> fields.String:
+    return fields.String(required=True, error_messages=CODES, metadata={"schema": schema})
 
 
 def _check_external_id(value: str) -> None:
@@ -90,43 +124,53 @@ def _wrong_entry(key: str, text: object) -> str | None:
 class AddressInputSchema(InputSchema):
     """An address to store; `zip` is required in Mexico, `country` is MEX where absent."""
 
-    street = _string()
-    exterior = _string()
-    interior = _string()
-    neighborhood = _string()
-    city = _string()
-    municipality = _string()
-    zip = _string()
-    state = _string()
-    country = _string()
+    street = _optional()
+    exterior = _optional()
+    interior = _optional()
+    neighborhood = _optional()
+    city = _optional()
+    municipality = _optional()
+    zip = _optional(ZIP)
+    state = _optional()
+    country = _optional(COUNTRY)
 
 
 class CustomerInputSchema(InputSchema):
     """A whole customer to store; the fiscal rules judge what its values say."""
 
-    legalName = _string(required=True, maximum=None)
-    taxId = _string(required=True, maximum=None)
-    taxSystem = _string(required=True, maximum=None)
-    email = _string(required=True, maximum=None)
-    phone = _string()
-    defaultInvoiceUse = _string(required=True, maximum=None)
+    legalName = _required(LEGAL_NAME)
+    taxId = _required(TAX_ID)
+    taxSystem = _required(TAX_SYSTEM)
+    email = _required(EMAIL)
+    phone = _optional(PHONE)
+    defaultInvoiceUse = _required(INVOICE_USE)
     address = fields.Nested(AddressInputSchema, required=True, error_messages=CODES)
-    externalId = fields.String(allow_none=True, validate=_check_external_id, error_messages=CODES)
-    metadata = fields.Dict(allow_none=True, validate=_check_metadata, error_messages=CODES)
+    externalId = fields.String(
+        allow_none=True, validate=_check_external_id, error_messages=CODES, metadata={"schema": PLAIN_TEXT}
+    )
+    metadata = fields.Dict(
+        allow_none=True,
+        validate=_check_metadata,
+        error_messages=CODES,
+        metadata={"schema": METADATA | {"additionalProperties": METADATA_VALUE}},
+    )
 
 
 class CustomerPatchSchema(InputSchema):
     """What to change of a customer (RFC 7396); null clears what may be empty. It is for the document alone."""
 
-    legalName = fields.String()
-    taxId = fields.String()
-    taxSystem = fields.String()
-    email = fields.String()
-    phone = fields.String(allow_none=True)
-    defaultInvoiceUse = fields.String()
+    legalName = fields.String(metadata={"schema": LEGAL_NAME})
+    taxId = fields.String(metadata={"schema": TAX_ID})
+    taxSystem = fields.String(metadata={"schema": TAX_SYSTEM})
+    email = fields.String(metadata={"schema": EMAIL})
+    phone = _optional(PHONE)
+    defaultInvoiceUse = fields.String(metadata={"schema": INVOICE_USE})
     address = fields.Nested(AddressInputSchema)
-    externalId = fields.String(allow_none=True)
-    metadata = fields.Dict(allow_none=True)
+    externalId = fields.String(allow_none=True, metadata={"schema": PLAIN_TEXT})
+    metadata = fields.Dict(
+        allow_none=True,
+        metadata={"schema": METADATA | {"additionalProperties": {**METADATA_VALUE, "type": ["string", "null"]}}},
+    )
 
 
 class IdsInputSchema(InputSchema):

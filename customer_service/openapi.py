@@ -11,17 +11,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
-from customer_service.problems import MEDIA_TYPE, PROBLEMS, TYPE_PREFIX
+from customer_service.problems import (
+    ALL_PROBLEMS,
+    FRAMEWORK_PROBLEMS,
+    INTERNAL_ERROR,
+    MEDIA_TYPE,
+    PROBLEMS,
+    TYPE_PREFIX,
+)
 from customer_service.schemas import ProblemSchema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flask import Flask
-    from marshmallow import Schema
+    from marshmallow import Schema, fields
     from werkzeug.routing import Rule
 
     from customer_service.errors import CustomerServiceError
+    from customer_service.problems import Problem
     from customer_service.repository import Role
 
 OPENAPI_VERSION = "3.1.0"
@@ -32,7 +40,32 @@ IMPLIED_METHODS = {"HEAD", "OPTIONS"}
 BEARER = "bearerToken"
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
+STRING = {"type": "string"}
+UNREADABLE = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+"""What a request with a body may be answered before anybody looks at what it says."""
+
+OF_EVERY_ANSWER = {
+    "X-Request-ID": "The request's own where it is plain, else a new one.",
+    "traceparent": "W3C Trace Context.",
+}
 View = TypeVar("View", bound="Callable[..., Any]")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A parameter of a request, or a header of an answer."""
+
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: STRING)
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a route answers where nothing goes wrong."""
+
+    schema: type[Schema] | None = None
+    headers: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +73,12 @@ class Operation:
     """What a route says of itself beyond its docstring, its rule and its name; `role` is the least that may call it."""
 
     tag: str
-    responses: Mapping[int, type[Schema] | None]
+    answers: Mapping[int, Answer]
     role: Role | None
     errors: tuple[type[CustomerServiceError], ...] = ()
-    request: Mapping[str, type[Schema]] = field(default_factory=dict)
-    request_headers: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
-    response_headers: Mapping[str, str] = field(default_factory=dict)
+    request: Mapping[str, type[Schema] | Mapping[str, Any]] = field(default_factory=dict)
+    request_headers: Mapping[str, Value] = field(default_factory=dict)
+    query: Mapping[str, Value] = field(default_factory=dict)
 
     def __call__(self, view: View) -> View:
         """Attach this to a view, as its decorator."""
@@ -54,26 +86,48 @@ class Operation:
         return view
 
 
+PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+PATH_VALUES: Mapping[str, Value] = {
+    name: Value(description, {"type": "string", **limits}, required=True)
+    for name, description, limits in (
+        ("organization_id", "The organization.", {"minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"}),
+        ("customer_id", "The customer.", {"pattern": "^[0-9a-fA-F]{24}$"}),
+        ("external_id", "The caller's own id.", {"minLength": 1, "maxLength": 255, "pattern": PLAIN_TEXT}),
+        ("user_id", "The `sub` of the user's tokens.", {"minLength": 1, "maxLength": 256, "pattern": PLAIN_TEXT}),
+    )
+}
 _operations: dict[Callable[..., Any], Operation] = {}
 
 
 def build(app: Flask, version: str) -> dict[str, Any]:
     """Return the document of every route that the application has by now; each must carry an Operation."""
+    marshmallow: Any = MarshmallowPlugin()
     spec = APISpec(
         "Customer service",
         version,
         OPENAPI_VERSION,
-        plugins=[MarshmallowPlugin()],
+        plugins=[marshmallow],
         info={"description": "The customers of an organization: the receivers of its invoices (CFDI 4.0)."},
         servers=[{"url": url} for url in SERVERS],
     )
+    marshmallow.converter.add_attribute_function(_own_schema)
     spec.components.security_scheme(BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    for name, description in OF_EVERY_ANSWER.items():
+        spec.components.header(name, {"description": description, "required": True, "schema": STRING})
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions[rule.endpoint]
         methods = (rule.methods or set()) - IMPLIED_METHODS
-        description = _describe(view, _operations[view], rule)
-        spec.path(path=path_of(rule), operations={method.lower(): description for method in methods})
-    return spec.to_dict()
+        operation = _describe(view, _operations[view], rule)
+        spec.path(path=path_of(rule), operations={method.lower(): operation for method in methods})
+    document = spec.to_dict()
+    types = document["components"]["schemas"]["Problem"]["properties"]["type"]
+    types["enum"] = sorted(TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS)
+    return document
+
+
+def _own_schema(_converter: object, schema_field: fields.Field[Any], **_: object) -> dict[str, Any]:
+    """Return what a field says of itself in JSON Schema."""
+    return dict(schema_field.metadata.get("schema", {}))
 
 
 def role_of(view: Callable[..., Any]) -> Role:
@@ -96,18 +150,21 @@ def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dic
         "tags": [operation.tag],
         "security": [{BEARER: []}] if operation.role else [],
         "parameters": [
-            *(_parameter("path", _camel(name), "") for name in PARAMETER.findall(rule.rule)),
+            *(_parameter("path", _camel(name), PATH_VALUES[name]) for name in PARAMETER.findall(rule.rule)),
             *(_parameter("query", *item) for item in operation.query.items()),
             *(_parameter("header", *item) for item in operation.request_headers.items()),
         ],
         **_request(operation),
-        "responses": _answers(operation) | _failures(operation.errors),
+        "responses": _answers(operation) | _failures(_problems(operation, rule)),
     }
 
 
-def _parameter(place: str, name: str, description: str) -> dict[str, Any]:
-    parameter = {"in": place, "name": name, "required": place == "path", "schema": {"type": "string"}}
-    return parameter | ({"description": description} if description else {})
+def _parameter(place: str, name: str, value: Value) -> dict[str, Any]:
+    return {"in": place, "name": name, **_told(value)}
+
+
+def _told(value: Value) -> dict[str, Any]:
+    return {"description": value.description, "required": value.required, "schema": dict(value.schema)}
 
 
 def _role_note(operation: Operation) -> Iterator[str]:
@@ -123,42 +180,66 @@ def _request(operation: Operation) -> dict[str, Any]:
 
 
 def _answers(operation: Operation) -> dict[str, Any]:
-    headers = {
-        name: {"description": description, "schema": {"type": "string"}}
-        for name, description in operation.response_headers.items()
-    }
     return {
         str(status): {
             "description": HTTPStatus(status).phrase,
-            **({"headers": headers} if headers else {}),
-            **({"content": {"application/json": {"schema": schema}}} if schema else {}),
+            "headers": _headers(answer.headers),
+            **({"content": {"application/json": {"schema": answer.schema}}} if answer.schema else {}),
         }
-        for status, schema in operation.responses.items()
+        for status, answer in operation.answers.items()
     }
 
 
-def _failures(errors: Iterable[type[CustomerServiceError]]) -> dict[str, Any]:
-    responses: dict[str, Any] = {}
-    for error in errors:
-        problem = PROBLEMS[error]
-        response = responses.setdefault(
-            str(problem.status.value),
-            {
-                "description": problem.status.phrase,
-                "headers": {name: {"schema": {"type": "string"}} for name in problem.headers},
-                "content": {MEDIA_TYPE: {"schema": ProblemSchema, "examples": {}}},
+def _headers(own: Mapping[str, Value]) -> dict[str, Any]:
+    return {name: _told(value) for name, value in own.items()} | {name: name for name in OF_EVERY_ANSWER}
+
+
+def _problems(operation: Operation, rule: Rule) -> Iterator[Problem]:
+    yield from (PROBLEMS[error] for error in operation.errors)
+    yield from (FRAMEWORK_PROBLEMS[status] for status in UNREADABLE if operation.request)
+    if rule.arguments:
+        yield FRAMEWORK_PROBLEMS[HTTPStatus.NOT_FOUND]
+    yield INTERNAL_ERROR
+
+
+def _failures(problems: Iterable[Problem]) -> dict[str, Any]:
+    by_status: dict[HTTPStatus, list[Problem]] = {}
+    for problem in problems:
+        by_status.setdefault(problem.status, []).append(problem)
+    return {
+        str(status.value): {
+            "description": status.phrase,
+            "headers": _headers(_headers_of(alike)),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": ProblemSchema,
+                    "examples": {problem.slug: {"value": _example(problem)} for problem in alike},
+                }
             },
-        )
-        response["content"][MEDIA_TYPE]["examples"][problem.slug] = {
-            "value": {
-                "type": TYPE_PREFIX + problem.slug,
-                "title": problem.status.phrase,
-                "status": problem.status.value,
-                "detail": problem.detail,
-                "requestId": "0af7651916cd43dd8448eb211c80319c",
-            }
         }
-    return responses
+        for status, alike in by_status.items()
+    }
+
+
+def _headers_of(problems: list[Problem]) -> dict[str, Value]:
+    """Return the headers that some of the problems have; those are required that each has."""
+    headers = {"Cache-Control": Value("Never kept.", {"const": "no-store"}, required=True)}
+    for name in dict.fromkeys(name for problem in problems for name in problem.headers):
+        values = [problem.headers.get(name) for problem in problems]
+        choice = {"enum": sorted({value for value in values if value})}
+        headers[name] = Value("What to do next.", choice, required=None not in values)
+    return headers
+
+
+def _example(problem: Problem) -> dict[str, Any]:
+    return {
+        "type": TYPE_PREFIX + problem.slug,
+        "title": problem.status.phrase,
+        "status": problem.status.value,
+        "detail": problem.detail,
+        "requestId": "0af7651916cd43dd8448eb211c80319c",
+        **problem.example,
+    }
 
 
 def _camel(name: str) -> str:

@@ -13,6 +13,7 @@ from flask import request
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch
+from customer_service.openapi import Value
 from customer_service.repository.customers import OBJECT_ID, Position
 from customer_service.repository.search import EXACT_FIELDS, CustomerQuery, words_of
 
@@ -29,10 +30,28 @@ IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 RANGE = re.compile(r"(createdAt|updatedAt)\[(gt|gte|lt|lte)\]")
 
-RANGES = {
-    f"{name}[{operator}]": f"Only those whose {name} is {words} this time (RFC 3339)."
-    for name in ("createdAt", "updatedAt")
-    for operator, words in (("gt", "after"), ("gte", "at or after"), ("lt", "before"), ("lte", "at or before"))
+LIST_PARAMETERS = {
+    "limit": Value(
+        "The length of a page.",
+        {"type": "integer", "minimum": 1, "maximum": MAXIMUM_LIMIT, "default": DEFAULT_LIMIT},
+    ),
+    "cursor": Value("The `nextCursor` of the page before; it keeps the filters."),
+    "q": Value(
+        "Words that each begin a word of the legal name, or the tax id, email or external id.",
+        {"type": "string", "maxLength": MAXIMUM_TEXT_LENGTH},
+    ),
+    **{
+        name: Value(f"Only those with this {name}{note}.", {"type": "string", "minLength": 1, "maxLength": 255})
+        for name, note in (("taxId", ", whatever its case"), ("email", ", whatever its case"), ("externalId", ""))
+    },
+    **{
+        f"{name}[{operator}]": Value(
+            f"Only those whose {name} is {words} this time.", {"type": "string", "format": "date-time"}
+        )
+        for name in ("createdAt", "updatedAt")
+        for operator, words in (("gt", "after"), ("gte", "at or after"), ("lt", "before"), ("lte", "at or before"))
+    },
+    "include": Value("`total` counts the whole list.", {"type": "string", "enum": ["total"]}),
 }
 FILTERS = ("q", *EXACT_FIELDS)
 NOT_FILTERS = ("limit", "cursor", "include")

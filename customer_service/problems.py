@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:problem-type:"
 RETRY_AFTER = {"Retry-After": "1"}
+EXISTING = {"existing": "/organizations/550e8400-e29b-41d4-a716-446655440000/customers/590ce6c56d04f840aa8438af"}
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A kind of problem: the slug that ends its type, its status, its detail and its headers."""
+    """A kind of problem: the slug that ends its type, its status, detail and headers, and what else it may say."""
 
     slug: str
     status: HTTPStatus
     detail: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    example: Mapping[str, object] = field(default_factory=dict)
 
 
 PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
@@ -59,6 +61,7 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
         "validation-error",
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Some values cannot be accepted; `errors` says which, and what to do.",
+        example={"errors": [{"path": "/address/zip", "code": "invalid-zip", "message": "Give the five digits."}]},
     ),
     errors.VersionMismatch: Problem(
         "version-mismatch",
@@ -69,11 +72,13 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
         "duplicate-tax-id",
         HTTPStatus.CONFLICT,
         "Another customer of the organization has this taxId; `existing` is its path.",
+        example=EXISTING,
     ),
     errors.DuplicateExternalId: Problem(
         "duplicate-external-id",
         HTTPStatus.CONFLICT,
         "Another customer of the organization has this externalId; `existing` is its path.",
+        example=EXISTING,
     ),
     errors.LastAdmin: Problem(
         "last-admin", HTTPStatus.CONFLICT, "An organization keeps at least one admin. Appoint another first."
@@ -114,13 +119,30 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The service should not be sent requests now; `checks` says why.",
         RETRY_AFTER,
+        {"checks": {"server": "ok", "mongodb": "unavailable", "signingKeys": "ok"}},
     ),
 }
 """How each of the service's errors is told; the details of 401, 403 and 404 are the specification's."""
 
+FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
+    problem.status: problem
+    for problem in (
+        Problem("bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read."),
+        Problem("not-found", HTTPStatus.NOT_FOUND, "There is nothing at this path."),
+        Problem("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "Use a method that `Allow` names."),
+        Problem(
+            "request-entity-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body has more than 1,000,000 bytes."
+        ),
+        Problem("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send a documented media type."),
+    )
+}
+"""How the framework's errors are told, where they do not say it better; every other one is a fault of the service."""
+
 INTERNAL_ERROR = Problem(
     "internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer; the log knows why."
 )
+
+ALL_PROBLEMS = (*PROBLEMS.values(), *FRAMEWORK_PROBLEMS.values(), INTERNAL_ERROR)
 
 
 def init_app(app: Flask) -> None:
@@ -164,11 +186,13 @@ def _existing(error: errors.CustomerServiceError) -> Mapping[str, str]:
 
 
 def _answer_http(error: HTTPException) -> Response:
-    """Tell an error of the framework, keeping its headers: Allow, Retry-After, WWW-Authenticate."""
-    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-    slug = status.phrase.lower().replace(" ", "-")
+    """Tell an error of the framework, keeping its headers, such as Allow."""
+    problem = FRAMEWORK_PROBLEMS.get(HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR))
+    if problem is None:
+        return _answer_unexpected(error)
     headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-    return _respond(Problem(slug, status, error.description or status.phrase, headers))
+    own_words = error.description != type(error).description and error.description
+    return _respond(replace(problem, headers=headers, detail=own_words or problem.detail))
 
 
 def _answer_unexpected(error: Exception) -> Response:

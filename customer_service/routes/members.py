@@ -12,9 +12,9 @@ from customer_service.answers import answer_json, answer_nothing
 from customer_service.authorization import current_membership, guarded_blueprint
 from customer_service.errors import Finding, InvalidRequest, MemberNotFound
 from customer_service.inputs import MESSAGES, RoleInputSchema
-from customer_service.openapi import Operation
+from customer_service.openapi import Answer, Operation
 from customer_service.parsing import JSON, json_body
-from customer_service.routes.common import MEMBER_ERRORS
+from customer_service.routes.common import MEMBER_ERRORS, REVALIDATE
 from customer_service.schemas import MemberListSchema, MemberSchema
 from customer_service.tokens import is_subject
 
@@ -28,7 +28,7 @@ ADMIN_ERRORS = (*MEMBER_ERRORS, errors.InsufficientRole)
 
 
 @blueprint.get("/members")
-@Operation("Members", {200: MemberListSchema}, role="admin", errors=ADMIN_ERRORS)
+@Operation("Members", {200: Answer(MemberListSchema, REVALIDATE)}, role="admin", errors=ADMIN_ERRORS)
 def list_members() -> Response:
     """List the members of the organization.
 
@@ -41,7 +41,7 @@ def list_members() -> Response:
 @blueprint.put("/members/<any_text:user_id>")
 @Operation(
     "Members",
-    {200: MemberSchema, 201: MemberSchema},
+    {200: Answer(MemberSchema, REVALIDATE), 201: Answer(MemberSchema, REVALIDATE)},
     role="admin",
     errors=(*ADMIN_ERRORS, errors.InvalidRequest, errors.LastAdmin),
     request={JSON: RoleInputSchema},
@@ -61,7 +61,7 @@ def put_member(user_id: str) -> Response:
 
 
 @blueprint.delete("/members/<any_text:user_id>")
-@Operation("Members", {204: None}, role="admin", errors=(*ADMIN_ERRORS, MemberNotFound, errors.LastAdmin))
+@Operation("Members", {204: Answer()}, role="admin", errors=(*ADMIN_ERRORS, MemberNotFound, errors.LastAdmin))
 def delete_member(user_id: str) -> Response:
     """Remove a member.
 

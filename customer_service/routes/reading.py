@@ -11,9 +11,18 @@ from customer_service import changes, errors
 from customer_service.answers import CUSTOMER, answer_found, answer_json
 from customer_service.authorization import current_membership
 from customer_service.inputs import CustomerInputSchema, IdsInputSchema
-from customer_service.openapi import Operation
-from customer_service.parsing import JSON, RANGES, json_body, list_request
-from customer_service.routes.common import ETAG, IF_NONE_MATCH, READ_ERRORS, blueprint, customers
+from customer_service.openapi import Answer, Operation
+from customer_service.parsing import JSON, LIST_PARAMETERS, json_body, list_request
+from customer_service.routes.common import (
+    ETAG,
+    IF_NONE_MATCH,
+    LINK,
+    MEMBER_ERRORS,
+    READ_ERRORS,
+    REVALIDATE,
+    blueprint,
+    customers,
+)
 from customer_service.schemas import CustomerBatchSchema, CustomerPageSchema, CustomerSchema, TaxInfoSchema
 
 if TYPE_CHECKING:
@@ -22,14 +31,13 @@ if TYPE_CHECKING:
 IDS = IdsInputSchema()
 
 
-@blueprint.get("/customers/<customer_id>")
+@blueprint.get("/customers/<customer_id:customer_id>")
 @Operation(
     "Customers",
-    {200: CustomerSchema, 304: None},
+    {200: Answer(CustomerSchema, ETAG), 304: Answer(headers=ETAG)},
     role="viewer",
     errors=(*READ_ERRORS, errors.CustomerNotFound),
     request_headers=IF_NONE_MATCH,
-    response_headers=ETAG,
 )
 def get_customer(customer_id: str) -> Response:
     """Get a customer by ID.
@@ -43,11 +51,10 @@ def get_customer(customer_id: str) -> Response:
 @blueprint.get("/customers/by-external-id/<any_text:external_id>")
 @Operation(
     "Customers",
-    {200: CustomerSchema, 304: None},
+    {200: Answer(CustomerSchema, ETAG), 304: Answer(headers=ETAG)},
     role="viewer",
     errors=(*READ_ERRORS, errors.CustomerNotFound),
     request_headers=IF_NONE_MATCH,
-    response_headers=ETAG,
 )
 def get_customer_by_external_id(external_id: str) -> Response:
     """Get a customer by the caller's own ID.
@@ -63,20 +70,10 @@ def get_customer_by_external_id(external_id: str) -> Response:
 @blueprint.get("/customers")
 @Operation(
     "Customers",
-    {200: CustomerPageSchema},
+    {200: Answer(CustomerPageSchema, REVALIDATE | LINK)},
     role="viewer",
     errors=(*READ_ERRORS, errors.InvalidRequest),
-    query={
-        "limit": "The length of a page, 1 to 100; 50 where absent.",
-        "cursor": "The `nextCursor` of the page before; it keeps the filters.",
-        "q": "Words that each begin a word of the legal name, or the tax id, email or external id.",
-        "taxId": "The tax id.",
-        "email": "The email address, whatever its case.",
-        "externalId": "The caller's own id.",
-        "include": "`total` counts the whole list.",
-        **RANGES,
-    },
-    response_headers={"Cache-Control": "`private, no-cache`"},
+    query=LIST_PARAMETERS,
 )
 def list_customers() -> Response:
     """List and search customers.
@@ -101,7 +98,7 @@ def list_customers() -> Response:
 @blueprint.post("/customers/batch-get")
 @Operation(
     "Customers",
-    {200: CustomerBatchSchema},
+    {200: Answer(CustomerBatchSchema, REVALIDATE)},
     role="viewer",
     errors=(*READ_ERRORS, errors.InvalidRequest),
     request={JSON: IdsInputSchema},
@@ -123,8 +120,13 @@ def batch_get_customers() -> Response:
     )
 
 
-@blueprint.get("/customers/<customer_id>/tax-info-validation")
-@Operation("Customers", {200: TaxInfoSchema}, role="viewer", errors=(*READ_ERRORS, errors.CustomerNotFound))
+@blueprint.get("/customers/<customer_id:customer_id>/tax-info-validation")
+@Operation(
+    "Customers",
+    {200: Answer(TaxInfoSchema, REVALIDATE)},
+    role="viewer",
+    errors=(*READ_ERRORS, errors.CustomerNotFound),
+)
 def validate_customer_tax_info(customer_id: str) -> Response:
     """Validate the tax information of a customer.
 
@@ -134,7 +136,13 @@ def validate_customer_tax_info(customer_id: str) -> Response:
 
 
 @blueprint.post("/customers/tax-info-validation")
-@Operation("Customers", {200: TaxInfoSchema}, role="viewer", errors=READ_ERRORS, request={JSON: CustomerInputSchema})
+@Operation(
+    "Customers",
+    {200: Answer(TaxInfoSchema, REVALIDATE)},
+    role="viewer",
+    errors=MEMBER_ERRORS,
+    request={JSON: {"anyOf": [CustomerInputSchema, {}]}},
+)
 def validate_tax_info() -> Response:
     """Validate the tax information of a customer that is not stored.
 

@@ -11,13 +11,16 @@ from customer_service.answers import answer_body, answer_nothing, answer_written
 from customer_service.authorization import current_membership
 from customer_service.errors import DuplicateExternalId, Finding, InvalidRequest, VersionMismatch
 from customer_service.inputs import MESSAGES, CustomerInputSchema, CustomerPatchSchema
-from customer_service.openapi import Operation
+from customer_service.openapi import Answer, Operation, Value
 from customer_service.parsing import JSON, MERGE_PATCH, idempotency_key, is_conditional, json_body, require_match
 from customer_service.repository import IdempotencyRepository
 from customer_service.routes.common import (
     BODY_ERRORS,
+    DELETED_ETAG,
     ETAG,
     IF_MATCH,
+    LOCATION,
+    REPLAYED,
     WRITE_ERRORS,
     blueprint,
     customers,
@@ -36,12 +39,13 @@ R = TypeVar("R")
 @blueprint.post("/customers")
 @Operation(
     "Customers",
-    {201: CustomerSchema},
+    {201: Answer(CustomerSchema, ETAG | LOCATION | REPLAYED)},
     role="editor",
     errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.KeyReused, errors.RequestInProgress),
     request={JSON: CustomerInputSchema},
-    request_headers={"Idempotency-Key": "Makes retries safe for 24 hours; 1 to 255 visible characters."},
-    response_headers=ETAG | {"Location": "The path of the customer."},
+    request_headers={
+        "Idempotency-Key": Value("Makes retries safe for 24 hours.", {"type": "string", "pattern": "^[!-~]{1,255}$"})
+    },
 )
 def create_customer() -> Response:
     """Create a customer.
@@ -78,15 +82,14 @@ def _create_once(key: str, customer: dict[str, Any]) -> Response:
     return response
 
 
-@blueprint.patch("/customers/<customer_id>")
+@blueprint.patch("/customers/<customer_id:customer_id>")
 @Operation(
     "Customers",
-    {200: CustomerSchema},
+    {200: Answer(CustomerSchema, ETAG)},
     role="editor",
     errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.CustomerNotFound, errors.VersionMismatch),
     request={MERGE_PATCH: CustomerPatchSchema, JSON: CustomerPatchSchema},
     request_headers=IF_MATCH,
-    response_headers=ETAG,
 )
 def update_customer(customer_id: str) -> Response:
     """Change some of a customer.
@@ -103,14 +106,13 @@ def update_customer(customer_id: str) -> Response:
     return answer_written(_on_the_newest(attempt))
 
 
-@blueprint.delete("/customers/<customer_id>")
+@blueprint.delete("/customers/<customer_id:customer_id>")
 @Operation(
     "Customers",
-    {204: None},
+    {204: Answer(headers=DELETED_ETAG)},
     role="editor",
     errors=(*WRITE_ERRORS, errors.CustomerNotFound, errors.VersionMismatch),
     request_headers=IF_MATCH,
-    response_headers={"ETag": "Of the deleted customer, for a restore with If-Match."},
 )
 def delete_customer(customer_id: str) -> Response:
     """Delete a customer.
@@ -127,10 +129,10 @@ def delete_customer(customer_id: str) -> Response:
     return answer_nothing({"ETag": f'"{etag}"'})
 
 
-@blueprint.post("/customers/<customer_id>/restore")
+@blueprint.post("/customers/<customer_id:customer_id>/restore")
 @Operation(
     "Customers",
-    {200: CustomerSchema},
+    {200: Answer(CustomerSchema, ETAG)},
     role="editor",
     errors=(
         *WRITE_ERRORS,
@@ -140,7 +142,6 @@ def delete_customer(customer_id: str) -> Response:
         errors.DuplicateExternalId,
     ),
     request_headers=IF_MATCH,
-    response_headers=ETAG,
 )
 def restore_customer(customer_id: str) -> Response:
     """Restore a deleted customer.
@@ -161,12 +162,11 @@ def restore_customer(customer_id: str) -> Response:
 @blueprint.put("/customers/by-external-id/<any_text:external_id>")
 @Operation(
     "Customers",
-    {200: CustomerSchema, 201: CustomerSchema},
+    {200: Answer(CustomerSchema, ETAG), 201: Answer(CustomerSchema, ETAG | LOCATION)},
     role="editor",
     errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.VersionMismatch),
     request={JSON: CustomerInputSchema},
     request_headers=IF_MATCH,
-    response_headers=ETAG,
 )
 def put_customer_by_external_id(external_id: str) -> Response:
     """Create or replace a customer by the caller's own ID.

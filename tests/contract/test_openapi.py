@@ -7,12 +7,28 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import mongomock
 import pytest
+from flask import abort
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from customer_service import openapi
-from tests.support import MISSING_CUSTOMER_ID, OTHER_ORGANIZATION, Service, bearer, serve, url
+from customer_service.errors import CustomerServiceError, SettingsError
+from customer_service.problems import ALL_PROBLEMS, PROBLEMS
+from tests.support import (
+    CUSTOMER_ID,
+    EXAMPLE,
+    MEMBER,
+    MISSING_CUSTOMER_ID,
+    ORGANIZATION,
+    OTHER_ORGANIZATION,
+    Service,
+    bearer,
+    serve,
+    url,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from werkzeug.test import TestResponse
 
 UNDOCUMENTED = {"/openapi.json"}
@@ -86,51 +102,186 @@ def test_the_read_is_the_specifications(document: dict[str, Any]) -> None:
     ]
 
 
-def answers(service: Service) -> list[tuple[str, TestResponse]]:
-    """Return an answer of each documented kind that a request alone can bring about, with its path."""
-    get = service.client.get
-    etag = get(url(), headers=bearer()).headers["ETag"]
-    found = [
-        (CUSTOMER_PATH, get(url(), headers=bearer())),
-        (CUSTOMER_PATH, get(url(), headers=bearer() | {"If-None-Match": etag})),
-        (CUSTOMER_PATH, get(url())),
-        (CUSTOMER_PATH, get(url(OTHER_ORGANIZATION), headers=bearer())),
-        (CUSTOMER_PATH, get(url(customer=MISSING_CUSTOMER_ID), headers=bearer())),
-        ("/livez", get("/livez")),
-        ("/readyz", get("/readyz")),
-    ]
-    service.database.customers.update_many({}, {"$unset": {"email": ""}})
-    return [*found, (CUSTOMER_PATH, get(url(), headers=bearer()))]
+BODY = {
+    name: value for name, value in EXAMPLE.items() if name not in {"id", "organizationId", "createdAt", "updatedAt"}
+}
+CUSTOMERS = f"/organizations/{ORGANIZATION}/customers"
+MEMBERS = f"/organizations/{ORGANIZATION}/members"
+STALE = {"If-Match": '"stale"'}
+NEEDS_A_FAULT = {"500", "503"}
+Exchange = tuple[str, "TestResponse"]
+
+# operation: (method, path, body) of a request that is followed, and those that bring about its other answers
+FOLLOWED: dict[str, tuple[str, str, Any]] = {
+    "get_liveness": ("GET", "/livez", None),
+    "get_readiness": ("GET", "/readyz", None),
+    "list_customers": ("GET", f"{CUSTOMERS}?limit=1&include=total", None),
+    "create_customer": ("POST", CUSTOMERS, BODY | {"taxId": "AAA010101AA1", "externalId": "crm/1"}),
+    "get_customer": ("GET", f"{CUSTOMERS}/{CUSTOMER_ID}", None),
+    "update_customer": ("PATCH", f"{CUSTOMERS}/{CUSTOMER_ID}", {"phone": None}),
+    "batch_get_customers": ("POST", f"{CUSTOMERS}/batch-get", {"ids": [CUSTOMER_ID, "x"]}),
+    "validate_customer_tax_info": ("GET", f"{CUSTOMERS}/{CUSTOMER_ID}/tax-info-validation", None),
+    "validate_tax_info": ("POST", f"{CUSTOMERS}/tax-info-validation", {"taxId": 1}),
+    "get_customer_by_external_id": ("GET", f"{CUSTOMERS}/by-external-id/crm%2F1", None),
+    "put_customer_by_external_id": ("PUT", f"{CUSTOMERS}/by-external-id/crm-2", BODY | {"taxId": "AAA010101AA2"}),
+    "list_members": ("GET", MEMBERS, None),
+    "put_member": ("PUT", f"{MEMBERS}/another", {"role": "editor"}),
+    "delete_member": ("DELETE", f"{MEMBERS}/another", None),
+    "restore_customer": ("POST", f"{CUSTOMERS}/{CUSTOMER_ID}/restore", None),
+    "delete_customer": ("DELETE", f"{CUSTOMERS}/{CUSTOMER_ID}", None),
+}
+REFUSED: list[tuple[str, str, str, Any, dict[str, str]]] = [
+    ("list_customers", "GET", f"{CUSTOMERS}?limit=0", None, {}),
+    ("create_customer", "POST", CUSTOMERS, {}, {}),
+    ("create_customer", "POST", CUSTOMERS, BODY, {}),
+    ("create_customer", "POST", CUSTOMERS, BODY | {"taxId": "AAA010101AA3", "externalId": "crm/1"}, {}),
+    ("create_customer", "POST", CUSTOMERS, BODY | {"taxId": "AAA010101AA1"}, {"Idempotency-Key": "a b"}),
+    ("get_customer", "GET", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}", None, {}),
+    ("update_customer", "PATCH", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}", {}, {}),
+    ("update_customer", "PATCH", f"{CUSTOMERS}/{CUSTOMER_ID}", {"taxId": "AAA010101AA1"}, {}),
+    ("update_customer", "PATCH", f"{CUSTOMERS}/{CUSTOMER_ID}", {}, STALE),
+    ("update_customer", "PATCH", f"{CUSTOMERS}/{CUSTOMER_ID}", {"taxId": None}, {}),
+    ("batch_get_customers", "POST", f"{CUSTOMERS}/batch-get", {"ids": [1]}, {}),
+    ("validate_customer_tax_info", "GET", f"{CUSTOMERS}/x/tax-info-validation", None, {}),
+    ("get_customer_by_external_id", "GET", f"{CUSTOMERS}/by-external-id/none", None, {}),
+    ("put_customer_by_external_id", "PUT", f"{CUSTOMERS}/by-external-id/crm-2", BODY | {"taxId": "AAA010101AA1"}, {}),
+    ("put_customer_by_external_id", "PUT", f"{CUSTOMERS}/by-external-id/crm-2", BODY, STALE),
+    ("put_customer_by_external_id", "PUT", f"{CUSTOMERS}/by-external-id/crm-2", {}, {}),
+    ("put_member", "PUT", f"{MEMBERS}/another", {"role": "owner"}, {}),
+    ("put_member", "PUT", f"{MEMBERS}/{MEMBER}", {"role": "editor"}, {}),
+    ("delete_member", "DELETE", f"{MEMBERS}/{MEMBER}", None, {}),
+    ("delete_member", "DELETE", f"{MEMBERS}/nobody", None, {}),
+    ("delete_customer", "DELETE", f"{CUSTOMERS}/{CUSTOMER_ID}", None, STALE),
+    ("delete_customer", "DELETE", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}", None, {}),
+    ("restore_customer", "POST", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/restore", None, {}),
+    ("restore_customer", "POST", f"{CUSTOMERS}/{CUSTOMER_ID}/restore", None, STALE),
+]
 
 
-def test_real_answers_fit_their_schemas(service: Service, document: dict[str, Any]) -> None:
-    for path, response in answers(service):
-        documented = document["paths"][path]["get"]["responses"][str(response.status_code)]
-        assert set(documented.get("headers", {})) <= set(response.headers.keys())
+def exchanges(service: Service) -> Iterator[Exchange]:
+    """Yield an answer of each documented kind that a request alone can bring about, with its operation."""
+    service.database.memberships.update_one({"userId": MEMBER}, {"$set": {"role": "admin"}})
+    ask = service.client.open
+    for name, (method, path, body) in FOLLOWED.items():
+        if name == "delete_customer":
+            yield from _refused(service)
+        again = 2 if method == "PUT" else 1  # it creates, and then it changes
+        for _ in range(again):
+            followed = ask(path, method=method, json=body, headers=bearer())
+            yield name, followed
+        if method == "GET" and "ETag" in followed.headers:
+            yield name, ask(path, headers=bearer() | {"If-None-Match": followed.headers["ETag"]})
+    ask(CUSTOMERS, method="POST", json=BODY, headers=bearer())  # what the deleted one was
+    yield "restore_customer", ask(f"{CUSTOMERS}/{CUSTOMER_ID}/restore", method="POST", headers=bearer())
+
+
+def _refused(service: Service) -> Iterator[Exchange]:
+    ask = service.client.open
+    for name, method, path, body, headers in REFUSED:
+        yield name, ask(path, method=method, json=body, headers=bearer() | headers)
+    for name, (method, path, body) in FOLLOWED.items():
+        if not path.startswith("/organizations"):
+            continue
+        yield name, ask(path, method=method, json=body)
+        yield name, ask(path, method=method, json=body, headers={"Authorization": "Bearer x"})
+        yield name, ask(path.replace(ORGANIZATION, OTHER_ORGANIZATION), method=method, json=body, headers=bearer())
+        yield name, ask(path.replace(ORGANIZATION, "a/b"), method=method, json=body, headers=bearer())
+        if body is not None:
+            for data, media_type in (
+                (b"{", "application/json"),
+                (b"{}", "text/plain"),
+                (b" " * 1_000_001, "application/json"),
+            ):
+                yield name, ask(path, method=method, data=data, content_type=media_type, headers=bearer())
+
+
+def operations_of(document: dict[str, Any]) -> dict[str, Any]:
+    return {each["operationId"]: each for item in document["paths"].values() for each in item.values()}
+
+
+def validate(value: object, schema: dict[str, Any], document: dict[str, Any]) -> None:
+    whole = schema | {"components": document["components"]}
+    jsonschema.Draft202012Validator(whole, format_checker=jsonschema.FormatChecker()).validate(value)
+
+
+def test_every_documented_status_is_brought_about(service: Service, document: dict[str, Any]) -> None:
+    seen: dict[str, set[str]] = {}
+    for name, response in exchanges(service):
+        seen.setdefault(name, set()).add(str(response.status_code))
+    documented = {name: set(each["responses"]) - NEEDS_A_FAULT for name, each in operations_of(document).items()}
+    assert seen == documented
+
+
+def test_real_answers_fit_their_schemas_and_headers(service: Service, document: dict[str, Any]) -> None:
+    operations = operations_of(document)
+    for name, response in exchanges(service):
+        documented = operations[name]["responses"][str(response.status_code)]
+        for header, told in documented["headers"].items():
+            described = document["components"]["headers"][header] if "$ref" in told else told
+            if described["required"] or header in response.headers:
+                validate(response.headers[header], described["schema"], document)
         if "content" in documented:
-            schema = documented["content"][response.content_type]["schema"]
-            validator = jsonschema.Draft202012Validator(
-                schema | {"components": document["components"]}, format_checker=jsonschema.FormatChecker()
-            )
-            validator.validate(response.json)
+            validate(response.json, documented["content"][response.content_type]["schema"], document)
         else:
             assert response.data == b""
 
 
 def test_problem_examples_are_real_answers(service: Service, document: dict[str, Any]) -> None:
-    """The examples of a status hold the very problem that a request gets, but for the request id."""
-    for path, response in answers(service):
+    """The examples of a status hold the very problem that a request gets, but for what differs each time."""
+    operations = operations_of(document)
+    for name, response in exchanges(service):
         if response.content_type != "application/problem+json":
             continue
-        documented = document["paths"][path]["get"]["responses"][str(response.status_code)]
-        examples = [example["value"] for example in documented["content"][response.content_type]["examples"].values()]
+        content = operations[name]["responses"][str(response.status_code)]["content"]["application/problem+json"]
         assert response.json is not None
-        told = {name: value for name, value in response.json.items() if name != "requestId"}
-        assert told in [{name: value for name, value in each.items() if name != "requestId"} for each in examples]
+        example = content["examples"][response.json["type"].removeprefix("urn:problem-type:")]["value"]
+        assert set(example) == set(response.json)
+        same = ("type", "title", "status", *(["detail"] if response.status_code not in {400, 415} else []))
+        assert [example[each] for each in same] == [response.json[each] for each in same]
 
 
-def test_the_schema_has_no_key_that_an_answer_lacks(service: Service, document: dict[str, Any]) -> None:
+def test_every_example_fits_its_schema(document: dict[str, Any]) -> None:
+    for operation in operations_of(document).values():
+        for response in operation["responses"].values():
+            for content in response.get("content", {}).values():
+                for example in content.get("examples", {}).values():
+                    validate(example["value"], content["schema"], document)
+    for schema in document["components"]["schemas"].values():
+        for told in schema["properties"].values():
+            if "example" in told:
+                validate(told["example"], told, document)
+
+
+def test_the_problem_types_are_those_that_can_be_sent(document: dict[str, Any]) -> None:
+    listed = document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
+    errors = {each for each in all_subclasses(CustomerServiceError) if not each.__subclasses__()} - {SettingsError}
+    assert set(PROBLEMS) == errors
+    assert listed == sorted({f"urn:problem-type:{problem.slug}" for problem in ALL_PROBLEMS})
+    told = {
+        example["value"]["type"]
+        for operation in operations_of(document).values()
+        for response in operation["responses"].values()
+        for content in response.get("content", {}).values()
+        for example in content.get("examples", {}).values()
+    }
+    assert set(listed) - told == {"urn:problem-type:method-not-allowed"}  # no operation is without its method
+
+
+def all_subclasses(error: type[Exception]) -> set[type[Exception]]:
+    return {each for direct in error.__subclasses__() for each in {direct, *all_subclasses(direct)}}
+
+
+def test_the_page_keys_are_required_and_no_other(service: Service, document: dict[str, Any]) -> None:
     customer = service.client.get(url(), headers=bearer()).get_json()
     schemas = document["components"]["schemas"]
-    assert set(schemas["Customer"]["properties"]) == set(customer) == set(schemas["Customer"]["required"])
+    assert set(schemas["Customer"]["required"]) == set(customer)
+    assert set(schemas["Customer"]["properties"]) == {*customer, "externalId", "metadata"}
     assert set(schemas["Address"]["properties"]) == set(customer["address"]) == set(schemas["Address"]["required"])
+
+
+def test_an_error_that_is_not_listed_is_a_fault_of_the_service(service: Service) -> None:
+    service.app.before_request(lambda: abort(418))
+    response = service.client.get("/livez")
+    assert response.status_code == 500
+    assert response.json is not None
+    assert response.json["type"] == "urn:problem-type:internal-error"

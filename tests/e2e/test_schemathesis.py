@@ -1,0 +1,54 @@
+"""The document against the service: thousands of requests that it allows and forbids, each answer checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.server import ROOT, Server
+from tests.support import MEMBER, ORGANIZATION, bearer, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10"))
+"""How many requests to generate for each operation, beside those that the document's limits and examples call for."""
+
+
+@pytest.fixture
+def server(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
+    """The service over the specification's example, whose member is an admin."""
+    fill(mongodb)
+    mongodb.memberships.update_one({"userId": MEMBER, "organizationId": ORGANIZATION}, {"$set": {"role": "admin"}})
+    with Server(mongodb_uri, mongodb.name) as running:
+        yield running
+
+
+def test_every_answer_is_documented(server: Server) -> None:
+    token = bearer(exp=4_000_000_000)["Authorization"]
+    run = subprocess.run(  # noqa: PLW1510 - what it printed says more than its exit code
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", Path(__file__).with_name("schemathesis.toml")),
+            *("run", f"http://127.0.0.1:{server.port}/openapi.json", "--header", f"Authorization: {token}"),
+            *("--checks", "all", "--max-examples", str(EXAMPLES), "--no-color"),
+        ],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    answered = Counter(line["status"] for line in map(json.loads, server.log().splitlines()) if "status" in line)
+    assert set(answered) >= {200, 201, 204, 304, 400, 401, 404, 405, 409, 412, 415, 422}
+    print(f"\n{answered.total()} requests: {dict(sorted(answered.items()))}")  # noqa: T201 - the figures of `make fuzz`
