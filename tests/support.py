@@ -55,6 +55,12 @@ EXAMPLE = {
 }
 """The specification's example response, word for word."""
 
+NEW_CUSTOMER = {
+    name: EXAMPLE[name] for name in EXAMPLE if name not in {"id", "organizationId", "createdAt", "updatedAt"}
+}
+NEW_CUSTOMER |= {"legalName": "Sabre", "taxId": "SAB010203AB1"}
+"""A customer to create beside the example."""
+
 
 def bearer(subject: str = MEMBER, secret: str = SECRET, **claims: Any) -> dict[str, str]:
     """Return the header of a caller with a valid token, its claims changed as given."""
