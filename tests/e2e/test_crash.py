@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
@@ -55,8 +56,8 @@ def post(server: Server) -> Answer:
 
 
 @contextmanager
-def blocking(database: Database[Document], command: str, collection: str) -> Iterator[int]:
-    """Let the service's next command of this name on the collection wait before it does anything; yield its number."""
+def blocking(database: Database[Document], command: str, collection: str) -> Iterator[None]:
+    """Let the service's next command of this name on the collection wait before it does anything, then fail."""
     data = {
         "failCommands": [command],
         "namespace": f"{database.name}.{collection}",
@@ -65,36 +66,37 @@ def blocking(database: Database[Document], command: str, collection: str) -> Ite
         "blockTimeMS": BLOCK_MS,
     }
     admin = database.client.admin
-    earlier: int = admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=data)["count"]
+    admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=data)
     try:
-        yield earlier + 1
+        yield
     finally:
+        for operation in waiting(database, command, collection):
+            admin.command("killOp", op=operation)
         admin.command("configureFailPoint", "failCommand", mode="off")
 
 
-def crash_before(command: str, collection: str, database: Database[Document], uri: str) -> list[int]:
-    """Kill the server while it waits for this write; return the operations that MongoDB goes on with."""
-    with Server(uri, database.name) as server, blocking(database, command, collection) as number:
+def crash_before(command: str, collection: str, database: Database[Document], uri: str) -> None:
+    """Kill the server while it waits for this write, which is never made."""
+    with Server(uri, database.name) as server, blocking(database, command, collection):
         unheard = threading.Thread(target=ask_in_vain, args=(server,))
         unheard.start()
-        database.client.admin.command("waitForFailPoint", "failCommand", timesEntered=number, maxTimeMS=10_000)
-        going_on = waiting(database, collection)
+        deadline = time.monotonic() + 10
+        while not waiting(database, command, collection):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         server.crash()
         unheard.join()
-    assert len(going_on) == 1
-    return going_on
+
+
+def waiting(database: Database[Document], command: str, collection: str) -> list[int]:
+    """Return the commands of the service that are under way on the collection."""
+    criteria = {f"command.{command}": collection, "command.$db": database.name, "appName": "customer-service"}
+    return [each["opid"] for each in database.client.admin.aggregate([{"$currentOp": {}}, {"$match": criteria}])]
 
 
 def ask_in_vain(server: Server) -> None:
     with suppress(OSError, HTTPException):
-        answer = post(server)
-        raise AssertionError(answer)
-
-
-def waiting(database: Database[Document], collection: str) -> list[int]:
-    """Return the running operations of the service on the collection."""
-    criteria = {"ns": f"{database.name}.{collection}", "appName": "customer-service", "active": True}
-    return [each["opid"] for each in database.client.admin.aggregate([{"$currentOp": {}}, {"$match": criteria}])]
+        post(server)
 
 
 def retry(database: Database[Document], uri: str) -> tuple[Answer, Answer, Answer]:
@@ -119,8 +121,7 @@ def check(database: Database[Document], answers: tuple[Answer, Answer, Answer], 
 
 
 def test_after_the_claim(database: Database[Document], own_mongod: mongod.Mongod) -> None:
-    (operation,) = crash_before("insert", "customers", database, own_mongod.uri)
-    database.client.admin.command("killOp", op=operation)
+    crash_before("insert", "customers", database, own_mongod.uri)
     assert database.customers.count_documents(IS_NEW) == 0
     assert database.idempotencyKeys.count_documents({"body": None}) == 1
     check(database, retry(database, own_mongod.uri), is_replayed=False)
@@ -128,16 +129,14 @@ def test_after_the_claim(database: Database[Document], own_mongod: mongod.Mongod
 
 
 def test_after_the_customer(database: Database[Document], own_mongod: mongod.Mongod) -> None:
-    (operation,) = crash_before("update", "idempotencyKeys", database, own_mongod.uri)
-    database.client.admin.command("killOp", op=operation)
+    crash_before("update", "idempotencyKeys", database, own_mongod.uri)
     assert database.customers.count_documents(IS_NEW) == 1
     assert database.idempotencyKeys.count_documents({"body": None}) == 1
     check(database, retry(database, own_mongod.uri), is_replayed=True)
 
 
 def test_before_the_claim(database: Database[Document], own_mongod: mongod.Mongod) -> None:
-    (operation,) = crash_before("insert", "idempotencyKeys", database, own_mongod.uri)
-    database.client.admin.command("killOp", op=operation)
+    crash_before("insert", "idempotencyKeys", database, own_mongod.uri)
     with Server(own_mongod.uri, database.name) as server:
         first, again = post(server), post(server)
     assert (first.status, again.status) == (201, 201)
