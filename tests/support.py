@@ -56,6 +56,12 @@ EXAMPLE = {
 }
 """The specification's example response, word for word."""
 
+NEW_CUSTOMER = {
+    name: EXAMPLE[name] for name in EXAMPLE if name not in {"id", "organizationId", "createdAt", "updatedAt"}
+}
+NEW_CUSTOMER |= {"legalName": "Sabre", "taxId": "SAB010203AB1"}
+"""A customer to create beside the example."""
+
 
 FIRST_EXAMPLE = {
     "legalName": "Dunder Mifflin",

@@ -29,6 +29,7 @@ class Claim:
 
     id: str
     customer_id: ObjectId
+    claimed_at: datetime
     answer: tuple[bytes, str] | None = None
 
 
@@ -59,6 +60,7 @@ class IdempotencyRepository:
         claim_id, digest = _digest(f"{self._scope}\0{self._user_id}\0{key}".encode()), _digest(body)
         while True:
             now = datetime.now(UTC).replace(tzinfo=None)
+            now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as MongoDB stores it
             customer_id = ObjectId()
             claim = {"_id": claim_id, "organizationId": self._scope, "customerId": customer_id, "claimedAt": now}
             try:
@@ -68,17 +70,18 @@ class IdempotencyRepository:
                 if earlier is not None:
                     return earlier
             else:
-                return Claim(claim_id, customer_id)
+                return Claim(claim_id, customer_id, now)
 
     @translates_errors
     def remember(self, claim: Claim, body: bytes, etag: str) -> None:
-        """Keep the answer of the request that held the claim, for 24 hours after it claimed."""
-        self._collection.update_one(self._key(claim.id), {"$set": {"body": body, "etag": etag}})
+        """Keep the answer of the first request that made or found the claim's customer, for 24 hours."""
+        unanswered = {**self._key(claim.id), "customerId": claim.customer_id, "body": None}
+        self._collection.update_one(unanswered, {"$set": {"body": body, "etag": etag}})
 
     @translates_errors
     def release(self, claim: Claim) -> None:
-        """Give the key back: only a creation is remembered."""
-        self._collection.delete_one({**self._key(claim.id), "customerId": claim.customer_id, "body": None})
+        """Give the key back, unless somebody took the claim over: only a creation is remembered."""
+        self._collection.delete_one({**self._key(claim.id), "claimedAt": claim.claimed_at, "body": None})
 
     def _take_over(self, claim_id: str, digest: str, now: datetime) -> Claim | None:
         """Return the earlier claim, answered or abandoned, or None where it is gone by now."""
@@ -93,11 +96,13 @@ class IdempotencyRepository:
         if earlier["digest"] != digest:
             raise KeyReused
         if "body" in earlier:
-            return Claim(claim_id, earlier["customerId"], (bytes(earlier["body"]), earlier["etag"]))
+            return Claim(
+                claim_id, earlier["customerId"], earlier["claimedAt"], (bytes(earlier["body"]), earlier["etag"])
+            )
         if age < timedelta(seconds=ABANDONED_SECONDS):
             raise RequestInProgress
         taken = self._collection.update_one(unchanged, {"$set": {"claimedAt": now}}).matched_count
-        return Claim(claim_id, earlier["customerId"]) if taken else None
+        return Claim(claim_id, earlier["customerId"], now) if taken else None
 
     def _key(self, claim_id: str) -> Document:
         return {"_id": claim_id, "organizationId": self._scope}

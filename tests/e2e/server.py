@@ -64,6 +64,7 @@ class Server:
             env=os.environ | self._environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
@@ -79,10 +80,21 @@ class Server:
         self._log.close()
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, timeout: float = 10) -> Answer:
+        """Get once, over a connection of its own."""
+        return self.ask("GET", path, headers, timeout=timeout)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 10,
+    ) -> Answer:
         """Ask once, over a connection of its own."""
         connection = self.connect(timeout)
         try:
-            connection.request("GET", path, headers=dict(headers or {}))
+            connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
             return Answer(response.status, dict(response.getheaders()), response.read())
         finally:
@@ -96,6 +108,12 @@ class Server:
         """Send a signal to the master."""
         assert self.process is not None
         self.process.send_signal(number)
+
+    def crash(self) -> None:
+        """Kill the master and its workers at once, as a power cut would."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def wait(self) -> int:
         """Return the exit code."""

@@ -1,0 +1,223 @@
+"""Many at once, over two workers: nothing is stored twice, no change is lost, and an admin always remains."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support import EXAMPLE, MEMBER, NEW_CUSTOMER, ORGANIZATION, bearer, url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+    from tests.e2e.server import Answer, Server
+
+CUSTOMERS = f"/api/organizations/{ORGANIZATION}/customers"
+MEMBERS = f"/api/organizations/{ORGANIZATION}/members"
+ADMINS = ("ana", "bea", "cleo", "dora", "eva")
+ROUNDS = 30
+
+
+@pytest.fixture
+def database(server: Server, mongodb_of_session: Database[Document]) -> Database[Document]:
+    """The server's database, with the example as the only customer and the member as the only admin."""
+    example = mongodb_of_session.customers.find_one({"organizationId": ORGANIZATION, "legalName": EXAMPLE["legalName"]})
+    assert example is not None
+    mongodb_of_session.customers.delete_many({"_id": {"$ne": example["_id"]}})
+    mongodb_of_session.idempotencyKeys.delete_many({})
+    appoint(mongodb_of_session, MEMBER)
+    return mongodb_of_session
+
+
+def appoint(database: Database[Document], *admins: str) -> None:
+    """Make these the members, all of them admins."""
+    database.memberships.delete_many({})
+    database.memberships.insert_many(
+        [{"userId": admin, "organizationId": ORGANIZATION, "role": "admin"} for admin in admins]
+    )
+
+
+def at_once(requests: Iterable[Callable[[], Answer]]) -> list[Answer]:
+    """Make all requests at the same moment; return their answers in order."""
+    waiting = list(requests)
+    barrier = Barrier(len(waiting))
+
+    def go(request: Callable[[], Answer]) -> Answer:
+        barrier.wait()
+        return request()
+
+    with ThreadPoolExecutor(len(waiting)) as threads:
+        return list(threads.map(go, waiting))
+
+
+def asking(
+    server: Server, method: str, path: str, body: Any = None, caller: str = MEMBER, **more: str
+) -> partial[Answer]:
+    """Return a request that is ready to be made; an underscore in a header's name is a hyphen."""
+    headers = {"Content-Type": "application/json", **{name.replace("_", "-"): more[name] for name in more}}
+    data = None if body is None else json.dumps(body).encode()
+    return partial(server.ask, method, path, bearer(caller) | headers, data, 30)
+
+
+def statuses(answers: Iterable[Answer]) -> dict[int, int]:
+    return dict(Counter(answer.status for answer in answers))
+
+
+def slugs(answers: Iterable[Answer], status: int) -> set[str]:
+    """Return the kinds of the problems that were answered with this status."""
+    return {json.loads(answer.body)["type"].rpartition(":")[2] for answer in answers if answer.status == status}
+
+
+def created(server: Server, **changes: Any) -> Answer:
+    answer = asking(server, "POST", CUSTOMERS, NEW_CUSTOMER | changes)()
+    assert answer.status == 201, answer.body
+    return answer
+
+
+class TestCreation:
+    """Among many who create the same customer, one does."""
+
+    def test_one_tax_id(self, server: Server, database: Database[Document]) -> None:
+        answers = at_once([asking(server, "POST", CUSTOMERS, NEW_CUSTOMER)] * 50)
+        assert statuses(answers) == {201: 1, 409: 49}
+        assert slugs(answers, 409) == {"duplicate-tax-id"}
+        location = {answer.headers["Location"] for answer in answers if answer.status == 201}
+        assert {json.loads(answer.body)["existing"] for answer in answers if answer.status == 409} == location
+        assert database.customers.count_documents({"taxId": NEW_CUSTOMER["taxId"]}) == 1
+
+    @pytest.mark.parametrize("tax_id", [NEW_CUSTOMER["taxId"], "XAXX010101000"], ids=["unique", "generic"])
+    def test_one_idempotency_key(self, server: Server, database: Database[Document], tax_id: str) -> None:
+        generic = {"taxSystem": "616", "defaultInvoiceUse": "S01"} if tax_id.startswith("X") else {}
+        request = asking(server, "POST", CUSTOMERS, NEW_CUSTOMER | {"taxId": tax_id} | generic, Idempotency_Key="once")
+        answers = at_once([request] * 50)
+        assert set(statuses(answers)) <= {201, 409}
+        assert slugs(answers, 409) <= {"request-in-progress"}
+        same = {(each.body, each.headers["ETag"], each.headers["Location"]) for each in answers if each.status == 201}
+        assert len(same) == 1
+        assert sum(each.status == 201 and "Idempotent-Replayed" not in each.headers for each in answers) == 1
+        assert database.customers.count_documents({"taxId": tax_id}) == 1
+        again = request()
+        assert again.headers["Idempotent-Replayed"] == "true"
+        assert again.body in {body for body, _, _ in same}
+
+    def test_one_external_id(self, server: Server, database: Database[Document]) -> None:
+        path = f"{CUSTOMERS}/by-external-id/the-one"
+        bodies = [NEW_CUSTOMER | {"legalName": f"Sabre {number}"} for number in range(20)]
+        answers = at_once(asking(server, "PUT", path, body) for body in bodies)
+        assert statuses(answers) == {201: 1, 200: 19}
+        (document,) = database.customers.find({"externalId": "the-one"})
+        assert document["version"] == 20
+        assert len({answer.headers["ETag"] for answer in answers}) == 20
+        assert server.get(path, bearer()).headers["ETag"] in {answer.headers["ETag"] for answer in answers}
+
+    def test_one_external_id_of_many_tax_ids(self, server: Server, database: Database[Document]) -> None:
+        path = f"{CUSTOMERS}/by-external-id/the-one"
+        bodies = [NEW_CUSTOMER | {"taxId": f"SAB0102{day:02}AB1"} for day in range(1, 21)]
+        answers = at_once(asking(server, "PUT", path, body) for body in bodies)
+        assert statuses(answers) == {201: 1, 200: 19}
+        (document,) = database.customers.find({"externalId": "the-one"})
+        assert document["unique"] == {"externalId": "the-one", "taxId": document["taxId"]}
+
+
+class TestChange:
+    """Nobody's change is lost."""
+
+    def test_on_one_etag(self, server: Server, database: Database[Document]) -> None:
+        etag = server.get(url(), bearer()).headers["ETag"]
+        names = [f"Dunder Mifflin {number}" for number in range(100)]
+        answers = at_once(asking(server, "PATCH", url(), {"legalName": name}, If_Match=etag) for name in names)
+        assert statuses(answers) == {200: 1, 412: 99}
+        assert slugs(answers, 412) == {"version-mismatch"}
+        (winner,) = (answer for answer in answers if answer.status == 200)
+        now = server.get(url(), bearer())
+        assert (now.body, now.headers["ETag"]) == (winner.body, winner.headers["ETag"])
+        back = asking(server, "PATCH", url(), {"legalName": EXAMPLE["legalName"]}, If_Match=now.headers["ETag"])()
+        assert back.status == 200
+        assert database.customers.count_documents({"legalName": EXAMPLE["legalName"]}) == 1
+
+    def test_without_a_condition(self, server: Server, database: Database[Document]) -> None:
+        location = created(server).headers["Location"]
+        keys = [f"key-{number}" for number in range(40)]
+        answers = at_once(asking(server, "PATCH", location, {"metadata": {key: key}}) for key in keys)
+        assert statuses(answers) == {200: 40}
+        assert json.loads(server.get(location, bearer()).body)["metadata"] == {key: key for key in keys}
+        (document,) = database.customers.find({"taxId": NEW_CUSTOMER["taxId"]})
+        assert document["version"] == 41
+
+    def test_with_deletion_and_restoration(self, server: Server, database: Database[Document]) -> None:
+        location = created(server, externalId="ours").headers["Location"]
+        kinds = [
+            *(asking(server, "PATCH", location, {"metadata": {f"key-{number}": "x"}}) for number in range(8)),
+            *[asking(server, "DELETE", location)] * 8,
+            *[asking(server, "POST", f"{location}/restore")] * 8,
+        ]
+        for _ in range(10):
+            answers = at_once(kinds)
+            assert set(statuses(answers)) <= {200, 204, 404}
+            (document,) = database.customers.find({"taxId": NEW_CUSTOMER["taxId"]})
+            is_living = "deletedAt" not in document
+            assert ("search" in document, "unique" in document) == (is_living, is_living)
+            assert server.get(location, bearer()).status == (200 if is_living else 404)
+
+    def test_the_place_of_a_deleted_one(self, server: Server, database: Database[Document]) -> None:
+        location = created(server).headers["Location"]
+        for _ in range(10):
+            assert asking(server, "DELETE", location)().status == 204
+            restores = [asking(server, "POST", f"{location}/restore")] * 5
+            answers = at_once([*restores, *[asking(server, "POST", CUSTOMERS, NEW_CUSTOMER)] * 5])
+            assert set(statuses(answers)) <= {200, 201, 409}
+            assert slugs(answers, 409) == {"duplicate-tax-id"}
+            (living,) = database.customers.find({"taxId": NEW_CUSTOMER["taxId"], "deletedAt": None})
+            location = url(customer=str(living["_id"]))
+
+
+class TestAdmins:
+    """At least one always remains."""
+
+    def test_two_remove_each_other(self, server: Server, database: Database[Document]) -> None:
+        for _ in range(ROUNDS):
+            appoint(database, "ana", "bea")
+            answers = at_once(
+                [
+                    asking(server, "DELETE", f"{MEMBERS}/bea", caller="ana"),
+                    asking(server, "DELETE", f"{MEMBERS}/ana", caller="bea"),
+                ]
+            )
+            assert set(statuses(answers)) <= {204, 409, 403}
+            assert slugs(answers, 409) <= {"last-admin"}
+            assert database.memberships.count_documents({"role": "admin"}) == 2 - statuses(answers).get(204, 0) > 0
+
+    def test_a_storm(self, server: Server, database: Database[Document]) -> None:
+        for number in range(ROUNDS):
+            appoint(database, *ADMINS)
+            storm = []
+            for place, admin in enumerate(ADMINS):
+                victim = f"{MEMBERS}/{ADMINS[place - 1]}"
+                storm.append(asking(server, "DELETE", victim, caller=admin))
+                storm.append(asking(server, "PUT", victim, {"role": ("viewer", "editor")[number % 2]}, caller=admin))
+                storm.append(asking(server, "DELETE", f"{MEMBERS}/{admin}", caller=admin))
+            answers = at_once(storm)
+            assert set(statuses(answers)) <= {200, 201, 204, 403, 404, 409}
+            assert slugs(answers, 409) <= {"last-admin"}
+            assert database.memberships.count_documents({"role": "admin"}) > 0
+
+    def test_many_remove_the_same_one(self, server: Server, database: Database[Document]) -> None:
+        for _ in range(5):
+            appoint(database, MEMBER, "ana")
+            answers = at_once([asking(server, "DELETE", f"{MEMBERS}/ana")] * 20)
+            assert statuses(answers) == {204: 1, 404: 19}
+
+    def test_many_demote_the_same_one(self, server: Server, database: Database[Document]) -> None:
+        appoint(database, MEMBER, "ana")
+        answers = at_once([asking(server, "PUT", f"{MEMBERS}/ana", {"role": "viewer"})] * 20)
+        assert statuses(answers) == {200: 20}
+        assert [each["role"] for each in database.memberships.find({"userId": "ana"})] == ["viewer"]

@@ -1,0 +1,144 @@
+"""The server is killed between the two writes of a keyed POST: the retry makes the customer, and only one."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pytest
+
+from tests import mongod, support
+from tests.e2e.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+    from tests.e2e.server import Answer
+
+BLOCK_MS = 60_000
+BODY = json.dumps(support.NEW_CUSTOMER).encode()
+IS_NEW = {"taxId": support.NEW_CUSTOMER["taxId"]}
+
+
+@pytest.fixture(scope="module")
+def own_mongod() -> Iterator[mongod.Mongod]:
+    """A mongod that fails on demand, for nobody but these tests."""
+    if mongod.executable() is None and not mongod.required():
+        pytest.skip("no mongod on this machine")
+    server = mongod.Mongod()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def database(own_mongod: mongod.Mongod) -> Iterator[Database[Document]]:
+    """The specification's example, and its member as an editor."""
+    with pymongo.MongoClient[dict[str, Any]](own_mongod.uri) as client:
+        client.drop_database("customer_service")
+        support.fill(client.customer_service)
+        client.customer_service.memberships.update_many({}, {"$set": {"role": "editor"}})
+        yield client.customer_service
+
+
+def post(server: Server) -> Answer:
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "again-and-again"}
+    return server.ask("POST", f"/organizations/{support.ORGANIZATION}/customers", support.bearer() | headers, BODY)
+
+
+@contextmanager
+def blocking(database: Database[Document], command: str, collection: str) -> Iterator[None]:
+    """Let the service's next command of this name on the collection wait before it does anything, then fail."""
+    data = {
+        "failCommands": [command],
+        "namespace": f"{database.name}.{collection}",
+        "appName": "customer-service",
+        "blockConnection": True,
+        "blockTimeMS": BLOCK_MS,
+    }
+    admin = database.client.admin
+    admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=data)
+    try:
+        yield
+    finally:
+        for operation in waiting(database, command, collection):
+            admin.command("killOp", op=operation)
+        admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+def crash_before(command: str, collection: str, database: Database[Document], uri: str) -> None:
+    """Kill the server while it waits for this write, which is never made."""
+    with Server(uri, database.name) as server, blocking(database, command, collection):
+        unheard = threading.Thread(target=ask_in_vain, args=(server,))
+        unheard.start()
+        deadline = time.monotonic() + 10
+        while not waiting(database, command, collection):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        server.crash()
+        unheard.join()
+
+
+def waiting(database: Database[Document], command: str, collection: str) -> list[int]:
+    """Return the commands of the service that are under way on the collection."""
+    criteria = {f"command.{command}": collection, "command.$db": database.name, "appName": "customer-service"}
+    return [each["opid"] for each in database.client.admin.aggregate([{"$currentOp": {}}, {"$match": criteria}])]
+
+
+def ask_in_vain(server: Server) -> None:
+    with suppress(OSError, HTTPException):
+        post(server)
+
+
+def retry(database: Database[Document], uri: str) -> tuple[Answer, Answer, Answer]:
+    """Start the server again; return its answer at once, its answer once the claim is abandoned, and one more."""
+    with Server(uri, database.name) as server:
+        early = post(server)
+        backdated = {"$set": {"claimedAt": datetime.now(UTC) - timedelta(seconds=10)}}
+        assert database.idempotencyKeys.update_one({}, backdated).modified_count == 1
+        return early, post(server), post(server)
+
+
+def check(database: Database[Document], answers: tuple[Answer, Answer, Answer], *, is_replayed: bool) -> None:
+    """Check that the customer is there once, and what was answered: in progress, created, replayed."""
+    early, late, again = answers
+    assert early.status == 409
+    assert json.loads(early.body)["type"] == "urn:problem-type:request-in-progress"
+    assert late.status == again.status == 201
+    assert ("Idempotent-Replayed" in late.headers, "Idempotent-Replayed" in again.headers) == (is_replayed, True)
+    assert (late.body, late.headers["ETag"]) == (again.body, again.headers["ETag"])
+    (customer,) = database.customers.find(IS_NEW)
+    assert str(customer["_id"]) == json.loads(late.body)["id"]
+
+
+def test_after_the_claim(database: Database[Document], own_mongod: mongod.Mongod) -> None:
+    crash_before("insert", "customers", database, own_mongod.uri)
+    assert database.customers.count_documents(IS_NEW) == 0
+    assert database.idempotencyKeys.count_documents({"body": None}) == 1
+    check(database, retry(database, own_mongod.uri), is_replayed=False)
+    assert database.customers.count_documents(IS_NEW) == 1
+
+
+def test_after_the_customer(database: Database[Document], own_mongod: mongod.Mongod) -> None:
+    crash_before("update", "idempotencyKeys", database, own_mongod.uri)
+    assert database.customers.count_documents(IS_NEW) == 1
+    assert database.idempotencyKeys.count_documents({"body": None}) == 1
+    check(database, retry(database, own_mongod.uri), is_replayed=True)
+
+
+def test_before_the_claim(database: Database[Document], own_mongod: mongod.Mongod) -> None:
+    crash_before("insert", "idempotencyKeys", database, own_mongod.uri)
+    with Server(own_mongod.uri, database.name) as server:
+        first, again = post(server), post(server)
+    assert (first.status, again.status) == (201, 201)
+    assert ("Idempotent-Replayed" in first.headers, "Idempotent-Replayed" in again.headers) == (False, True)
+    assert database.customers.count_documents(IS_NEW) == 1

@@ -1,0 +1,173 @@
+"""What must hold in whatever order concurrent requests reach the database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import mongomock
+import pytest
+
+from customer_service.errors import DuplicateTaxId, LastAdmin, RequestInProgress
+from customer_service.repository import (
+    CustomerRepository,
+    IdempotencyRepository,
+    MembershipRepository,
+    ensure_indexes,
+    idempotency,
+    memberships,
+)
+from customer_service.repository.memberships import OrganizationScope
+from tests.support import MEMBER, NEW_CUSTOMER, ORGANIZATION
+from tests.turns import interleavings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+SCOPE = OrganizationScope(ORGANIZATION)
+BODY = b"the same bytes"
+
+
+class Clock(datetime):
+    """Goes on by a minute whenever it is looked at: whatever was left behind is old by now."""
+
+    minutes = count()
+    START = datetime.now(UTC)
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+        """Return a minute more than the last time."""
+        return cls.START.astimezone(tz) + timedelta(minutes=next(cls.minutes))
+
+
+@pytest.fixture(params=["in-time", "late"])
+def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether every process is in time, or so slow that the others always think it dead."""
+    if request.param == "late":
+        for module in (idempotency, memberships):
+            monkeypatch.setattr(module, "datetime", Clock)
+    return str(request.param)
+
+
+def fresh(*admins: str) -> Database[Document]:
+    database: Database[Document] = mongomock.MongoClient().customer_service
+    ensure_indexes(database)
+    for admin in admins:
+        MembershipRepository(database).put(admin, ORGANIZATION, "admin")
+    return database
+
+
+def dismiss(user: str, database: Database[Document]) -> object:
+    return MembershipRepository(database).dismiss(user, ORGANIZATION)
+
+
+def assign(user: str, database: Database[Document]) -> object:
+    return MembershipRepository(database).assign(user, ORGANIZATION, "viewer")
+
+
+def create(database: Database[Document]) -> object:
+    """Do what a POST with an idempotency key does, and return the id of the customer and whether it is a replay."""
+    keys = IdempotencyRepository(database, SCOPE, MEMBER)
+    claim = keys.claim("key", BODY)
+    if claim.answer:
+        return claim.answer[0].decode(), True
+    try:
+        document, added = CustomerRepository(database, SCOPE).add(NEW_CUSTOMER, claim.customer_id)
+    except DuplicateTaxId:
+        keys.release(claim)
+        raise
+    keys.remember(claim, str(document["_id"]).encode(), "etag")
+    return str(document["_id"]), not added
+
+
+def retire(database: Database[Document]) -> object:
+    """Delete whoever has the tax id."""
+    customers = CustomerRepository(database, SCOPE)
+    document = database["customers"].find_one({"unique.taxId": NEW_CUSTOMER["taxId"]})
+    return document and customers.remove(document)["_id"]
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("second", [dismiss, assign])
+@pytest.mark.parametrize("first", [dismiss, assign])
+@pytest.mark.parametrize("victims", [("ana", "bea"), ("ana", "ana"), ("ana", "bea", "ana"), ("ana", "bea", "bea")])
+def test_an_admin_remains(
+    first: Callable[..., object], second: Callable[..., object], victims: tuple[str, ...]
+) -> None:
+    works = [partial(work, victim) for work, victim in zip((first, second, dismiss), victims, strict=False)]
+    seen = set()
+    for database, outcomes, order in interleavings(lambda: fresh("ana", "bea"), works, 3 if len(works) == 2 else 1):
+        admins = database.memberships.count_documents({"role": "admin"})
+        assert admins > 0, (order, outcomes)
+        assert set(outcomes) <= {True, False, LastAdmin}, order
+        seen.add(order)
+    assert len(seen) > 5
+
+
+@pytest.mark.usefixtures("clock")
+def test_three_leave_one() -> None:
+    works = [partial(dismiss, victim) for victim in ("ana", "bea", "cleo")]
+    for database, outcomes, order in interleavings(lambda: fresh("ana", "bea", "cleo"), works, 2):
+        assert database.memberships.count_documents({"role": "admin"}) > 0, (order, outcomes)
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("posts", [2, 3])
+def test_one_key_makes_one_customer(posts: int) -> None:
+    for database, outcomes, order in interleavings(fresh, [create] * posts, 3 if posts == 2 else 2):
+        (customer,) = database.customers.find()
+        made = [outcome for outcome in outcomes if outcome is not RequestInProgress]
+        first, again = (str(customer["_id"]), False), (str(customer["_id"]), True)
+        assert set(made) <= {first, again}, order
+        assert made.count(first) == 1, order
+        assert create(database) == again, order
+
+
+@pytest.mark.usefixtures("clock")
+def test_one_key_makes_one_customer_while_another_is_retired() -> None:
+    def occupied() -> Database[Document]:
+        database = fresh()
+        CustomerRepository(database, SCOPE).add(NEW_CUSTOMER)
+        return database
+
+    for database, outcomes, order in interleavings(occupied, [create, create, retire], 2):
+        made = {outcome[0] for outcome in outcomes[:2] if isinstance(outcome, tuple)}
+        living = [str(customer["_id"]) for customer in database.customers.find({"deletedAt": None})]
+        assert len(living) <= 1, (order, outcomes)
+        assert made <= set(living), (order, outcomes)
+
+
+class TestSlowRequest:
+    """One that goes on after its claim was taken over."""
+
+    @pytest.fixture
+    def keys(self, monkeypatch: pytest.MonkeyPatch) -> IdempotencyRepository:
+        """Keys whose claims are abandoned whenever the next request comes."""
+        monkeypatch.setattr(idempotency, "datetime", Clock)
+        return IdempotencyRepository(fresh(), SCOPE, MEMBER)
+
+    def test_does_not_give_away_what_is_another_s_by_now(self, keys: IdempotencyRepository) -> None:
+        slow, next_one = keys.claim("key", BODY), keys.claim("key", BODY)
+        keys.release(slow)
+        keys.remember(next_one, b"answer", "etag")
+        assert keys.claim("key", BODY).answer == (b"answer", "etag")
+
+    def test_does_not_answer_for_another_customer(self, keys: IdempotencyRepository) -> None:
+        slow, next_one = keys.claim("key", BODY), keys.claim("key", BODY)
+        keys.release(next_one)
+        corrected = keys.claim("key", b"corrected")
+        keys.remember(slow, b"answer", "etag")
+        assert keys.claim("key", b"corrected").answer is None
+        assert corrected.customer_id != slow.customer_id
+
+    def test_does_not_change_what_was_answered(self, keys: IdempotencyRepository) -> None:
+        slow, next_one = keys.claim("key", BODY), keys.claim("key", BODY)
+        keys.remember(next_one, b"first", "etag")
+        keys.remember(slow, b"second", "etag")
+        assert keys.claim("key", BODY).answer == (b"first", "etag")
