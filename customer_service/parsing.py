@@ -26,7 +26,7 @@ MAXIMUM_LIMIT = 100
 DEFAULT_LIMIT = 50
 MAXIMUM_TEXT_LENGTH = 255
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
 NANOSECONDS = 1_000_000  # in a millisecond
 RANGE = re.compile(r"(createdAt|updatedAt)\[(gt|gte|lt|lte)\]")
 

@@ -23,7 +23,9 @@ from customer_service.repository.search import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from pymongo.collection import Collection
 
 PIECES = [
     *("a", "an", "ana", "anab", "Ana", "ANA", "ÁNA", "ñ", "N", "año", "ano", "ß", "ss", "straße", "İ", "ﬁ", "Σ", "ς"),
@@ -90,7 +92,7 @@ def is_punctuation(char: str) -> bool:
 
 
 def is_asked_for(customer: Mapping[str, Any], q: str, exact: Mapping[str, str]) -> bool:
-    forms = {"externalId": str, "taxId": str.upper, "email": str.casefold}
+    forms: dict[str, Callable[[str], str]] = {"externalId": str, "taxId": str.upper, "email": str.casefold}
     same = all(customer.get(name) and forms[name](customer[name]) == forms[name](exact[name]) for name in exact)
     return same and all(begins(folded(word), customer) for word in q.split())
 
@@ -114,7 +116,7 @@ def test_a_search_finds_what_a_brute_force_look_finds(asked: tuple[dict[str, Any
     if query.is_hopeless():
         assert not expected or any(ord(char) < 32 or ord(char) == 127 for value in customer.values() for char in value)
         return
-    collection = mongomock.MongoClient().tests.customers
+    collection: Collection[dict[str, Any]] = mongomock.MongoClient().tests.customers
     collection.insert_one({**customer, "search": search_fields(customer)})
     assert (collection.find_one(query.criteria()) is not None) is expected
 
