@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -27,8 +27,12 @@ MAXIMUM_LIMIT = 100
 DEFAULT_LIMIT = 50
 MAXIMUM_TEXT_LENGTH = 255
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
+NANOSECONDS = 1_000_000  # in a millisecond
 RANGE = re.compile(r"(createdAt|updatedAt)\[(gt|gte|lt|lte)\]")
+
+ROUNDED_UP = ("gte", "lt")
+"""The bounds that a time between two milliseconds moves to the later one: stored times are whole milliseconds."""
 
 LIST_PARAMETERS = {
     "limit": Value(
@@ -80,7 +84,7 @@ class ListRequest:
         ranges: dict[str, dict[str, datetime]] = {}
         for name, value in self.filters.items():
             if bound := RANGE.fullmatch(name):
-                ranges.setdefault(bound[1], {})[bound[2]] = _instant(value)
+                ranges.setdefault(bound[1], {})[bound[2]] = _instant(value, up=bound[2] in ROUNDED_UP)
         exact = {name: self.filters[name] for name in EXACT_FIELDS if name in self.filters}
         return CustomerQuery(words_of(self.filters.get("q", "")), exact, dict(sorted(ranges.items())))
 
@@ -159,32 +163,47 @@ def _position(cursor: str) -> tuple[dict[str, str], Position]:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
         filters, moment, customer_id = orjson.loads(text)
-        strange = [name for name, value in filters.items() if name in NOT_FILTERS or _wrong(name, [value])]
+        strange = [name for name, value in filters.items() if name in NOT_FILTERS or _wrong(name, [_text(value)])]
         ordered_by_time = any(RANGE.fullmatch(name) for name in filters)
-        if OBJECT_ID.fullmatch(customer_id) and not strange and ordered_by_time == isinstance(moment, str):
+        if OBJECT_ID.fullmatch(customer_id) and not strange and ordered_by_time == (moment is not None):
             return filters, (_instant(moment) if ordered_by_time else None, customer_id)
     except (ValueError, TypeError, AttributeError):
         pass
     raise _invalid({"cursor": "invalid-cursor"})
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def _is_instant(value: str) -> bool:
     try:
-        _instant(value)
+        _instant(value, up=True)
     except ValueError:
         return False
     return True
 
 
-def _instant(value: str) -> datetime:
-    """Return a time of RFC 3339 as MongoDB has it: naive UTC; raises ValueError."""
-    if not INSTANT.fullmatch(value):
+def _instant(value: str, *, up: bool = False) -> datetime:
+    """Return a time of RFC 3339 as MongoDB has it: naive UTC, in milliseconds; raises ValueError."""
+    match = INSTANT.fullmatch(value)
+    if match is None:
         raise ValueError
+    second, fraction, offset = match.groups()
+    nanoseconds = int((fraction or ".")[1:].ljust(9, "0"))
+    milliseconds = -(-nanoseconds // NANOSECONDS) if up else nanoseconds // NANOSECONDS
     try:
-        return datetime.fromisoformat(value).astimezone(UTC).replace(tzinfo=None)
+        moment = datetime.fromisoformat(second + offset).astimezone(UTC).replace(tzinfo=None)
+        return moment + timedelta(milliseconds=milliseconds)
     except OverflowError:
         raise ValueError from None
 
 
 def _invalid(codes: Mapping[str, str]) -> InvalidRequest:
-    return InvalidRequest([Finding(f"/{name}", code, MESSAGES[code]) for name, code in codes.items()])
+    return InvalidRequest([Finding(_pointer(name), code, MESSAGES[code]) for name, code in codes.items()])
+
+
+def _pointer(name: str) -> str:
+    return "/" + name.replace("~", "~0").replace("/", "~1")

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
-LIVING = "*"
 LONGEST_PREFIX = 16
 LONGEST_TEXT = 300  # no text of a caller's is longer; another program's must not make tokens without end
-PAIR_LENGTHS = (4, 2)
+PAIR_LENGTHS = (5, 3, 2)
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 LEADING_PUNCTUATION = re.compile(r"^\W+")
 
-# The most selective first. No word's prefix has a capital, since words are folded.
+# No word's prefix has a capital, since words are folded.
+LIVING = "L"
+
+# The most selective first.
 _EXACT: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "externalId": ("X:", str),
     "taxId": ("T:", str.upper),
@@ -53,6 +55,8 @@ class CustomerQuery:
         conditions: list[dict[str, Any]] = [{"search.tokens": token} for token in tokens]
         if tokens != list(self.words):
             conditions += [{"search.text": {"$regex": re.escape(f" {word}")}} for word in self.words]
+        if self.ranges and LIVING not in tokens and not exact:
+            conditions.append({"search.tokens": LIVING})  # the indexes by time hold living customers alone
         for name, bounds in self.ranges.items():
             conditions.append({name: {f"${operator}": time for operator, time in bounds.items()}})
         return {"$and": conditions}
@@ -64,7 +68,7 @@ class CustomerQuery:
 
 def words_of(q: str) -> tuple[str, ...]:
     """Split a search text at white space into folded words, the longest first; one that begins another says nothing."""
-    words = sorted(set(fold(q).split()), key=lambda word: (-len(word), word))
+    words = sorted(set(_split(q)), key=lambda word: (-len(word), word))
     return tuple(word for index, word in enumerate(words) if not any(w.startswith(word) for w in words[:index]))
 
 
@@ -77,10 +81,18 @@ def fold(text: str) -> str:
 def search_fields(customer: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `search` of a living customer: its text, and the tokens to index."""
     keys = {name: customer[name][:LONGEST_TEXT] for name in EXACT_FIELDS if customer.get(name)}
-    words = _with_bare_forms(fold(" ".join((customer["legalName"][:LONGEST_TEXT], *keys.values()))).split())
+    beginnings = (word for value in keys.values() for word in _split(value)[:1])
+    name_words = _with_bare_forms(_split(customer["legalName"][:LONGEST_TEXT]))
+    words = list(dict.fromkeys((*name_words, *beginnings)))
     exact = (_exact_token(name, value) for name, value in keys.items())
     tokens = {LIVING, *exact, *_prefixes(words), *_pairs(words)}
     return {"text": "".join(f" {word}" for word in words), "tokens": sorted(tokens)}
+
+
+def _split(text: str) -> list[str]:
+    """Split at white space, then fold: the space that a spacing accent folds to parts no words."""
+    words = ("".join(fold(word).split()) for word in text.split())
+    return [word for word in words if word]
 
 
 def _exact_token(name: str, value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -46,13 +47,26 @@ class Clock(datetime):
         return cls.START.astimezone(tz) + timedelta(minutes=next(cls.minutes))
 
 
+class Skewed(datetime):
+    """In each process a minute ahead of the one that looked at it before: its marks look old to the next."""
+
+    own = threading.local()
+    minutes = count()
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+        """Return the time of this process's clock."""
+        if not hasattr(cls.own, "ahead"):
+            cls.own.ahead = timedelta(minutes=next(cls.minutes))
+        return datetime.now(tz) + cls.own.ahead
+
+
 @pytest.fixture(params=["in-time", "late"])
-def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Whether every process is in time, or so slow that the others always think it dead."""
+def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether every process is in time, or so slow that others think it dead."""
     if request.param == "late":
-        for module in (idempotency, memberships):
-            monkeypatch.setattr(module, "datetime", Clock)
-    return str(request.param)
+        monkeypatch.setattr(idempotency, "datetime", Clock)
+        monkeypatch.setattr(memberships, "datetime", Skewed)
 
 
 def fresh(*admins: str) -> Database[Document]:
@@ -96,13 +110,13 @@ def retire(database: Database[Document]) -> object:
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("second", [dismiss, assign])
 @pytest.mark.parametrize("first", [dismiss, assign])
-@pytest.mark.parametrize("victims", [("ana", "bea"), ("ana", "ana"), ("ana", "bea", "ana"), ("ana", "bea", "bea")])
+@pytest.mark.parametrize("victims", [("ana", "bea"), ("ana", "ana"), ("ana", "bea", "bea")])
 def test_an_admin_remains(
     first: Callable[..., object], second: Callable[..., object], victims: tuple[str, ...]
 ) -> None:
     works = [partial(work, victim) for work, victim in zip((first, second, dismiss), victims, strict=False)]
     seen = set()
-    for database, outcomes, order in interleavings(lambda: fresh("ana", "bea"), works, 3 if len(works) == 2 else 1):
+    for database, outcomes, order in interleavings(lambda: fresh("ana", "bea"), works, 2 if len(works) == 2 else 1):
         admins = database.memberships.count_documents({"role": "admin"})
         assert admins > 0, (order, outcomes)
         assert set(outcomes) <= {True, False, LastAdmin}, order
@@ -113,7 +127,7 @@ def test_an_admin_remains(
 @pytest.mark.usefixtures("clock")
 def test_three_leave_one() -> None:
     works = [partial(dismiss, victim) for victim in ("ana", "bea", "cleo")]
-    for database, outcomes, order in interleavings(lambda: fresh("ana", "bea", "cleo"), works, 2):
+    for database, outcomes, order in interleavings(lambda: fresh("ana", "bea", "cleo"), works, 1):
         assert database.memberships.count_documents({"role": "admin"}) > 0, (order, outcomes)
 
 

@@ -1,0 +1,266 @@
+"""The list of an organization's customers: its order, its pages, its filters, and what it refuses."""
+
+from __future__ import annotations
+
+import time
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pytest
+
+from tests.listing import LISTED, START, ask, deleted, list_url, living, numbers, pages, refusals, store
+from tests.support import MEMBER, OTHER_ORGANIZATION, STRANGER, Service, bearer
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+HOSTILE = [".*", "(", "(a+)+$", "[", "\\", "\x00", "a\x00", "^", "$", "*", "?", "{1}", "\ud7ff", "\u0301", "a" * 255]
+NAMES = {
+    1: {"legalName": "JOSÉ MUÑOZ PÉREZ", "externalId": "crm-1"},
+    2: {"legalName": "María Muñoz", "externalId": "CRM-1"},
+    3: {"legalName": "JOSE PEREZ", "email": "Jose@Example.com"},
+    4: {"legalName": "Panadería (La Ñ) S.A. de C.V.", "externalId": "a/b c"},
+    5: {"legalName": "Перец 🍕 .*", "taxId": "ZZZ010101AB1"},
+}
+
+
+@pytest.fixture
+def named(service: Service) -> Service:
+    store(service.database, [living(number, **values) for number, values in NAMES.items()])
+    return service
+
+
+def found(service: Service, **query: str) -> list[int]:
+    return numbers(ask(service.client, query))
+
+
+class TestAccess:
+    def test_who_may_read(self, named: Service) -> None:
+        statuses = {}
+        for caller, headers in (("nobody", {}), (STRANGER, bearer(STRANGER)), (MEMBER, bearer())):
+            for query in ("", "?limit=0&x=1"):
+                response = named.client.get(list_url() + query, headers=headers)
+                statuses[caller, query] = response.status_code
+        assert list(statuses.values()) == [401, 401, 403, 403, 200, 422]
+        assert named.client.get(list_url("unknown"), headers=bearer()).status_code == 403
+
+    def test_neither_other_organizations_nor_the_deleted_are_listed(self, service: Service) -> None:
+        store(service.database, [living(9, OTHER_ORGANIZATION)], OTHER_ORGANIZATION)
+        store(service.database, [living(1), deleted(2), living(3)])
+        times = {"createdAt[gte]": "2025-01-01T00:00:00Z"}
+        for query in ({}, {"q": "dunder"}, {"q": "box"}, times, {"q": "dunder", **times}, {"q": "dunder mifflin"}):
+            response = ask(service.client, {"include": "total", **query})
+            assert numbers(response) == [1, 3]
+            assert response.json is not None
+            assert response.json["total"] == 2
+        for query in ({"email": "box2@example.com"}, {"taxId": "TAX000009AB1"}, {"q": "TAX000002"}):
+            assert numbers(ask(service.client, query)) == []
+
+
+class TestPages:
+    def test_an_empty_organization(self, service: Service) -> None:
+        store(service.database, [])
+        response = ask(service.client, {"include": "total"})
+        assert response.json == {"data": [], "nextCursor": None, "total": 0}
+        assert "Link" not in response.headers
+        assert response.headers["Cache-Control"] == "private, no-cache"
+
+    def test_the_order_is_of_the_ids_and_fifty_are_a_page(self, service: Service) -> None:
+        store(service.database, [living(number, createdAt=START) for number in range(120, 0, -1)])
+        walked = list(pages(service.client, {}))
+        assert [len(page) for page in walked] == [50, 50, 20]
+        assert list(chain(*walked)) == list(range(1, 121))
+
+    @pytest.mark.parametrize("limit", [1, 6, 7, 8, 100])
+    def test_a_walk_yields_each_once(self, service: Service, limit: int) -> None:
+        store(service.database, map(living, range(14)))
+        walked = list(pages(service.client, {"limit": limit}))
+        assert list(chain(*walked)) == list(range(14))
+        assert {len(page) for page in walked[:-1]} <= {limit}
+        assert walked[-1]
+
+    @pytest.mark.parametrize("base", ["", "/api"])
+    def test_the_link_keeps_the_path_and_the_question(self, service: Service, base: str) -> None:
+        store(service.database, map(living, range(5)))
+        query = {"limit": 2, "q": "dunder", "include": "total"}
+        first = service.client.get(list_url(base=base), query_string=query, headers=bearer())
+        link = first.headers["Link"].partition(">")[0][1:]
+        assert link.startswith(list_url(base=base).replace(" ", "%20") + "?")
+        second = service.client.get(link, headers=bearer())
+        assert numbers(second) == [2, 3]
+        assert second.json is not None
+        assert second.json["total"] == 5
+
+    def test_the_limit_may_change_midway(self, service: Service) -> None:
+        store(service.database, map(living, range(9)))
+        first = ask(service.client, {"limit": 2})
+        assert first.json is not None
+        assert numbers(ask(service.client, {"limit": 4, "cursor": first.json["nextCursor"]})) == [2, 3, 4, 5]
+        assert numbers(ask(service.client, {"cursor": first.json["nextCursor"]})) == list(range(2, 9))
+
+    @pytest.mark.parametrize(
+        "limit", ["0", "101", "-1", "abc", "1.0", "", "01", "+1", " 1", "1 ", "1e1", "٣", "9" * 99]
+    )
+    def test_a_limit_out_of_range(self, named: Service, limit: str) -> None:
+        assert refusals(ask(named.client, {"limit": limit})) == {"/limit": "invalid-value"}
+
+
+class TestSearch:
+    @pytest.mark.parametrize(
+        ("q", "expected"),
+        [
+            ("", [1, 2, 3, 4, 5]),
+            (" \t\u2003", [1, 2, 3, 4, 5]),
+            ("munoz", [1, 2]),
+            ("MUÑOZ", [1, 2]),
+            ("Muno", [1, 2]),
+            ("unoz", []),
+            ("jose perez", [1, 3]),
+            ("pérez\u3000jo", [1, 3]),
+            ("perez jose jos j", [1, 3]),
+            ("perez maria", []),
+            ("jose perez munoz", [1]),
+            ("jose p m", [1]),
+            ("tax", [1, 2, 3, 4]),
+            ("TAX000003AB1 perez", [3]),
+            ("jose@", [3]),
+            ("example.com", []),
+            ("crm", [1, 2]),
+            ("a/b", [4]),
+            ("c", [1, 2, 4]),
+            ("crm-1 c", [1, 2]),
+            ("(la", [4]),
+            ("la n", [4]),
+            ("s.a. c.v.", [4]),
+            ("пер", [5]),
+            ("🍕", [5]),
+            (".*", [5]),
+            ("* ", []),
+            ("L", [4]),
+        ],
+    )
+    def test_words(self, named: Service, q: str, expected: list[int]) -> None:
+        assert found(named, q=q) == expected
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ({"taxId": "zzz010101ab1"}, [5]),
+            ({"taxId": "ZZZ010101AB"}, []),
+            ({"email": "jose@example.com"}, [3]),
+            ({"email": "BOX1@EXAMPLE.COM"}, [1]),
+            ({"externalId": "crm-1"}, [1]),
+            ({"externalId": "CRM-1"}, [2]),
+            ({"externalId": "a/b c"}, [4]),
+            ({"externalId": "crm-1", "q": "munoz"}, [1]),
+            ({"externalId": "crm-1", "q": "maria"}, []),
+            ({"externalId": "crm-1", "email": "box1@example.com", "taxId": "TAX000001AB1"}, [1]),
+            ({"externalId": "crm-1", "email": "box2@example.com"}, []),
+            ({"email": "box1@example.com", "createdAt[gt]": "2025-01-01T00:00:00Z"}, [1]),
+            ({"email": "box1@example.com", "createdAt[gt]": "2025-01-01T00:00:01Z"}, []),
+            ({"q": "munoz", "updatedAt[gt]": "2025-01-01T00:00:01Z"}, [2]),
+            ({"q": "perez", "email": "jose@example.com", "createdAt[lt]": "2026-01-01T00:00:00Z"}, [3]),
+        ],
+    )
+    def test_exact_keys_and_combinations(self, named: Service, query: dict[str, str], expected: list[int]) -> None:
+        assert found(named, **query) == expected
+
+    @pytest.mark.parametrize("name", ["taxId", "email", "externalId"])
+    @pytest.mark.parametrize("value", ["\x00", ".*", "$ne", "*", "L", "x" * 255])
+    def test_an_exact_key_is_literal(self, named: Service, name: str, value: str) -> None:
+        assert found(named, **{name: value}) == []
+
+    @pytest.mark.parametrize("name", ["q", "taxId", "email", "externalId"])
+    def test_a_text_has_at_most_255_characters(self, named: Service, name: str) -> None:
+        assert found(named, **{name: "🍕" * 255}) == []
+        assert refusals(ask(named.client, {name: "x" * 256})) == {f"/{name}": "invalid-length"}
+        assert refusals(ask(named.client, {name: "x" * 10_000})) == {f"/{name}": "invalid-length"}
+
+    @pytest.mark.parametrize("name", ["taxId", "email", "externalId"])
+    def test_an_exact_key_is_not_empty(self, named: Service, name: str) -> None:
+        assert refusals(ask(named.client, {name: ""})) == {f"/{name}": "invalid-length"}
+
+    def test_a_walk_through_a_search(self, service: Service) -> None:
+        store(service.database, [living(n, legalName=f"{'ANA' if n % 3 else 'EVA'} LUZ {n % 2}") for n in range(30)])
+        for q, expected in (
+            ("ana", [n for n in range(30) if n % 3]),
+            ("luz an", [n for n in range(30) if n % 3]),
+            ("lu ana 1", [n for n in range(30) if n % 3 and n % 2]),
+        ):
+            assert list(chain(*pages(service.client, {"q": q, "limit": 4}))) == expected
+
+    def test_hostile_texts_are_literal_and_quick(self, database: Database[Document], service: Service) -> None:
+        real = isinstance(database.client, pymongo.MongoClient)
+        names = (f"{'A' * 30} {n} CUSTOMER {'a' * n}!"[:300] for n in range(1000 if real else 30))
+        store(database, (living(n, legalName=name) for n, name in enumerate(names)))
+        for q in (each + hostile for each in ("", "aaaa ", "aaaa customer ") for hostile in HOSTILE):
+            elapsed = []
+            for _ in range(3):
+                began = time.perf_counter()
+                response = ask(service.client, {"q": q[:255]})
+                elapsed.append(time.perf_counter() - began)
+            assert response.status_code == 200
+            assert min(elapsed) < 0.1 or not real, q
+
+
+class TestParameters:
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("page=2", {"/page": "unknown-parameter"}),
+            ("a%2Fb~=2", {"/a~1b~0": "unknown-parameter"}),
+            ("=2", {"/": "unknown-parameter"}),
+            ("Limit=2", {"/Limit": "unknown-parameter"}),
+            ("createdAt=2025-01-01T00:00:00Z", {"/createdAt": "unknown-parameter"}),
+            ("createdAt[ne]=2025-01-01T00:00:00Z", {"/createdAt[ne]": "unknown-parameter"}),
+            ("createdAt[$gt]=1", {"/createdAt[$gt]": "unknown-parameter"}),
+            ("deletedAt[gt]=2025-01-01T00:00:00Z", {"/deletedAt[gt]": "unknown-parameter"}),
+            ("q[$ne]=x", {"/q[$ne]": "unknown-parameter"}),
+            ("q=a&q=a", {"/q": "repeated-parameter"}),
+            ("x=1&x=2", {"/x": "repeated-parameter"}),
+            ("limit=1&limit=1", {"/limit": "repeated-parameter"}),
+            ("include=other", {"/include": "invalid-value"}),
+            ("include=", {"/include": "invalid-value"}),
+            ("include=total,total", {"/include": "invalid-value"}),
+            (
+                "limit=0&x=1&email=&include=x",
+                {
+                    "/limit": "invalid-value",
+                    "/x": "unknown-parameter",
+                    "/email": "invalid-length",
+                    "/include": "invalid-value",
+                },
+            ),
+        ],
+    )
+    def test_what_is_refused_is_named(self, named: Service, query: str, expected: dict[str, str]) -> None:
+        assert refusals(ask(named.client, query)) == expected
+
+    @pytest.mark.parametrize("query", [{}, {"q": "munoz"}, {"createdAt[gt]": "2025-01-01T00:00:03Z"}])
+    def test_the_total_counts_the_whole_list(self, named: Service, query: dict[str, Any]) -> None:
+        total = len(list(chain(*pages(named.client, query))))
+        response = ask(named.client, {**query, "include": "total", "limit": 1})
+        assert response.json is not None
+        assert (response.json["total"], len(response.json["data"])) == (total, 1)
+        without = ask(named.client, query).json
+        assert without is not None
+        assert "total" not in without
+
+    def test_a_hopeless_search_counts_nothing(self, named: Service) -> None:
+        response = ask(named.client, {"q": "\x01", "include": "total"})
+        assert response.json == {"data": [], "nextCursor": None, "total": 0}
+
+
+def test_a_walk_goes_on_among_changes(service: Service) -> None:
+    store(service.database, map(living, range(0, 40, 2)))
+    walk = pages(service.client, {"limit": 3})
+    walked = []
+    for page, (_, later) in zip(walk, pairwise(range(0, 100, 7)), strict=False):
+        walked += page
+        service.database.customers.delete_one({"_id": living(page[0])["_id"], "organizationId": LISTED})
+        store(service.database, [living(1000 + later)])
+    assert walked == sorted(set(walked))
+    assert set(range(0, 40, 2)) <= set(walked)
