@@ -101,12 +101,13 @@ class MembershipRepository:
         the change itself asks for its own mark to stand.
         """
         key = {"organizationId": organization_id, "userId": user_id, "role": "admin"}
-        mark = {"leaving": {"by": secrets.token_hex(8), "at": datetime.now(UTC)}}
-        if self._collection.update_one(key, {"$set": mark}).matched_count == 0:
+        own = secrets.token_hex(8)
+        mark = {"by": own, "at": datetime.now(UTC)}
+        if self._collection.update_one(key, {"$push": {"leaving": mark}}).matched_count == 0:
             return False
-        marked = {**key, "leaving.by": mark["leaving"]["by"]}
+        marked = {**key, "leaving.by": own}
         if not self._has_staying_admin(organization_id):
-            self._collection.update_one(marked, {"$unset": {"leaving": ""}})
+            self._collection.update_one(marked, {"$pull": {"leaving": {"by": own}}})
             raise LastAdmin
         if role is None:
             return self._collection.delete_one(marked).deleted_count == 1
@@ -115,9 +116,9 @@ class MembershipRepository:
 
     def _has_staying_admin(self, organization_id: str) -> bool:
         admins = {"organizationId": organization_id, "role": "admin"}
-        abandoned = {"leaving.at": {"$lt": datetime.now(UTC) - timedelta(seconds=LEAVING_SECONDS)}}
-        self._collection.update_many({**admins, **abandoned}, {"$unset": {"leaving": ""}})
-        return self._collection.count_documents({**admins, "leaving": None}, limit=1) == 1
+        abandoned = {"$lt": datetime.now(UTC) - timedelta(seconds=LEAVING_SECONDS)}
+        self._collection.update_many({**admins, "leaving.at": abandoned}, {"$pull": {"leaving": {"at": abandoned}}})
+        return self._collection.count_documents({**admins, "leaving.0": {"$exists": False}}, limit=1) == 1
 
     @translates_errors
     def remove(self, user_id: str, organization_id: str) -> bool:

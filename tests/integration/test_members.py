@@ -192,4 +192,4 @@ class TestLastAdmin:
         problem(admin.put(members(ADMIN), json={"role": "viewer"}), 409, "last-admin")
         admin.put(members("second"), json={"role": "admin"})
         admin.put(members("second"), json={"role": "viewer"})
-        assert service.database.memberships.count_documents({"leaving": {"$exists": True}}) == 0
+        assert service.database.memberships.count_documents({"leaving.0": {"$exists": True}}) == 0

@@ -58,7 +58,8 @@ class Skewed(datetime):
         """Return the time of this process's clock."""
         if not hasattr(cls.own, "ahead"):
             cls.own.ahead = timedelta(minutes=next(cls.minutes))
-        return datetime.now(tz) + cls.own.ahead
+        ahead: timedelta = cls.own.ahead
+        return datetime.now(tz) + ahead
 
 
 @pytest.fixture(params=["in-time", "late"])
