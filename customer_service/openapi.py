@@ -100,7 +100,7 @@ _operations: dict[Callable[..., Any], Operation] = {}
 
 
 def build(app: Flask, version: str) -> dict[str, Any]:
-    """Return the document of every route that the application has by now; each must carry an Operation."""
+    """Return the document of every route of the application that carries an Operation."""
     marshmallow: Any = MarshmallowPlugin()
     spec = APISpec(
         "Customer service",
@@ -116,9 +116,10 @@ def build(app: Flask, version: str) -> dict[str, Any]:
         spec.components.header(name, {"description": description, "required": True, "schema": STRING})
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions[rule.endpoint]
-        methods = (rule.methods or set()) - IMPLIED_METHODS
-        operation = _describe(view, _operations[view], rule)
-        spec.path(path=path_of(rule), operations={method.lower(): operation for method in methods})
+        if view in _operations:
+            methods = (rule.methods or set()) - IMPLIED_METHODS
+            operation = _describe(view, _operations[view], rule)
+            spec.path(path=path_of(rule), operations={method.lower(): operation for method in methods})
     document = spec.to_dict()
     types = document["components"]["schemas"]["Problem"]["properties"]["type"]
     types["enum"] = sorted(TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS)
