@@ -55,3 +55,9 @@ def test_a_time_reads_back_to_the_millisecond(moment: datetime) -> None:
 def test_an_aware_time_is_told_in_utc(offset: timedelta) -> None:
     moment = datetime(2025, 1, 26, 10, tzinfo=UTC).astimezone(timezone(offset))
     assert CustomerSchema().dump(EXAMPLE_CUSTOMER | {"createdAt": moment})["createdAt"] == "2025-01-26T10:00:00Z"
+
+
+@pytest.mark.parametrize("metadata", [{"a": 1}, "text", ["a"]])
+def test_metadata_of_another_type_is_refused(metadata: object) -> None:
+    with pytest.raises(MalformedDocument, match="metadata"):
+        CustomerSchema().dump(EXAMPLE_CUSTOMER | {"metadata": metadata})

@@ -1,0 +1,41 @@
+"""A write collides with a customer that is gone before it can be named: the write is tried again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from customer_service import changes
+from customer_service.errors import VersionMismatch
+from customer_service.repository import CustomerRepository, OrganizationScope, complete
+from tests.support import CUSTOMER_ID, ORGANIZATION, Service
+
+if TYPE_CHECKING:
+    from customer_service.database import Document
+
+
+@pytest.fixture
+def customers(service: Service, monkeypatch: pytest.MonkeyPatch) -> CustomerRepository:
+    complete(service.database)
+    monkeypatch.setattr(CustomerRepository, "_raise_collision", lambda *_: None)
+    return CustomerRepository(service.database, OrganizationScope(ORGANIZATION))
+
+
+def other(customers: CustomerRepository, document: Document) -> Document:
+    return customers.add(changes.told(document) | {"taxId": "ABC101010111"})[0]
+
+
+def test_update(customers: CustomerRepository) -> None:
+    document = customers.get(CUSTOMER_ID)
+    taken = other(customers, document)["taxId"]
+    with pytest.raises(VersionMismatch):
+        customers.update(document, changes.told(document) | {"taxId": taken})
+
+
+def test_restore(customers: CustomerRepository) -> None:
+    document = customers.get(CUSTOMER_ID)
+    retired = customers.remove(document)
+    customers.add(changes.told(document))
+    with pytest.raises(VersionMismatch):
+        customers.restore(retired, changes.told(retired))
