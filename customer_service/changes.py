@@ -17,19 +17,23 @@ ADDRESS_FIELDS = tuple(AddressInputSchema().fields)
 ALWAYS_STORED = tuple(name for name in INPUT.fields if name not in {"externalId", "metadata"})
 
 
-def judged(body: object) -> tuple[list[Finding], list[Finding]]:
-    """Return the errors and the warnings of a customer that need not be stored."""
+def errors_of(body: object) -> list[Finding]:
+    """Return everything that forbids to store a customer; it need not be one."""
     shape = INPUT.findings(body)
     if not isinstance(body, dict):
-        return shape, []
-    customer = fiscal.normalized(body)
+        return shape
     told = {finding.path for finding in shape}
-    return [*shape, *(each for each in fiscal.errors(customer) if each.path not in told)], fiscal.warnings(customer)
+    return [*shape, *(each for each in fiscal.errors(fiscal.normalized(body)) if each.path not in told)]
+
+
+def warnings_of(body: object) -> list[Finding]:
+    """Return what the tax authority will probably refuse of a customer; it need not be one."""
+    return fiscal.warnings(fiscal.normalized(body)) if isinstance(body, dict) else []
 
 
 def accepted(body: object) -> dict[str, Any]:
     """Return the customer to store; raises InvalidRequest with every finding."""
-    errors, _ = judged(body)
+    errors = errors_of(body)
     if errors or not isinstance(body, dict):
         raise InvalidRequest(errors)
     return canonical(fiscal.normalized(body))
@@ -46,10 +50,10 @@ def patched(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
     after = _merged(before, patch)
     if after == before:
         return canonical(before)
-    earlier, _ = judged(before)
+    earlier = errors_of(before)
     errors = [
         finding
-        for finding in judged(after)[0]
+        for finding in errors_of(after)
         if finding not in earlier or _at(before, finding.path) != _at(after, finding.path)
     ]
     if errors:

@@ -14,6 +14,7 @@ from customer_service.errors import DatabaseError, DatabaseUnavailable, Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from pymongo.database import Database
@@ -75,6 +76,11 @@ def ping(database: Database[Document]) -> None:
     """Return once MongoDB has answered; raises DatabaseUnavailable after 500 ms, or DatabaseError."""
     with _deadline(PING_SECONDS):
         database.command("ping")
+
+
+def as_stored(moment: datetime) -> datetime:
+    """Return a moment of UTC as MongoDB gives it back: naive, in whole milliseconds."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=None)
 
 
 def _deadline(seconds: float) -> AbstractContextManager[None]:

@@ -22,6 +22,11 @@ class Finding:
     message: str
 
 
+def pointer(name: str) -> str:
+    """Return the step of a JSON Pointer that this name is (RFC 6901, section 3)."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
 class CustomerServiceError(Exception):
     """The root of every error that the service raises on purpose.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from customer_service import catalogues, fiscal
-from customer_service.errors import Finding, InvalidRequest
+from customer_service.errors import Finding, InvalidRequest, pointer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,12 +84,8 @@ class InputSchema(Schema):
         return value
 
 
-def _length(maximum: int, minimum: int = 0) -> validate.Length:
-    return validate.Length(min=minimum, max=maximum, error="invalid-length")
-
-
 def _optional(schema: Mapping[str, Any] = MappingProxyType({})) -> fields.String:
-    length = _length(MAXIMUM_LENGTH)
+    length = validate.Length(max=MAXIMUM_LENGTH, error="invalid-length")
     return fields.String(allow_none=True, validate=length, error_messages=CODES, metadata={"schema": schema})
 
 
@@ -204,5 +200,4 @@ def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
     else:
         for key, inner in messages.items():
             of_the_whole = key == "_schema" and inner == ["invalid-type"]  # marshmallow's own key, and not a caller's
-            step = "" if of_the_whole else "/" + str(key).replace("~", "~0").replace("/", "~1")
-            yield from _flatten(inner, path + step)
+            yield from _flatten(inner, path if of_the_whole else path + pointer(str(key)))

@@ -12,7 +12,7 @@ import orjson
 from flask import request
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from customer_service.errors import Finding, InvalidRequest, VersionMismatch
+from customer_service.errors import Finding, InvalidRequest, VersionMismatch, pointer
 from customer_service.openapi import Value
 from customer_service.repository.customers import OBJECT_ID, Position
 from customer_service.repository.search import EXACT_FIELDS, CustomerQuery, words_of
@@ -97,8 +97,9 @@ class ListRequest:
 
 def json_body(*media_types: str) -> object:
     """Return the JSON of the body; raises the errors of 415, 413 and 400, in this order."""
-    if request.mimetype not in (media_types or (JSON,)):
-        raise UnsupportedMediaType(f"Send {' or '.join(media_types or (JSON,))}.")
+    allowed = media_types or (JSON,)
+    if request.mimetype not in allowed:
+        raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
     try:
         return orjson.loads(request.get_data())
     except ValueError:
@@ -115,7 +116,7 @@ def idempotency_key() -> str | None:
 
 def require_match(etag: str | None) -> None:
     """Raise VersionMismatch where If-Match does not allow a write on the state of this ETag (RFC 9110, 13.1.1)."""
-    if "If-Match" in request.headers and (etag is None or not request.if_match.contains(etag)):
+    if is_conditional() and (etag is None or not request.if_match.contains(etag)):
         raise VersionMismatch
 
 
@@ -202,8 +203,4 @@ def _instant(value: str, *, up: bool = False) -> datetime:
 
 
 def _invalid(codes: Mapping[str, str]) -> InvalidRequest:
-    return InvalidRequest([Finding(_pointer(name), code, MESSAGES[code]) for name, code in codes.items()])
-
-
-def _pointer(name: str) -> str:
-    return "/" + name.replace("~", "~0").replace("/", "~1")
+    return InvalidRequest([Finding(pointer(name), code, MESSAGES[code]) for name, code in codes.items()])

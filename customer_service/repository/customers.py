@@ -11,7 +11,7 @@ from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from customer_service import fiscal
-from customer_service.database import Document, translates_errors
+from customer_service.database import Document, as_stored, translates_errors
 from customer_service.errors import CustomerNotFound, DuplicateExternalId, DuplicateTaxId, VersionMismatch
 from customer_service.repository.search import LIVING, CustomerQuery, search_fields
 
@@ -59,18 +59,12 @@ class CustomerRepository:
     @translates_errors
     def get(self, customer_id: str) -> Document:
         """Return the living customer with this id, 24 hexadecimal digits; raises CustomerNotFound."""
-        document = self._find({"_id": _object_id(customer_id), "deletedAt": None})
-        if document is None:
-            raise CustomerNotFound
-        return document
+        return self._get({"_id": _object_id(customer_id), "deletedAt": None})
 
     @translates_errors
     def get_even_deleted(self, customer_id: str) -> Document:
         """Return the customer with this id, living or deleted; raises CustomerNotFound."""
-        document = self._find({"_id": _object_id(customer_id)})
-        if document is None:
-            raise CustomerNotFound
-        return document
+        return self._get({"_id": _object_id(customer_id)})
 
     @translates_errors
     def find_by_external_id(self, external_id: str) -> Document | None:
@@ -117,7 +111,7 @@ class CustomerRepository:
             "createdAt": now,
             "updatedAt": now,
             "version": 1,
-            **_living(customer),
+            **living_fields(customer),
         }
         while True:
             try:
@@ -139,11 +133,7 @@ class CustomerRepository:
         absent = {name: "" for name in ("externalId", "metadata") if name not in customer}
         values = {name: value for name, value in customer.items() if name != "address"}
         address = {f"address.{name}": value for name, value in customer["address"].items()}
-        try:
-            return self._write(document, {**values, **address, **_living(customer)}, absent)
-        except DuplicateKeyError:
-            self._raise_collision(document["_id"], customer)
-            raise VersionMismatch from None
+        return self._write_living(document, customer, {**values, **address}, absent)
 
     @translates_errors
     def remove(self, document: Document) -> Document:
@@ -153,11 +143,13 @@ class CustomerRepository:
     @translates_errors
     def restore(self, document: Document, customer: Mapping[str, Any]) -> Document:
         """Let a deleted customer live again; raises as `update` does."""
-        try:
-            return self._write(document, _living(customer), {"deletedAt": ""})
-        except DuplicateKeyError:
-            self._raise_collision(document["_id"], customer)
-            raise VersionMismatch from None
+        return self._write_living(document, customer, {}, {"deletedAt": ""})
+
+    def _get(self, criteria: Mapping[str, Any]) -> Document:
+        document = self._find(criteria)
+        if document is None:
+            raise CustomerNotFound
+        return document
 
     def _find(self, criteria: Mapping[str, Any]) -> Document | None:
         return self._collection.find_one({"organizationId": self._scope, **criteria})
@@ -172,6 +164,16 @@ class CustomerRepository:
         index = self.BY_TOKEN if query.exact else self.BY_TIME.get(query.order, self.BY_TOKEN)
         name: str = index.document["name"]
         return name
+
+    def _write_living(
+        self, document: Document, customer: Mapping[str, Any], values: Mapping[str, Any], absent: Mapping[str, str]
+    ) -> Document:
+        """Write as `_write` does, with what a living customer is found and unique by; raises as `update` does."""
+        try:
+            return self._write(document, {**values, **living_fields(customer)}, absent)
+        except DuplicateKeyError:
+            self._raise_collision(document["_id"], customer)
+            raise VersionMismatch from None
 
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
         """Change the document if it is still what was read: the check stands in the filter of the update."""
@@ -197,29 +199,8 @@ class CustomerRepository:
                 raise error(self._scope, str(other["_id"])) from None
 
 
-@translates_errors
-def complete(database: Database[Document]) -> tuple[int, int]:
-    """Give the customers that another program stored what they are found by, and the keys that they are unique by.
-
-    Returns how many were completed, and how many of those share a key with another and so are not unique by it.
-    """
-    collection = database[CustomerRepository.COLLECTION]
-    completed = shared = 0
-    for document in collection.find({"search": None, "deletedAt": None}):
-        if not all(isinstance(document.get(name), str) for name in ("organizationId", "legalName", "taxId", "email")):
-            continue
-        unchanged = {name: document.get(name) for name in ("_id", "organizationId", "search", "deletedAt", "updatedAt")}
-        living = _living(document)
-        try:
-            change = collection.update_one(unchanged, {"$set": living})
-        except DuplicateKeyError:
-            change = collection.update_one(unchanged, {"$set": {**living, "unique": {}}})
-            shared += change.matched_count
-        completed += change.matched_count
-    return completed, shared
-
-
-def _living(customer: Mapping[str, Any]) -> Document:
+def living_fields(customer: Mapping[str, Any]) -> Document:
+    """Return what a living customer is found by, and the keys that no other one of its organization may have."""
     names = ("externalId",) if fiscal.is_generic(customer) else ("externalId", "taxId")
     unique = {name: customer[name] for name in names if customer.get(name)}
     return {"search": search_fields(customer), "unique": unique}
@@ -246,6 +227,4 @@ def _object_id(customer_id: str) -> ObjectId:
 
 
 def _now() -> datetime:
-    """Return the time as MongoDB stores it: UTC, in milliseconds, naive."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return as_stored(datetime.now(UTC))

@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from customer_service.database import Document, translates_errors
+from customer_service.database import Document, as_stored, translates_errors
 from customer_service.errors import KeyReused, RequestInProgress
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class IdempotencyRepository:
         """
         claim_id, digest = _digest(f"{self._scope}\0{self._user_id}\0{key}".encode()), _digest(body)
         while True:
-            now = datetime.now(UTC).replace(tzinfo=None)
-            now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as MongoDB stores it
+            now = as_stored(datetime.now(UTC))
             customer_id = ObjectId()
             claim = {"_id": claim_id, "organizationId": self._scope, "customerId": customer_id, "claimedAt": now}
             try:

@@ -29,16 +29,17 @@ if TYPE_CHECKING:
     from customer_service.parsing import ListRequest
 
 IDS = IdsInputSchema()
-
-
-@blueprint.get("/customers/<customer_id:customer_id>")
-@Operation(
+ONE_CUSTOMER = Operation(
     "Customers",
     {200: Answer(CustomerSchema, ETAG), 304: Answer(headers=ETAG)},
     role="viewer",
     errors=(*READ_ERRORS, errors.CustomerNotFound),
     request_headers=IF_NONE_MATCH,
 )
+
+
+@blueprint.get("/customers/<customer_id:customer_id>")
+@ONE_CUSTOMER
 def get_customer(customer_id: str) -> Response:
     """Get a customer by ID.
 
@@ -49,13 +50,7 @@ def get_customer(customer_id: str) -> Response:
 
 
 @blueprint.get("/customers/by-external-id/<any_text:external_id>")
-@Operation(
-    "Customers",
-    {200: Answer(CustomerSchema, ETAG), 304: Answer(headers=ETAG)},
-    role="viewer",
-    errors=(*READ_ERRORS, errors.CustomerNotFound),
-    request_headers=IF_NONE_MATCH,
-)
+@ONE_CUSTOMER
 def get_customer_by_external_id(external_id: str) -> Response:
     """Get a customer by the caller's own ID.
 
@@ -152,7 +147,7 @@ def validate_tax_info() -> Response:
 
 
 def _judgement(customer: object) -> Response:
-    found, doubts = changes.judged(customer)
+    found, doubts = changes.errors_of(customer), changes.warnings_of(customer)
     return answer_json(
         {
             "isValid": not found,
