@@ -32,6 +32,7 @@ R = TypeVar("R")
 def connect(settings: MongoSettings) -> Database[Document]:
     """Return the database that the settings name, without waiting for it; raises SettingsError.
 
+    Writes wait for a majority and reads ask the primary, whatever the connection string says.
     The client connects at its first operation. Call this after a server has forked all the same: a client's
     threads and sockets do not survive a fork.
     """
@@ -39,7 +40,12 @@ def connect(settings: MongoSettings) -> Database[Document]:
         return cast("Database[Document]", mongomock.MongoClient()[settings.database])
     try:
         client: pymongo.MongoClient[Document] = pymongo.MongoClient(
-            settings.uri, timeoutMS=settings.timeout_ms, w="majority", connect=False, appname="customer-service"
+            settings.uri,
+            timeoutMS=settings.timeout_ms,
+            w="majority",
+            readPreference="primary",  # a secondary may not know yet who was dismissed, or what the caller wrote
+            connect=False,
+            appname="customer-service",
         )
     except (ConfigurationError, InvalidURI, ValueError, TypeError) as error:
         raise SettingsError(f"MONGODB_URI: is not a usable connection string ({type(error).__name__})") from None

@@ -30,6 +30,7 @@ class Claim:
     id: str
     customer_id: ObjectId
     claimed_at: datetime
+    taken_over: bool = False
     answer: tuple[bytes, str] | None = None
 
 
@@ -79,8 +80,16 @@ class IdempotencyRepository:
 
     @translates_errors
     def release(self, claim: Claim) -> None:
-        """Give the key back, unless somebody took the claim over: only a creation is remembered."""
-        self._collection.delete_one({**self._key(claim.id), "claimedAt": claim.claimed_at, "body": None})
+        """Give the key back, unless somebody took the claim over: only a creation is remembered.
+
+        A claim that was itself taken over stays, abandoned: the request that made it may go on, and create.
+        """
+        own = {**self._key(claim.id), "claimedAt": claim.claimed_at, "body": None}
+        if claim.taken_over:
+            abandoned = claim.claimed_at - timedelta(seconds=ABANDONED_SECONDS)
+            self._collection.update_one(own, {"$set": {"claimedAt": abandoned}})
+        else:
+            self._collection.delete_one(own)
 
     def _take_over(self, claim_id: str, digest: str, now: datetime) -> Claim | None:
         """Return the earlier claim, answered or abandoned, or None where it is gone by now."""
@@ -95,13 +104,12 @@ class IdempotencyRepository:
         if earlier["digest"] != digest:
             raise KeyReused
         if "body" in earlier:
-            return Claim(
-                claim_id, earlier["customerId"], earlier["claimedAt"], (bytes(earlier["body"]), earlier["etag"])
-            )
+            answer = (bytes(earlier["body"]), earlier["etag"])
+            return Claim(claim_id, earlier["customerId"], earlier["claimedAt"], answer=answer)
         if age < timedelta(seconds=ABANDONED_SECONDS):
             raise RequestInProgress
         taken = self._collection.update_one(unchanged, {"$set": {"claimedAt": now}}).matched_count
-        return Claim(claim_id, earlier["customerId"], now) if taken else None
+        return Claim(claim_id, earlier["customerId"], now, taken_over=True) if taken else None
 
     def _key(self, claim_id: str) -> Document:
         return {"_id": claim_id, "organizationId": self._scope}
