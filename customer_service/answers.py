@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from flask import Response, request
 
+from customer_service.errors import MalformedDocument
+from customer_service.observability import annotate
 from customer_service.parsing import JSON
 from customer_service.schemas import CustomerSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from customer_service.database import Document
 
@@ -30,6 +32,19 @@ def etag_of(document: Document, body: bytes | None = None) -> str:
     """Digest the answer, so that no writer can forget it, and the version, so that every write changes it."""
     text = body_of(document) if body is None else body
     return blake2b(text + repr(document.get("version")).encode(), digest_size=16).hexdigest()
+
+
+def listed(documents: Iterable[Document]) -> dict[str, list[Any]]:
+    """Return the customers as `data`, and as `unreadable` the ids of those that cannot be told, if any."""
+    data, unreadable = [], []
+    for document in documents:
+        try:
+            data.append(CUSTOMER.dump(document))
+        except MalformedDocument:
+            unreadable.append(str(document["_id"]))
+    if unreadable:
+        annotate(unreadable=unreadable)
+    return {"data": data, **({"unreadable": unreadable} if unreadable else {})}
 
 
 def answer_found(document: Document) -> Response:

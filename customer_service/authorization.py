@@ -6,17 +6,20 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from flask import Blueprint, current_app, g, request
+from werkzeug.exceptions import NotFound
 
 from customer_service.errors import AuthenticationRequired, InsufficientRole, NotAMember
-from customer_service.openapi import role_of
-from customer_service.repository import ROLES
+from customer_service.operations import role_of
+from customer_service.roles import ROLES
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from customer_service.repository import Membership, MembershipRepository, Role
+    from customer_service.repository import Membership, MembershipRepository
+    from customer_service.roles import Role
     from customer_service.tokens import TokenVerifier
 
+REPLACEMENT = "\ufffd"
 BEARER = re.compile(r"bearer(?: +(?P<token>.*))?", re.IGNORECASE | re.DOTALL)
 
 
@@ -59,6 +62,17 @@ def current_membership() -> Membership:
 def _guard() -> None:
     view = current_app.view_functions[request.endpoint or ""]
     authorize((request.view_args or {}).pop("organization_id"), role_of(view))
+    if REPLACEMENT in request.path and not _is_utf8(request.environ["PATH_INFO"]):
+        raise NotFound
+
+
+def _is_utf8(path: str) -> bool:
+    """Whether the bytes of a path, as WSGI passes them, are text: others become one and the same character."""
+    try:
+        path.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _bearer_token() -> str:

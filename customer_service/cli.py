@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
 from customer_service import __version__, demo, repository, tokens
 from customer_service.database import connect
 from customer_service.errors import CustomerServiceError, DatabaseUnavailable, SettingsError
-from customer_service.repository import MembershipRepository, Role
+from customer_service.repository import MembershipRepository
+from customer_service.roles import ROLES
 from customer_service.settings import JwtSettings, MongoSettings
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.database import Document
+    from customer_service.roles import Role
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -107,7 +109,7 @@ def members() -> None:
 @members.command("add")
 @click.argument("organization")
 @click.argument("user")
-@click.option("--role", type=click.Choice(get_args(Role)), default="viewer", show_default=True)
+@click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
 def add_member(organization: str, user: str, role: Role) -> None:
     """Make USER a member of ORGANIZATION, or change the member's role.
 
@@ -115,8 +117,8 @@ def add_member(organization: str, user: str, role: Role) -> None:
     Example:
       customer-service members add 550e8400-e29b-41d4-a716-446655440000 auth0-5f7c --role editor
     """
-    _require_id("ORGANIZATION", organization, repository.MAXIMUM_ORGANIZATION_ID_LENGTH)
-    _require_id("USER", user, tokens.MAXIMUM_SUBJECT_LENGTH)
+    _require("ORGANIZATION", 0 < len(organization) <= repository.MAXIMUM_ORGANIZATION_ID_LENGTH, "1 to 128 characters")
+    _require("USER", tokens.is_subject(user), "1 to 256 characters, none of them a control character")
     added = _memberships().put(user, organization, role)
     click.echo(f"{'added' if added else 'already a member, now'}  {user}  {role}")
 
@@ -150,9 +152,9 @@ def _database() -> Database[Document]:
     return database
 
 
-def _require_id(name: str, value: str, maximum: int) -> None:
-    if not 0 < len(value) <= maximum:
-        raise click.BadParameter(f"must have 1 to {maximum} characters", param_hint=name)
+def _require(name: str, holds: bool, what: str) -> None:
+    if not holds:
+        raise click.BadParameter(f"must have {what}", param_hint=name)
 
 
 def _complain(message: str, code: int) -> int:

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 from customer_service import drain
 from customer_service.database import ping
 from customer_service.errors import DatabaseError, DatabaseUnavailable, NotReady
-from customer_service.openapi import Answer, Operation
+from customer_service.operations import Answer, Operation
 
 blueprint = Blueprint("health", __name__)
 

@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from customer_service import catalogues, fiscal
 from customer_service.errors import Finding, InvalidRequest, pointer
+from customer_service.roles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ MAXIMUM_METADATA_KEYS = 50
 MAXIMUM_METADATA_KEY_LENGTH = 40
 MAXIMUM_METADATA_VALUE_LENGTH = 500
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+METADATA_PATH = "/metadata"
 PLAIN_KEY = re.compile(r"[^$.\x00-\x1f\x7f]+")
 
 # What the document says of values beyond marshmallow's types: the fiscal rules in part, for they look across fields.
@@ -185,7 +187,7 @@ class RoleInputSchema(InputSchema):
 
     role = fields.String(
         required=True,
-        validate=validate.OneOf(["viewer", "editor", "admin"], error="invalid-value"),
+        validate=validate.OneOf(ROLES, error="invalid-value"),
         error_messages=CODES,
     )
 
@@ -199,5 +201,6 @@ def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
             yield from _flatten(each, path)
     else:
         for key, inner in messages.items():
-            of_the_whole = key == "_schema" and inner == ["invalid-type"]  # marshmallow's own key, and not a caller's
+            # marshmallow's own key, and not a caller's
+            of_the_whole = (key, inner) == ("_schema", ["invalid-type"]) and path != METADATA_PATH
             yield from _flatten(inner, path if of_the_whole else path + pointer(str(key)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
+from customer_service.operations import STRING, Value, operation_of
 from customer_service.problems import (
     ALL_PROBLEMS,
     FRAMEWORK_PROBLEMS,
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flask import Flask
-    from marshmallow import Schema, fields
+    from marshmallow import fields
     from werkzeug.routing import Rule
 
-    from customer_service.errors import CustomerServiceError
+    from customer_service.operations import Operation
     from customer_service.problems import Problem
-    from customer_service.repository import Role
 
 OPENAPI_VERSION = "3.1.0"
 SERVERS = ("/", "/api")
@@ -40,7 +39,6 @@ IMPLIED_METHODS = {"HEAD", "OPTIONS"}
 BEARER = "bearerToken"
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
-STRING = {"type": "string"}
 UNREADABLE = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 """What a request with a body may be answered before anybody looks at what it says."""
 
@@ -48,43 +46,6 @@ OF_EVERY_ANSWER = {
     "X-Request-ID": "The request's own where it is plain, else a new one.",
     "traceparent": "W3C Trace Context.",
 }
-View = TypeVar("View", bound="Callable[..., Any]")
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A parameter of a request, or a header of an answer."""
-
-    description: str
-    schema: Mapping[str, Any] = field(default_factory=lambda: STRING)
-    required: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a route answers where nothing goes wrong."""
-
-    schema: type[Schema] | None = None
-    headers: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What a route says of itself beyond its docstring, its rule and its name; `role` is the least that may call it."""
-
-    tag: str
-    answers: Mapping[int, Answer]
-    role: Role | None
-    errors: tuple[type[CustomerServiceError], ...] = ()
-    request: Mapping[str, type[Schema] | Mapping[str, Any]] = field(default_factory=dict)
-    request_headers: Mapping[str, Value] = field(default_factory=dict)
-    query: Mapping[str, Value] = field(default_factory=dict)
-
-    def __call__(self, view: View) -> View:
-        """Attach this to a view, as its decorator."""
-        _operations[view] = self
-        return view
-
 
 PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f]+$"
 PATH_VALUES: Mapping[str, Value] = {
@@ -96,7 +57,6 @@ PATH_VALUES: Mapping[str, Value] = {
         ("user_id", "The `sub` of the user's tokens.", {"minLength": 1, "maxLength": 256, "pattern": PLAIN_TEXT}),
     )
 }
-_operations: dict[Callable[..., Any], Operation] = {}
 
 
 def build(app: Flask, version: str) -> dict[str, Any]:
@@ -116,10 +76,11 @@ def build(app: Flask, version: str) -> dict[str, Any]:
         spec.components.header(name, {"description": description, "required": True, "schema": STRING})
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions[rule.endpoint]
-        if view in _operations:
+        operation = operation_of(view)
+        if operation is not None:
             methods = (rule.methods or set()) - IMPLIED_METHODS
-            operation = _describe(view, _operations[view], rule)
-            spec.path(path=path_of(rule), operations={method.lower(): operation for method in methods})
+            described = _describe(view, operation, rule)
+            spec.path(path=path_of(rule), operations={method.lower(): described for method in methods})
     document = spec.to_dict()
     types = document["components"]["schemas"]["Problem"]["properties"]["type"]
     types["enum"] = sorted(TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS)
@@ -129,12 +90,6 @@ def build(app: Flask, version: str) -> dict[str, Any]:
 def _own_schema(_converter: object, schema_field: fields.Field[Any], **_: object) -> dict[str, Any]:
     """Return what a field says of itself in JSON Schema."""
     return dict(schema_field.metadata.get("schema", {}))
-
-
-def role_of(view: Callable[..., Any]) -> Role:
-    """Return the least role that may call the view; the highest where it says nothing."""
-    operation = _operations.get(view)
-    return (operation and operation.role) or "admin"
 
 
 def path_of(rule: Rule) -> str:

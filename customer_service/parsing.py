@@ -13,12 +13,14 @@ from flask import request
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch, pointer
-from customer_service.openapi import Value
+from customer_service.operations import Value
 from customer_service.repository.customers import OBJECT_ID, Position
 from customer_service.repository.search import EXACT_FIELDS, CustomerQuery, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from customer_service.database import Document
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -114,9 +116,9 @@ def idempotency_key() -> str | None:
     return key
 
 
-def require_match(etag: str | None) -> None:
-    """Raise VersionMismatch where If-Match does not allow a write on the state of this ETag (RFC 9110, 13.1.1)."""
-    if is_conditional() and (etag is None or not request.if_match.contains(etag)):
+def require_match(state: Document | None, etag_of: Callable[[Document], str]) -> None:
+    """Raise VersionMismatch where If-Match does not allow a write on this state (RFC 9110, section 13.1.1)."""
+    if is_conditional() and (state is None or not request.if_match.contains(etag_of(state))):
         raise VersionMismatch
 
 

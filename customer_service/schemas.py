@@ -13,6 +13,7 @@ from typing import Any
 from marshmallow import INCLUDE, Schema, fields, missing, validate
 
 from customer_service.errors import MalformedDocument
+from customer_service.roles import ROLES
 
 MILLISECOND = 1000  # in microseconds
 
@@ -126,20 +127,27 @@ class CustomerSchema(DocumentSchema):
     updatedAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
 
 
-class CustomerPageSchema(Schema):
-    """A page of a list."""
+class CustomersSchema(Schema):
+    """Several customers."""
 
     data = fields.List(fields.Nested(CustomerSchema), required=True)
+    unreadable = fields.List(
+        fields.String(), metadata={"description": "The ids of those stored in a shape that cannot be told, if any."}
+    )
+
+
+class CustomerPageSchema(CustomersSchema):
+    """A page of a list."""
+
     nextCursor = fields.String(
         required=True, allow_none=True, metadata={"description": "For `cursor`; null on the last page."}
     )
     total = fields.Integer(metadata={"description": "The length of the whole list, with `include=total`."})
 
 
-class CustomerBatchSchema(Schema):
+class CustomerBatchSchema(CustomersSchema):
     """The customers that were asked for by their ids, in the order asked."""
 
-    data = fields.List(fields.Nested(CustomerSchema), required=True)
     notFound = fields.List(fields.String(), required=True, metadata={"description": "The ids of no customer."})
 
 
@@ -163,7 +171,7 @@ class MemberSchema(Schema):
     """A member of the organization."""
 
     userId = fields.String(required=True, metadata={"example": "auth0-5f7c"})
-    role = fields.String(required=True, validate=validate.OneOf(["viewer", "editor", "admin"]))
+    role = fields.String(required=True, validate=validate.OneOf(ROLES))
 
 
 class MemberListSchema(Schema):

@@ -5,22 +5,18 @@ from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.indexes import complete, ensure_indexes
 from customer_service.repository.memberships import (
     MAXIMUM_ORGANIZATION_ID_LENGTH,
-    ROLES,
     Membership,
     MembershipRepository,
     OrganizationScope,
-    Role,
 )
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
-    "ROLES",
     "CustomerRepository",
     "IdempotencyRepository",
     "Membership",
     "MembershipRepository",
     "OrganizationScope",
-    "Role",
     "complete",
     "ensure_indexes",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from customer_service.database import Document, translates_errors
@@ -36,7 +37,7 @@ def complete(database: Database[Document]) -> tuple[int, int]:
     collection = database[CustomerRepository.COLLECTION]
     completed = shared = 0
     for document in collection.find({"search": None, "deletedAt": None}):
-        if not all(isinstance(document.get(name), str) for name in ("organizationId", "legalName", "taxId", "email")):
+        if not _is_listable(document):
             continue
         unchanged = {name: document.get(name) for name in ("_id", "organizationId", "search", "deletedAt", "updatedAt")}
         living = living_fields(document)
@@ -47,6 +48,12 @@ def complete(database: Database[Document]) -> tuple[int, int]:
             shared += change.matched_count
         completed += change.matched_count
     return completed, shared
+
+
+def _is_listable(document: Document) -> bool:
+    """Whether a list can be sorted by the document's id, and search for it."""
+    texts = (document.get(name) for name in ("organizationId", "legalName", "taxId", "email"))
+    return isinstance(document["_id"], ObjectId) and all(isinstance(text, str) for text in texts)
 
 
 def _ensure(collection: Collection[Document], index: IndexModel) -> bool:

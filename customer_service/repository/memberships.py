@@ -6,22 +6,23 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal, NewType, get_args
+from typing import TYPE_CHECKING, NewType
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from customer_service.database import Document, translates_errors
 from customer_service.errors import LastAdmin
+from customer_service.roles import ROLES
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
+    from customer_service.roles import Role
+
 OrganizationScope = NewType("OrganizationScope", str)
 """An organization that a caller was found to be a member of; only MembershipRepository hands it out."""
 
-Role = Literal["viewer", "editor", "admin"]
-ROLES: tuple[Role, ...] = get_args(Role)
 MAXIMUM_ORGANIZATION_ID_LENGTH = 128
 LEAVING_SECONDS = 10
 

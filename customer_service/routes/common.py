@@ -6,7 +6,7 @@ from flask import current_app, url_for
 
 from customer_service import errors
 from customer_service.authorization import current_membership, guarded_blueprint
-from customer_service.openapi import Value
+from customer_service.operations import Value
 from customer_service.repository import CustomerRepository
 
 blueprint = guarded_blueprint("customers")
@@ -30,7 +30,7 @@ IF_MATCH = {"If-Match": Value("The ETag of the state to write on; 412 where it i
 STRONG_ETAG = {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}
 REVALIDATE = {"Cache-Control": Value("Ask again each time.", {"const": "private, no-cache"}, required=True)}
 ETAG = REVALIDATE | {"ETag": Value("Changes with every write.", STRONG_ETAG, required=True)}
-DELETED_ETAG = {"ETag": Value("Of the deleted customer, for a restore with If-Match.", STRONG_ETAG, required=True)}
+DELETED_ETAG = {"ETag": Value("Of the deleted customer, for a restore with If-Match.", STRONG_ETAG)}
 LOCATION = {"Location": Value("The path of the customer.", required=True)}
 LINK = {"Link": Value('The next page, with `rel="next"`, where there is one.')}
 REPLAYED = {"Idempotent-Replayed": Value("Where the key was used before.", {"const": "true"})}

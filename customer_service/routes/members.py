@@ -12,7 +12,7 @@ from customer_service.answers import answer_json, answer_nothing
 from customer_service.authorization import current_membership, guarded_blueprint
 from customer_service.errors import Finding, InvalidRequest, MemberNotFound
 from customer_service.inputs import MESSAGES, RoleInputSchema
-from customer_service.openapi import Answer, Operation
+from customer_service.operations import Answer, Operation
 from customer_service.parsing import JSON, json_body
 from customer_service.routes.common import MEMBER_ERRORS, REVALIDATE
 from customer_service.schemas import MemberListSchema, MemberSchema

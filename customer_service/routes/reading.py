@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, url_for
 
 from customer_service import changes, errors
-from customer_service.answers import CUSTOMER, answer_found, answer_json
+from customer_service.answers import answer_found, answer_json, listed
 from customer_service.authorization import current_membership
 from customer_service.inputs import CustomerInputSchema, IdsInputSchema
-from customer_service.openapi import Answer, Operation
+from customer_service.operations import Answer, Operation
 from customer_service.parsing import JSON, LIST_PARAMETERS, json_body, list_request
 from customer_service.routes.common import (
     ETAG,
@@ -67,19 +67,20 @@ def get_customer_by_external_id(external_id: str) -> Response:
     "Customers",
     {200: Answer(CustomerPageSchema, REVALIDATE | LINK)},
     role="viewer",
-    errors=(*READ_ERRORS, errors.InvalidRequest),
+    errors=(*MEMBER_ERRORS, errors.InvalidRequest),
     query=LIST_PARAMETERS,
 )
 def list_customers() -> Response:
     """List and search customers.
 
     The order is that of the ids, or of the time that a range asks for and then the ids. A page that is not the
-    last has a `nextCursor`, and a `Link` with `rel="next"`.
+    last has a `nextCursor`, and a `Link` with `rel="next"`. A customer that another program stored in a shape that
+    cannot be told is in `unreadable` by its id.
     """
     asked = list_request()
     query = asked.query()
     documents = customers().page(query, asked.limit + 1, asked.after)
-    answer: dict[str, Any] = {"data": CUSTOMER.dump(documents[: asked.limit], many=True), "nextCursor": None}
+    answer: dict[str, Any] = {**listed(documents[: asked.limit]), "nextCursor": None}
     headers = {}
     if len(documents) > asked.limit:
         last = documents[asked.limit - 1]
@@ -95,7 +96,7 @@ def list_customers() -> Response:
     "Customers",
     {200: Answer(CustomerBatchSchema, REVALIDATE)},
     role="viewer",
-    errors=(*READ_ERRORS, errors.InvalidRequest),
+    errors=(*MEMBER_ERRORS, errors.InvalidRequest),
     request={JSON: IdsInputSchema},
 )
 def batch_get_customers() -> Response:
@@ -109,7 +110,7 @@ def batch_get_customers() -> Response:
     found = {str(document["_id"]): document for document in customers().find_many(list(asked))}
     return answer_json(
         {
-            "data": [CUSTOMER.dump(found[each]) for each in asked if each in found],
+            **listed(found[each] for each in asked if each in found),
             "notFound": [given for each, given in asked.items() if each not in found],
         }
     )

@@ -131,7 +131,8 @@ class TestCreation:
 class TestChange:
     """Nobody's change is lost."""
 
-    def test_on_one_etag(self, server: Server, database: Database[Document]) -> None:
+    @pytest.mark.parametrize("attempt", range(5))
+    def test_on_one_etag(self, server: Server, database: Database[Document], attempt: int) -> None:
         etag = server.get(url(), bearer()).headers["ETag"]
         names = [f"Dunder Mifflin {number}" for number in range(100)]
         answers = at_once(asking(server, "PATCH", url(), {"legalName": name}, If_Match=etag) for name in names)

@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import ObjectId
 
-from tests.support import CUSTOMER_ID, EXAMPLE, Service, customers_url, findings, new_customer, problem, stored, url
+from customer_service.repository import complete
+from tests.support import (
+    CUSTOMER_ID,
+    EXAMPLE,
+    ORGANIZATION,
+    STRANGER,
+    Service,
+    bearer,
+    customers_url,
+    findings,
+    new_customer,
+    problem,
+    stored,
+    url,
+)
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -123,3 +137,88 @@ class TestRestore:
         assert editor.delete(url()).status_code == 204
         editor.post(customers_url(), json=new_customer())
         problem(editor.post(url() + "/restore"), 409, "duplicate-tax-id")
+
+
+class TestUnreadable:
+    """What cannot be told is named, and keeps nobody from the others."""
+
+    @pytest.fixture
+    def other(self, service: Service, editor: FlaskClient) -> str:
+        """Return the id of a customer beside one that cannot be told."""
+        answer = editor.post(customers_url(), json=new_customer(taxId="VRE010101AB1"))
+        assert answer.status_code == 201
+        complete(service.database)
+        oddly(service, {"phone": 6474010101})
+        return str(answer.get_json()["id"])
+
+    @pytest.mark.parametrize("query", ["", "?q=dunder", "?updatedAt[gt]=2000-01-01T00:00:00Z", "?include=total"])
+    def test_list(self, editor: FlaskClient, other: str, query: str) -> None:
+        page = editor.get(customers_url(query)).get_json()
+        assert [each["id"] for each in page["data"]] == [other]
+        assert page["unreadable"] == [CUSTOMER_ID]
+        assert page.get("total", 2) == 2
+
+    def test_pages(self, editor: FlaskClient, other: str) -> None:
+        page = editor.get(customers_url("?limit=1"))
+        assert (page.get_json()["data"], page.get_json()["unreadable"]) == ([], [CUSTOMER_ID])
+        following = editor.get(customers_url(f"?limit=1&cursor={page.get_json()['nextCursor']}")).get_json()
+        assert [each["id"] for each in following["data"]] == [other]
+        assert "unreadable" not in following
+
+    def test_batch(self, editor: FlaskClient, other: str) -> None:
+        ids = [CUSTOMER_ID, other, "x"]
+        batch = editor.post(customers_url("/batch-get"), json={"ids": ids}).get_json()
+        assert [each["id"] for each in batch["data"]] == [other]
+        assert (batch["unreadable"], batch["notFound"]) == ([CUSTOMER_ID], ["x"])
+
+    def test_deletion(self, service: Service, editor: FlaskClient, other: str) -> None:
+        answer = editor.delete(url())
+        assert answer.status_code == 204
+        assert "ETag" not in answer.headers
+        assert editor.get(customers_url()).get_json()["data"][0]["id"] == other
+        problem(editor.get(url()), 404, "customer-not-found")
+        problem(editor.post(url() + "/restore"), 500, "malformed-document")
+        assert (service.database.customers.find_one(KEY) or {})["deletedAt"]
+
+    def test_deletion_of_a_known_state(self, service: Service, editor: FlaskClient) -> None:
+        oddly(service, {"phone": 6474010101})
+        before = stored(service)
+        problem(editor.delete(url(), headers={"If-Match": '"x"'}), 500, "malformed-document")
+        assert stored(service) == before
+
+    def test_an_id_that_no_list_can_be_sorted_by(self, service: Service, editor: FlaskClient) -> None:
+        service.database.customers.insert_one({**(service.database.customers.find_one(KEY) or {}), "_id": "mine"})
+        complete(service.database)
+        assert [each["id"] for each in editor.get(customers_url()).get_json()["data"]] == [CUSTOMER_ID]
+
+
+class TestPaths:
+    """Bytes that are no text name nothing, and never the same as others."""
+
+    @pytest.mark.parametrize("organization", [ORGANIZATION, "\xff"])
+    def test_not_utf8(self, service: Service, editor: FlaskClient, organization: str) -> None:
+        member = {"userId": "editor-of-one", "organizationId": "\ufffd", "role": "editor"}
+        service.database.memberships.insert_one(member)
+        before = stored(service)
+        for path in ("/by-external-id/a\xff", "/by-external-id/a\xfe", "/\xff"):
+            raw = {"PATH_INFO": customers_url(path, organization)}
+            problem(editor.get(environ_overrides=raw), 404, "not-found")
+            if "by" in path:
+                problem(editor.put(json=new_customer(), environ_overrides=raw), 404, "not-found")
+        assert stored(service) == before
+
+    def test_the_character_itself(self, editor: FlaskClient) -> None:
+        path = customers_url("/by-external-id/a%EF%BF%BD")
+        assert editor.put(path, json=new_customer()).status_code == 201
+        assert editor.get(path).get_json()["externalId"] == "a\ufffd"
+
+    def test_a_stranger_learns_nothing(self, service: Service) -> None:
+        raw = {"PATH_INFO": customers_url("/\xff")}
+        problem(service.client.get(environ_overrides=raw), 401, "authentication-required")
+        answer = service.client.get(environ_overrides=raw, headers=bearer(STRANGER))
+        problem(answer, 403, "not-a-member")
+
+
+def test_an_entry_by_the_name_of_marshmallows_own_key(editor: FlaskClient) -> None:
+    response = editor.patch(url(), json={"metadata": {"_schema": 5}})
+    assert findings(response) == [("/metadata/_schema", "invalid-type")]
