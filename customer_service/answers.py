@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from flask import Response, request
@@ -23,15 +23,25 @@ CUSTOMER = CustomerSchema()
 REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 
-def body_of(document: Document) -> bytes:
-    """Return the customer as it is answered."""
-    return _to_json(CUSTOMER.dump(document))
+class Representation(NamedTuple):
+    """A customer as it is answered: the bytes of its body, and its ETag without the quotes."""
+
+    body: bytes
+    etag: str
 
 
-def etag_of(document: Document, body: bytes | None = None) -> str:
-    """Digest the answer, so that no writer can forget it, and the version, so that every write changes it."""
-    text = body_of(document) if body is None else body
-    return blake2b(text + repr(document.get("version")).encode(), digest_size=16).hexdigest()
+def represent(document: Document) -> Representation:
+    """Return the customer as it is answered; raises MalformedDocument.
+
+    The ETag digests the body, so that no writer can forget it, and the version, so that every write changes it.
+    """
+    body = _to_json(CUSTOMER.tell(document))
+    return Representation(body, blake2b(body + repr(document.get("version")).encode(), digest_size=16).hexdigest())
+
+
+def etag_of(document: Document) -> str:
+    """Return the ETag of the customer as it is answered; raises MalformedDocument."""
+    return represent(document).etag
 
 
 def listed(documents: Iterable[Document]) -> dict[str, list[Any]]:
@@ -39,7 +49,7 @@ def listed(documents: Iterable[Document]) -> dict[str, list[Any]]:
     data, unreadable = [], []
     for document in documents:
         try:
-            data.append(CUSTOMER.dump(document))
+            data.append(CUSTOMER.tell(document))
         except MalformedDocument:
             unreadable.append(str(document["_id"]))
     if unreadable:
@@ -47,19 +57,17 @@ def listed(documents: Iterable[Document]) -> dict[str, list[Any]]:
     return {"data": data, **({"unreadable": unreadable} if unreadable else {})}
 
 
-def answer_found(document: Document) -> Response:
+def answer_found(customer: Representation) -> Response:
     """Answer a customer that was looked up, or 304 where the caller has it already (RFC 9110, section 13.1.2)."""
-    body = body_of(document)
-    etag = etag_of(document, body)
-    if request.if_none_match.contains_weak(etag):
+    body, etag = customer
+    if "If-None-Match" in request.headers and request.if_none_match.contains_weak(etag):
         return Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": f'"{etag}"', **REVALIDATE})
     return answer_body(body, etag)
 
 
 def answer_written(document: Document, location: str | None = None) -> Response:
     """Answer a customer that was written: 201 with its Location where it is new, else 200."""
-    body = body_of(document)
-    return answer_body(body, etag_of(document, body), location)
+    return answer_body(*represent(document), location)
 
 
 def answer_body(body: bytes, etag: str, location: str | None = None) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, jsonify
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -12,17 +12,30 @@ from werkzeug.routing import BaseConverter
 from customer_service import __version__, authorization, health, observability, openapi, problems, routes
 from customer_service.database import connect, with_deadline
 from customer_service.parsing import MAXIMUM_BODY_BYTES
-from customer_service.repository import MembershipRepository
+from customer_service.repository import Kept, MembershipRepository
 from customer_service.settings import Settings
 from customer_service.tokens import TokenVerifier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from wsgiref.types import WSGIApplication
 
     from flask import Response
     from pymongo.database import Database
 
+    from customer_service.answers import Representation
     from customer_service.database import Document
+
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+class Service(Flask):
+    """Flask without the question, at each call of each function, whether it is a coroutine: none is."""
+
+    def ensure_sync(self, func: Function) -> Function:
+        """Return the function as it is."""
+        return func
 
 
 class AnyText(BaseConverter):
@@ -45,14 +58,16 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     forked: it connects to MongoDB.
     """
     settings = settings or Settings.from_environment()
-    verifier = TokenVerifier(settings.jwt)
-    app = Flask(__name__, static_folder=None)
+    verifier = TokenVerifier(settings.jwt, remembered=settings.cache.token_entries)
+    app = Service(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
     app.extensions["database"] = connect(settings.mongodb) if database is None else database
     observability.init_app(app, settings.server.log_level)
     problems.init_app(app)
-    authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"]))
+    kept = _keep(settings, app.extensions["database"])
+    app.extensions["kept"] = kept
+    authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"], kept.memberships))
     app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES
     app.url_map.converters.update(any_text=AnyText, customer_id=CustomerId)
     app.register_blueprint(routes.customers_blueprint)
@@ -61,6 +76,13 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     _serve_openapi(app)
     app.wsgi_app = with_deadline(_under_documented_paths(app), settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _keep(settings: Settings, database: Database[Document]) -> Kept[Representation]:
+    kept: Kept[Representation] = Kept(database, settings.cache.membership_seconds, settings.cache.customer_entries)
+    if not settings.mongodb.in_memory:
+        kept.start()
+    return kept
 
 
 def _serve_openapi(app: Flask) -> None:

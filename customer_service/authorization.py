@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from flask import Blueprint, current_app, g, request
+from flask.globals import request_ctx
 from werkzeug.exceptions import NotFound
 
 from customer_service.errors import AuthenticationRequired, InsufficientRole, NotAMember
@@ -45,8 +46,9 @@ def authorize(organization_id: str, role: Role) -> None:
     Raises AuthenticationRequired, InvalidToken, SigningKeysUnavailable, NotAMember, InsufficientRole or
     DatabaseUnavailable: a caller without a valid token makes no query, a stranger learns nothing of the organization.
     """
-    subject = current_app.extensions["verifier"].verify(_bearer_token())
-    membership = current_app.extensions["memberships"].find(subject, organization_id)
+    extensions = current_app.extensions
+    subject = extensions["verifier"].verify(_bearer_token())
+    membership = extensions["memberships"].find(subject, organization_id)
     if membership is None:
         raise NotAMember
     if ROLES.index(membership.role) < ROLES.index(role):
@@ -60,9 +62,10 @@ def current_membership() -> Membership:
 
 
 def _guard() -> None:
-    view = current_app.view_functions[request.endpoint or ""]
-    authorize((request.view_args or {}).pop("organization_id"), role_of(view))
-    if REPLACEMENT in request.path and not _is_utf8(request.environ["PATH_INFO"]):
+    asked = request_ctx.request
+    view = current_app.view_functions[asked.endpoint or ""]
+    authorize((asked.view_args or {}).pop("organization_id"), role_of(view))
+    if REPLACEMENT in asked.path and not _is_utf8(asked.environ["PATH_INFO"]):
         raise NotFound
 
 
@@ -77,7 +80,7 @@ def _is_utf8(path: str) -> bool:
 
 def _bearer_token() -> str:
     """Return the token of the Authorization header (RFC 6750, section 2.1)."""
-    credentials = BEARER.fullmatch(request.headers.get("Authorization", "").strip(" \t"))
+    credentials = BEARER.fullmatch(request.environ.get("HTTP_AUTHORIZATION", "").strip(" \t"))
     if credentials is None or not credentials["token"]:
         raise AuthenticationRequired
     return credentials["token"]

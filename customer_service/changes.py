@@ -63,7 +63,7 @@ def patched(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
 
 def told(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a caller could have sent to store this document."""
-    customer: dict[str, Any] = STORED.dump(document)
+    customer: dict[str, Any] = STORED.tell(document)
     return {name: value for name, value in customer.items() if name not in NOT_THE_CALLERS}
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
-import secrets
 import time
 import traceback
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
 from flask import current_app, g, request
+from flask.globals import request_ctx
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -26,6 +29,8 @@ TRACEPARENT = re.compile(
 """A `traceparent` of W3C Trace Context: any version but ff, ids that are not all zero."""
 
 SAMPLED = 0x01
+CHANCE_BYTES = 40
+"""Of an id for the request (16), for its trace (16) and for its span (8), asked of the system at once."""
 
 PROCESSORS: list[Any] = [
     structlog.stdlib.add_log_level,
@@ -39,9 +44,21 @@ def init_app(app: Flask, log_level: str) -> None:
         _Output(),
         processors=[*PROCESSORS, structlog.processors.JSONRenderer(serializer=orjson.dumps)],
         wrapper_class=structlog.make_filtering_bound_logger(log_level),
-    )
+    ).bind()
     app.before_request(_begin)
-    app.after_request(_end)
+    app.after_request(partial(_end, app.extensions["log"]))
+
+
+@dataclass(slots=True)
+class Trail:
+    """By what a request is found again, and what its line in the log says beyond the usual."""
+
+    request_id: str
+    trace_id: str
+    span_id: str
+    flags: str
+    started: float = field(default_factory=time.perf_counter)
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 class _Output(structlog.BytesLogger):
@@ -56,12 +73,19 @@ class _Output(structlog.BytesLogger):
 
 def annotate(**fields: Any) -> None:
     """Add fields to the log line of the current request; never a token, a header or a customer's data."""
-    g.log_fields.update(fields)
+    _trail().fields.update(fields)
+
+
+def request_id() -> str:
+    """Return the id of the current request: the caller's own where it is plain, else a new one."""
+    return _trail().request_id
 
 
 def log_exception(error: BaseException) -> None:
     """Log an unexpected error by its type and its stack; its message stays out, it may quote a customer."""
-    current_app.extensions["log"].error("exception", **_describe(error), requestId=g.request_id, traceId=g.trace_id)
+    trail = _trail()
+    log = current_app.extensions["log"]
+    log.error("exception", **_describe(error), requestId=trail.request_id, traceId=trail.trace_id)
 
 
 def logging_config(log_level: str) -> dict[str, Any]:
@@ -85,6 +109,11 @@ def logging_config(log_level: str) -> dict[str, Any]:
     }
 
 
+def _trail() -> Trail:
+    trail: Trail = g.trail
+    return trail
+
+
 def _describe(error: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(error.__traceback__)
     return {
@@ -102,34 +131,34 @@ def _replace_exc_info(_logger: object, _method: str, event: MutableMapping[str, 
 
 
 def _begin() -> None:
-    g.started = time.perf_counter()
-    g.log_fields = {}
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if SAFE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-    g.trace_id, g.trace_flags = _trace(request.headers.get("traceparent", ""))
-    g.span_id = secrets.token_hex(8)
+    given = request.environ.get("HTTP_X_REQUEST_ID", "")
+    chance = os.urandom(CHANCE_BYTES).hex()
+    request_id = given if SAFE_REQUEST_ID.fullmatch(given) else chance[:32]
+    trace_id, flags = _trace(request.environ.get("HTTP_TRACEPARENT", "")) or (chance[32:64], "00")
+    g.trail = Trail(request_id, trace_id, chance[64:], flags)
 
 
-def _trace(traceparent: str) -> tuple[str, str]:
-    """Return the trace id and flags to go on with: the caller's if they are valid, else new ones."""
-    match = TRACEPARENT.fullmatch(traceparent)
+def _trace(traceparent: str) -> tuple[str, str] | None:
+    """Return the trace id and flags of the caller's trace, if they are valid."""
+    match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
     if match is None or (match["version"] == "00" and match["rest"]):
-        return secrets.token_hex(16), "00"
+        return None
     return match["trace"], f"{int(match['flags'], 16) & SAMPLED:02x}"
 
 
-def _end(response: Response) -> Response:
-    response.headers["X-Request-ID"] = g.request_id
-    response.headers["traceparent"] = f"00-{g.trace_id}-{g.span_id}-{g.trace_flags}"
-    rule = request.url_rule
-    g.log_fields.update(
-        method=request.method,
-        route=rule.rule if rule else None,
+def _end(log: Any, response: Response) -> Response:
+    trail, asked = _trail(), request_ctx.request
+    response.headers.add("X-Request-ID", trail.request_id)
+    response.headers.add("traceparent", f"00-{trail.trace_id}-{trail.span_id}-{trail.flags}")
+    log.info(
+        "request",
+        **trail.fields,
+        method=asked.method,
+        route=asked.url_rule and asked.url_rule.rule,
         status=response.status_code,
-        durationMs=round((time.perf_counter() - g.started) * 1000, 3),
-        requestId=g.request_id,
-        traceId=g.trace_id,
-        spanId=g.span_id,
+        durationMs=round((time.perf_counter() - trail.started) * 1000, 3),
+        requestId=trail.request_id,
+        traceId=trail.trace_id,
+        spanId=trail.span_id,
     )
-    current_app.extensions["log"].info("request", **g.log_fields)
     return response

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import orjson
-from flask import Response, g, url_for
+from flask import Response, url_for
 from werkzeug.exceptions import HTTPException
 
 from customer_service import errors, observability
@@ -158,7 +158,7 @@ def _respond(problem: Problem, members: Mapping[str, object] = MappingProxyType(
         "title": problem.status.phrase,
         "status": problem.status.value,
         "detail": problem.detail,
-        "requestId": g.request_id,
+        "requestId": observability.request_id(),
     }
     response = Response(
         orjson.dumps({**body, **members}, option=orjson.OPT_APPEND_NEWLINE),

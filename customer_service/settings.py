@@ -79,19 +79,34 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """What a worker remembers between requests: verified tokens, memberships for some seconds, customers."""
+
+    token_entries: int = 10_000
+    membership_seconds: float = 5.0
+    customer_entries: int = 0
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> CacheSettings:
+        """Read the `…_CACHE_…` settings; raises SettingsError."""
+        return _load(cls, CacheSettingsSchema(), environ)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of the service."""
 
     mongodb: MongoSettings
     jwt: JwtSettings
     server: ServerSettings = field(default_factory=ServerSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read all settings; raises one SettingsError that names every setting that is missing or wrong."""
         problems: list[str] = []
         groups: list[Any] = []
-        for group in (MongoSettings, JwtSettings, ServerSettings):
+        for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings):
             try:
                 groups.append(group.from_environment(environ))
             except SettingsError as error:
@@ -170,6 +185,14 @@ class ServerSettingsSchema(_EnvironmentSchema):
     log_level = fields.String(
         data_key="LOG_LEVEL", validate=validate.OneOf(("debug", "info", "warning", "error", "critical"))
     )
+
+
+class CacheSettingsSchema(_EnvironmentSchema):
+    """The environment variables of CacheSettings."""
+
+    token_entries = fields.Integer(data_key="TOKEN_CACHE_ENTRIES", validate=validate.Range(0, 1_000_000))
+    membership_seconds = fields.Float(data_key="MEMBERSHIP_CACHE_SECONDS", validate=validate.Range(0, 300))
+    customer_entries = fields.Integer(data_key="CUSTOMER_CACHE_ENTRIES", validate=validate.Range(0, 1_000_000))
 
 
 def _load(group: type[Group], schema: Schema, environ: Mapping[str, str]) -> Group:

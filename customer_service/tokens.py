@@ -6,17 +6,20 @@ import base64
 import os
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt
 import orjson
 
+from customer_service.cache import Cache
 from customer_service.errors import InvalidToken, SettingsError
 from customer_service.jwks import JwkSetKeys
 from customer_service.keys import SECRET_ALGORITHMS, single_key
 
 if TYPE_CHECKING:
-    from customer_service.keys import KeySource
+    from customer_service.keys import KeySource, VerificationKey
     from customer_service.settings import JwtSettings
 
 MAXIMUM_TOKEN_LENGTH = 8192
@@ -25,12 +28,22 @@ COMPACT_FORM = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
+class Verified(NamedTuple):
+    """Whose token it is, until when (in seconds since 1970), and the key that says so."""
+
+    subject: str
+    expires: float
+    kid: str | None
+    key: VerificationKey
+
+
 class TokenVerifier:
     """Tells whose token it is, and accepts only what the settings allow."""
 
-    def __init__(self, settings: JwtSettings, keys: KeySource | None = None) -> None:
-        """Parse the keys once; raises SettingsError."""
+    def __init__(self, settings: JwtSettings, keys: KeySource | None = None, remembered: int = 0) -> None:
+        """Parse the keys once, and remember so many tokens that were verified; raises SettingsError."""
         self._keys = keys or key_source(settings)
+        self.verified: Cache[Verified] = Cache(remembered)
         self._issuer = settings.issuer
         self._audience = settings.audience
         self._leeway = settings.leeway_seconds
@@ -47,8 +60,12 @@ class TokenVerifier:
         """Return the subject of a valid token, 1 to 256 characters; raises InvalidToken or SigningKeysUnavailable."""
         if len(token) > MAXIMUM_TOKEN_LENGTH or not COMPACT_FORM.fullmatch(token):
             raise InvalidToken("not a JWS in compact form")
+        digest = blake2b(token.encode(), digest_size=16).digest()
+        known = self.verified.get(digest)
+        if known is not None and known.expires > time.time() and self._keys.find(known.kid) is known.key:
+            return known.subject
         try:
-            return self._subject(token)
+            return self.verified.load(digest, partial(self._judge, token)).subject
         except jwt.PyJWTError as error:
             raise InvalidToken(type(error).__name__) from None
 
@@ -56,7 +73,7 @@ class TokenVerifier:
         """Whether tokens can be judged at this moment."""
         return self._keys.ready()
 
-    def _subject(self, token: str) -> str:
+    def _judge(self, token: str) -> Verified:
         header = _header(token)
         if "crit" in header or "b64" in header:
             raise InvalidToken("critical header parameters")
@@ -76,7 +93,7 @@ class TokenVerifier:
         subject: str = claims["sub"]
         if not is_subject(subject):
             raise InvalidToken("sub is empty, too long or has control characters")
-        return subject
+        return Verified(subject, int(claims["exp"]) + self._leeway, header.get("kid"), key)
 
 
 def is_subject(text: str) -> bool:

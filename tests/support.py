@@ -12,7 +12,7 @@ from bson import ObjectId
 from customer_service.app import create_app
 from customer_service.demo import EXAMPLE_CUSTOMER
 from customer_service.repository import ensure_indexes
-from customer_service.settings import JwtSettings, MongoSettings, ServerSettings, Settings
+from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -126,12 +126,17 @@ def problem(response: TestResponse, status: int, slug: str) -> dict[str, Any]:
     return body
 
 
+NOTHING_KEPT = CacheSettings(token_entries=0, membership_seconds=0, customer_entries=0)
+"""For tests that change memberships behind the service's back."""
+
+
 def settings(uri: str = "mongomock://", database: str = "tests", **jwt_settings: Any) -> Settings:
     """Return settings with the tests' secret, or with the keys given."""
     return Settings(
         MongoSettings(uri, database),
         JwtSettings(**(jwt_settings or {"secret": SECRET})),
         ServerSettings(),
+        NOTHING_KEPT,
     )
 
 

@@ -3,6 +3,7 @@
 from customer_service.repository.customers import CustomerRepository
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.indexes import complete, ensure_indexes
+from customer_service.repository.kept import Kept
 from customer_service.repository.memberships import (
     MAXIMUM_ORGANIZATION_ID_LENGTH,
     Membership,
@@ -14,6 +15,7 @@ __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
     "CustomerRepository",
     "IdempotencyRepository",
+    "Kept",
     "Membership",
     "MembershipRepository",
     "OrganizationScope",

@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bson import ObjectId
 from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
+from pymongo.read_concern import ReadConcern
 
 from customer_service import fiscal
-from customer_service.database import Document, as_stored, translates_errors
+from customer_service.database import Document, as_stored, find_first, translates_errors
 from customer_service.errors import CustomerNotFound, DuplicateExternalId, DuplicateTaxId, VersionMismatch
 from customer_service.repository.search import LIVING, CustomerQuery, search_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from bson import Timestamp
+    from pymongo.client_session import ClientSession
     from pymongo.database import Database
 
     from customer_service.repository.memberships import OrganizationScope
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+MAJORITY = ReadConcern("majority")
 LAST_VERSION = 2**63 - 1
 DELETED = {"search": "", "unique": ""}
 Position = tuple[Any, str]
@@ -51,8 +55,17 @@ class CustomerRepository:
     BY_TIME: ClassVar = {name: _sorted_by(name) for name in ("createdAt", "updatedAt")}
     INDEXES = (BY_TOKEN, *BY_TIME.values(), _unique("taxId"), _unique("externalId"))
 
-    def __init__(self, database: Database[Document], scope: OrganizationScope) -> None:
-        """Work on the documents of the collection `customers` that belong to the scope."""
+    def __init__(
+        self,
+        database: Database[Document],
+        scope: OrganizationScope,
+        on_write: Callable[[ObjectId], object] = lambda _: None,
+    ) -> None:
+        """Work on the documents of the collection `customers` that belong to the scope.
+
+        `on_write` is told the id of a customer that was or may have been written.
+        """
+        self._on_write = on_write
         self._collection = database[self.COLLECTION]
         self._scope = scope
 
@@ -60,6 +73,13 @@ class CustomerRepository:
     def get(self, customer_id: str) -> Document:
         """Return the living customer with this id, 24 hexadecimal digits; raises CustomerNotFound."""
         return self._get({"_id": _object_id(customer_id), "deletedAt": None})
+
+    @translates_errors
+    def get_committed(self, customer_id: str, since: Timestamp) -> Document:
+        """Do as `get`, in a state that no election rolls back and that is not older than this cluster time."""
+        with self._collection.database.client.start_session(causal_consistency=True) as session:
+            session.advance_operation_time(since)
+            return self._get({"_id": _object_id(customer_id), "deletedAt": None}, session)
 
     @translates_errors
     def get_even_deleted(self, customer_id: str) -> Document:
@@ -145,14 +165,17 @@ class CustomerRepository:
         """Let a deleted customer live again; raises as `update` does."""
         return self._write_living(document, customer, {}, {"deletedAt": ""})
 
-    def _get(self, criteria: Mapping[str, Any]) -> Document:
-        document = self._find(criteria)
+    def _get(self, criteria: Mapping[str, Any], session: ClientSession | None = None) -> Document:
+        document = self._find(criteria, session)
         if document is None:
             raise CustomerNotFound
         return document
 
-    def _find(self, criteria: Mapping[str, Any]) -> Document | None:
-        return self._collection.find_one({"organizationId": self._scope, **criteria})
+    def _find(self, criteria: Mapping[str, Any], session: ClientSession | None = None) -> Document | None:
+        criteria = {"organizationId": self._scope, **criteria}
+        if session is None:
+            return find_first(self._collection, criteria)
+        return self._collection.with_options(read_concern=MAJORITY).find_one(criteria, session=session)
 
     def _slice(self, query: CustomerQuery, rest: Mapping[str, Any], limit: int) -> list[Document]:
         criteria = {"organizationId": self._scope, **query.criteria(), **rest}
@@ -178,14 +201,17 @@ class CustomerRepository:
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
         """Change the document if it is still what was read: the check stands in the filter of the update."""
         unchanged = {name: document.get(name) for name in ("_id", "version", "updatedAt", "deletedAt")}
-        written = self._collection.find_one_and_update(
-            {"organizationId": self._scope, **unchanged},
-            {
-                "$set": {**values, "updatedAt": _now(), "version": _next(document.get("version"))},
-                **({"$unset": dict(absent)} if absent else {}),
-            },
-            return_document=ReturnDocument.AFTER,
-        )
+        try:
+            written = self._collection.find_one_and_update(
+                {"organizationId": self._scope, **unchanged},
+                {
+                    "$set": {**values, "updatedAt": _now(), "version": _next(document.get("version"))},
+                    **({"$unset": dict(absent)} if absent else {}),
+                },
+                return_document=ReturnDocument.AFTER,
+            )
+        finally:
+            self._on_write(document["_id"])
         if written is None:
             raise VersionMismatch
         return written

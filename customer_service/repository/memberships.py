@@ -6,18 +6,22 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NewType
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, NewType, TypeVar, cast
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from customer_service.database import Document, translates_errors
+from customer_service.database import Document, find_first, translates_errors
 from customer_service.errors import LastAdmin
 from customer_service.roles import ROLES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pymongo.database import Database
 
+    from customer_service.cache import Cache
     from customer_service.roles import Role
 
 OrganizationScope = NewType("OrganizationScope", str)
@@ -25,6 +29,8 @@ OrganizationScope = NewType("OrganizationScope", str)
 
 MAXIMUM_ORGANIZATION_ID_LENGTH = 128
 LEAVING_SECONDS = 10
+
+Write = TypeVar("Write", bound="Callable[..., Any]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +42,43 @@ class Membership:
     role: Role
 
 
+def _forgets(write: Write) -> Write:
+    """Make a write forget the memberships that this worker keeps, even where its outcome is not known."""
+
+    @wraps(write)
+    def forgetting(self: MembershipRepository, *args: Any) -> Any:
+        try:
+            return write(self, *args)
+        finally:
+            if self._kept is not None:
+                self._kept.clear()
+
+    return cast("Write", forgetting)
+
+
 class MembershipRepository:
     """Who belongs to which organization."""
 
     COLLECTION = "memberships"
     INDEXES = (IndexModel([("organizationId", ASCENDING), ("userId", ASCENDING)], unique=True),)
 
-    def __init__(self, database: Database[Document]) -> None:
-        """Work on the collection `memberships` of the database."""
+    def __init__(self, database: Database[Document], kept: Cache[Membership] | None = None) -> None:
+        """Work on the collection `memberships` of the database, and answer `find` from what is kept."""
         self._collection = database[self.COLLECTION]
+        self._kept = kept
 
-    @translates_errors
     def find(self, user_id: str, organization_id: str) -> Membership | None:
         """Return the user's membership of the organization, or None; a role that is none of ROLES is none."""
+        if self._kept is None:
+            return self._read(user_id, organization_id)
+        key = (organization_id, user_id)
+        return self._kept.get(key) or self._kept.load(key, partial(self._read, user_id, organization_id))
+
+    @translates_errors
+    def _read(self, user_id: str, organization_id: str) -> Membership | None:
         if len(organization_id) > MAXIMUM_ORGANIZATION_ID_LENGTH:
             return None
-        document = self._collection.find_one({"organizationId": organization_id, "userId": user_id})
+        document = find_first(self._collection, {"organizationId": organization_id, "userId": user_id})
         return _membership(document) if document else None
 
     @translates_errors
@@ -60,6 +87,7 @@ class MembershipRepository:
         documents = self._collection.find({"organizationId": organization_id}).sort("userId", ASCENDING)
         return [membership for membership in map(_membership, documents) if membership]
 
+    @_forgets
     @translates_errors
     def put(self, user_id: str, organization_id: str, role: Role) -> bool:
         """Make the user a member in this role; return whether the user was none before."""
@@ -68,6 +96,7 @@ class MembershipRepository:
         )
         return result.upserted_id is not None
 
+    @_forgets
     @translates_errors
     def assign(self, user_id: str, organization_id: str, role: Role) -> bool:
         """Do as `put`, but never take the organization's last admin; raises LastAdmin."""
@@ -81,6 +110,7 @@ class MembershipRepository:
                 change = self._collection.update_one(others, {"$set": {"role": role}}, upsert=True)
                 return change.upserted_id is not None
 
+    @_forgets
     @translates_errors
     def dismiss(self, user_id: str, organization_id: str) -> bool:
         """Do as `remove`, but never take the organization's last admin; raises LastAdmin."""
@@ -92,6 +122,7 @@ class MembershipRepository:
                 return True
         return False
 
+    @_forgets
     @translates_errors
     def demote(self, user_id: str, organization_id: str, role: Role | None) -> bool:
         """Give an admin a lesser role, or with None end the membership; return whether the user was an admin.
@@ -121,6 +152,7 @@ class MembershipRepository:
         self._collection.update_many({**admins, "leaving.at": abandoned}, {"$pull": {"leaving": {"at": abandoned}}})
         return self._collection.count_documents({**admins, "leaving.0": {"$exists": False}}, limit=1) == 1
 
+    @_forgets
     @translates_errors
     def remove(self, user_id: str, organization_id: str) -> bool:
         """End the user's membership; return whether there was one."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from flask import current_app, url_for
+from typing import TYPE_CHECKING
+
+from flask import current_app, request, url_for
 
 from customer_service import errors
+from customer_service.answers import represent
 from customer_service.authorization import current_membership, guarded_blueprint
 from customer_service.operations import Value
 from customer_service.repository import CustomerRepository
+
+if TYPE_CHECKING:
+    from customer_service.answers import Representation
+    from customer_service.repository import Kept
 
 blueprint = guarded_blueprint("customers")
 
@@ -38,7 +45,23 @@ REPLAYED = {"Idempotent-Replayed": Value("Where the key was used before.", {"con
 
 def customers() -> CustomerRepository:
     """Return the customers that the caller of this request may see."""
-    return CustomerRepository(current_app.extensions["database"], current_membership().scope)
+    on_write = current_app.extensions["kept"].forget_customer
+    return CustomerRepository(current_app.extensions["database"], current_membership().scope, on_write)
+
+
+def represented(customer_id: str) -> Representation:
+    """Return the customer as it is answered: as it is kept, if it may be, else as it is stored.
+
+    Raises CustomerNotFound and MalformedDocument.
+    """
+    kept: Kept[Representation] = current_app.extensions["kept"]
+    since = kept.since
+    if kept.customers is None or since is None or "no-cache" in request.headers.get("Cache-Control", ""):
+        return represent(customers().get(customer_id))
+    key = (current_membership().scope, customer_id)
+    return kept.customers.get(key) or kept.customers.load(
+        key, lambda: represent(customers().get_committed(customer_id, since)), customer_id.lower()
+    )
 
 
 def location(customer_id: object) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, url_for
 
 from customer_service import changes, errors
-from customer_service.answers import answer_found, answer_json, listed
+from customer_service.answers import answer_found, answer_json, listed, represent
 from customer_service.authorization import current_membership
 from customer_service.inputs import CustomerInputSchema, IdsInputSchema
 from customer_service.operations import Answer, Operation
@@ -22,6 +22,7 @@ from customer_service.routes.common import (
     REVALIDATE,
     blueprint,
     customers,
+    represented,
 )
 from customer_service.schemas import CustomerBatchSchema, CustomerPageSchema, CustomerSchema, TaxInfoSchema
 
@@ -46,7 +47,7 @@ def get_customer(customer_id: str) -> Response:
     Returns a single customer by ID. The authenticated user must be a member of the organization. HEAD answers
     the same headers without the body.
     """
-    return answer_found(customers().get(customer_id))
+    return answer_found(represented(customer_id))
 
 
 @blueprint.get("/customers/by-external-id/<any_text:external_id>")
@@ -59,7 +60,7 @@ def get_customer_by_external_id(external_id: str) -> Response:
     document = customers().find_by_external_id(external_id)
     if document is None:
         raise errors.CustomerNotFound
-    return answer_found(document)
+    return answer_found(represent(document))
 
 
 @blueprint.get("/customers")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flask import Response, current_app, request
 
 from customer_service import changes, errors
-from customer_service.answers import answer_body, answer_nothing, answer_written, body_of, etag_of
+from customer_service.answers import answer_body, answer_nothing, answer_written, etag_of, represent
 from customer_service.authorization import current_membership
 from customer_service.errors import DuplicateExternalId, Finding, InvalidRequest, VersionMismatch
 from customer_service.inputs import MESSAGES, CustomerInputSchema, CustomerPatchSchema
@@ -65,16 +65,17 @@ def _create_once(key: str, customer: dict[str, Any]) -> Response:
         current_app.extensions["database"], current_membership().scope, current_membership().user_id
     )
     claim = keys.claim(key, request.get_data())
-    body, etag = claim.answer or (b"", "")
     replayed = claim.answer is not None
-    if not replayed:
+    if claim.answer is not None:
+        body, etag = claim.answer
+    else:
         try:
             document, added = customers().add(customer, claim.customer_id)
         except errors.Duplicate:
             keys.release(claim)
             raise
-        body, replayed = body_of(document), not added
-        etag = etag_of(document, body)
+        body, etag = represent(document)
+        replayed = not added
         keys.remember(claim, body, etag)
     response = answer_body(body, etag, location(claim.customer_id))
     if replayed:

@@ -37,6 +37,18 @@ def test_any_document_is_in_the_contracts_types_or_refused(changes: dict[str, An
     assert all(value is None or isinstance(value, str) for value in dumped["address"].values())
 
 
+@given(st.dictionaries(st.sampled_from([*sorted(EXAMPLE), "externalId", "metadata", "other"]), ANYTHING))
+def test_a_document_is_told_as_marshmallow_dumps_it(changes: dict[str, Any]) -> None:
+    document = EXAMPLE_CUSTOMER | changes
+    try:
+        dumped = CustomerSchema().dump(document)
+    except MalformedDocument as error:
+        with pytest.raises(MalformedDocument, match=str(error)):
+            CustomerSchema().tell(document)
+    else:
+        assert list(CustomerSchema().tell(document).items()) == list(dumped.items())
+
+
 def test_a_refusal_names_the_field() -> None:
     with pytest.raises(MalformedDocument, match=r"^field zip$"):
         CustomerSchema().dump(EXAMPLE_CUSTOMER | {"address": {"zip": 86500}})
