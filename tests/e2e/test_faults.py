@@ -143,6 +143,7 @@ def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, fille
         assert server.wait() == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_reload_loses_no_request_and_stays_ready(mongodb_uri: str, filled: Database[Document], keep: bool) -> None:
     with Server(mongodb_uri, filled.name, DRAIN_SECONDS="5") as server:
