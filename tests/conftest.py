@@ -10,7 +10,7 @@ import pymongo
 import pytest
 from hypothesis import settings
 
-from tests import mongod
+from tests import mongod, support
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,6 @@ def mongodb_of_session(mongodb_uri: str) -> Iterator[Database[Document]]:
 
 @pytest.fixture
 def mongodb(mongodb_of_session: Database[Document]) -> Database[Document]:
-    """An empty database on a real MongoDB; its collections and indexes stay, since dropping them is slow."""
-    for name in mongodb_of_session.list_collection_names():
-        mongodb_of_session[name].delete_many({})
+    """An empty database on a real MongoDB; its collections and indexes stay."""
+    support.empty(mongodb_of_session)
     return mongodb_of_session

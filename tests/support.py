@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from customer_service.app import create_app
 from customer_service.demo import EXAMPLE_CUSTOMER
-from customer_service.repository import ensure_indexes
+from customer_service.repository import CustomerRepository, IdempotencyRepository, MembershipRepository, ensure_indexes
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 
 if TYPE_CHECKING:
@@ -140,9 +140,15 @@ def settings(uri: str = "mongomock://", database: str = "tests", **jwt_settings:
     )
 
 
+def empty(database: Database[Document]) -> None:
+    """Delete every document; the collections and their indexes stay, since dropping them is slow."""
+    for name in database.list_collection_names():
+        database[name].delete_many({})
+
+
 def fill(database: Database[Document]) -> None:
     """Store a customer of each organization, and the member of one of them."""
-    ensure_indexes(database)
+    _index(database)
     database.memberships.insert_one({"userId": MEMBER, "organizationId": ORGANIZATION, "role": "viewer"})
     database.customers.insert_many(
         [
@@ -150,6 +156,14 @@ def fill(database: Database[Document]) -> None:
             EXAMPLE_CUSTOMER | {"_id": ObjectId(OTHER_CUSTOMER_ID), "organizationId": OTHER_ORGANIZATION},
         ]
     )
+
+
+def _index(database: Database[Document]) -> None:
+    """Make the indexes, unless all are there: to ask for each takes longer than most tests."""
+    for repository in (MembershipRepository, CustomerRepository, IdempotencyRepository):
+        present = database[repository.COLLECTION].index_information()
+        if not present.keys() >= {index.document["name"] for index in repository.INDEXES}:
+            ensure_indexes(database)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator[Server]:
     """The service over the specification's example, shared by the tests of a module that only read."""
-    for name in mongodb_of_session.list_collection_names():
-        mongodb_of_session[name].delete_many({})
+    support.empty(mongodb_of_session)
     support.fill(mongodb_of_session)
     with Server(mongodb_uri, mongodb_of_session.name) as running:
         yield running

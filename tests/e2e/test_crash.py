@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from customer_service.database import Document
     from tests.e2e.server import Answer
 
+pytestmark = pytest.mark.alone
+
 BLOCK_MS = 60_000
 BODY = json.dumps(support.NEW_CUSTOMER).encode()
 IS_NEW = {"taxId": support.NEW_CUSTOMER["taxId"]}

@@ -38,6 +38,7 @@ def fragile() -> Iterator[mongod.Mongod]:
     server.close()
 
 
+@pytest.mark.alone
 def test_the_database_goes_and_comes_back(fragile: mongod.Mongod) -> None:
     with Server(fragile.uri, "customer_service") as server:
         assert server.get(support.url(), support.bearer()).status == 200
@@ -129,6 +130,7 @@ def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], a
         assert '"level":"error"' not in server.log().replace(" ", "")
 
 
+@pytest.mark.alone
 def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, filled: Database[Document]) -> None:
     with Server(mongodb_uri, filled.name, DRAIN_SECONDS="1.5") as server:
         server.signal(signal.SIGTERM)
@@ -141,6 +143,7 @@ def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, fille
         assert server.wait() == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_reload_loses_no_request_and_stays_ready(mongodb_uri: str, filled: Database[Document], keep: bool) -> None:
     with Server(mongodb_uri, filled.name, DRAIN_SECONDS="5") as server:

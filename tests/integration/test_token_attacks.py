@@ -139,6 +139,7 @@ def test_no_bearer_token_is_asked_for_one(door: Door, authorization: str) -> Non
     assert_refused(door.knock("secret", authorization), door, "Bearer")
 
 
+@pytest.mark.alone
 def test_a_long_malformed_header_costs_no_time(door: Door) -> None:
     started = time.perf_counter()
     assert_refused(door.knock("secret", "Bearer" + " " * 20_000 + "\n" + VALID), door)
