@@ -12,7 +12,13 @@ import pytest
 import yaml
 
 from customer_service import cli, settings
-from customer_service.settings import JwtSettingsSchema, MongoSettingsSchema, ServerSettings, ServerSettingsSchema
+from customer_service.settings import (
+    CacheSettingsSchema,
+    JwtSettingsSchema,
+    MongoSettingsSchema,
+    ServerSettings,
+    ServerSettingsSchema,
+)
 
 if TYPE_CHECKING:
     from click import Group
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
     field.data_key
-    for schema in (MongoSettingsSchema(), JwtSettingsSchema(), ServerSettingsSchema())
+    for schema in (MongoSettingsSchema(), JwtSettingsSchema(), ServerSettingsSchema(), CacheSettingsSchema())
     for field in schema.fields.values()
 }
 

@@ -282,3 +282,89 @@ class TestMint:
     def test_an_algorithm_that_the_secret_does_not_allow_cannot_mint(self) -> None:
         with pytest.raises(SettingsError, match=r"^JWT_ALGORITHMS:"):
             mint(JwtSettings(secret=SECRET, algorithms=("RS256",)), MEMBER, 60)
+
+
+class TestRemembered:
+    """A token that was verified is not verified again, for as long as it would be accepted again."""
+
+    @pytest.fixture
+    def judged(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Collect the tokens that are judged."""
+        judge, seen = TokenVerifier._judge, []
+
+        def judging(self: TokenVerifier, token: str) -> tokens.Verified:
+            seen.append(token)
+            return judge(self, token)
+
+        monkeypatch.setattr(TokenVerifier, "_judge", judging)
+        return seen
+
+    def remembering(self, entries: int = 10, **jwt_settings: Any) -> TokenVerifier:
+        return TokenVerifier(JwtSettings(secret=SECRET, **jwt_settings), remembered=entries)
+
+    def test_once(self, judged: list[str]) -> None:
+        token, remembering = forge(), self.remembering()
+        assert {remembering.verify(token) for _ in range(3)} == {MEMBER}
+        assert judged == [token]
+
+    def test_never(self, judged: list[str]) -> None:
+        token, forgetful = forge(), self.remembering(0)
+        assert {forgetful.verify(token) for _ in range(2)} == {MEMBER}
+        assert judged == [token] * 2
+
+    def test_not_in_clear(self) -> None:
+        token, remembering = forge(), self.remembering()
+        remembering.verify(token)
+        assert token.rpartition(".")[2] not in str(vars(remembering.verified))
+
+    def test_no_other_token(self, judged: list[str]) -> None:
+        token, remembering = forge(), self.remembering()
+        remembering.verify(token)
+        for place in (-40, -60, -80):
+            other = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+            with pytest.raises(InvalidToken):
+                remembering.verify(other)
+        assert len(judged) == 4
+
+    def test_no_refusal(self, judged: list[str]) -> None:
+        remembering, bad = self.remembering(), forge(secret=b"another secret, of 32 bytes or more too")
+        for _ in range(2):
+            with pytest.raises(InvalidToken):
+                remembering.verify(bad)
+        assert len(judged) == 2
+
+    @pytest.mark.usefixtures("frozen")
+    @pytest.mark.parametrize("leeway", [0, 5])
+    def test_until_it_expires(self, judged: list[str], monkeypatch: pytest.MonkeyPatch, leeway: int) -> None:
+        remembering, token = self.remembering(leeway_seconds=leeway), forge(payload={"sub": MEMBER, "exp": NOW + 10.7})
+        remembering.verify(token)
+        monkeypatch.setattr(time, "time", lambda: NOW + 9.9 + leeway)
+        remembering.verify(token)
+        assert len(judged) == 1
+        monkeypatch.setattr(time, "time", lambda: NOW + 10.0 + leeway)
+        remembering.verify(token)  # the other clock stands still: only that it is judged again is looked at
+        assert len(judged) == 2
+
+    def test_while_its_key_is_good(self, judged: list[str]) -> None:
+        first, again = (VerificationKey(SECRET.encode(), ("HS256",)) for _ in range(2))
+
+        class Keys:
+            """A source whose keys are changed."""
+
+            key: VerificationKey | None = first
+
+            def find(self, kid: str | None) -> VerificationKey | None:  # noqa: ARG002 - the protocol's signature
+                return self.key
+
+            def ready(self) -> bool:
+                return True
+
+        keys, token = Keys(), forge()
+        remembering = TokenVerifier(JwtSettings(), keys, 10)
+        remembering.verify(token)
+        keys.key = again
+        assert remembering.verify(token) == MEMBER
+        assert len(judged) == 2
+        keys.key = None
+        with pytest.raises(InvalidToken):
+            remembering.verify(token)
