@@ -2,7 +2,7 @@
 
 from customer_service.repository.customers import CustomerRepository
 from customer_service.repository.idempotency import IdempotencyRepository
-from customer_service.repository.indexes import complete, ensure_indexes
+from customer_service.repository.indexes import complete, ensure_indexes, replaced_indexes
 from customer_service.repository.memberships import (
     MAXIMUM_ORGANIZATION_ID_LENGTH,
     ROLES,
@@ -23,4 +23,5 @@ __all__ = [
     "Role",
     "complete",
     "ensure_indexes",
+    "replaced_indexes",
 ]
