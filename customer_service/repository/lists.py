@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 BATCH = 250
 """How many keys, or customers, are asked for at a time where the page's length does not say it."""
 
+COMMON = 1000
+"""How many keys a token has at least that is not worth counting on."""
+
 Position = tuple[Any, str]
 """Where a page ended: the value that the list is sorted by, and the customer's id."""
 
@@ -73,9 +76,14 @@ class CustomerList:
 
     @cached_property
     def _scanned(self) -> str:
-        """The token whose keys are read: the first that few customers have, or the first where all are common."""
+        """The token whose keys are read: the rarest, as far as counting up to COMMON of each can tell."""
         tokens = self._query.tokens() if self._order == "_id" else self._query.coarse_tokens()
-        return next(filter(self._is_rare, tokens), tokens[0]) if len(tokens) > 1 else tokens[0]
+        counts: dict[str, int] = {}
+        for token in tokens if len(tokens) > 1 else ():
+            counts[token] = self._count_of(token)
+            if counts[token] < BATCH:
+                break
+        return min(counts or tokens, key=lambda token: counts.get(token, 0))
 
     @cached_property
     def _others(self) -> list[str]:
@@ -86,9 +94,9 @@ class CustomerList:
     def _criteria(self) -> dict[str, Any]:
         return self._with_token(self._scanned, self._query.conditions(self._others))
 
-    def _is_rare(self, token: str) -> bool:
+    def _count_of(self, token: str) -> int:
         keys = self._with_token(token, self._query.bounds(self._order))
-        return self._collection.count_documents(keys, hint=_name_of(self._order), limit=BATCH) < BATCH
+        return self._collection.count_documents(keys, hint=_name_of(self._order), limit=COMMON)
 
     def _with_token(self, token: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
         criteria = {"organizationId": self._scope, self._field: token}

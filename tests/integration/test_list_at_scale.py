@@ -118,15 +118,17 @@ def large(mongodb_uri: str, recorder: Recorder) -> Iterator[Service]:
 
 
 def explained(service: Service, recorder: Recorder, query: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
-    """Return how many customers a page has, and how the database executed each of its finds."""
+    """Return how many customers a page has, and how the database executed each of its finds and counts."""
     recorder.commands.clear()
     returned = len(numbers(ask(service.client, {"limit": LIMIT, **query})))
-    finds = [command for command in recorder.commands if command.get("find") == "customers"]
-    kept = ("find", "filter", "sort", "limit", "hint")
+    kept = ("find", "aggregate", "filter", "pipeline", "cursor", "projection", "sort", "limit", "hint")
     plans = []
-    for find in finds:
-        asked = {name: find[name] for name in kept if name in find}
+    for command in recorder.commands:
+        asked = {name: command[name] for name in kept if name in command}
+        if "customers" not in asked.values():
+            continue
         plan = service.database.command("explain", asked, verbosity="executionStats")
+        plan = plan["stages"][0]["$cursor"] if "stages" in plan else plan
         stages = stages_of(plan["queryPlanner"]["winningPlan"])
         assert "IXSCAN" in stages, query
         assert not stages & {"COLLSCAN", "SORT"}, query
