@@ -29,7 +29,7 @@ BATCH = 250
 """How many keys, or customers, are asked for at a time where the page's length does not say it."""
 
 COMMON = 1000
-"""How many keys a token has at least that is not worth counting on."""
+"""How many keys of a token are counted at most to tell whether it is rarer than another."""
 
 Position = tuple[Any, str]
 """Where a page ended: the value that the list is sorted by, and the customer's id."""
@@ -76,7 +76,7 @@ class CustomerList:
 
     @cached_property
     def _scanned(self) -> str:
-        """The token whose keys are read: the rarest, as far as counting up to COMMON of each can tell."""
+        """The token whose keys are read: the rarest, as far as counting to COMMON tells."""
         tokens = self._query.tokens() if self._order == "_id" else self._query.coarse_tokens()
         counts: dict[str, int] = {}
         for token in tokens if len(tokens) > 1 else ():
