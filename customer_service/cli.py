@@ -65,10 +65,13 @@ def run_demo(port: int | None) -> None:
 
 
 @command.command("indexes")
-def create_indexes() -> None:
+@click.option("--drop-replaced", is_flag=True, help="Drop the indexes that only an earlier release asks for.")
+def create_indexes(*, drop_replaced: bool) -> None:
     """Create the indexes that the queries need. Run it on every deployment: it changes nothing twice.
 
-    Customers that another program stored are completed: they are listed and searched from then on.
+    Customers that another program or an earlier release stored are completed: they are listed and searched from
+    then on. Run it with --drop-replaced once no worker of the earlier release is left: those ask for the indexes by
+    name, and fail without.
 
     \b
     Example:
@@ -77,6 +80,8 @@ def create_indexes() -> None:
     database = _database()
     for name, created in repository.ensure_indexes(database):
         click.echo(f"{'created' if created else 'present'}  {name}")
+    for name in repository.replaced_indexes(database, drop=drop_replaced):
+        click.echo(f"{'dropped' if drop_replaced else 'replaced'}  {name}")
     completed, shared = repository.complete(database)
     click.echo(f"completed  {completed} customers, {shared} of which share a tax id or external id with another")
 

@@ -14,13 +14,14 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch, pointer
 from customer_service.operations import Value
-from customer_service.repository.customers import OBJECT_ID, Position
+from customer_service.repository.customers import OBJECT_ID
 from customer_service.repository.search import EXACT_FIELDS, CustomerQuery, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from customer_service.database import Document
+    from customer_service.repository.lists import Position
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"

@@ -2,7 +2,7 @@
 
 from customer_service.repository.customers import CustomerRepository
 from customer_service.repository.idempotency import IdempotencyRepository
-from customer_service.repository.indexes import complete, ensure_indexes
+from customer_service.repository.indexes import complete, ensure_indexes, replaced_indexes
 from customer_service.repository.kept import Kept
 from customer_service.repository.memberships import (
     MAXIMUM_ORGANIZATION_ID_LENGTH,
@@ -21,4 +21,5 @@ __all__ = [
     "OrganizationScope",
     "complete",
     "ensure_indexes",
+    "replaced_indexes",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 from pymongo import ASCENDING, IndexModel, ReturnDocument
@@ -14,7 +14,9 @@ from pymongo.read_concern import ReadConcern
 from customer_service import fiscal
 from customer_service.database import Document, as_stored, find_first, translates_errors
 from customer_service.errors import CustomerNotFound, DuplicateExternalId, DuplicateTaxId, VersionMismatch
-from customer_service.repository.search import LIVING, CustomerQuery, search_fields
+from customer_service.repository import lists
+from customer_service.repository.lists import CustomerList, Position
+from customer_service.repository.search import search_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,23 +26,17 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.repository.memberships import OrganizationScope
+    from customer_service.repository.search import CustomerQuery
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 MAJORITY = ReadConcern("majority")
 LAST_VERSION = 2**63 - 1
 DELETED = {"search": "", "unique": ""}
-Position = tuple[Any, str]
-"""Where a page ended: the value that the list is sorted by, and the customer's id."""
 
 
 def _unique(name: str) -> IndexModel:
     keys = [("organizationId", ASCENDING), (f"unique.{name}", ASCENDING)]
     return IndexModel(keys, unique=True, partialFilterExpression={f"unique.{name}": {"$exists": True}})
-
-
-def _sorted_by(name: str) -> IndexModel:
-    keys = [("organizationId", ASCENDING), (name, ASCENDING), ("_id", ASCENDING)]
-    return IndexModel(keys, partialFilterExpression={"search.tokens": LIVING})
 
 
 class CustomerRepository:
@@ -51,9 +47,7 @@ class CustomerRepository:
     """
 
     COLLECTION = "customers"
-    BY_TOKEN = IndexModel([("organizationId", ASCENDING), ("search.tokens", ASCENDING), ("_id", ASCENDING)])
-    BY_TIME: ClassVar = {name: _sorted_by(name) for name in ("createdAt", "updatedAt")}
-    INDEXES = (BY_TOKEN, *BY_TIME.values(), _unique("taxId"), _unique("externalId"))
+    INDEXES = (*lists.INDEXES.values(), _unique("taxId"), _unique("externalId"))
 
     def __init__(
         self,
@@ -100,22 +94,12 @@ class CustomerRepository:
     @translates_errors
     def page(self, query: CustomerQuery, limit: int, after: Position | None = None) -> list[Document]:
         """Return up to `limit` customers of the list, from behind the position, in the list's order."""
-        if query.is_hopeless():
-            return []
-        found: list[Document] = []
-        for rest in _rests(query.order, after):
-            found += self._slice(query, rest, limit - len(found))
-            if len(found) == limit:
-                break
-        return found
+        return [] if query.is_hopeless() else CustomerList(self._collection, self._scope, query).page(limit, after)
 
     @translates_errors
     def count(self, query: CustomerQuery) -> int:
         """Return how many customers the whole list has."""
-        if query.is_hopeless():
-            return 0
-        criteria = {"organizationId": self._scope, **query.criteria()}
-        return self._collection.count_documents(criteria, hint=self._index_for(query))
+        return 0 if query.is_hopeless() else CustomerList(self._collection, self._scope, query).count()
 
     @translates_errors
     def add(self, customer: Mapping[str, Any], customer_id: ObjectId | None = None) -> tuple[Document, bool]:
@@ -177,17 +161,6 @@ class CustomerRepository:
             return find_first(self._collection, criteria)
         return self._collection.with_options(read_concern=MAJORITY).find_one(criteria, session=session)
 
-    def _slice(self, query: CustomerQuery, rest: Mapping[str, Any], limit: int) -> list[Document]:
-        criteria = {"organizationId": self._scope, **query.criteria(), **rest}
-        order = list(dict.fromkeys((query.order, "_id")))
-        cursor = self._collection.find(criteria).sort([(name, ASCENDING) for name in order])
-        return list(cursor.limit(limit).hint(self._index_for(query)))
-
-    def _index_for(self, query: CustomerQuery) -> str:
-        index = self.BY_TOKEN if query.exact else self.BY_TIME.get(query.order, self.BY_TOKEN)
-        name: str = index.document["name"]
-        return name
-
     def _write_living(
         self, document: Document, customer: Mapping[str, Any], values: Mapping[str, Any], absent: Mapping[str, str]
     ) -> Document:
@@ -235,15 +208,6 @@ def living_fields(customer: Mapping[str, Any]) -> Document:
 def _next(version: object) -> int:
     """Return the version behind this one; what another program stored may be no number, or the last that BSON has."""
     return version + 1 if isinstance(version, int) and version < LAST_VERSION else 1
-
-
-def _rests(order: str, after: Position | None) -> list[dict[str, Any]]:
-    """Return the filters of what follows a position, one behind the other: the rest of its ties, then the rest."""
-    if after is None:
-        return [{}]
-    value, customer_id = after
-    behind = {"_id": {"$gt": ObjectId(customer_id)}}
-    return [behind] if order == "_id" else [{order: value, **behind}, {order: {"$gt": value}}]
 
 
 def _object_id(customer_id: str) -> ObjectId:

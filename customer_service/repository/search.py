@@ -1,8 +1,8 @@
 """What a customer is found by, and what a list asks for.
 
 A living customer stores `search.tokens`: the prefixes of its words, the beginnings of each pair of them, its exact
-keys, and one token that every living customer has. A list matches one token by equality and is sorted by `_id`, so
-that one index keeps every page sorted, single and exact; what else is asked is looked up in `search.text`.
+keys, and one token that every living customer has. What a list asks for is a few of them, which every customer of it
+has; what a token is too short to tell is looked up in `search.text`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from customer_service import fiscal
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
 LONGEST_PREFIX = 16
 LONGEST_TEXT = 300  # no text of a caller's is longer; another program's must not make tokens without end
-PAIR_LENGTHS = (5, 3, 2)
+PAIR_LENGTHS = (5, 3)
+COARSE_LENGTHS = (1, 3, 5, 8, 12)
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 LEADING_PUNCTUATION = re.compile(r"^\W+")
 
@@ -29,10 +32,11 @@ LIVING = "L"
 # The most selective first.
 _EXACT: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "externalId": ("X:", str),
-    "taxId": ("T:", str.upper),
     "email": ("E:", str.casefold),
+    "taxId": ("T:", str.upper),
 }
 EXACT_FIELDS = tuple(_EXACT)
+SHARED = frozenset(f"T:{tax_id}" for tax_id in (fiscal.GENERIC_DOMESTIC, fiscal.GENERIC_FOREIGN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +52,37 @@ class CustomerQuery:
         """The field that the list is sorted by, before `_id`."""
         return next(iter(self.ranges), "_id")
 
-    def criteria(self) -> dict[str, Any]:
-        """Return the filter on living customers, its first condition the most selective token."""
-        exact = [_exact_token(name, self.exact[name]) for name in EXACT_FIELDS if name in self.exact]
-        tokens = exact or _tokens_of(self.words) or [LIVING]
-        conditions: list[dict[str, Any]] = [{"search.tokens": token} for token in tokens]
-        if tokens != list(self.words):
-            conditions += [{"search.text": {"$regex": re.escape(f" {word}")}} for word in self.words]
-        if self.ranges and LIVING not in tokens and not exact:
-            conditions.append({"search.tokens": LIVING})  # the indexes by time hold living customers alone
-        for name, bounds in self.ranges.items():
-            conditions.append({name: {f"${operator}": time for operator, time in bounds.items()}})
-        return {"$and": conditions}
+    def tokens(self) -> tuple[str, ...]:
+        """Return what each customer of the list has in `search.tokens`, the rarest first, as a rule."""
+        return self._tokens(_tokens_of(self.words))
+
+    def coarse_tokens(self) -> tuple[str, ...]:
+        """Return what each customer of the list has in `search.coarse`, the rarest first, as a rule."""
+        return self._tokens(_coarse_tokens_of(self.words))
+
+    def conditions(self, tokens: Iterable[str]) -> list[dict[str, Any]]:
+        """Return the conditions on living customers, of the tokens only these."""
+        long = (word for word in self.words if len(word) > LONGEST_PREFIX)
+        texts = ({"search.text": {"$regex": re.escape(f" {word}")}} for word in long)
+        return [*({"search.tokens": token} for token in tokens), *texts, *self.bounds(*self.ranges)]
+
+    def bounds(self, *names: str) -> list[dict[str, Any]]:
+        """Return the conditions on these of the times that the list is bounded by."""
+        return [
+            {name: {f"${operator}": time for operator, time in self.ranges[name].items()}}
+            for name in names
+            if name in self.ranges
+        ]
 
     def is_hopeless(self) -> bool:
         """Whether a word has a character that no stored text has, and that no regular expression may have."""
         return any(CONTROL_CHARACTER.search(word) for word in self.words)
+
+    def _tokens(self, of_words: Iterable[str]) -> tuple[str, ...]:
+        exact = [_exact_token(name, self.exact[name]) for name in EXACT_FIELDS if name in self.exact]
+        shared = [token for token in exact if token in SHARED]
+        own = [token for token in exact if token not in SHARED]
+        return tuple(dict.fromkeys((*own, *of_words, *shared))) or (LIVING,)
 
 
 def words_of(q: str) -> tuple[str, ...]:
@@ -82,11 +101,14 @@ def search_fields(customer: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `search` of a living customer: its text, and the tokens to index."""
     keys = {name: customer[name][:LONGEST_TEXT] for name in EXACT_FIELDS if customer.get(name)}
     beginnings = (word for value in keys.values() for word in _split(value)[:1])
-    name_words = _with_bare_forms(_split(customer["legalName"][:LONGEST_TEXT]))
-    words = list(dict.fromkeys((*name_words, *beginnings)))
-    exact = (_exact_token(name, value) for name, value in keys.items())
-    tokens = {LIVING, *exact, *_prefixes(words), *_pairs(words)}
-    return {"text": "".join(f" {word}" for word in words), "tokens": sorted(tokens)}
+    names = _with_bare_forms(_split(customer["legalName"][:LONGEST_TEXT]))
+    words = list(dict.fromkeys((*names, *beginnings)))
+    always = {LIVING, *(_exact_token(name, value) for name, value in keys.items())}
+    return {
+        "text": "".join(f" {word}" for word in words),
+        "tokens": sorted({*always, *_prefixes(words), *_pairs(words)}),
+        "coarse": sorted({*always, *_prefixes(words, COARSE_LENGTHS)}),
+    }
 
 
 def _split(text: str) -> list[str]:
@@ -101,12 +123,18 @@ def _exact_token(name: str, value: str) -> str:
 
 
 def _tokens_of(words: tuple[str, ...]) -> list[str]:
-    """Return the one token of the two longest words, or of the longest; none where there is no word."""
-    if len(words) > 1:
-        for length in PAIR_LENGTHS:
-            if len(words[1]) >= length:
-                return [_pair(words[0], words[1], length)]
-    return [word[:LONGEST_PREFIX] for word in words[:1]]
+    """Return the token of the two longest words, and that of each word which it is too short to tell."""
+    pair, told = [], 0
+    for length in PAIR_LENGTHS:
+        if len(words) > 1 and len(words[1]) >= length:
+            pair, told = [_pair(words[0], words[1], length)], length
+            break
+    return [*pair, *(word[:LONGEST_PREFIX] for n, word in enumerate(words) if n > 1 or len(word) > told)]
+
+
+def _coarse_tokens_of(words: tuple[str, ...]) -> Iterator[str]:
+    """Return the longest of each word's prefixes that the indexes by time have."""
+    return (max(_prefixes([word], COARSE_LENGTHS), key=len) for word in words)
 
 
 def _with_bare_forms(words: list[str]) -> list[str]:
@@ -115,10 +143,8 @@ def _with_bare_forms(words: list[str]) -> list[str]:
     return list(dict.fromkeys(word for word in (*words, *bare) if word))
 
 
-def _prefixes(words: list[str]) -> Iterator[str]:
-    for word in words:
-        for length in range(1, min(len(word), LONGEST_PREFIX) + 1):
-            yield word[:length]
+def _prefixes(words: Iterable[str], lengths: Iterable[int] = range(1, LONGEST_PREFIX + 1)) -> Iterator[str]:
+    return (word[:length] for word in words for length in lengths if length <= len(word))
 
 
 def _pairs(words: list[str]) -> Iterator[str]:

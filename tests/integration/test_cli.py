@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from customer_service import __version__, cli
 from customer_service.demo import EXAMPLE_CUSTOMER
+from customer_service.repository.customers import living_fields
 from tests.integration.test_queries import INDEXES
 from tests.support import MEMBER, ORGANIZATION, SECRET
 
@@ -96,6 +97,34 @@ def test_customers_of_other_programs_are_completed(
     assert (completed["version"], completed["updatedAt"]) == (1, datetime(2025, 1, 26, 10))  # noqa: DTZ001 - as BSON has it
     again = Run(monkeypatch, capsys, "indexes")
     assert "completed  0 customers" in again.out
+
+
+def test_what_an_earlier_release_asks_for_is_dropped_when_told(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, foreign = (f"organizationId_1_{name}_1__id_1" for name in ("createdAt", "updatedAt"))
+    keys = {name: [(key, 1) for key in ("organizationId", name, "_id")] for name in ("createdAt", "updatedAt")}
+    configured.customers.create_index(keys["createdAt"], partialFilterExpression={"search.tokens": "L"})
+    configured.customers.create_index(keys["updatedAt"])
+    earlier = living_fields(EXAMPLE_CUSTOMER)
+    del earlier["search"]["coarse"]
+    configured.customers.insert_one({**EXAMPLE_CUSTOMER, **earlier})
+
+    told = Run(monkeypatch, capsys, "indexes").out.splitlines()
+    assert told[-2:] == [
+        f"replaced  customers.{old}",
+        "completed  1 customers, 0 of which share a tax id or external id with another",
+    ]
+    completed = configured.customers.find_one()
+    assert completed is not None
+    assert completed["search"] == living_fields(EXAMPLE_CUSTOMER)["search"]
+    assert {old, foreign} <= set(configured.customers.index_information())
+
+    told = Run(monkeypatch, capsys, "indexes", "--drop-replaced").out.splitlines()
+    assert told[-2] == f"dropped  customers.{old}"
+    assert {old, foreign} & set(configured.customers.index_information()) == {foreign}
+    configured.customers.drop_index(foreign)
+    assert "dropped" not in Run(monkeypatch, capsys, "indexes", "--drop-replaced").out
 
 
 def test_an_index_that_cannot_be_made_is_a_failure(

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 INDEXES = [
     "memberships.organizationId_1_userId_1",
     "customers.organizationId_1_search.tokens_1__id_1",
-    "customers.organizationId_1_createdAt_1__id_1",
-    "customers.organizationId_1_updatedAt_1__id_1",
+    "customers.organizationId_1_search.coarse_1_createdAt_1__id_1",
+    "customers.organizationId_1_search.coarse_1_updatedAt_1__id_1",
     "customers.organizationId_1_unique.taxId_1",
     "customers.organizationId_1_unique.externalId_1",
     "idempotencyKeys.claimedAt_1",

@@ -118,7 +118,9 @@ def test_a_search_finds_what_a_brute_force_look_finds(asked: tuple[dict[str, Any
         return
     collection: Collection[dict[str, Any]] = mongomock.MongoClient().tests.customers
     collection.insert_one({**customer, "search": search_fields(customer)})
-    assert (collection.find_one(query.criteria()) is not None) is expected
+    conditions = query.conditions(query.tokens())
+    for coarse in ([], [{"search.coarse": token} for token in query.coarse_tokens()]):
+        assert (collection.find_one({"$and": [*coarse, *conditions]}) is not None) is expected
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
@@ -171,14 +173,15 @@ def test_no_word_is_a_token_of_another_kind(q: str) -> None:
 
 def test_search_fields() -> None:
     fields = search_fields({"legalName": "(Pan) ñu", "taxId": "Xa1", "email": "B@c.mx", "externalId": "Q 7"})
-    assert fields["text"] == " (pan) nu pan) q xa1 b@c.mx"
+    assert fields["text"] == " (pan) nu pan) q b@c.mx xa1"
     prefixes = ["(", "(p", "(pa", "(pan", "(pan)", "p", "pa", "pan", "pan)", "n", "nu", "q", "x", "xa", "xa1"]
     email = ["b", "b@", "b@c", "b@c.", "b@c.m", "b@c.mx"]
-    pairs = ["(p nu", "(p pa", "(p xa", "(p b@", "nu pa", "nu xa", "b@ nu", "pa xa", "b@ pa", "b@ xa"]
-    long_pairs = ["(pa pan", "(pa b@c", "b@c pan", "(pa xa1", "pan xa1", "b@c xa1", "(pan) b@c.m"]
+    pairs = ["(pa pan", "(pa b@c", "b@c pan", "(pa xa1", "pan xa1", "b@c xa1", "(pan) b@c.m"]
     exact = ["X:Q 7", "T:XA1", "E:b@c.mx"]
-    expected = [LIVING, *exact, *prefixes, *email, *("".join(sorted_pair(pair)) for pair in (*pairs, *long_pairs))]
+    expected = [LIVING, *exact, *prefixes, *email, *("".join(sorted_pair(pair)) for pair in pairs)]
     assert fields["tokens"] == sorted(set(expected))
+    coarse = ["(", "(pa", "(pan)", "p", "pan", "n", "q", "x", "xa1", "b", "b@c", "b@c.m"]
+    assert fields["coarse"] == sorted([LIVING, *exact, *coarse])
 
 
 def sorted_pair(pair: str) -> str:
@@ -186,41 +189,50 @@ def sorted_pair(pair: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("q", "token"),
+    ("q", "tokens", "coarse"),
     [
-        ("", LIVING),
-        ("pe", "pe"),
-        ("y" * 20, "y" * LONGEST_PREFIX),
-        ("perez garcia", "garci perez"),
-        ("pere garc", "gar per"),
-        ("perez ga", "ga pe"),
-        ("perez g", "perez"),
-        ("al garcia perez", "garci perez"),
+        ("", [LIVING], [LIVING]),
+        ("pe", ["pe"], ["p"]),
+        ("Pérez", ["perez"], ["perez"]),
+        ("garcia", ["garcia"], ["garci"]),
+        ("y" * 20, ["y" * LONGEST_PREFIX], ["y" * 12]),
+        ("y" * 17 + " " + "y" * 16 + "z", ["yyyyy yyyyy", "y" * LONGEST_PREFIX], ["y" * 12]),
+        ("perez garcia", ["garci perez", "garcia"], ["garci", "perez"]),
+        ("perez munoz", ["munoz perez"], ["munoz", "perez"]),
+        ("pere garc", ["gar per", "garc", "pere"], ["gar", "per"]),
+        ("perez ga", ["perez", "ga"], ["perez", "g"]),
+        ("al garcia perez", ["garci perez", "garcia", "al"], ["garci", "perez", "a"]),
     ],
 )
-def test_a_search_asks_for_the_most_selective_token(q: str, token: str) -> None:
-    assert CustomerQuery(words_of(q)).criteria()["$and"][0] == {"search.tokens": token}
+def test_a_search_asks_for_the_rarest_token_first(q: str, tokens: list[str], coarse: list[str]) -> None:
+    query = CustomerQuery(words_of(q))
+    assert (list(query.tokens()), list(query.coarse_tokens())) == (tokens, coarse)
 
 
-def test_one_short_word_needs_no_look_into_the_text() -> None:
-    assert CustomerQuery(words_of("Pérez")).criteria() == {"$and": [{"search.tokens": "perez"}]}
+def test_only_a_word_longer_than_its_token_is_looked_up_in_the_text() -> None:
+    query = CustomerQuery(words_of("Pérez " + "y." * 9))
+    assert query.conditions(["perez"]) == [
+        {"search.tokens": "perez"},
+        {"search.text": {"$regex": r"\ " + r"y\." * 9}},
+    ]
 
 
-def test_exact_keys_come_before_words_and_the_most_selective_first() -> None:
-    query = CustomerQuery(("a.b",), {"email": "Ñ@X.mx", "taxId": "abc", "externalId": "aB"})
-    tokens = [{"search.tokens": token} for token in ("X:aB", "T:ABC", "E:ñ@x.mx")]
-    assert query.criteria() == {"$and": [*tokens, {"search.text": {"$regex": r"\ a\.b"}}]}
+def test_exact_keys_come_before_words_and_a_shared_tax_id_behind() -> None:
+    query = CustomerQuery(("a.b",), {"taxId": "abc", "email": "Ñ@X.mx", "externalId": "aB"})
+    assert query.tokens() == (*query.coarse_tokens()[:3], "a.b") == ("X:aB", "E:ñ@x.mx", "T:ABC", "a.b")
+    for generic in ("XAXX010101000", "xexx010101000"):
+        query = CustomerQuery(("ana",), {"taxId": generic, "email": "a"})
+        assert query.tokens() == query.coarse_tokens() == ("E:a", "ana", f"T:{generic.upper()}")
 
 
-def test_a_list_by_time_asks_for_the_living_as_its_index_does() -> None:
-    bounds = {"createdAt": {"gt": datetime(2025, 1, 1)}}  # noqa: DTZ001 - as the repository has it
-    last = {"createdAt": {"$gt": datetime(2025, 1, 1)}}  # noqa: DTZ001 - as the repository has it
-    living = {"search.tokens": LIVING}
-    assert CustomerQuery(ranges=bounds).criteria() == {"$and": [living, last]}
-    assert CustomerQuery(("ana",), ranges=bounds).criteria() == {"$and": [{"search.tokens": "ana"}, living, last]}
-    exact = CustomerQuery(exact={"taxId": "A"}, ranges=bounds)
-    assert exact.criteria() == {"$and": [{"search.tokens": "T:A"}, last]}
-    assert [query.order for query in (exact, CustomerQuery())] == ["createdAt", "_id"]
+def test_the_bounds_of_a_list() -> None:
+    moment = datetime(2025, 1, 1)  # noqa: DTZ001 - as the repository has it
+    query = CustomerQuery(ranges={"createdAt": {"gt": moment}, "updatedAt": {"gte": moment, "lt": moment}})
+    created, updated = {"createdAt": {"$gt": moment}}, {"updatedAt": {"$gte": moment, "$lt": moment}}
+    assert query.bounds("createdAt") == [created]
+    assert query.bounds("_id") == []
+    assert query.conditions([]) == [created, updated]
+    assert [each.order for each in (query, CustomerQuery())] == ["createdAt", "_id"]
 
 
 @pytest.mark.parametrize(("q", "hopeless"), [("a\x00", True), ("\x7f", True), ("a\x01b", True), ("a\tb", False)])
