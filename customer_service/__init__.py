@@ -6,7 +6,7 @@ keys of `keys` or `jwks`) and `repository` whether that user is a member, and in
 asked with `parsing`; what is to be stored goes through `changes`, where `inputs` judges its shape and `fiscal` (with
 its `catalogues`) what it says. `repository` does it, through `database` and within the request's deadline, and
 `answers` tells it in the shape of `schemas`. Whatever goes wrong is one of `errors`, and `problems` makes it an
-answer. `openapi` describes it all; `settings` is read once, at the start.
+answer; `refusals` answers what gunicorn cannot read. `openapi` describes it all; `settings` is read once, at the start.
 """
 
 __version__ = "0.1.0"

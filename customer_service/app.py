@@ -9,7 +9,7 @@ from flask import Flask, jsonify
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.routing import BaseConverter
 
-from customer_service import __version__, authorization, health, observability, openapi, problems, routes
+from customer_service import __version__, authorization, health, observability, openapi, problems, refusals, routes
 from customer_service.database import connect, with_deadline
 from customer_service.parsing import MAXIMUM_BODY_BYTES
 from customer_service.repository import MembershipRepository
@@ -52,8 +52,10 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.extensions["database"] = connect(settings.mongodb) if database is None else database
     observability.init_app(app, settings.server.log_level)
     problems.init_app(app)
+    refusals.init_app(app)
+    app.after_request(_harden)
     authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"]))
-    app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES + 1  # of a body in chunks no more is read, nor is it an error
     app.url_map.converters.update(any_text=AnyText, customer_id=CustomerId)
     app.register_blueprint(routes.customers_blueprint)
     app.register_blueprint(routes.members.blueprint)
@@ -61,6 +63,13 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     _serve_openapi(app)
     app.wsgi_app = with_deadline(_under_documented_paths(app), settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _harden(response: Response) -> Response:
+    """Let no answer be taken for another type than it has, nor be kept where nothing else was said of it."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
 
 
 def _serve_openapi(app: Flask) -> None:

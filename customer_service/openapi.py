@@ -47,6 +47,7 @@ UNREADABLE = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPS
 OF_EVERY_ANSWER = {
     "X-Request-ID": "The request's own where it is plain, else a new one.",
     "traceparent": "W3C Trace Context.",
+    "X-Content-Type-Options": "`nosniff`.",
 }
 View = TypeVar("View", bound="Callable[..., Any]")
 
