@@ -9,10 +9,20 @@ from flask import Flask, jsonify
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.routing import BaseConverter
 
-from customer_service import __version__, authorization, health, observability, openapi, problems, refusals, routes
+from customer_service import (
+    __version__,
+    authorization,
+    health,
+    limits,
+    observability,
+    openapi,
+    problems,
+    refusals,
+    routes,
+)
 from customer_service.database import connect, with_deadline
 from customer_service.parsing import MAXIMUM_BODY_BYTES
-from customer_service.repository import MembershipRepository
+from customer_service.repository import MembershipRepository, QuotaRepository
 from customer_service.settings import Settings
 from customer_service.tokens import TokenVerifier
 
@@ -55,6 +65,8 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     refusals.init_app(app)
     app.after_request(_harden)
     authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"]))
+    allowed = settings.server.rate_limit_per_minute
+    limits.init_app(app, QuotaRepository(app.extensions["database"], allowed) if allowed else None)
     app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES + 1  # of a body in chunks no more is read, nor is it an error
     app.url_map.converters.update(any_text=AnyText, customer_id=CustomerId)
     app.register_blueprint(routes.customers_blueprint)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Blueprint, current_app, g, request
 
+from customer_service import limits
 from customer_service.errors import AuthenticationRequired, InsufficientRole, NotAMember
 from customer_service.openapi import role_of
 from customer_service.repository import ROLES
@@ -39,10 +40,11 @@ def guarded_blueprint(name: str) -> Blueprint:
 def authorize(organization_id: str, role: Role) -> None:
     """Let the request go on if its caller is a member of the organization in this role or a higher one.
 
-    Raises AuthenticationRequired, InvalidToken, SigningKeysUnavailable, NotAMember, InsufficientRole or
+    Raises AuthenticationRequired, InvalidToken, SigningKeysUnavailable, RateLimited, NotAMember, InsufficientRole or
     DatabaseUnavailable: a caller without a valid token makes no query, a stranger learns nothing of the organization.
     """
     subject = current_app.extensions["verifier"].verify(_bearer_token())
+    limits.spend(subject)
     membership = current_app.extensions["memberships"].find(subject, organization_id)
     if membership is None:
         raise NotAMember

@@ -48,6 +48,12 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
         "Authentication required.",
         {"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750, section 3.1
     ),
+    errors.RateLimited: Problem(
+        "rate-limited",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "You made more requests in this minute than you may. Wait for the seconds of `Retry-After`.",
+        RETRY_AFTER,
+    ),
     errors.NotAMember: Problem("not-a-member", HTTPStatus.FORBIDDEN, "User is not a member of this organization."),
     errors.CustomerNotFound: Problem("customer-not-found", HTTPStatus.NOT_FOUND, "Customer not found."),
     errors.InsufficientRole: Problem(

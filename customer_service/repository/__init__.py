@@ -11,6 +11,7 @@ from customer_service.repository.memberships import (
     OrganizationScope,
     Role,
 )
+from customer_service.repository.quotas import QuotaRepository
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
@@ -20,6 +21,7 @@ __all__ = [
     "Membership",
     "MembershipRepository",
     "OrganizationScope",
+    "QuotaRepository",
     "Role",
     "complete",
     "ensure_indexes",

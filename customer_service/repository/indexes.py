@@ -10,6 +10,7 @@ from customer_service.database import Document, translates_errors
 from customer_service.repository.customers import CustomerRepository, living_fields
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.memberships import MembershipRepository
+from customer_service.repository.quotas import QuotaRepository
 
 if TYPE_CHECKING:
     from pymongo import IndexModel
@@ -22,7 +23,7 @@ def ensure_indexes(database: Database[Document]) -> list[tuple[str, bool]]:
     """Create the indexes that are missing; return each as (collection.index, whether it was created)."""
     return [
         (f"{repository.COLLECTION}.{index.document['name']}", _ensure(database[repository.COLLECTION], index))
-        for repository in (MembershipRepository, CustomerRepository, IdempotencyRepository)
+        for repository in (MembershipRepository, CustomerRepository, IdempotencyRepository, QuotaRepository)
         for index in repository.INDEXES
     ]
 

@@ -14,6 +14,7 @@ blueprint = guarded_blueprint("customers")
 MEMBER_ERRORS = (
     errors.AuthenticationRequired,
     errors.InvalidToken,
+    errors.RateLimited,
     errors.NotAMember,
     errors.DatabaseError,
     errors.DatabaseUnavailable,
