@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ATTACKS := tests/unit/test_keys.py tests/integration/test_token_attacks.py tests/integration/test_rate_limits.py \
+	tests/attacks
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .PHONY: help
@@ -25,6 +27,16 @@ test: $(VENV)/dev ## Run every test, on mongomock and on a real mongod
 .PHONY: fuzz
 fuzz: $(VENV)/dev ## Hold the OpenAPI document against the service with 10,000 requests
 	CI=true FUZZ_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_schemathesis.py
+
+.PHONY: attack
+attack: $(VENV)/dev ## Attack it, also at length, and tabulate what held
+	CI=true ATTACK_CUSTOMERS=1000 $(BIN)/pytest -q -p tests.attacks.report -o python_files="test_*.py timing.py" $(ATTACKS)
+
+.PHONY: sbom
+sbom: $(VENV)/dev ## List what the runtime is made of, in CycloneDX, and audit it
+	@$(BIN)/cyclonedx-py requirements --output-reproducible --spec-version 1.6 -o sbom.json requirements.txt
+	@echo "sbom.json lists every package of requirements.txt, with its hashes."
+	@$(BIN)/python -m tests.audit
 
 .PHONY: lint
 lint: $(VENV)/dev ## Check style, types and the direction of imports

@@ -9,10 +9,20 @@ from flask import Flask, jsonify
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.routing import BaseConverter
 
-from customer_service import __version__, authorization, health, observability, openapi, problems, routes
+from customer_service import (
+    __version__,
+    authorization,
+    health,
+    limits,
+    observability,
+    openapi,
+    problems,
+    refusals,
+    routes,
+)
 from customer_service.database import connect, with_deadline
 from customer_service.parsing import MAXIMUM_BODY_BYTES
-from customer_service.repository import Kept, MembershipRepository
+from customer_service.repository import Kept, MembershipRepository, QuotaRepository
 from customer_service.settings import Settings
 from customer_service.tokens import TokenVerifier
 
@@ -65,10 +75,14 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.extensions["database"] = connect(settings.mongodb) if database is None else database
     observability.init_app(app, settings.server.log_level)
     problems.init_app(app)
+    refusals.init_app(app)
+    app.after_request(_harden)
     kept = _keep(settings, app.extensions["database"])
     app.extensions["kept"] = kept
     authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"], kept.memberships))
-    app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES
+    allowed = settings.server.rate_limit_per_minute
+    limits.init_app(app, QuotaRepository(app.extensions["database"], allowed) if allowed else None)
+    app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES + 1  # of a body in chunks no more is read, nor is it an error
     app.url_map.converters.update(any_text=AnyText, customer_id=CustomerId)
     app.register_blueprint(routes.customers_blueprint)
     app.register_blueprint(routes.members.blueprint)
@@ -83,6 +97,13 @@ def _keep(settings: Settings, database: Database[Document]) -> Kept[Representati
     if not settings.mongodb.in_memory:
         kept.start()
     return kept
+
+
+def _harden(response: Response) -> Response:
+    """Let no answer be taken for another type than it has, nor be kept where nothing else was said of it."""
+    response.headers.add("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
 
 
 def _serve_openapi(app: Flask) -> None:

@@ -9,6 +9,7 @@ from flask import Blueprint, current_app, g, request
 from flask.globals import request_ctx
 from werkzeug.exceptions import NotFound
 
+from customer_service import limits
 from customer_service.errors import AuthenticationRequired, InsufficientRole, NotAMember
 from customer_service.operations import role_of
 from customer_service.roles import ROLES
@@ -43,11 +44,12 @@ def guarded_blueprint(name: str) -> Blueprint:
 def authorize(organization_id: str, role: Role) -> None:
     """Let the request go on if its caller is a member of the organization in this role or a higher one.
 
-    Raises AuthenticationRequired, InvalidToken, SigningKeysUnavailable, NotAMember, InsufficientRole or
+    Raises AuthenticationRequired, InvalidToken, SigningKeysUnavailable, RateLimited, NotAMember, InsufficientRole or
     DatabaseUnavailable: a caller without a valid token makes no query, a stranger learns nothing of the organization.
     """
     extensions = current_app.extensions
     subject = extensions["verifier"].verify(_bearer_token())
+    limits.spend(subject)
     membership = extensions["memberships"].find(subject, organization_id)
     if membership is None:
         raise NotAMember

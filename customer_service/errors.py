@@ -60,6 +60,10 @@ class InsufficientRole(CustomerServiceError):
     """The member's role does not allow this."""
 
 
+class RateLimited(CustomerServiceError):
+    """The caller made more requests in this minute than the settings allow."""
+
+
 class CustomerNotFound(CustomerServiceError):
     """The organization has no customer with this id."""
 

@@ -98,7 +98,7 @@ class JwkSetKeys:
         try:
             return parse_jwk_set(fetch(self._url), self._allowed)
         except (OSError, HTTPException, ValueError, UnusableKey) as error:
-            logger.warning("JWK set not usable: %s", type(error).__name__)
+            logger.warning("JWK set not usable: %s", error if isinstance(error, UnusableKey) else type(error).__name__)
             return None
 
 

@@ -89,14 +89,24 @@ def log_exception(error: BaseException) -> None:
 
 
 def logging_config(log_level: str) -> dict[str, Any]:
-    """Return the configuration that makes the standard library's loggers write the same JSON lines."""
+    """Return the configuration that makes the standard library's loggers write the same JSON lines.
+
+    At debug only the service's own loggers say more: the driver's would quote customers, gunicorn's the requests.
+    """
+    level = log_level.upper()
+    others = "INFO" if level == "DEBUG" else level
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
             "json": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": [*PROCESSORS, structlog.stdlib.add_logger_name, _replace_exc_info],
+                "foreign_pre_chain": [
+                    *PROCESSORS,
+                    structlog.stdlib.add_logger_name,
+                    structlog.stdlib.ExtraAdder(("status", "error", "requestId")),
+                    _replace_exc_info,
+                ],
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     structlog.processors.JSONRenderer(),
@@ -104,8 +114,12 @@ def logging_config(log_level: str) -> dict[str, Any]:
             }
         },
         "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
-        "loggers": {"gunicorn.error": {"propagate": True}, "gunicorn.access": {"propagate": False}},
-        "root": {"level": log_level.upper(), "handlers": ["stdout"]},
+        "loggers": {
+            "customer_service": {"level": level},
+            "gunicorn.error": {"level": others, "propagate": True},
+            "gunicorn.access": {"propagate": False},
+        },
+        "root": {"level": others, "handlers": ["stdout"]},
     }
 
 

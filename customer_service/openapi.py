@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
-from customer_service.operations import STRING, Value, operation_of
+from customer_service.operations import Value, operation_of
 from customer_service.problems import (
     ALL_PROBLEMS,
     FRAMEWORK_PROBLEMS,
@@ -42,11 +42,15 @@ PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 UNREADABLE = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 """What a request with a body may be answered before anybody looks at what it says."""
 
-OF_EVERY_ANSWER = {
-    "X-Request-ID": "The request's own where it is plain, else a new one.",
-    "traceparent": "W3C Trace Context.",
-}
 
+OF_EVERY_ANSWER = {
+    "X-Request-ID": Value("The request's own where it is plain, else a new one.", required=True),
+    "traceparent": Value("W3C Trace Context.", required=True),
+    "X-Content-Type-Options": Value("Believe the type.", {"const": "nosniff"}, required=True),
+    "RateLimit-Policy": Value("Where callers are limited: the requests of a window, and its seconds."),
+    "RateLimit": Value("Where callers are limited: the requests left, and the seconds to the next window."),
+}
+SECONDS = {"type": "string", "pattern": "^[1-9][0-9]*$"}
 PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f]+$"
 PATH_VALUES: Mapping[str, Value] = {
     name: Value(description, {"type": "string", **limits}, required=True)
@@ -72,8 +76,8 @@ def build(app: Flask, version: str) -> dict[str, Any]:
     )
     marshmallow.converter.add_attribute_function(_own_schema)
     spec.components.security_scheme(BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
-    for name, description in OF_EVERY_ANSWER.items():
-        spec.components.header(name, {"description": description, "required": True, "schema": STRING})
+    for name, value in OF_EVERY_ANSWER.items():
+        spec.components.header(name, _told(value))
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions[rule.endpoint]
         operation = operation_of(view)
@@ -129,10 +133,8 @@ def _role_note(operation: Operation) -> Iterator[str]:
 
 
 def _request(operation: Operation) -> dict[str, Any]:
-    if not operation.request:
-        return {}
     content = {media_type: {"schema": schema} for media_type, schema in operation.request.items()}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": True, "content": content}} if content else {}
 
 
 def _answers(operation: Operation) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def _headers_of(problems: list[Problem]) -> dict[str, Value]:
     headers = {"Cache-Control": Value("Never kept.", {"const": "no-store"}, required=True)}
     for name in dict.fromkeys(name for problem in problems for name in problem.headers):
         values = [problem.headers.get(name) for problem in problems]
-        choice = {"enum": sorted({value for value in values if value})}
+        choice = SECONDS if name == "Retry-After" else {"enum": sorted({value for value in values if value})}
         headers[name] = Value("What to do next.", choice, required=None not in values)
     return headers
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import request
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch, pointer
 from customer_service.operations import Value
@@ -103,10 +103,13 @@ def json_body(*media_types: str) -> object:
     allowed = media_types or (JSON,)
     if request.mimetype not in allowed:
         raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
+    body = request.get_data()
+    if len(body) > MAXIMUM_BODY_BYTES:
+        raise RequestEntityTooLarge
     try:
-        return orjson.loads(request.get_data())
+        return orjson.loads(body)
     except ValueError:
-        raise BadRequest("The body is not JSON in UTF-8.") from None
+        raise BadRequest("The body is not JSON in UTF-8, of at most 1,024 levels.") from None
 
 
 def idempotency_key() -> str | None:

@@ -48,6 +48,12 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
         "Authentication required.",
         {"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750, section 3.1
     ),
+    errors.RateLimited: Problem(
+        "rate-limited",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "You made more requests in this minute than you may. Wait for the seconds of `Retry-After`.",
+        RETRY_AFTER,
+    ),
     errors.NotAMember: Problem("not-a-member", HTTPStatus.FORBIDDEN, "User is not a member of this organization."),
     errors.CustomerNotFound: Problem("customer-not-found", HTTPStatus.NOT_FOUND, "Customer not found."),
     errors.InsufficientRole: Problem(
@@ -124,10 +130,11 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
 }
 """How each of the service's errors is told; the details of 401, 403 and 404 are the specification's."""
 
+UNREADABLE = Problem("bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read.")
 FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
     problem.status: problem
     for problem in (
-        Problem("bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read."),
+        UNREADABLE,
         Problem("not-found", HTTPStatus.NOT_FOUND, "There is nothing at this path."),
         Problem("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "Use a method that `Allow` names."),
         Problem(
@@ -138,11 +145,29 @@ FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
 }
 """How the framework's errors are told, where they do not say it better; every other one is a fault of the service."""
 
+REFUSALS: dict[str, Problem] = {
+    "LimitRequestLine": Problem(
+        "uri-too-long", HTTPStatus.REQUEST_URI_TOO_LONG, "The request line has more than 8,190 bytes."
+    ),
+    "LimitRequestHeaders": Problem(
+        "request-header-fields-too-large",
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "There are more than 100 header fields, or one has more than 8,190 bytes.",
+    ),
+    "ExpectationFailed": Problem(
+        "expectation-failed", HTTPStatus.EXPECTATION_FAILED, "Expect nothing but `100-continue`."
+    ),
+    "UnsupportedTransferCoding": Problem(
+        "not-implemented", HTTPStatus.NOT_IMPLEMENTED, "Use no transfer coding but `chunked`."
+    ),
+}
+"""How the server's own refusals are told, by the names of its errors; every other one makes a request UNREADABLE."""
+
 INTERNAL_ERROR = Problem(
     "internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer; the log knows why."
 )
 
-ALL_PROBLEMS = (*PROBLEMS.values(), *FRAMEWORK_PROBLEMS.values(), INTERNAL_ERROR)
+ALL_PROBLEMS = (*PROBLEMS.values(), *FRAMEWORK_PROBLEMS.values(), *REFUSALS.values(), INTERNAL_ERROR)
 
 
 def init_app(app: Flask) -> None:
@@ -152,16 +177,22 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_unexpected)
 
 
-def _respond(problem: Problem, members: Mapping[str, object] = MappingProxyType({})) -> Response:
+def body_of(problem: Problem, request_id: str, members: Mapping[str, object] = MappingProxyType({})) -> bytes:
+    """Return the problem as it is answered, with what this occurrence says beyond its kind."""
     body = {
         "type": TYPE_PREFIX + problem.slug,
         "title": problem.status.phrase,
         "status": problem.status.value,
         "detail": problem.detail,
-        "requestId": observability.request_id(),
+        "requestId": request_id,
     }
+    return orjson.dumps({**body, **members}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def respond(problem: Problem, members: Mapping[str, object] = MappingProxyType({})) -> Response:
+    """Answer the current request with a problem."""
     response = Response(
-        orjson.dumps({**body, **members}, option=orjson.OPT_APPEND_NEWLINE),
+        body_of(problem, observability.request_id(), members),
         status=problem.status,
         mimetype=MEDIA_TYPE,
         headers={"Cache-Control": "no-store"},
@@ -174,7 +205,7 @@ def _answer_own(error: errors.CustomerServiceError) -> Response:
     observability.annotate(error=type(error).__name__)
     if str(error):
         observability.annotate(reason=str(error))
-    return _respond(PROBLEMS[type(error)], {**error.members, **_existing(error)})
+    return respond(PROBLEMS[type(error)], {**error.members, **_existing(error)})
 
 
 def _existing(error: errors.CustomerServiceError) -> Mapping[str, str]:
@@ -192,9 +223,9 @@ def _answer_http(error: HTTPException) -> Response:
         return _answer_unexpected(error)
     headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
     own_words = error.description != type(error).description and error.description
-    return _respond(replace(problem, headers=headers, detail=own_words or problem.detail))
+    return respond(replace(problem, headers=headers, detail=own_words or problem.detail))
 
 
 def _answer_unexpected(error: Exception) -> Response:
     observability.log_exception(error)
-    return _respond(INTERNAL_ERROR)
+    return respond(INTERNAL_ERROR)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
-from customer_service import drain, observability
+from customer_service import drain, observability, refusals
 from customer_service.database import connect
 from customer_service.errors import SettingsError
 from customer_service.settings import IN_MEMORY_URI, ServerSettings
@@ -28,6 +30,9 @@ THREADS = 8
 KEEPALIVE_SECONDS = 75  # longer than a gateway keeps an idle connection, so that the gateway closes it first
 REFUSING_SECONDS = 0.5
 FINISHING_SECONDS = 5.0
+REQUEST_LINE_BYTES = 8190  # gunicorn allows no more; the longest cursor that filters in ASCII make has 1,500
+HEADER_FIELDS = 100
+HEADER_FIELD_BYTES = 8190
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -46,7 +51,10 @@ def options(settings: Settings) -> dict[str, Any]:
         ),
         "worker_tmp_dir": "/dev/shm",  # noqa: S108 - the heartbeat's place, in memory: the root may be read-only
         "control_socket_disable": True,
-        "loglevel": server.log_level,
+        "limit_request_line": REQUEST_LINE_BYTES,
+        "limit_request_fields": HEADER_FIELDS,
+        "limit_request_field_size": HEADER_FIELD_BYTES,
+        "forwarder_headers": "",  # no client moves the service to another path
         "logconfig_dict": observability.logging_config(server.log_level),
         "when_ready": announce_stop,
     }
@@ -91,6 +99,11 @@ class DrainingWorker(ThreadWorker):
         """Accept a connection, unless the poller's round began before this worker stopped listening."""
         if listener in self.sockets:
             super().accept(listener)
+
+    def handle_error(self, req: object, client: socket.socket, addr: object, exc: BaseException) -> None:  # noqa: ARG002 - gunicorn's signature
+        """Answer what cannot be read as a problem: gunicorn would answer HTML, and log what it could not read."""
+        with suppress(OSError):  # whoever sent it may be gone
+            write_nonblock(client, refusals.answer(exc))
 
     def _stop_listening(self, sig: int, frame: FrameType | None) -> None:
         self.set_accept_enabled(False)

@@ -65,12 +65,16 @@ class JwtSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """How to serve: the TCP port, the worker processes, the seconds of a drain, the least level logged."""
+    """How to serve: the TCP port, the worker processes, the seconds of a drain, the least level logged.
+
+    `rate_limit_per_minute` is how many requests each caller may make in a minute, None for any number.
+    """
 
     port: int = 3001
     workers: int | None = None
     drain_seconds: float = 5.0
     log_level: str = "info"
+    rate_limit_per_minute: int | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> ServerSettings:
@@ -185,6 +189,7 @@ class ServerSettingsSchema(_EnvironmentSchema):
     log_level = fields.String(
         data_key="LOG_LEVEL", validate=validate.OneOf(("debug", "info", "warning", "error", "critical"))
     )
+    rate_limit_per_minute = fields.Integer(data_key="RATE_LIMIT_PER_MINUTE", validate=validate.Range(1, 1_000_000))
 
 
 class CacheSettingsSchema(_EnvironmentSchema):

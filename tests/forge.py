@@ -6,6 +6,7 @@ import base64
 import functools
 import hmac
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,13 @@ def public_pem(kind: str, form: PublicFormat = SPKI) -> str:
     return pem.decode()
 
 
+def roca_key() -> rsa.RSAPublicKey:
+    """Return an RSA key of 2048 bits of the form that CVE-2017-15361 describes."""
+    primorial = math.prod(number for number in range(2, 168) if all(number % each for each in range(2, number)))
+    modulus = primorial * (2**2047 // primorial + 1) + pow(65537, 2017, primorial)
+    return rsa.RSAPublicNumbers(65537, modulus).public_key()
+
+
 def public_der(kind: str) -> bytes:
     """Return the public key of this kind in DER."""
     der: bytes = private_key(kind).public_key().public_bytes(Encoding.DER, SPKI)
@@ -107,6 +115,13 @@ def claims(**changes: Any) -> dict[str, Any]:
 def base64url(data: bytes) -> str:
     """Encode without padding (RFC 7515, section 2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def last_bit(text: str) -> str:
+    """Return base64url with its last bit, which carries no data, set."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    assert len(text) % 4 in (2, 3)
+    return text[:-1] + alphabet[alphabet.index(text[-1]) ^ 1]
 
 
 def segment(content: bytes | str | dict[str, Any]) -> str:

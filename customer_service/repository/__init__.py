@@ -10,6 +10,7 @@ from customer_service.repository.memberships import (
     MembershipRepository,
     OrganizationScope,
 )
+from customer_service.repository.quotas import QuotaRepository
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
@@ -19,6 +20,7 @@ __all__ = [
     "Membership",
     "MembershipRepository",
     "OrganizationScope",
+    "QuotaRepository",
     "complete",
     "ensure_indexes",
     "replaced_indexes",

@@ -12,6 +12,7 @@ from customer_service.repository.customers import CustomerRepository, living_fie
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.lists import REPLACED
 from customer_service.repository.memberships import MembershipRepository
+from customer_service.repository.quotas import QuotaRepository
 from customer_service.repository.search import LIVING
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def ensure_indexes(database: Database[Document]) -> list[tuple[str, bool]]:
     """Create the indexes that are missing; return each as (collection.index, whether it was created)."""
     return [
         (f"{repository.COLLECTION}.{index.document['name']}", _ensure(database[repository.COLLECTION], index))
-        for repository in (MembershipRepository, CustomerRepository, IdempotencyRepository)
+        for repository in (MembershipRepository, CustomerRepository, IdempotencyRepository, QuotaRepository)
         for index in repository.INDEXES
     ]
 

@@ -21,6 +21,7 @@ blueprint = guarded_blueprint("customers")
 MEMBER_ERRORS = (
     errors.AuthenticationRequired,
     errors.InvalidToken,
+    errors.RateLimited,
     errors.NotAMember,
     errors.DatabaseError,
     errors.DatabaseUnavailable,

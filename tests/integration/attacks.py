@@ -10,7 +10,7 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import PublicFormat
 
-from tests.forge import base64url, claims, forge, issue, jwk, public_der, public_pem, segment, signed_text
+from tests.forge import base64url, claims, forge, issue, jwk, last_bit, public_der, public_pem, segment, signed_text
 from tests.support import MEMBER
 
 if TYPE_CHECKING:
@@ -36,13 +36,6 @@ def raw(name: str, value: str) -> str:
 def without(name: str) -> str:
     """Return a signed token that lacks the claim."""
     return forge(payload={key: value for key, value in claims().items() if key != name})
-
-
-def last_bit(text: str) -> str:
-    """Return base64url with its last bit, which carries no data, set."""
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    assert len(text) % 4 in (2, 3)
-    return text[:-1] + alphabet[alphabet.index(text[-1]) ^ 1]
 
 
 def no_algorithm() -> Iterator[tuple[str, str]]:

@@ -38,6 +38,7 @@ INDEXES = [
     "customers.organizationId_1_unique.taxId_1",
     "customers.organizationId_1_unique.externalId_1",
     "idempotencyKeys.claimedAt_1",
+    "requestCounts.until_1",
 ]
 
 
@@ -123,7 +124,7 @@ def test_a_stored_membership_is_unique(recorded: Service) -> None:
 
 
 def test_indexes_are_created_once(mongodb: Database[Document]) -> None:
-    for name in ("memberships", "customers", "idempotencyKeys"):
+    for name in ("memberships", "customers", "idempotencyKeys", "requestCounts"):
         mongodb[name].drop()
     assert repository.ensure_indexes(mongodb) == [(name, True) for name in INDEXES]
     assert repository.ensure_indexes(mongodb) == [(name, False) for name in INDEXES]

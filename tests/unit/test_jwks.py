@@ -236,6 +236,26 @@ class TestTrouble:
         assert source.find("one")
 
 
+REFUSED_SETS: dict[str, list[dict[str, Any]]] = {
+    "publishes a symmetric or private key": [jwk("P-384", kid="two"), {"kty": "oct", "k": "hush" * 8}],
+    "has one kid twice": [jwk("P-384", kid="two"), jwk("RSA", kid="one"), jwk("P-256", kid="one")],
+    "has no key that verifies signatures": [jwk("RSA", kid="two", use="enc")],
+}
+
+
+class TestRefusedSets:
+    @pytest.mark.parametrize("reason", REFUSED_SETS)
+    def test_the_last_good_set_stays_and_the_log_says_why(
+        self, source: JwkSetKeys, server: JwksServer, clock: Clock, caplog: pytest.LogCaptureFixture, reason: str
+    ) -> None:
+        source.find("one")
+        server.keys = REFUSED_SETS[reason]
+        refetch(source, clock)
+        assert source.find("one")
+        assert source.find("two") is None
+        assert caplog.messages == [f"JWK set not usable: the JWK set {reason}"]
+
+
 class TestOutage:
     def test_keys_are_served_for_a_day(self, source: JwkSetKeys, server: JwksServer, clock: Clock) -> None:
         source.find("one")

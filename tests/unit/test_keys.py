@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -13,14 +13,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jwt.algorithms import RSAAlgorithm
 
 from customer_service.errors import SettingsError
 from customer_service.jwks import JwkSetKeys
 from customer_service.keys import RSA_ALGORITHMS, UnusableKey, parse_jwk_set
 from customer_service.settings import JwtSettings
 from customer_service.tokens import key_source
-from tests.forge import jwk, private_jwk, private_key, private_pem, public_pem
+from tests.forge import jwk, last_bit, private_jwk, private_key, private_pem, public_pem, roca_key
 from tests.support import SECRET
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 KEYS = {
     "RSA": RSA_ALGORITHMS,
@@ -38,6 +42,10 @@ def certificate() -> str:
     today = datetime.datetime.now(datetime.UTC)
     made = x509.CertificateBuilder(name, name, key.public_key(), 1, today, today + datetime.timedelta(1))
     return made.sign(key, SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def pem_of(key: RSAPublicKey) -> str:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def jwk_set(*keys: Any) -> bytes:
@@ -73,6 +81,7 @@ class TestSettings:
         ("make", "reason"),
         [
             (lambda: {"public_key": public_pem("weak RSA")}, "JWT_PUBLIC_KEY: is an RSA key of fewer than 2048 bits"),
+            (lambda: {"public_key": pem_of(roca_key())}, "JWT_PUBLIC_KEY: is an RSA key that can be factored"),
             *(
                 (lambda kind=kind: {"public_key": public_pem(kind)}, "JWT_PUBLIC_KEY: is a key of a kind that")
                 for kind in ("P-224", "brainpool", "X25519", "DSA")
@@ -97,7 +106,17 @@ class TestSettings:
             ),
         ],
         ids=[
-            *("1024 bits", "P-224", "brainpool", "X25519", "DSA", "private RSA", "private EC", "private Ed25519"),
+            *(
+                "1024 bits",
+                "ROCA",
+                "P-224",
+                "brainpool",
+                "X25519",
+                "DSA",
+                "private RSA",
+                "private EC",
+                "private Ed25519",
+            ),
             *("certificate", "garbage", "not ASCII", "cut", "nothing", "PEM as secret", "certificate as secret"),
             *("JWK as secret", "algorithm of no secret", "none", "algorithm of another key"),
         ],
@@ -164,8 +183,11 @@ class TestJwkSet:
             {"n": "AQAB"},
             {"e": "AQ"},
             {"e": ""},
-            {"d": None},
-            {"d": "AQAB"},
+            {"e": "AQAB="},
+            {"n": jwk("RSA")["n"] + "=="},
+            {"n": last_bit(jwk("RSA")["n"])},
+            {"n": " " + jwk("RSA")["n"]},
+            {"key_ops": ["verify", "verify"]},
         ],
         ids=str,
     )
@@ -176,9 +198,29 @@ class TestJwkSet:
             parse_jwk_set(jwk_set(left_out))
 
     @pytest.mark.parametrize("kind", ["RSA", "P-256", "Ed25519", "Ed448"])
-    def test_a_private_key_is_left_out(self, kind: str) -> None:
-        with pytest.raises(UnusableKey, match="no key that verifies"):
-            parse_jwk_set(jwk_set(private_jwk(kind)))
+    def test_a_set_with_a_private_key_is_refused(self, kind: str) -> None:
+        with pytest.raises(UnusableKey, match="symmetric or private"):
+            parse_jwk_set(jwk_set(jwk("RSA", kid="good"), private_jwk(kind, kid="private")))
+
+    @pytest.mark.parametrize("name", ["k", "d", "p", "q", "dp", "dq", "qi", "oth"])
+    @pytest.mark.parametrize("value", [None, "AQAB", []], ids=str)
+    def test_a_set_with_a_private_member_is_refused(self, name: str, value: object) -> None:
+        with pytest.raises(UnusableKey, match="symmetric or private"):
+            parse_jwk_set(jwk_set(jwk("P-256", kid="good"), jwk("RSA", kid="bad", **{name: value})))
+
+    @pytest.mark.parametrize(("kind", "name"), [("P-256", "x"), ("P-521", "y"), ("Ed25519", "x"), ("Ed448", "x")])
+    def test_a_number_in_another_base64_is_left_out(self, kind: str, name: str) -> None:
+        number = jwk(kind)[name]
+        wrong = [
+            number + "=" * (-len(number) % 4 or 4),
+            f"{number[:5]}\n{number[5:]}",
+            number.replace("A", "A ", 1) + " ",
+        ]
+        if len(number) % 4:
+            wrong.append(last_bit(number))
+        for text in wrong:
+            with pytest.raises(UnusableKey, match="no key that verifies"):
+                parse_jwk_set(jwk_set(jwk(kind, **{name: text})))
 
     @pytest.mark.parametrize("changes", [{"crv": "P-384"}, {"crv": "P-224"}, {"x": "A" * 43}, {"y": None}], ids=str)
     def test_a_point_that_is_not_on_its_curve_is_left_out(self, changes: dict[str, Any]) -> None:
@@ -188,6 +230,11 @@ class TestJwkSet:
     def test_a_weak_key_is_left_out(self) -> None:
         with pytest.raises(UnusableKey, match="no key that verifies"):
             parse_jwk_set(jwk_set(jwk("weak RSA")))
+
+    def test_a_key_that_can_be_factored_is_left_out(self) -> None:
+        weak = RSAAlgorithm.to_jwk(roca_key(), as_dict=True)
+        with pytest.raises(UnusableKey, match="no key that verifies"):
+            parse_jwk_set(jwk_set({**weak, "key_ops": ["verify"]}))
 
     def test_jwt_algorithms_and_alg_narrow_together(self) -> None:
         both = jwk_set(jwk("RSA", kid="rsa"), jwk("P-256", kid="ec"))
@@ -206,8 +253,13 @@ class TestJwkSet:
         with pytest.raises(UnusableKey, match="kid twice"):
             parse_jwk_set(jwk_set(jwk("RSA", **name), jwk("P-256", **name)))
 
-    def test_a_kid_may_be_shared_with_a_key_that_is_left_out(self) -> None:
-        assert list(parse_jwk_set(jwk_set(jwk("RSA", kid="one", use="enc"), jwk("P-256", kid="one")))) == ["one"]
+    def test_a_kid_is_not_shared_even_with_a_key_that_is_left_out(self) -> None:
+        with pytest.raises(UnusableKey, match="kid twice"):
+            parse_jwk_set(jwk_set(jwk("RSA", kid="one", use="enc"), jwk("P-256", kid="one")))
+
+    def test_nameless_keys_that_are_left_out_confuse_nobody(self) -> None:
+        nameless = [jwk("RSA", use="enc"), jwk("P-256", use="enc"), jwk("P-384")]
+        assert list(parse_jwk_set(jwk_set(*nameless))) == [None]
 
     @pytest.mark.parametrize(
         "text",

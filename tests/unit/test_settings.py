@@ -39,6 +39,7 @@ def test_everything_set() -> None:
         "WEB_CONCURRENCY": "4",
         "DRAIN_SECONDS": "0.5",
         "LOG_LEVEL": "DEBUG",
+        "RATE_LIMIT_PER_MINUTE": "600",
         "UNRELATED": "x",
     }
     assert Settings.from_environment(environ) == Settings(
@@ -50,7 +51,7 @@ def test_everything_set() -> None:
             audience="customers",
             leeway_seconds=5,
         ),
-        ServerSettings(port=80, workers=4, drain_seconds=0.5, log_level="debug"),
+        ServerSettings(port=80, workers=4, drain_seconds=0.5, log_level="debug", rate_limit_per_minute=600),
     )
 
 
@@ -95,6 +96,7 @@ def test_a_secret_keeps_its_spaces() -> None:
         ({"WEB_CONCURRENCY": "0"}, ["WEB_CONCURRENCY"]),
         ({"DRAIN_SECONDS": "nan"}, ["DRAIN_SECONDS"]),
         ({"LOG_LEVEL": "loud"}, ["LOG_LEVEL"]),
+        ({"RATE_LIMIT_PER_MINUTE": "0"}, ["RATE_LIMIT_PER_MINUTE"]),
         ({"PORT": "x", "MONGODB_URI": None, "JWT_SECRET": "short"}, ["PORT", "MONGODB_URI", "JWT_SECRET"]),
     ],
 )

@@ -1,0 +1,45 @@
+"""Every operation that is guarded, from the url map itself: none can be forgotten."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from customer_service.operations import role_of
+from tests.support import ORGANIZATION
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from customer_service.roles import Role
+
+PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A method and a rule, and the least role that may ask for it."""
+
+    method: str
+    rule: str
+    role: Role
+
+    def path(self, organization_id: str = ORGANIZATION, **values: str) -> str:
+        """Return the path with these values; a parameter that is not given stands for itself."""
+        given = {"organization_id": organization_id, **values}
+        return PARAMETER.sub(lambda match: given.get(match[1], match[1]), self.rule)
+
+    def names_one(self) -> bool:
+        """Whether it is about one customer, by its id."""
+        return "customer_id" in PARAMETER.findall(self.rule)
+
+
+def guarded_operations(app: Flask) -> list[Guarded]:
+    """Return every guarded operation of the application."""
+    return [
+        Guarded(method, rule.rule, role_of(app.view_functions[rule.endpoint]))
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/organizations/")
+        for method in sorted((rule.methods or set()) - {"OPTIONS"})
+    ]

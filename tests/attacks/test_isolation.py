@@ -1,0 +1,114 @@
+"""Nobody sees another organization's customer, or learns from an answer whether there is one."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from customer_service.app import create_app
+from tests import support
+from tests.attacks import tenants
+from tests.attacks.tenants import CALLERS, MEMBERS, ORGANIZATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask.testing import FlaskClient
+    from pymongo.database import Database
+    from werkzeug.test import TestResponse
+
+    from customer_service.database import Document
+
+CUSTOMERS = int(os.environ.get("ATTACK_CUSTOMERS", "100"))
+OWN_TO_A_REQUEST = {"X-Request-ID", "traceparent"}
+MISSING = "f" * 24
+READS = ("", "/tax-info-validation")
+
+
+@pytest.fixture
+def ids(mongodb: Database[Document]) -> dict[str, list[str]]:
+    """The ids of each organization's customers."""
+    return tenants.fill(mongodb, CUSTOMERS, 1)
+
+
+@pytest.fixture
+def clients(mongodb: Database[Document], ids: dict[str, list[str]]) -> dict[str, FlaskClient]:
+    app = create_app(support.settings(), mongodb)
+    service = support.Service(app, mongodb, app.test_client())
+    return {caller: support.client_of(service, caller) for caller in CALLERS}
+
+
+def all_that_is_told(response: TestResponse) -> tuple[int, list[tuple[str, str]], Any]:
+    """Return an answer without what differs each time."""
+    headers = [(name, value) for name, value in response.headers if name not in OWN_TO_A_REQUEST]
+    body = response.get_json() if response.data else None
+    if isinstance(body, dict):
+        body.pop("requestId", None)
+    return response.status_code, sorted(headers), body
+
+
+def test_two_organizations_every_id_three_callers(
+    ids: dict[str, list[str]], clients: dict[str, FlaskClient], record_property: Callable[[str, object], None]
+) -> None:
+    """Every caller asks for every id under either organization, and is told as of an id that nobody has."""
+    asked = seen = 0
+    for caller, organization in itertools.product(CALLERS, ORGANIZATIONS):
+        nothing = all_that_is_told(clients[caller].get(support.url(organization, MISSING)))
+        assert nothing[0] == (404 if MEMBERS.get(caller) == organization else 403)
+        for owner in ORGANIZATIONS:
+            for customer_id in ids[owner]:
+                answer = clients[caller].get(support.url(organization, customer_id))
+                asked += 1
+                if MEMBERS.get(caller) == organization == owner:
+                    seen += 1
+                    assert answer.get_json()["legalName"] == f"Secret of {owner}"
+                else:
+                    assert all_that_is_told(answer) == nothing
+                    assert "Secret" not in answer.text
+    assert (asked, seen) == (12 * CUSTOMERS, 2 * CUSTOMERS)
+    record_property("figure", f"{asked:,} requests, {seen:,} customers, each to a member; no other told anything")
+
+
+@pytest.mark.parametrize("suffix", READS)
+@pytest.mark.parametrize(
+    ("method", "body"), [("GET", None), ("HEAD", None), ("PATCH", {"phone": None}), ("DELETE", None)]
+)
+def test_every_method_tells_the_same(
+    ids: dict[str, list[str]], clients: dict[str, FlaskClient], method: str, body: object, suffix: str
+) -> None:
+    foreign = ids["organization-b"][0]
+    for organization in ORGANIZATIONS:
+        for caller in ("member-of-a", "stranger"):
+            if MEMBERS.get(caller) != organization or organization == "organization-a":
+                missing, existing = (
+                    clients[caller].open(support.url(organization, each) + suffix, method=method, json=body)
+                    for each in (MISSING, foreign)
+                )
+                assert all_that_is_told(missing) == all_that_is_told(existing)
+
+
+def test_lists_batches_and_searches_stay_within(ids: dict[str, list[str]], clients: dict[str, FlaskClient]) -> None:
+    client, own = clients["member-of-a"], support.customers_url(organization="organization-a")
+    page = client.get(f"{own}?limit=100&include=total").get_json()
+    assert {each["organizationId"] for each in page["data"]} <= {"organization-a"}
+    batch = client.post(f"{own}/batch-get", json={"ids": ids["organization-b"][:100]}).get_json()
+    assert batch == {"data": [], "notFound": ids["organization-b"][:100]}
+
+
+def test_a_cursor_of_another_organization_leads_to_ones_own(
+    mongodb: Database[Document], clients: dict[str, FlaskClient]
+) -> None:
+    for organization, member in (("organization-a", "member-of-a"), ("organization-b", "member-of-b")):
+        for number in (1, 2, 3):
+            body = support.new_customer(taxId=f"AAA01010{number}AA1", legalName=f"New of {organization}")
+            assert clients[member].post(support.customers_url(organization=organization), json=body).status_code == 201
+    theirs = clients["member-of-b"].get(support.customers_url("?limit=1", "organization-b")).get_json()
+    page = (
+        clients["member-of-a"]
+        .get(support.customers_url(f"?cursor={theirs['nextCursor']}", "organization-a"))
+        .get_json()
+    )
+    assert {each["legalName"] for each in page["data"]} <= {"New of organization-a"}

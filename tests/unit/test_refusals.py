@@ -1,0 +1,51 @@
+"""What gunicorn's errors are told as, whatever brings them about."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from gunicorn.http import errors
+
+from customer_service import problems, refusals
+
+QUOTED = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.InvalidRequestLine(QUOTED), 400),
+        (errors.ParseException(QUOTED), 400),
+        (errors.LimitRequestLine(9000, 8190), 414),
+        (errors.LimitRequestHeaders(QUOTED), 431),
+        (errors.ExpectationFailed(QUOTED), 417),
+        (errors.UnsupportedTransferCoding(QUOTED), 501),
+        (getattr(errors, "InvalidResponseHeader")(QUOTED), 500),  # noqa: B009 - newer than the types
+        (getattr(errors, "InvalidResponseHeaderName")(QUOTED), 500),  # noqa: B009 - newer than the types
+        (KeyError(QUOTED), 500),
+        (SystemExit(QUOTED), 500),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_an_error_is_told_by_its_kind(error: BaseException, status: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    head, _, body = refusals.answer(error).partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    problem = json.loads(body)
+    assert problem["status"] == status
+    assert QUOTED not in (head + body).decode()
+    (record,) = caplog.records
+    assert record.levelno == (logging.ERROR if status == 500 else logging.INFO)
+    assert QUOTED not in record.getMessage()
+    assert {name: getattr(record, name) for name in ("status", "requestId", "error")} == {
+        "status": status,
+        "requestId": problem["requestId"],
+        "error": type(error).__name__,
+    }
+
+
+def test_every_refusal_is_of_an_error_that_exists() -> None:
+    for name in (*problems.REFUSALS, *refusals.OURS):
+        assert issubclass(getattr(errors, name), errors.ParseException)
