@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -62,6 +63,8 @@ class _Watched:
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self._watched, name)
+        if not inspect.ismethod(operation):
+            return operation
 
         def in_turn(*args: Any, **options: Any) -> Any:
             self._wait_for_turn()

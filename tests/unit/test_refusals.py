@@ -30,7 +30,7 @@ QUOTED = "hunter2"
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
 def test_an_error_is_told_by_its_kind(error: BaseException, status: int, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "customer_service")
     head, _, body = refusals.answer(error).partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     problem = json.loads(body)
