@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ALLOWED = 50
 ASKED = 150
-ENOUGH_SECONDS = 15
+ENOUGH_SECONDS = 10
 
 
 def test_no_worker_lets_more_through(

@@ -57,7 +57,9 @@ def test_an_auditor_that_fails_finds_nothing(
 def test_the_list_has_every_package_of_the_lock_with_its_hashes(tmp_path: Path) -> None:
     target = tmp_path / "sbom.json"
     tool = Path(sys.executable).with_name("cyclonedx-py")
-    subprocess.run([tool, "requirements", "--output-reproducible", "-o", target, audit.LOCK], cwd=ROOT, check=True)
+    subprocess.run(
+        [tool, "requirements", "--output-reproducible", "--no-validate", "-o", target, audit.LOCK], cwd=ROOT, check=True
+    )
     components = json.loads(target.read_text())["components"]
     pinned = [line.partition("==")[0] for line in (ROOT / audit.LOCK).read_text().splitlines() if "==" in line]
     assert [each["name"] for each in components] == pinned
