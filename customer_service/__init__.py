@@ -1,12 +1,13 @@
 """The customers of Mexican invoicing organizations, over MongoDB.
 
-How a request travels: `server` takes it to the application that `app` composed; `observability` gives it an id
-and a trace; the blueprints in `routes` guard it with `authorization`, which asks `tokens` whose it is (with the
-keys of `keys` or `jwks`) and `repository` whether that user is a member, and in which role. The view reads what is
-asked with `parsing`; what is to be stored goes through `changes`, where `inputs` judges its shape and `fiscal` (with
-its `catalogues`) what it says. `repository` does it, through `database` and within the request's deadline, and
-`answers` tells it in the shape of `schemas`. Whatever goes wrong is one of `errors`, and `problems` makes it an
-answer. `openapi` describes it all; `settings` is read once, at the start.
+How a request travels: `reception` lets it in once it is whole (which `arrivals` can tell), and `server` takes it to
+the application that `app` composed; `observability` gives it an id and a trace; the blueprints in `routes` guard it
+with `authorization`, which asks `tokens` whose it is (with the keys of `keys` or `jwks`) and `repository` whether that
+user is a member, and in which role. The view reads what is asked with `parsing`; what is to be stored goes through
+`changes`, where `inputs` judges its shape and `fiscal` (with its `catalogues`) what it says. `repository` does it,
+through `database` and within the request's deadline, and `answers` tells it in the shape of `schemas`. Whatever goes
+wrong is one of `errors`, and `problems` makes it an answer. `openapi` describes it all; `settings` is read once, at
+the start.
 """
 
 __version__ = "0.1.0"

@@ -10,8 +10,8 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.routing import BaseConverter
 
 from customer_service import __version__, authorization, health, observability, openapi, problems, routes
+from customer_service.arrivals import MAXIMUM_BODY_BYTES
 from customer_service.database import connect, with_deadline
-from customer_service.parsing import MAXIMUM_BODY_BYTES
 from customer_service.repository import MembershipRepository
 from customer_service.settings import Settings
 from customer_service.tokens import TokenVerifier

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import mongomock
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 PING_SECONDS = 0.5
 DRIVER_SHARE = 0.95
+LEAST_SECONDS = 0.001  # the driver takes 0 for no deadline
 
+_admitted: ContextVar[float | None] = ContextVar("admitted", default=None)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -39,7 +43,11 @@ def connect(settings: MongoSettings) -> Database[Document]:
         return cast("Database[Document]", mongomock.MongoClient()[settings.database])
     try:
         client: pymongo.MongoClient[Document] = pymongo.MongoClient(
-            settings.uri, timeoutMS=settings.timeout_ms, w="majority", connect=False, appname="customer-service"
+            settings.uri,
+            timeoutMS=settings.timeout_ms,
+            w="majority",
+            connect=False,
+            appname="customer-service",
         )
     except (ConfigurationError, InvalidURI, ValueError, TypeError) as error:
         raise SettingsError(f"MONGODB_URI: is not a usable connection string ({type(error).__name__})") from None
@@ -47,13 +55,22 @@ def connect(settings: MongoSettings) -> Database[Document]:
 
 
 def with_deadline(wsgi_app: WSGIApplication, seconds: float) -> WSGIApplication:
-    """Return the application with all MongoDB operations of one request bounded by `seconds` together."""
+    """Return the application with all MongoDB operations of one request bounded by `seconds` together.
+
+    They count from the moment that `count_deadline_from` was told in this thread, else from the call.
+    """
 
     def bounded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        with _deadline(seconds):
+        now = time.monotonic()
+        with _deadline(seconds - now + (_admitted.get() or now)):
             return wsgi_app(environ, start_response)
 
     return bounded
+
+
+def count_deadline_from(moment: float) -> None:
+    """Let the deadline of the next request in this thread begin at this moment of the monotonic clock."""
+    _admitted.set(moment)
 
 
 def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
@@ -89,7 +106,7 @@ def _deadline(seconds: float) -> AbstractContextManager[None]:
     It looks at its deadline every half second while it has no server, so it is given a little less: without, a
     request that found no database was measured to take 2.5 seconds of 2.0.
     """
-    return pymongo.timeout(seconds * DRIVER_SHARE)
+    return pymongo.timeout(max(seconds * DRIVER_SHARE, LEAST_SECONDS))
 
 
 def _describe(error: PyMongoError) -> str:

@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 import traceback
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -44,6 +45,27 @@ def init_app(app: Flask, log_level: str) -> None:
     app.after_request(_end)
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a request is known by, to its caller and in the log."""
+
+    request_id: str
+    trace_id: str
+    trace_flags: str
+    span_id: str
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that tell it."""
+        return {
+            "X-Request-ID": self.request_id,
+            "traceparent": f"00-{self.trace_id}-{self.span_id}-{self.trace_flags}",
+        }
+
+    def fields(self) -> dict[str, str]:
+        """Return the fields that a log line has of it."""
+        return {"requestId": self.request_id, "traceId": self.trace_id, "spanId": self.span_id}
+
+
 class _Output(structlog.BytesLogger):
     """Standard output, whose failure (a full disk, a reader that left) must not fail the requests."""
 
@@ -61,7 +83,12 @@ def annotate(**fields: Any) -> None:
 
 def log_exception(error: BaseException) -> None:
     """Log an unexpected error by its type and its stack; its message stays out, it may quote a customer."""
-    current_app.extensions["log"].error("exception", **_describe(error), requestId=g.request_id, traceId=g.trace_id)
+    current_app.extensions["log"].error("exception", **_describe(error), **g.identity.fields())
+
+
+def log_refusal(app: Flask, status: int, reason: str, identity: Identity) -> None:
+    """Write the line of a request that was refused before the application saw it."""
+    app.extensions["log"].info("request", status=status, error=reason, **identity.fields())
 
 
 def logging_config(log_level: str) -> dict[str, Any]:
@@ -104,10 +131,13 @@ def _replace_exc_info(_logger: object, _method: str, event: MutableMapping[str, 
 def _begin() -> None:
     g.started = time.perf_counter()
     g.log_fields = {}
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if SAFE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-    g.trace_id, g.trace_flags = _trace(request.headers.get("traceparent", ""))
-    g.span_id = secrets.token_hex(8)
+    g.identity = identify(request.headers.get("X-Request-ID", ""), request.headers.get("traceparent", ""))
+
+
+def identify(request_id: str, traceparent: str) -> Identity:
+    """Return what a request is known by: the ids that its caller gave where they are valid, else new ones."""
+    own_id = request_id if SAFE_REQUEST_ID.fullmatch(request_id) else secrets.token_hex(16)
+    return Identity(own_id, *_trace(traceparent), secrets.token_hex(8))
 
 
 def _trace(traceparent: str) -> tuple[str, str]:
@@ -119,17 +149,14 @@ def _trace(traceparent: str) -> tuple[str, str]:
 
 
 def _end(response: Response) -> Response:
-    response.headers["X-Request-ID"] = g.request_id
-    response.headers["traceparent"] = f"00-{g.trace_id}-{g.span_id}-{g.trace_flags}"
+    response.headers.update(g.identity.headers())
     rule = request.url_rule
     g.log_fields.update(
         method=request.method,
         route=rule.rule if rule else None,
         status=response.status_code,
         durationMs=round((time.perf_counter() - g.started) * 1000, 3),
-        requestId=g.request_id,
-        traceId=g.trace_id,
-        spanId=g.span_id,
+        **g.identity.fields(),
     )
     current_app.extensions["log"].info("request", **g.log_fields)
     return response

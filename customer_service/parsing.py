@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
-MAXIMUM_BODY_BYTES = 1_000_000
 MAXIMUM_LIMIT = 100
 DEFAULT_LIMIT = 50
 MAXIMUM_TEXT_LENGTH = 255

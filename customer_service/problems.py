@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from customer_service.observability import Identity
+
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:problem-type:"
 RETRY_AFTER = {"Retry-After": "1"}
+NEVER_KEPT = {"Cache-Control": "no-store"}
 EXISTING = {"existing": "/organizations/550e8400-e29b-41d4-a716-446655440000/customers/590ce6c56d04f840aa8438af"}
 
 
@@ -34,6 +37,10 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
     example: Mapping[str, object] = field(default_factory=dict)
 
+
+BODY_TOO_LARGE = Problem(
+    "request-entity-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body has more than 1,000,000 bytes."
+)
 
 PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
     errors.AuthenticationRequired: Problem(
@@ -121,8 +128,26 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
         RETRY_AFTER,
         {"checks": {"server": "ok", "mongodb": "unavailable", "signingKeys": "ok"}},
     ),
+    errors.Overloaded: Problem(
+        "overloaded",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "More requests wait than can be answered in time; nothing was done. Try again.",
+        RETRY_AFTER,
+    ),
+    errors.RequestTimeout: Problem(
+        "request-timeout", HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive whole within 10 seconds."
+    ),
+    errors.HeadTooLarge: Problem(
+        "head-too-large",
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The request line and the headers have more than 65,536 bytes.",
+    ),
+    errors.BodyTooLarge: BODY_TOO_LARGE,
 }
 """How each of the service's errors is told; the details of 401, 403 and 404 are the specification's."""
+
+UNADMITTED = tuple(PROBLEMS[error] for error in (errors.Overloaded, errors.RequestTimeout, errors.HeadTooLarge))
+"""What any request may be answered before the application sees it."""
 
 FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
     problem.status: problem
@@ -130,9 +155,7 @@ FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
         Problem("bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read."),
         Problem("not-found", HTTPStatus.NOT_FOUND, "There is nothing at this path."),
         Problem("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "Use a method that `Allow` names."),
-        Problem(
-            "request-entity-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body has more than 1,000,000 bytes."
-        ),
+        BODY_TOO_LARGE,
         Problem("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send a documented media type."),
     )
 }
@@ -152,22 +175,38 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_unexpected)
 
 
+def refusal(problem: Problem, identity: Identity, *, empty: bool) -> bytes:
+    """Return the whole HTTP answer to a request that the application never sees: empty to a HEAD, and the last one."""
+    body = _body(problem, identity.request_id)
+    headers = {
+        "Content-Type": MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        **NEVER_KEPT,
+        **problem.headers,
+        **identity.headers(),
+    }
+    lines = [f"HTTP/1.1 {problem.status.value} {problem.status.phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + (b"" if empty else body)
+
+
 def _respond(problem: Problem, members: Mapping[str, object] = MappingProxyType({})) -> Response:
+    body = _body(problem, g.identity.request_id, members)
+    response = Response(body, status=problem.status, mimetype=MEDIA_TYPE, headers=NEVER_KEPT)
+    response.headers.update(problem.headers)
+    return response
+
+
+def _body(problem: Problem, request_id: str, members: Mapping[str, object] = MappingProxyType({})) -> bytes:
     body = {
         "type": TYPE_PREFIX + problem.slug,
         "title": problem.status.phrase,
         "status": problem.status.value,
         "detail": problem.detail,
-        "requestId": g.request_id,
+        "requestId": request_id,
     }
-    response = Response(
-        orjson.dumps({**body, **members}, option=orjson.OPT_APPEND_NEWLINE),
-        status=problem.status,
-        mimetype=MEDIA_TYPE,
-        headers={"Cache-Control": "no-store"},
-    )
-    response.headers.update(problem.headers)
-    return response
+    return orjson.dumps({**body, **members}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _answer_own(error: errors.CustomerServiceError) -> Response:

@@ -108,7 +108,7 @@ BODY = {
 CUSTOMERS = f"/organizations/{ORGANIZATION}/customers"
 MEMBERS = f"/organizations/{ORGANIZATION}/members"
 STALE = {"If-Match": '"stale"'}
-NEEDS_A_FAULT = {"500", "503"}
+NEEDS_A_FAULT = {"408", "431", "500", "503"}
 Exchange = tuple[str, "TestResponse"]
 
 # operation: (method, path, body) of a request that is followed, and those that bring about its other answers
