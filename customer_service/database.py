@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import mongomock
 import pymongo
+from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from customer_service.errors import DatabaseError, DatabaseUnavailable, SettingsError
 
@@ -36,6 +38,10 @@ R = TypeVar("R")
 def connect(settings: MongoSettings) -> Database[Document]:
     """Return the database that the settings name, without waiting for it; raises SettingsError.
 
+    It reads what a majority of a replica set has stored, and nothing else, as it acknowledges nothing else: a write
+    that only the primary has can be lost with it, and whoever repeats the write must not be told that it is done.
+    No option of the connection string weakens this.
+
     The client connects at its first operation. Call this after a server has forked all the same: a client's
     threads and sockets do not survive a fork.
     """
@@ -43,15 +49,13 @@ def connect(settings: MongoSettings) -> Database[Document]:
         return cast("Database[Document]", mongomock.MongoClient()[settings.database])
     try:
         client: pymongo.MongoClient[Document] = pymongo.MongoClient(
-            settings.uri,
-            timeoutMS=settings.timeout_ms,
-            w="majority",
-            connect=False,
-            appname="customer-service",
+            settings.uri, timeoutMS=settings.timeout_ms, connect=False, appname="customer-service"
         )
     except (ConfigurationError, InvalidURI, ValueError, TypeError) as error:
         raise SettingsError(f"MONGODB_URI: is not a usable connection string ({type(error).__name__})") from None
-    return client[settings.database]
+    return client.get_database(
+        settings.database, None, ReadPreference.PRIMARY, WriteConcern("majority"), ReadConcern("majority")
+    )
 
 
 def with_deadline(wsgi_app: WSGIApplication, seconds: float) -> WSGIApplication:
