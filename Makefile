@@ -25,6 +25,11 @@ test: $(VENV)/dev ## Run every test, on mongomock and on a real mongod
 fuzz: $(VENV)/dev ## Hold the OpenAPI document against the service with 10,000 requests
 	CI=true FUZZ_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_schemathesis.py
 
+.PHONY: faults
+faults: $(VENV)/dev ## Kill, hang, flood and soak the service, and print what it promises beside what it did
+	CI=true FAULT_FIGURES=1 $(BIN)/pytest -q tests/faults tests/e2e/test_failover.py tests/e2e/test_failures.py
+	@$(BIN)/python -m tests.faults.figures
+
 .PHONY: lint
 lint: $(VENV)/dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

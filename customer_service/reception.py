@@ -18,6 +18,7 @@ from customer_service import observability, problems
 from customer_service.arrivals import MAXIMUM_HEAD_BYTES, Arrival
 from customer_service.database import count_deadline_from
 from customer_service.errors import CustomerServiceError, Overloaded, RequestTimeout
+from customer_service.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 
     Step = Callable[[TConn, Arrival], object]
 
-WAITING_FOR_EACH_THREAD = 16
+WAIT_SECONDS = 1.0
 ARRIVAL_SECONDS = 10.0
 LEAVE_SECONDS = 2.0
 STALL_SECONDS = 2
-REST_SECONDS = 0.1
+REST_SECONDS = 0.01
 RECEIVED_BYTES = 65_536
 HELD_BYTES = 32_000_000
 PROBE = b"GET /livez "
@@ -55,9 +56,8 @@ class ReceivingWorker(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Begin with nobody there."""
         super().__init__(*args, **kwargs)
-        self.room = self.cfg.threads * (1 + WAITING_FOR_EACH_THREAD)
+        self.line = Line(self.cfg.threads)
         self.probes = ThreadPoolExecutor(1)
-        self.inside = 0
         self.held = 0
         self.arriving: dict[TConn, Arrival] = {}
         self.parting: dict[TConn, None] = {}
@@ -86,7 +86,6 @@ class ReceivingWorker(ThreadWorker):
 
     def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
         """Keep the connection or part from it; where gunicorn parts it stops the main loop, for up to two seconds."""
-        self.inside -= 1
         if fs.exception() is None and not fs.result():
             self._part(conn)
         else:
@@ -137,16 +136,20 @@ class ReceivingWorker(ThreadWorker):
         self.held -= len(arrival.data)
 
     def _admit(self, conn: TConn, arrival: Arrival) -> None:
-        if self.inside >= self.room and not arrival.data.startswith(PROBE):
+        now = time.monotonic()
+        _parser(conn).unreader.unread(bytes(arrival.data))
+        if arrival.data.startswith(PROBE):
+            answer = self.probes.submit(self.handle, conn)
+        elif self.line.expected_wait(now) > WAIT_SECONDS:
             self._refuse(Overloaded(), conn, arrival)
             return
-        pool = self.probes if arrival.data.startswith(PROBE) else self.tpool
-        _parser(conn).unreader.unread(bytes(arrival.data))
-        self.inside += 1
-        answer = pool.submit(self._answer, conn, time.monotonic())
+        else:
+            self.line.join(now)
+            answer = self.tpool.submit(self._answer, conn, now)
         answer.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
     def _answer(self, conn: TConn, admitted: float) -> bool:
+        self.line.leave(time.monotonic())
         count_deadline_from(admitted)
         return self.handle(conn)
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.e2e.conftest import measured
+from tests.e2e.conftest import measured, server
 
-__all__ = ["measured"]
+__all__ = ["measured", "server"]
