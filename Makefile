@@ -27,8 +27,8 @@ fuzz: $(VENV)/dev ## Hold the OpenAPI document against the service with 10,000 r
 
 .PHONY: faults
 faults: $(VENV)/dev ## Kill, hang, flood and soak the service, and print what it promises beside what it did
-	CI=true FAULT_FIGURES=1 $(BIN)/pytest -q tests/faults tests/e2e/test_failover.py tests/e2e/test_failures.py
-	@$(BIN)/python -m tests.faults.figures
+	CI=true FAULT_FIGURES=1 $(BIN)/pytest -q tests/faults tests/e2e/test_failover.py tests/e2e/test_failures.py; held=$$?; \
+	$(BIN)/python -m tests.faults.figures; exit $$held
 
 .PHONY: lint
 lint: $(VENV)/dev ## Check style, types and the direction of imports
