@@ -38,6 +38,11 @@ sbom: $(VENV)/dev ## List what the runtime is made of, in CycloneDX, and audit i
 	@echo "sbom.json lists every package of requirements.txt, with its hashes."
 	@$(BIN)/python -m tests.audit
 
+.PHONY: faults
+faults: $(VENV)/dev ## Kill, hang, flood and soak the service, and print what it promises beside what it did
+	CI=true FAULT_FIGURES=1 $(BIN)/pytest -q tests/faults tests/e2e/test_failover.py tests/e2e/test_failures.py; held=$$?; \
+	$(BIN)/python -m tests.faults.figures; exit $$held
+
 .PHONY: lint
 lint: $(VENV)/dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

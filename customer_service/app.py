@@ -20,8 +20,8 @@ from customer_service import (
     refusals,
     routes,
 )
+from customer_service.arrivals import MAXIMUM_BODY_BYTES
 from customer_service.database import connect, with_deadline
-from customer_service.parsing import MAXIMUM_BODY_BYTES
 from customer_service.repository import Kept, MembershipRepository, QuotaRepository
 from customer_service.settings import Settings
 from customer_service.tokens import TokenVerifier

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import functools
+import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import mongomock
 import pymongo
+from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from customer_service.errors import DatabaseError, DatabaseUnavailable, SettingsError
 
@@ -25,7 +29,9 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 PING_SECONDS = 0.5
 DRIVER_SHARE = 0.95
+LEAST_SECONDS = 0.001  # the driver takes 0 for no deadline
 
+_admitted: ContextVar[float | None] = ContextVar("admitted", default=None)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -33,7 +39,10 @@ R = TypeVar("R")
 def connect(settings: MongoSettings) -> Database[Document]:
     """Return the database that the settings name, without waiting for it; raises SettingsError.
 
-    Writes wait for a majority and reads ask the primary, whatever the connection string says.
+    It reads what a majority of a replica set has stored, and nothing else, as it acknowledges nothing else: a write
+    that only the primary has can be lost with it, and whoever repeats the write must not be told that it is done.
+    No option of the connection string weakens this.
+
     The client connects at its first operation. Call this after a server has forked all the same: a client's
     threads and sockets do not survive a fork.
     """
@@ -41,26 +50,32 @@ def connect(settings: MongoSettings) -> Database[Document]:
         return cast("Database[Document]", mongomock.MongoClient()[settings.database])
     try:
         client: pymongo.MongoClient[Document] = pymongo.MongoClient(
-            settings.uri,
-            timeoutMS=settings.timeout_ms,
-            w="majority",
-            readPreference="primary",  # a secondary may not know yet who was dismissed, or what the caller wrote
-            connect=False,
-            appname="customer-service",
+            settings.uri, timeoutMS=settings.timeout_ms, connect=False, appname="customer-service"
         )
     except (ConfigurationError, InvalidURI, ValueError, TypeError) as error:
         raise SettingsError(f"MONGODB_URI: is not a usable connection string ({type(error).__name__})") from None
-    return client[settings.database]
+    return client.get_database(
+        settings.database, None, ReadPreference.PRIMARY, WriteConcern("majority"), ReadConcern("majority")
+    )
 
 
 def with_deadline(wsgi_app: WSGIApplication, seconds: float) -> WSGIApplication:
-    """Return the application with all MongoDB operations of one request bounded by `seconds` together."""
+    """Return the application with all MongoDB operations of one request bounded by `seconds` together.
+
+    They count from the moment that `count_deadline_from` was told in this thread, else from the call.
+    """
 
     def bounded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        with _deadline(seconds):
+        now = time.monotonic()
+        with _deadline(seconds - now + (_admitted.get() or now)):
             return wsgi_app(environ, start_response)
 
     return bounded
+
+
+def count_deadline_from(moment: float) -> None:
+    """Let the deadline of the next request in this thread begin at this moment of the monotonic clock."""
+    _admitted.set(moment)
 
 
 def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
@@ -84,6 +99,7 @@ def find_first(collection: Collection[Document], criteria: Mapping[str, Any]) ->
     The driver does not try a command again, so where it fails `find_one` decides, within the same deadline.
     """
     command = {"find": collection.name, "filter": criteria, "limit": 1, "singleBatch": True}
+    command["readConcern"] = collection.read_concern.document  # of a plain command the driver says nothing
     try:
         found: list[Document] = collection.database.command(command)["cursor"]["firstBatch"]
     except (PyMongoError, NotImplementedError):  # the latter is mongomock's
@@ -109,7 +125,7 @@ def _deadline(seconds: float) -> AbstractContextManager[None]:
     It looks at its deadline every half second while it has no server, so it is given a little less: without, a
     request that found no database was measured to take 2.5 seconds of 2.0.
     """
-    return pymongo.timeout(seconds * DRIVER_SHARE)
+    return pymongo.timeout(max(seconds * DRIVER_SHARE, LEAST_SECONDS))
 
 
 def _describe(error: PyMongoError) -> str:

@@ -9,7 +9,7 @@ import time
 import traceback
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 import structlog
@@ -49,14 +49,31 @@ def init_app(app: Flask, log_level: str) -> None:
     app.after_request(partial(_end, app.extensions["log"]))
 
 
-@dataclass(slots=True)
-class Trail:
-    """By what a request is found again, and what its line in the log says beyond the usual."""
+class Identity(NamedTuple):
+    """What a request is known by, to its caller and in the log."""
 
     request_id: str
     trace_id: str
+    trace_flags: str
     span_id: str
-    flags: str
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that tell it."""
+        return {
+            "X-Request-ID": self.request_id,
+            "traceparent": f"00-{self.trace_id}-{self.span_id}-{self.trace_flags}",
+        }
+
+    def fields(self) -> dict[str, str]:
+        """Return the fields that a log line has of it."""
+        return {"requestId": self.request_id, "traceId": self.trace_id, "spanId": self.span_id}
+
+
+@dataclass(slots=True)
+class Trail:
+    """What a request is known by, when it began, and what its line in the log says beyond the usual."""
+
+    identity: Identity
     started: float = field(default_factory=time.perf_counter)
     fields: dict[str, Any] = field(default_factory=dict)
 
@@ -78,14 +95,12 @@ def annotate(**fields: Any) -> None:
 
 def request_id() -> str:
     """Return the id of the current request: the caller's own where it is plain, else a new one."""
-    return _trail().request_id
+    return _trail().identity.request_id
 
 
 def log_exception(error: BaseException) -> None:
     """Log an unexpected error by its type and its stack; its message stays out, it may quote a customer."""
-    trail = _trail()
-    log = current_app.extensions["log"]
-    log.error("exception", **_describe(error), requestId=trail.request_id, traceId=trail.trace_id)
+    current_app.extensions["log"].error("exception", **_describe(error), **_trail().identity.fields())
 
 
 def logging_config(log_level: str) -> dict[str, Any]:
@@ -104,7 +119,7 @@ def logging_config(log_level: str) -> dict[str, Any]:
                 "foreign_pre_chain": [
                     *PROCESSORS,
                     structlog.stdlib.add_logger_name,
-                    structlog.stdlib.ExtraAdder(("status", "error", "requestId")),
+                    structlog.stdlib.ExtraAdder(("status", "error", "requestId", "traceId", "spanId")),
                     _replace_exc_info,
                 ],
                 "processors": [
@@ -145,11 +160,16 @@ def _replace_exc_info(_logger: object, _method: str, event: MutableMapping[str, 
 
 
 def _begin() -> None:
-    given = request.environ.get("HTTP_X_REQUEST_ID", "")
+    environ = request.environ
+    g.trail = Trail(identify(environ.get("HTTP_X_REQUEST_ID", ""), environ.get("HTTP_TRACEPARENT", "")))
+
+
+def identify(request_id: str = "", traceparent: str = "") -> Identity:
+    """Return what a request is known by: the ids that its caller gave where they are valid, else new ones."""
     chance = os.urandom(CHANCE_BYTES).hex()
-    request_id = given if SAFE_REQUEST_ID.fullmatch(given) else chance[:32]
-    trace_id, flags = _trace(request.environ.get("HTTP_TRACEPARENT", "")) or (chance[32:64], "00")
-    g.trail = Trail(request_id, trace_id, chance[64:], flags)
+    own_id = request_id if SAFE_REQUEST_ID.fullmatch(request_id) else chance[:32]
+    trace_id, flags = _trace(traceparent) or (chance[32:64], "00")
+    return Identity(own_id, trace_id, flags, chance[64:])
 
 
 def _trace(traceparent: str) -> tuple[str, str] | None:
@@ -162,8 +182,7 @@ def _trace(traceparent: str) -> tuple[str, str] | None:
 
 def _end(log: Any, response: Response) -> Response:
     trail, asked = _trail(), request_ctx.request
-    response.headers.add("X-Request-ID", trail.request_id)
-    response.headers.add("traceparent", f"00-{trail.trace_id}-{trail.span_id}-{trail.flags}")
+    response.headers.extend(trail.identity.headers())
     log.info(
         "request",
         **trail.fields,
@@ -171,8 +190,6 @@ def _end(log: Any, response: Response) -> Response:
         route=asked.url_rule and asked.url_rule.rule,
         status=response.status_code,
         durationMs=round((time.perf_counter() - trail.started) * 1000, 3),
-        requestId=trail.request_id,
-        traceId=trail.trace_id,
-        spanId=trail.span_id,
+        **trail.identity.fields(),
     )
     return response

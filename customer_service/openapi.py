@@ -18,6 +18,7 @@ from customer_service.problems import (
     MEDIA_TYPE,
     PROBLEMS,
     TYPE_PREFIX,
+    UNADMITTED,
 )
 from customer_service.schemas import ProblemSchema
 
@@ -87,7 +88,7 @@ def build(app: Flask, version: str) -> dict[str, Any]:
             spec.path(path=path_of(rule), operations={method.lower(): described for method in methods})
     document = spec.to_dict()
     types = document["components"]["schemas"]["Problem"]["properties"]["type"]
-    types["enum"] = sorted(TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS)
+    types["enum"] = sorted({TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS})
     return document
 
 
@@ -157,6 +158,7 @@ def _problems(operation: Operation, rule: Rule) -> Iterator[Problem]:
     yield from (FRAMEWORK_PROBLEMS[status] for status in UNREADABLE if operation.request)
     if rule.arguments:
         yield FRAMEWORK_PROBLEMS[HTTPStatus.NOT_FOUND]
+    yield from UNADMITTED
     yield INTERNAL_ERROR
 
 

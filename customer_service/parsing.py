@@ -12,6 +12,7 @@ import orjson
 from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+from customer_service.arrivals import MAXIMUM_BODY_BYTES
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch, pointer
 from customer_service.operations import Value
 from customer_service.repository.customers import OBJECT_ID
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
-MAXIMUM_BODY_BYTES = 1_000_000
 MAXIMUM_LIMIT = 100
 DEFAULT_LIMIT = 50
 MAXIMUM_TEXT_LENGTH = 255

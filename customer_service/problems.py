@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:problem-type:"
 RETRY_AFTER = {"Retry-After": "1"}
+NEVER_KEPT = {"Cache-Control": "no-store"}
 EXISTING = {"existing": "/organizations/550e8400-e29b-41d4-a716-446655440000/customers/590ce6c56d04f840aa8438af"}
 
 
@@ -34,6 +36,10 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
     example: Mapping[str, object] = field(default_factory=dict)
 
+
+BODY_TOO_LARGE = Problem(
+    "request-entity-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body has more than 1,000,000 bytes."
+)
 
 PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
     errors.AuthenticationRequired: Problem(
@@ -127,8 +133,26 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
         RETRY_AFTER,
         {"checks": {"server": "ok", "mongodb": "unavailable", "signingKeys": "ok"}},
     ),
+    errors.Overloaded: Problem(
+        "overloaded",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "More requests wait than can be answered in time; nothing was done. Try again.",
+        RETRY_AFTER,
+    ),
+    errors.RequestTimeout: Problem(
+        "request-timeout", HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive whole within 10 seconds."
+    ),
+    errors.HeadTooLarge: Problem(
+        "request-header-fields-too-large",
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The request line and the headers have more than 65,536 bytes.",
+    ),
+    errors.BodyTooLarge: BODY_TOO_LARGE,
 }
 """How each of the service's errors is told; the details of 401, 403 and 404 are the specification's."""
+
+UNADMITTED = tuple(PROBLEMS[error] for error in (errors.Overloaded, errors.RequestTimeout, errors.HeadTooLarge))
+"""What any request may be answered before the application sees it."""
 
 UNREADABLE = Problem("bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read.")
 FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
@@ -137,9 +161,7 @@ FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
         UNREADABLE,
         Problem("not-found", HTTPStatus.NOT_FOUND, "There is nothing at this path."),
         Problem("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "Use a method that `Allow` names."),
-        Problem(
-            "request-entity-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body has more than 1,000,000 bytes."
-        ),
+        BODY_TOO_LARGE,
         Problem("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send a documented media type."),
     )
 }
@@ -195,7 +217,7 @@ def respond(problem: Problem, members: Mapping[str, object] = MappingProxyType({
         body_of(problem, observability.request_id(), members),
         status=problem.status,
         mimetype=MEDIA_TYPE,
-        headers={"Cache-Control": "no-store"},
+        headers=NEVER_KEPT,
     )
     response.headers.update(problem.headers)
     return response

@@ -1,18 +1,19 @@
-"""What gunicorn cannot read is answered as every other error is, and logged without a word of the request."""
+"""What the application never sees is answered as every other error is, and logged without a word of the request."""
 
 from __future__ import annotations
 
 import logging
-import secrets
 from typing import TYPE_CHECKING
 
 from gunicorn.http.errors import ParseException
 
 from customer_service import observability, problems
+from customer_service.errors import CustomerServiceError
 
 if TYPE_CHECKING:
     from flask import Flask, Response
 
+    from customer_service.observability import Identity
     from customer_service.problems import Problem
 
 OURS = ("InvalidResponseHeader", "InvalidResponseHeaderName")
@@ -27,33 +28,38 @@ def init_app(app: Flask) -> None:
 
 
 def refusal_of(error: BaseException) -> Problem:
-    """Return how an error that gunicorn met on a connection is told."""
+    """Return how an error that was met on a connection is told."""
+    if isinstance(error, CustomerServiceError):
+        return problems.PROBLEMS[type(error)]
     name = type(error).__name__
     if name in OURS or not isinstance(error, ParseException):
         return problems.INTERNAL_ERROR
     return problems.REFUSALS.get(name, problems.UNREADABLE)
 
 
-def answer(error: BaseException) -> bytes:
-    """Return the whole answer to a request that never reached the application, and log that there was one."""
-    problem = refusal_of(error)
-    request_id = secrets.token_hex(16)
-    known = {"status": problem.status.value, "requestId": request_id, "error": type(error).__name__}
+def answer(error: BaseException, identity: Identity | None = None, *, empty: bool = False) -> bytes:
+    """Return the whole answer, the last on its connection, to a request that the application never sees, and log it.
+
+    It is empty for a HEAD.
+    """
+    problem, known_by = refusal_of(error), identity or observability.identify()
+    known = {"status": problem.status.value, "error": type(error).__name__, **known_by.fields()}
     if problem is problems.INTERNAL_ERROR:
         logger.error("exception", exc_info=error, extra=known)
     else:
         logger.info("request", extra=known)
-    body = problems.body_of(problem, request_id)
+    body = problems.body_of(problem, known_by.request_id)
     headers = {
         "Connection": "close",
         "Content-Type": problems.MEDIA_TYPE,
         "Content-Length": str(len(body)),
-        "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
-        "X-Request-ID": request_id,
+        **problems.NEVER_KEPT,
+        **problem.headers,
+        **known_by.headers(),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {problem.status.value} {problem.status.phrase}\r\n{head}\r\n".encode() + body
+    return f"HTTP/1.1 {problem.status.value} {problem.status.phrase}\r\n{head}\r\n".encode() + (b"" if empty else body)
 
 
 def _answer_unreadable(error: ParseException) -> Response:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import suppress
+from select import select
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.util import write_nonblock
-from gunicorn.workers.gthread import ThreadWorker
 
 from customer_service import drain, observability, refusals
 from customer_service.database import connect
 from customer_service.errors import SettingsError
+from customer_service.reception import ReceivingWorker
 from customer_service.settings import IN_MEMORY_URI, ServerSettings
 from customer_service.tokens import TokenVerifier
 
@@ -78,8 +79,8 @@ def announce_stop(arbiter: Arbiter) -> None:
     signal.signal(signal.SIGTERM, begin)
 
 
-class DrainingWorker(ThreadWorker):
-    """A threaded worker that goes on serving for DRAIN_SECONDS after the master was told to stop.
+class DrainingWorker(ReceivingWorker):
+    """A worker that goes on serving for DRAIN_SECONDS after the master was told to stop.
 
     Then it stops listening, having taken every connection that the kernel had accepted for it, and only once
     all workers have done so does it tell its clients to leave: whoever is told to leave is refused at the next
@@ -115,9 +116,7 @@ class DrainingWorker(ThreadWorker):
         self._later(REFUSING_SECONDS, lambda: super_exit(sig, frame))
 
     def _accept_backlog(self, listener: socket.socket) -> None:
-        taken = -1
-        while taken != self.nr_conns:
-            taken = self.nr_conns
+        while select([listener], [], [], 0)[0]:
             self.accept(listener)
 
     def _later(self, seconds: float, step: Callable[[], object]) -> None:

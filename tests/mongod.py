@@ -1,4 +1,4 @@
-"""A real mongod for the tests: found on the machine, a replica set of one member, on a free port."""
+"""A real mongod for the tests: found on the machine, a replica set of one member or of three, on free ports."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pymongo
 from pymongo.errors import PyMongoError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 START_SECONDS = 60
+SET = "tests"
 
 
 def executable() -> str | None:
@@ -47,45 +51,54 @@ class Mongod:
         self.port = free_port()
         memory = Path("/dev/shm")  # noqa: S108 - a new directory in it: data that need not outlive a test
         self.directory = tempfile.mkdtemp(prefix="customer-service-mongod-", dir=memory if memory.is_dir() else None)
-        self.uri = f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+        self.address = f"127.0.0.1:{self.port}"
+        self.uri = f"mongodb://{self.address}/?directConnection=true"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it takes writes."""
+        self.launch()
+        self.initiate([self])
+
+    def launch(self) -> None:
+        """Start it without waiting."""
         mongod = executable()
         assert mongod is not None, "no mongod: set TEST_MONGODB_URI, or install one"
         log = (Path(self.directory) / "log").open("ab")
         self._process = subprocess.Popen(
             [
                 *(mongod, "--dbpath", self.directory, "--port", str(self.port), "--bind_ip", "127.0.0.1"),
-                *("--replSet", "tests", "--wiredTigerCacheSizeGB", "0.5", "--setParameter", "enableTestCommands=1"),
+                *("--replSet", SET, "--wiredTigerCacheSizeGB", "0.5", "--setParameter", "enableTestCommands=1"),
             ],
             stdout=log,
             stderr=log,
         )
         log.close()
-        self._wait_for_primary()
 
-    def _wait_for_primary(self) -> None:
+    def initiate(self, members: Sequence[Mongod], **settings: int) -> None:
+        """Make these a replica set unless they are one, and wait until one takes writes."""
+        configuration = {
+            "_id": SET,
+            "members": [{"_id": number, "host": member.address} for number, member in enumerate(members)],
+            "settings": settings,
+        }
         deadline = time.monotonic() + START_SECONDS
         with pymongo.MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=1000) as client:
-            while not self._is_primary(client):
+            while not _has_primary(client, configuration):
                 assert time.monotonic() < deadline, Path(self.directory, "log").read_text()[-2000:]
                 time.sleep(0.05)
-
-    def _is_primary(self, client: pymongo.MongoClient[dict[str, Any]]) -> bool:
-        try:
-            hello = client.admin.command("hello")
-            if "setName" not in hello:
-                member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
-                client.admin.command("replSetInitiate", {"_id": "tests", "members": [member]})
-        except PyMongoError:
-            return False
-        return bool(hello["isWritablePrimary"])
 
     def kill(self) -> None:
         """Kill it, as a power cut would."""
         self._signal(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Stop it as a machine that hangs would: it says nothing, and its connections stay."""
+        self._send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after a pause."""
+        self._send(signal.SIGCONT)
 
     def close(self) -> None:
         """Stop it and forget its data."""
@@ -94,10 +107,75 @@ class Mongod:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _signal(self, number: int) -> None:
+        process = self._send(number)
+        process.wait()
+        self._process = None
+
+    def _send(self, number: int) -> subprocess.Popen[bytes]:
         assert self._process is not None
         self._process.send_signal(number)
-        self._process.wait()
-        self._process = None
+        return self._process
+
+
+class ReplicaSet:
+    """Three of them that elect a new primary about a second after the old one fell silent."""
+
+    def __init__(self, election_ms: int = 1000) -> None:
+        self.members = [Mongod() for _ in range(3)]
+        self._election_ms = election_ms
+        hosts = ",".join(member.address for member in self.members)
+        self.uri = f"mongodb://{hosts}/?replicaSet={SET}"
+
+    def start(self) -> None:
+        """Start all, and wait until one takes writes."""
+        for member in self.members:
+            member.launch()
+        first = self.members[0]
+        first.initiate(self.members, electionTimeoutMillis=self._election_ms, heartbeatIntervalMillis=500)
+        self.wait_until_whole()
+
+    def primary(self) -> Mongod:
+        """Return the member that takes writes, once there is one."""
+        with pymongo.MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=1000 * START_SECONDS) as client:
+            client.admin.command("ping")
+            address = client.primary
+        assert address is not None
+        return next(member for member in self.members if member.port == address[1])
+
+    def secondaries(self) -> list[Mongod]:
+        """Return the members that do not take writes."""
+        primary = self.primary()
+        return [member for member in self.members if member is not primary]
+
+    def wait_until_whole(self) -> None:
+        """Wait until one member is the primary and the others follow it."""
+        deadline = time.monotonic() + START_SECONDS
+        while sorted(self._states()) != ["PRIMARY", "SECONDARY", "SECONDARY"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def _states(self) -> list[str]:
+        with pymongo.MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=2000) as client:
+            try:
+                status = client.admin.command("replSetGetStatus")
+            except PyMongoError:
+                return []
+        return [member["stateStr"] for member in status["members"]]
+
+    def close(self) -> None:
+        """Stop all and forget their data."""
+        for member in self.members:
+            member.close()
+
+
+def _has_primary(client: pymongo.MongoClient[dict[str, Any]], configuration: dict[str, Any]) -> bool:
+    try:
+        hello = client.admin.command("hello")
+        if "setName" not in hello:
+            client.admin.command("replSetInitiate", configuration)
+    except PyMongoError:
+        return False
+    return bool(hello["isWritablePrimary"] or hello.get("primary") not in {None, hello.get("me")})
 
 
 def required() -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import support
 from tests.e2e.server import Server
+from tests.faults.figures import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pymongo.database import Database
 
@@ -24,3 +26,9 @@ def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator
     support.fill(mongodb_of_session)
     with Server(mongodb_uri, mongodb_of_session.name) as running:
         yield running
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Keep the figure that the test measured for a promise."""
+    return partial(record, request.node.nodeid)

@@ -40,10 +40,11 @@ class Server:
         *,
         directory: Path = ROOT,
         prefix: Sequence[str] = (),
+        command: Sequence[str] = ("gunicorn", "wsgi:app"),
         **environment: str,
     ) -> None:
         self._directory = directory
-        self._prefix = prefix
+        self._command = [*prefix, sys.executable, "-m", *command]
         self.port = free_port()
         self._environment = {
             "MONGODB_URI": mongodb_uri,
@@ -59,7 +60,7 @@ class Server:
 
     def __enter__(self) -> Server:
         self.process = subprocess.Popen(
-            [*self._prefix, sys.executable, "-m", "gunicorn", "wsgi:app"],
+            self._command,
             cwd=self._directory,
             env=os.environ | self._environment,
             stdout=self._log,

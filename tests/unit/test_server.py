@@ -54,7 +54,7 @@ class TestWorker:
 
     @pytest.fixture
     def worker(self, listener: socket.socket) -> Iterator[server.DrainingWorker]:
-        made = server.DrainingWorker(1, os.getpid(), [listener], None, 30, Config(), None)  # type: ignore[arg-type]
+        made = server.DrainingWorker(1, os.getpid(), [listener], None, 30, Config(), None)
         yield made
         made.tmp.close()
 

@@ -1,0 +1,210 @@
+"""Who is let into a worker's threads: requests that have arrived whole, and as many as can be answered in time."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from selectors import EVENT_READ
+from typing import TYPE_CHECKING, Any, cast
+
+from gunicorn.workers.gthread import ThreadWorker
+
+from customer_service import observability, refusals
+from customer_service.arrivals import MAXIMUM_HEAD_BYTES, Arrival
+from customer_service.database import count_deadline_from
+from customer_service.errors import CustomerServiceError, Overloaded, RequestTimeout
+from customer_service.line import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gunicorn.http import RequestParser
+    from gunicorn.workers.gthread import TConn
+
+    Step = Callable[[TConn, Arrival], object]
+
+WAIT_SECONDS = 1.0
+ARRIVAL_SECONDS = 10.0
+LEAVE_SECONDS = 2.0
+STALL_SECONDS = 2
+REST_SECONDS = 0.01
+RECEIVED_BYTES = 65_536
+HELD_BYTES = 32_000_000
+PROBE = b"GET /livez "
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+GIVEN = re.compile(rb"\n(x-request-id|traceparent)[ \t]*:[ \t]*([^\s,]{1,128})[ \t]*\r", re.IGNORECASE)
+KEPT: Future[bool] = Future()
+KEPT.set_result(True)
+
+
+class ReceivingWorker(ThreadWorker):
+    """A threaded worker whose threads wait for no client.
+
+    gunicorn's own gives every connection a thread for as long as its bytes take to come, and queues without end: a few
+    slow clients stop it. This one collects a request in its main loop and hands it to a thread once it is whole. What
+    is more than can be answered in time is refused there and then, and what a request waited for a thread is taken
+    from its deadline. The probe of the process has a thread of its own, so that a worker whose threads all wait for
+    the database is not taken for dead.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Begin with nobody there."""
+        super().__init__(*args, **kwargs)
+        self.line = Line(self.cfg.threads)
+        self.probes = ThreadPoolExecutor(1)
+        self.held = 0
+        self.arriving: dict[TConn, Arrival] = {}
+        self.parting: dict[TConn, None] = {}
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Receive a request on a connection that is new, or was kept, or has more behind the request before."""
+        if not conn.initialized:
+            stall = struct.pack("ll", STALL_SECONDS, 0)
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, stall)
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, stall)
+            conn.init()
+        conn.sock.setblocking(False)
+        arrival = Arrival(_parser(conn).unreader.take_buffered())
+        self.held += len(arrival.data)
+        self._go_on(conn, arrival)
+
+    def murder_pending(self) -> None:
+        """Let go of those whose time is over; gunicorn's main loop calls this at least every second."""
+        now = time.monotonic()
+        for conn, arrival in _overdue(self.arriving, now):
+            self.poller.unregister(conn.sock)
+            self._end_arrival(conn, arrival)
+            self._refuse(RequestTimeout(), conn, arrival)
+        for conn, _ in _overdue(self.parting, now):
+            self._leave(conn)
+
+    def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
+        """Keep the connection or part from it; where gunicorn parts it stops the main loop, for up to two seconds."""
+        if fs.exception() is None and not fs.result():
+            self._part(conn)
+        else:
+            super().finish_request(conn, fs)
+
+    def _go_on(self, conn: TConn, arrival: Arrival) -> None:
+        step = self._take(conn, arrival)
+        if step is not None:
+            self._end_arrival(conn, arrival)
+            step(conn, arrival)
+        elif arrival.data:
+            self._wait(conn, arrival)
+        else:
+            super().finish_request(conn, KEPT)
+
+    def _take(self, conn: TConn, arrival: Arrival) -> Step | None:
+        """Take what has arrived; return what to do now, or None where more is needed."""
+        try:
+            while not arrival.is_whole():
+                data = conn.sock.recv(RECEIVED_BYTES)
+                if not data:
+                    return self._close
+                arrival.data += data
+                self.held += len(data)
+        except BlockingIOError:
+            return partial(self._refuse, Overloaded()) if self.held > HELD_BYTES else None
+        except OSError:
+            return self._close
+        except CustomerServiceError as error:
+            return partial(self._refuse, error)
+        return self._admit
+
+    def _wait(self, conn: TConn, arrival: Arrival) -> None:
+        if conn not in self.arriving:
+            conn.timeout = time.monotonic() + ARRIVAL_SECONDS
+            self.arriving[conn] = arrival
+        if arrival.wants_a_word():
+            with suppress(OSError):
+                conn.sock.send(CONTINUE)
+        self.poller.register(conn.sock, EVENT_READ, partial(self._receive, conn, arrival))
+
+    def _receive(self, conn: TConn, arrival: Arrival, connection: socket.socket) -> None:
+        self.poller.unregister(connection)
+        self._go_on(conn, arrival)
+
+    def _end_arrival(self, conn: TConn, arrival: Arrival) -> None:
+        self.arriving.pop(conn, None)
+        self.held -= len(arrival.data)
+
+    def _admit(self, conn: TConn, arrival: Arrival) -> None:
+        now = time.monotonic()
+        _parser(conn).unreader.unread(bytes(arrival.data))
+        if arrival.data.startswith(PROBE):
+            answer = self.probes.submit(self.handle, conn)
+        elif self.line.expected_wait(now) > WAIT_SECONDS:
+            self._refuse(Overloaded(), conn, arrival)
+            return
+        else:
+            self.line.join(now)
+            answer = self.tpool.submit(self._answer, conn, now)
+        answer.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+    def _answer(self, conn: TConn, admitted: float) -> bool:
+        self.line.leave(time.monotonic())
+        count_deadline_from(admitted)
+        return self.handle(conn)
+
+    def _keepalive_after(self, conn: TConn, keepalive: object) -> bool:
+        """Whether gunicorn may keep the connection: not where the thread would have to wait for the body's rest."""
+        parser: Any = conn.parser  # its published types are those of an earlier gunicorn
+        return bool(keepalive and parser.finish_body(deadline=time.monotonic() + REST_SECONDS))
+
+    def _refuse(self, error: CustomerServiceError, conn: TConn, arrival: Arrival) -> None:
+        given = {
+            name.lower(): value.decode("latin-1") for name, value in GIVEN.findall(arrival.data, 0, MAXIMUM_HEAD_BYTES)
+        }
+        identity = observability.identify(given.get(b"x-request-id", ""), given.get(b"traceparent", ""))
+        answer = refusals.answer(error, identity, empty=arrival.data.startswith(b"HEAD "))
+        with suppress(OSError):
+            conn.sock.send(answer)
+        self._part(conn)
+
+    def _part(self, conn: TConn) -> None:
+        """Say that nothing more will come, and wait a little for the client to leave first.
+
+        The kernel resets a connection that is closed with bytes unread, and the client may lose its answer.
+        """
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(conn)
+            return
+        conn.timeout = time.monotonic() + LEAVE_SECONDS
+        self.parting[conn] = None
+        self.poller.register(conn.sock, EVENT_READ, partial(self._drain, conn))
+
+    def _drain(self, conn: TConn, connection: socket.socket) -> None:
+        try:
+            is_gone = not connection.recv(RECEIVED_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            is_gone = True
+        if is_gone:
+            self._leave(conn)
+
+    def _leave(self, conn: TConn) -> None:
+        del self.parting[conn]
+        self.poller.unregister(conn.sock)
+        self._close(conn)
+
+    def _close(self, conn: TConn, _arrival: object = None) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+
+def _parser(conn: TConn) -> RequestParser:
+    return cast("RequestParser", conn.parser)
+
+
+def _overdue(conns: dict[TConn, Any], now: float) -> list[tuple[TConn, Any]]:
+    return [(conn, value) for conn, value in conns.items() if (conn.timeout or now) <= now]

@@ -1,0 +1,47 @@
+"""Too many requests, and clients that never finish theirs: nobody else notices."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import support
+from tests.faults import overload
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+    from tests.e2e.server import Server
+
+CROWD = 200
+PROMPT_SECONDS = 1.0
+PIECES = {
+    "nothing": b"",
+    "a byte": b"G",
+    "half a body": b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+    "half a chunk": b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n{",
+    "an end that they ignore": b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "a body too large": b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
+def test_clients_that_stall_hold_up_nobody(server: Server, piece: bytes) -> None:
+    with ExitStack() as stack:
+        for _ in range(CROWD):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+            client.sendall(piece)
+        started = time.monotonic()
+        assert server.get("/livez").status == 200
+        assert server.get(support.url(), support.bearer()).status == 200
+        assert time.monotonic() - started < PROMPT_SECONDS
+
+
+def test_four_times_the_load(server: Server, mongodb_of_session: Database[Document]) -> None:
+    overload.hold_promises(overload.overload(server, mongodb_of_session, 2))
+    assert server.get(support.url(), support.bearer()).status == 200

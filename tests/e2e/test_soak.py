@@ -1,0 +1,23 @@
+"""The short form of the half million requests of `make faults`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.faults.soak import EXPECTED, soak
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+    from tests.e2e.server import Server
+
+REQUESTS = 1000
+FLAT = 1.2
+
+
+def test_little_grows(server: Server, mongodb_of_session: Database[Document]) -> None:
+    mongodb_of_session.memberships.update_many({}, {"$set": {"role": "editor"}})
+    seen = soak(server, REQUESTS)
+    assert set(seen.answers) == EXPECTED
+    assert seen.growth() < FLAT

@@ -1,0 +1,117 @@
+"""What happens to writes while primaries die: the scenarios, which long and short tests run at their own sizes."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+from pymongo.read_concern import ReadConcern
+
+from tests import support
+from tests.faults.writers import Writers
+from tests.mongod import Mongod, ReplicaSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+    from tests.e2e.server import Answer, Server
+
+DATABASE = "customer_service"
+DEAF_SECONDS = 1.0  # what was fetched before is applied by then
+CARELESS = ("tests.faults.careless", "wsgi:app")
+
+
+@contextmanager
+def replica_set(election_ms: int = 1000) -> Iterator[ReplicaSet]:
+    """Run three members, filled with the example, whose caller is an editor."""
+    members = ReplicaSet(election_ms)
+    try:
+        members.start()
+        with pymongo.MongoClient[dict[str, Any]](members.uri) as client:
+            support.fill(client[DATABASE])
+            client[DATABASE].memberships.update_many({}, {"$set": {"role": "editor"}})
+        yield members
+    finally:
+        members.close()
+
+
+@contextmanager
+def truth(members: ReplicaSet, *, lacking: Mongod | None = None) -> Iterator[Database[Document]]:
+    """Give what a majority of the members has stored, once all are back but the one that is lacking."""
+    if lacking is None:
+        members.wait_until_whole()
+    with pymongo.MongoClient[dict[str, Any]](members.uri) as client:
+        yield client.get_database(DATABASE, read_concern=ReadConcern("majority"))
+
+
+def kill_primaries(members: ReplicaSet, server: Server, kills: int, posts: int) -> Writers:
+    """Kill the primary so many times, each after the last is back, while at least so many customers are created."""
+    with Writers(server) as writers:
+        for kill in range(1, kills + 1):
+            writers.wait_for(posts * kill // (kills + 1))
+            primary = members.primary()
+            primary.kill()
+            writers.wait_for(len(writers.acknowledged) + 1)
+            primary.launch()
+            members.wait_until_whole()
+        writers.wait_for(posts)
+    return writers
+
+
+def cut_off_primary(members: ReplicaSet, server: Server, seconds: float) -> Writers:
+    """Let nobody follow the primary for a while, then kill it: the others go on without what they did not hear of."""
+    with Writers(server) as writers:
+        writers.wait_for(50)
+        primary = members.primary()
+        with deafened(members.secondaries()):
+            time.sleep(seconds)
+            primary.kill()
+        writers.wait_for(len(writers.acknowledged) + 50)
+        primary.launch()
+    return writers
+
+
+def put_twice_unheard(members: ReplicaSet, server: Server) -> tuple[int, int, str]:
+    """Change a customer while nobody follows the primary, say it again before the first is answered, and kill it.
+
+    Returns the two statuses, and the name that is stored once another primary is there.
+    """
+    put(server, "before")
+    primary = members.primary()
+    with deafened(members.secondaries()), ThreadPoolExecutor() as threads:
+        time.sleep(DEAF_SECONDS)
+        first = threads.submit(put, server, "after")
+        time.sleep(0.5)
+        statuses = put(server, "after").status, first.result().status
+        primary.kill()
+    with truth(members, lacking=primary) as database:
+        stored = database.customers.find_one({"externalId": "ours"})
+    primary.launch()
+    assert stored is not None
+    return *statuses, stored["legalName"]
+
+
+def put(server: Server, name: str) -> Answer:
+    """Give a customer this name."""
+    body = json.dumps(support.NEW_CUSTOMER | {"legalName": name}).encode()
+    headers = support.bearer() | {"Content-Type": "application/json"}
+    return server.ask("PUT", support.customers_url("/by-external-id/ours"), headers, body)
+
+
+@contextmanager
+def deafened(secondaries: list[Mongod]) -> Iterator[None]:
+    """Let these fetch none of what the primary writes."""
+    with ExitStack() as stack:
+        admins = [stack.enter_context(pymongo.MongoClient[dict[str, Any]](each.uri)).admin for each in secondaries]
+        for admin in admins:
+            admin.command("configureFailPoint", "stopReplProducer", mode="alwaysOn")
+        yield
+        for admin in admins:
+            admin.command("configureFailPoint", "stopReplProducer", mode="off")

@@ -1,0 +1,84 @@
+"""More requests than can be answered, and clients that never finish theirs: the scenarios, at any size."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.faults import flood
+from tests.faults.processes import footprint, workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+    from tests.e2e.server import Server
+
+FIND_MS = 50
+CLIENTS = 32
+TIMES = 4
+DEADLINE_SECONDS = 2.0
+CLIENT_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Overload:
+    """What became of a service that was asked four times as much as it can answer."""
+
+    capacity: float
+    answered: flood.Flood
+    liveness: flood.Flood
+    growth: float
+
+
+@contextmanager
+def slow_finds(database: Database[Document], milliseconds: int = FIND_MS) -> Iterator[None]:
+    """Let each of the service's finds take so long, so that few requests are as much as it can carry."""
+    data = {
+        "failCommands": ["find"],
+        "appName": "customer-service",
+        "blockConnection": True,
+        "blockTimeMS": milliseconds,
+    }
+    admin = database.client.admin
+    admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
+    try:
+        yield
+    finally:
+        admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+def overload(server: Server, database: Database[Document], seconds: float) -> Overload:
+    """Measure what it can carry, and ask four times as much for so long; `growth` is that of its memory, from 1."""
+    with slow_finds(database):
+        capacity = flood.capacity(server.port, CLIENTS, seconds / 2)
+        flood.flood(server.port, capacity * TIMES, seconds / 2)
+        before = memory(server)
+        liveness = flood.probe(server.port, flood.liveness(), seconds)
+        answered = flood.flood(server.port, capacity * TIMES, seconds)
+        return Overload(capacity, answered, liveness(), memory(server) / before)
+
+
+def hold_promises(seen: Overload) -> str:
+    """Check that all were told in time, and how; return the figures."""
+    worst = seen.answered.worst
+    assert set(seen.answered.answers) <= {"200", "503", "503 overloaded"}
+    assert seen.answered.answers["503 overloaded"] > 0
+    assert seen.answered.amiss == []
+    assert worst["200"] < DEADLINE_SECONDS + CLIENT_SECONDS
+    assert worst["503 overloaded"] < CLIENT_SECONDS
+    assert seen.answered.answers["200"] / seen.answered.seconds > seen.capacity / 2
+    assert set(seen.liveness.answers) == {"200"}
+    told = {status: f"{count:,}, at worst in {worst[status]:.2f} s" for status, count in seen.answered.answers.items()}
+    return (
+        f"it carries {seen.capacity:.0f}/s; asked {TIMES} times as much: {told}; "
+        f"/livez at worst {seen.liveness.worst['200'] * 1000:.0f} ms; memory grew to {seen.growth:.0%}"
+    )
+
+
+def memory(server: Server) -> int:
+    """Return what the workers hold together, in KiB."""
+    return sum(footprint(pid).pss for pid in workers(server))

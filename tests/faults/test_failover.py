@@ -1,0 +1,57 @@
+"""Primaries die under keyed POSTs: nothing acknowledged is lost, nothing is doubled, and the harness can see it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tests.e2e.server import Server
+from tests.faults.failover import CARELESS, DATABASE, cut_off_primary, kill_primaries, replica_set, truth
+from tests.faults.writers import doubled, lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KILLS = int(os.environ.get("FAULT_KILLS", "20"))
+POSTS = int(os.environ.get("FAULT_POSTS", "10000"))
+GAP_SECONDS = 3.0
+ALONE_SECONDS = 3.0
+
+
+def test_primaries_are_killed(measured: Callable[[str, str], None]) -> None:
+    with replica_set() as members, Server(members.uri, DATABASE) as server:
+        writers = kill_primaries(members, server, KILLS, POSTS)
+        with truth(members) as database:
+            gone, twice = lost(database, writers.acknowledged), doubled(database)
+        assert (gone, twice) == ([], 0)
+        assert writers.statuses() <= {"201", "409", "503"}
+        assert writers.longest_gap() <= GAP_SECONDS
+    measured(
+        "kill -9 of the primary under keyed POSTs with retries: none lost, none doubled, a write gap of at most 3 s",
+        f"{KILLS} kills, {len(writers.acknowledged):,} acknowledged, 0 lost, 0 doubled, longest gap "
+        f"{writers.longest_gap():.2f} s; answers {dict(sorted(writers.answers.items()))}",
+    )
+
+
+def test_a_primary_that_nobody_follows(measured: Callable[[str, str], None]) -> None:
+    with replica_set() as members, Server(members.uri, DATABASE) as server:
+        writers = cut_off_primary(members, server, ALONE_SECONDS)
+        with truth(members) as database:
+            assert (lost(database, writers.acknowledged), doubled(database)) == ([], 0)
+    assert writers.answers["503 database-unavailable"] > 0
+    measured(
+        "what the primary alone has is acknowledged to nobody",
+        f"{ALONE_SECONDS:.0f} s alone, then killed: {len(writers.acknowledged)} acknowledged, 0 lost",
+    )
+
+
+def test_the_harness_sees_a_careless_service(measured: Callable[[str, str], None]) -> None:
+    with replica_set() as members, Server(members.uri, DATABASE, command=CARELESS) as server:
+        writers = cut_off_primary(members, server, ALONE_SECONDS)
+        with truth(members) as database:
+            gone = lost(database, writers.acknowledged)
+    assert gone
+    measured(
+        "the same with `w: 1` in place of majority is caught losing writes",
+        f"{len(gone)} of {len(writers.acknowledged)} acknowledged writes lost",
+    )

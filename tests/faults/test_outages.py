@@ -1,0 +1,164 @@
+"""The primary hangs for fifteen seconds, every member goes and comes back, a worker is killed, the server stops."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pymongo
+import pytest
+
+from tests import support
+from tests.e2e.server import Server
+from tests.e2e.test_faults import CLIENTS, Crowd
+from tests.faults import failover, flood
+from tests.faults.processes import ports_of_clients, workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.mongod import ReplicaSet
+
+HANG_SECONDS = 15
+MARGIN_SECONDS = 2.0 + 0.5
+LIVELY_SECONDS = 0.1
+BACK_SECONDS = 5.0
+PAUSE_SECONDS = 0.05
+
+
+@pytest.fixture(scope="module")
+def members() -> Iterator[ReplicaSet]:
+    with failover.replica_set() as running:
+        yield running
+
+
+class Readers:
+    """Clients that read again and again on connections that they keep, and note the status and the time of each."""
+
+    def __init__(self, server: Server) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.worst = 0.0
+        self.failed_ports: list[int] = []
+        self._server = server
+        self._leaving = threading.Event()
+        self._threads = [threading.Thread(target=self._read) for _ in range(CLIENTS)]
+
+    def __enter__(self) -> Readers:
+        for thread in self._threads:
+            thread.start()
+            time.sleep(PAUSE_SECONDS)  # connections that come all at once go all to one worker
+        time.sleep(1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _read(self) -> None:
+        connection, headers, port = self._server.connect(), support.bearer(), 0
+        while not self._leaving.is_set():
+            started = time.monotonic()
+            try:
+                connection.request("GET", support.url(), headers=headers)
+                port = connection.sock.getsockname()[1] if connection.sock else 0
+                response = connection.getresponse()
+                response.read()
+                self.statuses[str(response.status)] += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.statuses[type(error).__name__] += 1
+                self.failed_ports.append(port)
+                connection.close()
+            self.worst = max(self.worst, time.monotonic() - started)
+            time.sleep(PAUSE_SECONDS)
+        connection.close()
+
+
+@pytest.mark.parametrize("hung", [1, 3], ids=["primary", "every member"])
+def test_members_hang(members: ReplicaSet, measured: Callable[[str, str], None], hung: int) -> None:
+    members.wait_until_whole()
+    primary = members.primary()
+    hanging = [primary, *(each for each in members.members if each is not primary)][:hung]
+    with Server(members.uri, failover.DATABASE) as server:
+        alive = flood.probe(server.port, flood.liveness(), HANG_SECONDS)
+        with Readers(server) as readers:
+            for member in hanging:
+                member.pause()
+            time.sleep(HANG_SECONDS)
+            for member in hanging:
+                member.resume()
+            time.sleep(2)
+        recovered = server.get(support.url(), support.bearer()).status
+    worst_alive = alive().worst["200"]
+    assert set(readers.statuses) <= {"200", "503"}
+    assert set(alive().answers) == {"200"}
+    assert readers.worst <= MARGIN_SECONDS
+    assert worst_alive < LIVELY_SECONDS
+    assert recovered == 200
+    who = "the primary" if hung == 1 else "every member"
+    measured(
+        f"SIGSTOP of {who} for 15 s: every answer within the deadline + 0.5 s, /livez under 100 ms",
+        f"{CLIENTS} clients: {dict(readers.statuses)}, at worst {readers.worst:.2f} s; /livez at worst "
+        f"{worst_alive * 1000:.0f} ms",
+    )
+
+
+def test_every_member_goes_and_comes_back(members: ReplicaSet, measured: Callable[[str, str], None]) -> None:
+    members.wait_until_whole()
+    with Server(members.uri, failover.DATABASE) as server:
+        for member in members.members:
+            member.kill()
+        gone = [server.get(support.url(), support.bearer()).status for _ in range(3)]
+        for member in members.members:
+            member.launch()
+        with pymongo.MongoClient[dict[str, object]](members.uri) as client:
+            client.admin.command("ping")
+        back = time.monotonic()
+        while server.get(support.url(), support.bearer()).status != 200:
+            assert time.monotonic() - back < BACK_SECONDS
+        seconds = time.monotonic() - back
+    assert gone == [503] * 3
+    measured(
+        "all members gone: 503; back: served again without a restart",
+        f"served {seconds:.2f} s after a primary was there",
+    )
+
+
+def test_a_worker_is_killed(members: ReplicaSet, measured: Callable[[str, str], None]) -> None:
+    members.wait_until_whole()
+    with Server(members.uri, failover.DATABASE) as server, Readers(server) as readers:
+        before = workers(server)
+        victim = min(before, key=lambda pid: len(ports_of_clients(pid)))
+        its_clients = ports_of_clients(victim)
+        os.kill(victim, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while len(set(workers(server)) - {victim}) < len(before):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(2)
+    failures = len(readers.failed_ports)
+    assert set(readers.failed_ports) <= its_clients
+    assert failures == len(set(readers.failed_ports))
+    assert failures == sum(readers.statuses.values()) - readers.statuses["200"]
+    measured(
+        "kill -9 of a worker: only its own requests in flight fail",
+        f"{failures} of {sum(readers.statuses.values()):,} requests, all on connections of that worker",
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_stop_and_a_reload(members: ReplicaSet, measured: Callable[[str, str], None], number: signal.Signals) -> None:
+    members.wait_until_whole()
+    with Server(members.uri, failover.DATABASE, DRAIN_SECONDS="1") as server, Crowd(server) as crowd:
+        server.signal(number)
+        if number is signal.SIGTERM:
+            assert server.wait() == 0
+        else:
+            time.sleep(10)
+    assert crowd.failures == []
+    measured(f"{number.name} under {CLIENTS} clients: no request fails", f"{crowd.answered:,} answered, 0 failed")

@@ -1,0 +1,41 @@
+"""Four times the load that it can carry, and clients that send a byte a second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.faults import flood, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+    from tests.e2e.server import Server
+
+SECONDS = 20
+SLOW_CLIENTS = 200
+FLAT = 1.1
+
+
+def test_four_times_the_load(
+    server: Server, mongodb_of_session: Database[Document], measured: Callable[[str, str], None]
+) -> None:
+    seen = overload.overload(server, mongodb_of_session, SECONDS)
+    figures = overload.hold_promises(seen)
+    assert seen.growth < FLAT
+    measured("four times the load: what is let in keeps its deadline, the rest is told 503 with Retry-After", figures)
+
+
+def test_a_byte_a_second(server: Server, measured: Callable[[str, str], None]) -> None:
+    with flood.Trickle(server.port, SLOW_CLIENTS):
+        alive = flood.probe(server.port, flood.liveness(), SECONDS)
+        read = flood.probe(server.port, flood.read_customer(), SECONDS)()
+    assert set(read.answers) == set(alive().answers) == {"200"}
+    assert read.worst["200"] < overload.CLIENT_SECONDS
+    measured(
+        "clients that send a byte a second hold no worker that others need",
+        f"{SLOW_CLIENTS} of them for {SECONDS} s: {read.answers['200']} reads by others, at worst "
+        f"{read.worst['200'] * 1000:.0f} ms; /livez at worst {alive().worst['200'] * 1000:.0f} ms",
+    )

@@ -1,0 +1,118 @@
+"""Clients that create customers under idempotency keys, try again until they are told, and remember what they were."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from tests.support import NEW_CUSTOMER, ORGANIZATION, bearer, customers_url
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+    from tests.e2e.server import Server
+
+THREADS = 8
+RETRY_SECONDS = 0.1
+PATIENCE_SECONDS = 90
+RETRIED = ("request-in-progress", "database-unavailable", "overloaded")
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def tax_id(number: int) -> str:
+    """Return a tax id that no other number has, up to some ten million."""
+    day, rest = divmod(number, 36 * 36 * 10)
+    month, day = divmod(day, 28)
+    date = f"{month // 12:02}{month % 12 + 1:02}{day + 1:02}"
+    return f"SAB{date}{DIGITS[rest // 360]}{DIGITS[rest // 10 % 36]}{rest % 10}"
+
+
+class Writers:
+    """Threads that write without pause, each customer under a key and a tax id of its own."""
+
+    def __init__(self, server: Server) -> None:
+        self.acknowledged: dict[str, str] = {}
+        self.times: list[float] = []
+        self.answers: Counter[str] = Counter()
+        self._server = server
+        self._numbers = itertools.count()
+        self._leaving = threading.Event()
+        self._threads = [threading.Thread(target=self._write) for _ in range(THREADS)]
+
+    def __enter__(self) -> Writers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for(self, acknowledged: int) -> None:
+        """Wait until so many writes are acknowledged in all."""
+        reached, since = len(self.acknowledged), time.monotonic()
+        while len(self.acknowledged) < acknowledged:
+            if len(self.acknowledged) > reached:
+                reached, since = len(self.acknowledged), time.monotonic()
+            assert time.monotonic() - since < PATIENCE_SECONDS, self.answers
+            time.sleep(0.02)
+
+    def longest_gap(self) -> float:
+        """Return the longest time, in seconds, in which no write was acknowledged."""
+        times = sorted(self.times)
+        return max(later - earlier for earlier, later in itertools.pairwise(times))
+
+    def statuses(self) -> set[str]:
+        """Return every status that was answered, and the errors of requests that were not."""
+        return {answer.split(" ")[0] for answer in self.answers}
+
+    def _write(self) -> None:
+        connection = self._server.connect(timeout=30)
+        while not self._leaving.is_set():
+            self._create(connection, next(self._numbers))
+        connection.close()
+
+    def _create(self, connection: http.client.HTTPConnection, number: int) -> None:
+        headers = bearer() | {"Content-Type": "application/json", "Idempotency-Key": f"key-{number}"}
+        body = json.dumps(NEW_CUSTOMER | {"taxId": tax_id(number), "legalName": f"Sabre {number}"}).encode()
+        started = time.monotonic()
+        while time.monotonic() - started < PATIENCE_SECONDS:
+            status, answer = _ask(connection, body, headers)
+            slug = answer.get("type", "").rpartition(":")[2]
+            self.answers[f"{status} {slug}".strip()] += 1
+            if status == "201":
+                self.acknowledged[tax_id(number)] = answer["id"]
+                self.times.append(time.monotonic())
+            if slug not in RETRIED:
+                return
+            time.sleep(RETRY_SECONDS)
+
+
+def _ask(connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    try:
+        connection.request("POST", customers_url(), body, headers)
+        response = connection.getresponse()
+        return str(response.status), json.loads(response.read())
+    except (OSError, http.client.HTTPException) as error:
+        connection.close()
+        return type(error).__name__, {}
+
+
+def lost(database: Database[Document], acknowledged: dict[str, str]) -> list[str]:
+    """Return the acknowledged customers that are not stored under the very id that was answered."""
+    stored = {each["taxId"]: str(each["_id"]) for each in database.customers.find({}, {"taxId": 1})}
+    return [tax_id for tax_id, customer_id in acknowledged.items() if stored.get(tax_id) != customer_id]
+
+
+def doubled(database: Database[Document]) -> int:
+    """Return how many customers of the organization have the tax id of another."""
+    criteria = {"organizationId": ORGANIZATION}
+    customers = database.customers.count_documents(criteria)
+    return customers - len(database.customers.distinct("taxId", criteria))

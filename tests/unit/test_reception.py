@@ -1,0 +1,287 @@
+"""A worker of one thread over real sockets: who gets to the thread, who is refused, and who is let go."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import os
+import selectors
+import socket
+import struct
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pytest
+from flask import Flask, request
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import TConn
+
+from customer_service import database, observability, reception
+from customer_service.reception import ReceivingWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PATIENCE = 10.0
+pytestmark = pytest.mark.alone
+RESET = struct.pack("ii", 1, 0)
+
+
+def application(go_on: threading.Event) -> Flask:
+    """Return what the worker serves: a probe, an echo, and a request that takes as long as a test wants."""
+    app = Flask(__name__)
+    observability.init_app(app, "info")
+    app.add_url_rule("/livez", "livez", lambda: "alive")
+    app.add_url_rule("/echo", "echo", lambda: bytes(request.get_data()), methods=["POST"])
+    app.add_url_rule("/unread", "unread", lambda: "unread", methods=["POST"])
+    app.add_url_rule("/slow", "slow", lambda: str(go_on.wait(PATIENCE)))
+    return app
+
+
+class Desk:
+    """The worker, and what a client needs to come to it."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.go_on = threading.Event()
+        config = Config()
+        config.set("threads", 1)
+        config.set("keepalive", 5)
+        app = application(self.go_on)
+        self.worker = ReceivingWorker(1, os.getppid(), [listener], app, 30, config, Logger(config))
+        self.worker.wsgi = app  # type: ignore[assignment]
+        self.worker.tpool = self.worker.get_thread_pool()
+        self.worker.poller = selectors.DefaultSelector()
+        self.worker.method_queue.init()
+        self.address = listener.getsockname()
+        self._thread = threading.Thread(target=self.worker.run)
+        self._thread.start()
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(self.address, timeout=PATIENCE)
+
+    def wait_until(self, condition: Callable[[ReceivingWorker], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition(self.worker):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
+    def close(self) -> None:
+        self.go_on.set()
+        self.worker.alive = False
+        self.worker.method_queue.defer(lambda: None)
+        self._thread.join(PATIENCE)
+        self.worker.probes.shutdown()
+        self.worker.tmp.close()
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        made = Desk(listener)
+        yield made
+        made.close()
+
+
+def post(path: str, body: bytes = b"", *headers: str, length: int | None = None) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body) if length is None else length}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def get(path: str, *headers: str, method: str = "GET") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode()
+
+
+def read(connection: socket.socket, method: str = "GET") -> tuple[int, http.client.HTTPMessage, bytes]:
+    """Return the next answer on the connection."""
+    response = http.client.HTTPResponse(connection, method=method)
+    response.begin()
+    return response.status, response.headers, response.read()
+
+
+class TestArrival:
+    def test_in_pieces(self, desk: Desk) -> None:
+        with desk.connect() as connection:
+            whole = post("/echo", b"a body")
+            for byte in range(len(whole)):
+                connection.sendall(whole[byte : byte + 1])
+                time.sleep(0.001)
+            assert read(connection)[::2] == (200, b"a body")
+            connection.sendall(get("/livez"))
+            assert read(connection)[::2] == (200, b"alive")
+        desk.wait_until(lambda worker: worker.nr_conns == 0)
+        assert desk.worker.held == 0
+
+    def test_in_chunks(self, desk: Desk) -> None:
+        with desk.connect() as connection:
+            connection.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n")
+            desk.wait_until(lambda worker: worker.arriving)
+            connection.sendall(b"1\r\nf\r\n0\r\n\r\n")
+            assert read(connection)[::2] == (200, b"abcdef")
+
+    def test_behind_one_another(self, desk: Desk) -> None:
+        with desk.connect() as connection:
+            connection.sendall(post("/echo", b"one") + post("/echo", b"two") + post("/echo", b"three")[:-1])
+            assert [read(connection)[2], read(connection)[2]] == [b"one", b"two"]
+            connection.sendall(b"e")
+            assert read(connection)[2] == b"three"
+
+    def test_who_waits_for_a_word_is_given_it(self, desk: Desk) -> None:
+        with desk.connect() as connection:
+            connection.sendall(post("/echo", b"", "Expect: 100-continue", length=4))
+            assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connection.sendall(b"body")
+            assert read(connection)[::2] == (200, b"body")
+
+    def test_who_sends_nothing_holds_nothing(self, desk: Desk) -> None:
+        with ExitStack() as stack:
+            for _ in range(5):
+                stack.enter_context(desk.connect())
+            desk.wait_until(lambda worker: len(worker.keepalived_conns) == 5)
+            connection = stack.enter_context(desk.connect())
+            connection.sendall(get("/slow"))
+            desk.go_on.set()
+            assert read(connection)[0] == 200
+
+    @pytest.mark.parametrize("is_rude", [False, True], ids=["left", "reset"])
+    def test_who_goes_amid_a_request_is_forgotten(self, desk: Desk, is_rude: bool) -> None:
+        with desk.connect() as connection:
+            connection.sendall(post("/echo", b"half", length=8))
+            desk.wait_until(lambda worker: worker.arriving)
+            if is_rude:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        desk.wait_until(lambda worker: worker.nr_conns == 0)
+        assert (desk.worker.held, desk.worker.arriving) == (0, {})
+
+    def test_a_body_that_nobody_reads_ends_the_connection_in_no_time(self, desk: Desk) -> None:
+        with desk.connect() as connection:
+            connection.sendall(post("/unread", b"", length=2_000_000))
+            started = time.monotonic()
+            assert read(connection)[::2] == (200, b"unread")
+            assert connection.recv(1) == b""
+            assert time.monotonic() - started < 1
+
+
+class TestRefusal:
+    def test_more_than_can_be_answered_in_time(self, desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, "customer_service")
+        with ExitStack() as stack:
+            inside = [stack.enter_context(desk.connect()) for _ in range(10)]
+            for connection in inside:
+                connection.sendall(get("/slow"))
+            desk.wait_until(lambda worker: worker.line.expected_wait(time.monotonic()) > reception.WAIT_SECONDS)
+            one_more = stack.enter_context(desk.connect())
+            one_more.sendall(get("/slow", "X-Request-ID: mine", f"traceparent: 00-{'a' * 32}-{'b' * 16}-01"))
+            status, headers, body = read(one_more)
+            assert (status, headers["Retry-After"], headers["Connection"]) == (503, "1", "close")
+            assert headers["Content-Type"] == "application/problem+json"
+            assert json.loads(body)["type"] == "urn:problem-type:overloaded"
+            assert json.loads(body)["requestId"] == headers["X-Request-ID"] == "mine"
+            assert headers["traceparent"].startswith(f"00-{'a' * 32}-")
+            probe = stack.enter_context(desk.connect())
+            probe.sendall(get("/livez"))
+            assert read(probe)[::2] == (200, b"alive")
+            desk.go_on.set()
+            assert [read(connection)[0] for connection in inside] == [200] * 10
+        (line,) = [vars(record) for record in caplog.records if vars(record).get("requestId") == "mine"]
+        assert (line["status"], line["error"], line["traceId"]) == (503, "Overloaded", "a" * 32)
+
+    def test_a_head_is_answered_without_a_body(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reception, "WAIT_SECONDS", 0)
+        with desk.connect() as connection, desk.connect() as first, desk.connect() as second:
+            for other in (first, second):
+                other.sendall(get("/slow"))
+            desk.wait_until(lambda worker: worker.line.expected_wait(time.monotonic()) > 0)
+            connection.sendall(get("/slow", method="HEAD"))
+            answer = b"".join(iter(lambda: connection.recv(1000), b""))
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert answer.endswith(b"\r\n\r\n")
+
+    def test_a_request_that_takes_too_long_to_arrive(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reception, "ARRIVAL_SECONDS", 0.1)
+        with desk.connect() as connection:
+            connection.sendall(b"G")
+            status, _, body = read(connection)
+        assert (status, json.loads(body)["type"]) == (408, "urn:problem-type:request-timeout")
+        desk.wait_until(lambda worker: worker.nr_conns == 0)
+        assert (desk.worker.held, desk.worker.arriving) == (0, {})
+
+    def test_a_head_without_end(self, desk: Desk) -> None:
+        with desk.connect() as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 70_000)
+            status, _, body = read(connection)
+        assert (status, json.loads(body)["type"]) == (431, "urn:problem-type:request-header-fields-too-large")
+
+    def test_no_more_is_held_than_memory_is_for(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reception, "HELD_BYTES", 1000)
+        with desk.connect() as small, desk.connect() as large:
+            small.sendall(post("/echo", b"", length=4))
+            large.sendall(post("/echo", b"a" * 1000, length=2000))
+            assert read(large)[0] == 503
+            small.sendall(b"body")
+            assert read(small)[::2] == (200, b"body")
+        assert desk.worker.held == 0
+
+
+class TestParting:
+    def test_who_is_told_to_leave_and_stays_holds_up_nobody(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reception, "LEAVE_SECONDS", 0.1)
+        with desk.connect() as staying, desk.connect() as other:
+            staying.sendall(get("/livez", "Connection: close") + b"more")
+            assert read(staying)[0] == 200
+            staying.sendall(b"still here")
+            started = time.monotonic()
+            other.sendall(get("/livez"))
+            assert read(other)[0] == 200
+            assert time.monotonic() - started < 1
+            desk.wait_until(lambda worker: not worker.parting)
+            assert desk.worker.nr_conns == 1
+
+    def test_who_is_gone_already_is_closed(self, desk: Desk) -> None:
+        with desk.connect() as connection:
+            connection.sendall(get("/slow", "Connection: close"))
+            time.sleep(0.05)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        time.sleep(0.05)
+        desk.go_on.set()
+        desk.wait_until(lambda worker: worker.nr_conns == 0)
+
+    def test_a_reset_while_parting_is_the_end(self, desk: Desk) -> None:
+        with desk.connect() as connection:
+            connection.sendall(get("/livez", "Connection: close"))
+            desk.wait_until(lambda worker: worker.parting)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        desk.wait_until(lambda worker: worker.nr_conns == 0)
+
+    def test_an_event_without_bytes_is_none(self, desk: Desk) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            conn = TConn(desk.worker.cfg, ours, ("", 0), ("", 0))
+            desk.worker._drain(conn, ours)
+            assert ours.fileno() > 0
+
+
+@pytest.mark.parametrize(("waited", "left"), [(None, 1.9), (1.5, 0.475), (3.0, 0.0)])
+def test_what_a_request_waited_is_taken_from_its_deadline(waited: float | None, left: float) -> None:
+    seen: list[float] = []
+
+    def wsgi_app(_environ: object, _start_response: object) -> list[bytes]:
+        seen.append(pymongo._csot.remaining() or 0)
+        return []
+
+    def serve() -> None:
+        if waited is not None:
+            database.count_deadline_from(time.monotonic() - waited)
+        bounded: Any = database.with_deadline(wsgi_app, 2.0)
+        bounded({}, None)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    thread.join()
+    assert seen == [pytest.approx(left, abs=0.1)]
+    assert seen[0] < left + 0.002
