@@ -21,12 +21,13 @@ class Arrival:
     """The bytes of a request so far.
 
     It decides nothing but when to hand them to the parser, which is the one to judge them: what cannot be understood
-    here is handed over, to be refused there.
+    here is handed over, to be refused there. `has_rest` says that the body is not waited for.
     """
 
     def __init__(self, data: bytes = b"") -> None:
         """Begin with what arrived behind the request before, if anything did."""
         self.data = bytearray(data)
+        self.has_rest = False
         self._searched = 0
         self._body_at: int | None = None
         self._end: int | None = None
@@ -63,7 +64,8 @@ class Arrival:
             self._read_chunks(self._body_at)
             return
         length = max((int(each) for each in LENGTH.findall(self.data, 0, end)), default=0)
-        self._end = self._body_at + (length if length <= MAXIMUM_BODY_BYTES else 0)
+        self.has_rest = length > MAXIMUM_BODY_BYTES
+        self._end = self._body_at + (0 if self.has_rest else length)
 
     def _read_chunks(self, body_at: int) -> None:
         """Step from chunk to chunk as far as they have arrived (RFC 9112, section 7.1)."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 PING_SECONDS = 0.5
 DRIVER_SHARE = 0.95
+PASSING_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
+"""The server's codes of what passes when a replica set has a primary again, in a write or in its write concern."""
 LEAST_SECONDS = 0.001  # the driver takes 0 for no deadline
 
 _admitted: ContextVar[float | None] = ContextVar("admitted", default=None)
@@ -86,7 +88,7 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
         try:
             return operation(*args, **kwargs)
         except PyMongoError as error:
-            if error.timeout or isinstance(error, ConnectionFailure):
+            if error.timeout or isinstance(error, ConnectionFailure) or getattr(error, "code", None) in PASSING_CODES:
                 raise DatabaseUnavailable(type(error).__name__) from error
             raise DatabaseError(_describe(error)) from error
 

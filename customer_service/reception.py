@@ -32,7 +32,6 @@ WAIT_SECONDS = 1.0
 ARRIVAL_SECONDS = 10.0
 LEAVE_SECONDS = 2.0
 STALL_SECONDS = 2
-REST_SECONDS = 0.01
 RECEIVED_BYTES = 65_536
 HELD_BYTES = 32_000_000
 PROBE = b"GET /livez "
@@ -60,6 +59,7 @@ class ReceivingWorker(ThreadWorker):
         self.held = 0
         self.arriving: dict[TConn, Arrival] = {}
         self.parting: dict[TConn, None] = {}
+        self.unfinished: set[TConn] = set()
 
     def enqueue_req(self, conn: TConn) -> None:
         """Receive a request on a connection that is new, or was kept, or has more behind the request before."""
@@ -137,6 +137,8 @@ class ReceivingWorker(ThreadWorker):
     def _admit(self, conn: TConn, arrival: Arrival) -> None:
         now = time.monotonic()
         _parser(conn).unreader.unread(bytes(arrival.data))
+        if arrival.has_rest:
+            self.unfinished.add(conn)
         if arrival.data.startswith(PROBE):
             answer = self.probes.submit(self.handle, conn)
         elif self.line.expected_wait(now) > WAIT_SECONDS:
@@ -153,9 +155,9 @@ class ReceivingWorker(ThreadWorker):
         return self.handle(conn)
 
     def _keepalive_after(self, conn: TConn, keepalive: object) -> bool:
-        """Whether gunicorn may keep the connection: not where the thread would have to wait for the body's rest."""
+        """Whether gunicorn may keep the connection: not where the body's rest would have to be waited for."""
         parser: Any = conn.parser  # its published types are those of an earlier gunicorn
-        return bool(keepalive and parser.finish_body(deadline=time.monotonic() + REST_SECONDS))
+        return bool(keepalive and conn not in self.unfinished and parser.finish_body())
 
     def _refuse(self, error: CustomerServiceError, conn: TConn, arrival: Arrival) -> None:
         given = {
@@ -199,6 +201,7 @@ class ReceivingWorker(ThreadWorker):
 
     def _close(self, conn: TConn, _arrival: object = None) -> None:
         self.nr_conns -= 1
+        self.unfinished.discard(conn)
         conn.close()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60
 SET = "tests"
+WHOLE = ["primary", "secondary", "secondary"]
 
 
 def executable() -> str | None:
@@ -44,11 +47,20 @@ def free_port() -> int:
         return port
 
 
+def lasting_port() -> int:
+    """Return a free TCP port that no outgoing connection takes while its server is down for a moment."""
+    for port in random.sample(range(20_000, 32_000), 100):  # below what Linux gives to outgoing connections
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    return free_port()
+
+
 class Mongod:
     """A mongod that a test may kill, stop and start again on the same data."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        self.port = lasting_port()
         memory = Path("/dev/shm")  # noqa: S108 - a new directory in it: data that need not outlive a test
         self.directory = tempfile.mkdtemp(prefix="customer-service-mongod-", dir=memory if memory.is_dir() else None)
         self.address = f"127.0.0.1:{self.port}"
@@ -87,6 +99,15 @@ class Mongod:
             while not _has_primary(client, configuration):
                 assert time.monotonic() < deadline, Path(self.directory, "log").read_text()[-2000:]
                 time.sleep(0.05)
+
+    def role(self) -> str:
+        """Return what it says it is in its set: primary, secondary, or "" while it is neither."""
+        with pymongo.MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=1000) as client:
+            try:
+                hello = client.admin.command("hello")
+            except PyMongoError:
+                return ""
+        return "primary" if hello["isWritablePrimary"] else "secondary" * hello["secondary"]
 
     def kill(self) -> None:
         """Kill it, as a power cut would."""
@@ -148,19 +169,11 @@ class ReplicaSet:
         return [member for member in self.members if member is not primary]
 
     def wait_until_whole(self) -> None:
-        """Wait until one member is the primary and the others follow it."""
+        """Wait until one member is the primary and the others follow it, each by its own word."""
         deadline = time.monotonic() + START_SECONDS
-        while sorted(self._states()) != ["PRIMARY", "SECONDARY", "SECONDARY"]:
-            assert time.monotonic() < deadline
+        while sorted(member.role() for member in self.members) != WHOLE:
+            assert time.monotonic() < deadline, [member.role() for member in self.members]
             time.sleep(0.1)
-
-    def _states(self) -> list[str]:
-        with pymongo.MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=2000) as client:
-            try:
-                status = client.admin.command("replSetGetStatus")
-            except PyMongoError:
-                return []
-        return [member["stateStr"] for member in status["members"]]
 
     def close(self) -> None:
         """Stop all and forget their data."""

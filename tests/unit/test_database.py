@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from pymongo import ReadPreference
+from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
-from customer_service.database import connect
+from customer_service.database import connect, translates_errors
+from customer_service.errors import CustomerServiceError, DatabaseError, DatabaseUnavailable
 from customer_service.settings import MongoSettings
 
 
@@ -19,3 +21,25 @@ def test_no_option_weakens_what_is_acknowledged_or_read(options: str) -> None:
     assert database.read_concern.document == {"level": "majority"}
     assert database.read_preference == ReadPreference.PRIMARY
     database.client.close()
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (OperationFailure("", 134), DatabaseUnavailable),
+        (OperationFailure("", 11602), DatabaseUnavailable),
+        (WriteConcernError("", 91), DatabaseUnavailable),
+        (OperationFailure("", 13), DatabaseError),
+        (WriteConcernError("", 100), DatabaseError),
+        (PyMongoError(), DatabaseError),
+    ],
+)
+def test_what_passes_with_an_election_may_be_tried_again(
+    raised: PyMongoError, told: type[CustomerServiceError]
+) -> None:
+    @translates_errors
+    def operation() -> None:
+        raise raised
+
+    with pytest.raises(told):
+        operation()
