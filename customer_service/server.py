@@ -31,7 +31,7 @@ THREADS = 8
 KEEPALIVE_SECONDS = 75  # longer than a gateway keeps an idle connection, so that the gateway closes it first
 REFUSING_SECONDS = 0.5
 FINISHING_SECONDS = 5.0
-REQUEST_LINE_BYTES = 8190  # gunicorn allows no more; the longest cursor that filters in ASCII make has 1,500
+REQUEST_LINE_BYTES = 8190  # gunicorn allows no more; a cursor that keeps the longest filters has 6,200
 HEADER_FIELDS = 100
 HEADER_FIELD_BYTES = 8190
 

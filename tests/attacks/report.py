@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest import TestReport  # noqa: PT013 - a name for annotations alone
+    import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
@@ -21,16 +21,16 @@ BEGIN, END = "<!-- attacks: begin -->\n", "<!-- attacks: end -->"
 HEAD = "| promise | shown by | cases | measured |\n| --- | --- | --- | --- |\n"
 
 
-def table_of(passed: Iterable[TestReport], failed: Iterable[TestReport]) -> str:
+def table_of(passed: Iterable[pytest.TestReport], failed: Iterable[pytest.TestReport]) -> str:
     """Return a row for each test file, in the order of the run."""
-    rows: dict[str, tuple[list[TestReport], list[TestReport]]] = {}
+    rows: dict[str, tuple[list[pytest.TestReport], list[pytest.TestReport]]] = {}
     for place, reports in enumerate((passed, failed)):
         for report in reports:
             rows.setdefault(report.nodeid.partition("::")[0], ([], []))[place].append(report)
     return HEAD + "".join(_row(path, *cases) for path, cases in rows.items())
 
 
-def _row(path: str, passed: list[TestReport], failed: list[TestReport]) -> str:
+def _row(path: str, passed: list[pytest.TestReport], failed: list[pytest.TestReport]) -> str:
     promise = (ast.get_docstring(ast.parse((ROOT / path).read_text())) or "").partition("\n\n")[0].replace("\n", " ")
     figures = [str(value) for report in passed for name, value in report.user_properties if name == "figure"]
     cases = f"{len(passed)}, {len(failed)} failed" if failed else str(len(passed))

@@ -1,4 +1,4 @@
-"""What no HTTP client sends: each is refused as a problem, and neither the answer nor the log repeats it."""
+"""Broken requests, and those beyond the limits of line, headers, body and depth, are refused and nowhere repeated."""
 
 from __future__ import annotations
 
