@@ -11,7 +11,7 @@ MAXIMUM_BODY_BYTES = 1_000_000
 MAXIMUM_CHUNKED_BYTES = 2 * MAXIMUM_BODY_BYTES  # with what stands around the chunks
 END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*(\d{1,18})", re.IGNORECASE)
-CHUNKED = re.compile(rb"\ntransfer-encoding[ \t]*:", re.IGNORECASE)
+CODING = re.compile(rb"\ntransfer-encoding[ \t]*:([^\r\n]*)", re.IGNORECASE)
 EXPECTS = re.compile(rb"\nexpect[ \t]*:[ \t]*100-continue", re.IGNORECASE)
 CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}(?=[;\s])")
 LINE_BREAK = b"\r\n"
@@ -60,7 +60,8 @@ class Arrival:
                 raise HeadTooLarge
             return
         self._body_at = self._chunk_at = end + len(END)
-        if CHUNKED.search(self.data, 0, end):
+        coding = CODING.search(self.data, 0, end)
+        if coding is not None and b"chunked" in coding[1].lower():
             self._read_chunks(self._body_at)
             return
         length = max((int(each) for each in LENGTH.findall(self.data, 0, end)), default=0)

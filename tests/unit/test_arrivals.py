@@ -94,3 +94,8 @@ def test_who_waits_for_nothing_is_told_nothing() -> None:
     arrival = Arrival(POST[:-1])
     assert not arrival.is_whole()
     assert not arrival.wants_a_word()
+
+
+def test_another_coding_is_the_parsers_to_refuse() -> None:
+    assert Arrival(b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n").is_whole()
+    assert not Arrival(b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n").is_whole()
