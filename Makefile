@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .PHONY: help
 help: ## Print the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/runtime ## Serve the documented example on port 3001, from memory
@@ -24,6 +24,34 @@ test: $(VENV)/dev ## Run every test, on mongomock and on a real mongod
 .PHONY: fuzz
 fuzz: $(VENV)/dev ## Hold the OpenAPI document against the service with 10,000 requests
 	CI=true FUZZ_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_schemathesis.py
+
+BENCH_PEERS := bench/.venv-eve bench/.venv-fastapi bench/.venv-granian
+ROUNDS ?= 5
+SECONDS ?= 5
+
+.PHONY: bench
+bench: bench-installed ## Time the read of a customer beside its peers: ROUNDS=5 SECONDS=5
+	$(BIN)/python -m bench --rounds $(ROUNDS) --seconds $(SECONDS)
+
+.PHONY: bench-growth
+bench-growth: bench-installed ## Show how cost grows with customers and connections
+	$(BIN)/python -m bench growth
+
+.PHONY: bench-installed
+bench-installed: $(VENV)/dev $(BENCH_PEERS:=/installed) bench/peers/fastify/node_modules
+	@command -v wrk >/dev/null || { [ $$(id -u) = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq wrk; } \
+		|| echo "wrk is missing (apt-get install wrk): our own stand-in puts the load on"
+
+bench/.venv-granian/installed: WITH := -r requirements.txt
+bench/.venv-%/installed: bench/peers/%/requirements.txt requirements.txt
+	@echo "Installing bench/peers/$* …"
+	@$(PYTHON) -m venv bench/.venv-$*
+	@bench/.venv-$*/bin/pip --disable-pip-version-check --quiet install --require-hashes -r $< $(WITH)
+	@touch $@
+
+bench/peers/fastify/node_modules: bench/peers/fastify/package-lock.json
+	@if command -v npm >/dev/null; then cd bench/peers/fastify && npm ci --no-audit --no-fund --loglevel=error && touch node_modules; \
+		else echo "npm is missing: Fastify is left out"; fi
 
 .PHONY: lint
 lint: $(VENV)/dev ## Check style, types and the direction of imports

@@ -50,6 +50,12 @@ class Mongod:
         self.uri = f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and wait until it takes writes."""
         mongod = executable()

@@ -1,0 +1,79 @@
+"""Whether a target does the work that it is timed for: the same body, and the same refusals."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench import data
+
+SAMPLES = (0, 1, 2, 59, 60, 500)
+FORGED = "another secret, of thirty-two bytes or more"
+
+
+class Unequal(Exception):
+    """A target answers otherwise than the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body's value."""
+        return json.loads(self.body)
+
+
+def ask(port: int, request: data.Request) -> Answer:
+    """Send one request over a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        headers = dict(request.headers) | ({"Authorization": f"Bearer {request.token}"} if request.token else {})
+        connection.request(request.method, request.path, request.body or None, headers)
+        response = connection.getresponse()
+        answered = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, answered, response.read())
+    finally:
+        connection.close()
+
+
+def refusals(count: int) -> dict[str, tuple[data.Request, int]]:
+    """Return what must be refused of so many stored customers, each with the status that does it."""
+    good = data.Request(data.path(0), data.token(data.MEMBER))
+    unknown = data.path(count + 1)
+    return {
+        "without a token": (replace(good, token=None), 401),
+        "with a forged token": (replace(good, token=data.token(data.MEMBER, secret=FORGED)), 401),
+        "with an expired token": (replace(good, token=data.token(data.MEMBER, lifetime_seconds=-60)), 401),
+        "as a stranger": (replace(good, token=data.token(data.STRANGER)), 403),
+        "in an organization of others": (replace(good, path=data.path(count, data.OTHER_ORGANIZATION)), 403),
+        "an unknown customer": (replace(good, path=unknown), 404),
+        "a customer of others": (replace(good, path=data.path(count)), 404),
+        "an id that is none": (replace(good, path=f"/organizations/{data.ORGANIZATION}/customers/1"), 404),
+    }
+
+
+def bodies(port: int) -> list[Any]:
+    """Return what is answered for the sampled customers; raises Unequal where one is refused."""
+    answers = [ask(port, request) for request in data.reads(SAMPLES)]
+    for answer in answers:
+        if answer.status != http.HTTPStatus.OK:
+            raise Unequal(f"answers {answer.status} to a member: {answer.body[:200]!r}")
+    return [answer.json() for answer in answers]
+
+
+def check(port: int, expected: list[Any], count: int) -> None:
+    """Ask twice what must be refused and what must be answered, so that what was remembered shows; raises Unequal."""
+    for _ in range(2):
+        if bodies(port) != expected:
+            raise Unequal(f"answers another body than the service: {bodies(port)[0]}")
+        for name, (request, status) in refusals(count).items():
+            answered = ask(port, request).status
+            if answered != status:
+                raise Unequal(f"answers {answered} {name}, not {status}")

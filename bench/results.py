@@ -1,0 +1,86 @@
+"""The results of a run as JSON, which keeps every round's figures, so that all that is told follows from it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import load
+from bench.claims import CLAIMS, EVE
+from bench.figures import condensed, of_each, ratios, spread
+from bench.targets import STALENESS, WORKERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.rounds import Plan, Seen
+    from bench.targets import Target
+
+MEBIBYTE = 1024 * 1024
+
+
+def machine() -> dict[str, str]:
+    """Return what the figures depend on: the processor, the system and the versions."""
+    cpus = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in cpus if line.startswith("model name")]
+    return {
+        "processor": f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "node": _version("node", "--version"),
+        "load": load.generator(),
+    }
+
+
+def _version(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return "none"
+
+
+def of_run(targets: Sequence[Target], left_out: Sequence[Target], plan: Plan, seen: Seen) -> dict[str, Any]:
+    """Return the results of a run."""
+    base = next((key for key in (EVE, *seen.measurements) if key in seen.measurements), EVE)
+    return {
+        "machine": machine(),
+        "plan": asdict(plan),
+        "base": base,
+        "idle_cores": round(seen.idle_cpu, 4),
+        "others": asdict(spread([each.others for some in seen.measurements.values() for each in some])),
+        "left_out": [target.key for target in left_out],
+        "targets": {target.key: _of_target(target, base, seen) for target in targets},
+        "claims": _claims(seen),
+    }
+
+
+def _of_target(target: Target, base: str, seen: Seen) -> dict[str, Any]:
+    measurements = seen.measurements[target.key]
+    rates, others = of_each(measurements, "rate"), of_each(seen.measurements[base], "rate")
+    return {
+        "mode": target.mode,
+        "stale": STALENESS[target.mode],
+        "ratio": asdict(ratios(rates, others)),
+        **condensed(measurements),
+        "worker_mib": round(seen.memory[target.key] / WORKERS / MEBIBYTE, 1),
+        "rounds": [asdict(each) for each in measurements],
+    }
+
+
+def _claims(seen: Seen) -> list[dict[str, Any]]:
+    told = []
+    for claim in CLAIMS:
+        ratio = claim.measured(seen.measurements)
+        told.append(
+            {
+                "claim": claim.text(),
+                "bound": claim.bound,
+                "measured": asdict(ratio) if ratio else None,
+                "holds": claim.holds(ratio) if ratio else None,
+            }
+        )
+    return told
