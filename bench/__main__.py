@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
 def grow(arguments: argparse.Namespace) -> None:
     """Show how the cost of the service grows with its customers and connections."""
     found = growth.run(arguments.rounds, arguments.seconds, arguments.sizes, tell)
-    show(report.plain(report.growth(found)))
+    show(report.conditions(found), report.plain(report.growth(found)))
     keep(GROWTH, found)
 
 
@@ -69,7 +69,9 @@ def write_page(_: argparse.Namespace) -> None:
     page = report.insert(page, "figures", f"{conditions}\n\n{report.markdown(report.table(found))}")
     page = report.insert(page, "claims", report.markdown(report.claims(found)))
     if GROWTH.exists():
-        page = report.insert(page, "growth", report.markdown(report.growth(json.loads(GROWTH.read_text()))))
+        found = json.loads(GROWTH.read_text())
+        growing = f"{report.conditions(found)}\n\n{report.markdown(report.growth(found))}"
+        page = report.insert(page, "growth", growing)
     PAGE.write_text(page)
 
 

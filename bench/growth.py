@@ -5,18 +5,19 @@ from __future__ import annotations
 import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pymongo
 
-from bench import data, load, results, rounds
+from bench import check, data, load, results, rounds
 from bench.figures import condensed, of_each, ratios
 from bench.targets import all_targets
 from tests.mongod import Mongod
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bench.figures import Measurement
     from bench.rounds import Place, Running
@@ -29,6 +30,7 @@ WORKLOADS: dict[str, Callable[[int], Iterator[data.Request]]] = {
     "search of 20": data.searches,
     "batch-get of 20": data.batch_gets,
 }
+CACHE_GIGABYTES = 3  # a million customers fit
 SERVED = "this service under gunicorn, remembering"
 
 
@@ -40,6 +42,10 @@ class Row:
     customers: int
     connections: int
 
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.request}, {self.customers:,} customers, {self.connections} connections"
+
 
 def rows(sizes: Sequence[int]) -> list[Row]:
     """Return what to measure: every request at every size, and the read over more and fewer connections."""
@@ -49,27 +55,28 @@ def rows(sizes: Sequence[int]) -> list[Row]:
     return by_size + [Row("read", middle, connections) for connections in others]
 
 
-def first_of_its_kind(row: Row, all_rows: Sequence[Row]) -> Row:
-    """Return the row that a row is compared to: the same request at the smallest size."""
-    return next(each for each in all_rows if each.request == row.request)
+def smallest(row: Row, all_rows: Iterable[Row]) -> Row:
+    """Return the row that a row is compared to: the same over the fewest customers."""
+    alike = (each for each in all_rows if (each.request, each.connections) == (row.request, row.connections))
+    return min(alike, key=lambda each: each.customers)
 
 
 def run(count: int, seconds: int, sizes: Sequence[int], tell: Callable[[str], None]) -> dict[str, Any]:
     """Measure all rows in so many interleaved rounds, on one mongod with a database of each size."""
-    mongod = Mongod()
+    mongod = Mongod(CACHE_GIGABYTES)
     try:
         mongod.start()
         with pymongo.MongoClient[dict[str, Any]](mongod.uri) as client:
             for size in sizes:
-                data.store(client[_database(size)], size, tell)
+                data.store(client[_database(size)], size, tell, data.found_by_number)
         with tempfile.TemporaryDirectory() as directory:
             seen = _measure(count, seconds, sizes, rounds.Place(mongod, Path(directory), tell))
     finally:
         mongod.close()
     return {
         "machine": results.machine(),
-        "rounds": count,
-        "seconds": seconds,
+        "plan": {"rounds": count, "seconds": seconds},
+        "others": results.others(seen),
         "rows": [_told(row, seen) for row in seen],
     }
 
@@ -83,6 +90,9 @@ def _measure(count: int, seconds: int, sizes: Sequence[int], place: Place) -> di
             for request, make in WORKLOADS.items()
             for size in sizes
         }
+        for (request, size), file in files.items():
+            _check(running[size].port, request, WORKLOADS[request](size))
+            load.run(running[size].port, load.Turn(file, rounds.CONNECTIONS, rounds.FIRST_WARM_UP_SECONDS, 0))
         for number in range(1, count + 1):
             for row, measured in seen.items():
                 turn = load.Turn(files[row.request, row.customers], row.connections, seconds, number)
@@ -90,6 +100,13 @@ def _measure(count: int, seconds: int, sizes: Sequence[int], place: Place) -> di
                 measured.append(found)
                 place.tell(f"round {number} of {count}: {row}: p50 {found.p50_us / 1000:.2f} ms")
     return seen
+
+
+def _check(port: int, name: str, requests: Iterator[data.Request]) -> None:
+    """Hold that a request of this kind is answered with customers; raises RuntimeError."""
+    answer = check.ask(port, next(requests))
+    if answer.status != HTTPStatus.OK or not (answer.json().get("data") or answer.json().get("id")):
+        raise RuntimeError(f"{name} is answered {answer.status} {answer.body[:200]!r}")
 
 
 def _start(size: int, place: Place, stack: ExitStack) -> Running:
@@ -102,6 +119,6 @@ def _database(size: int) -> str:
 
 
 def _told(row: Row, seen: dict[Row, list[Measurement]]) -> dict[str, Any]:
-    base = seen[first_of_its_kind(row, list(seen))]
+    base = seen[smallest(row, seen)]
     ratio = ratios(of_each(seen[row], "p50_us"), of_each(base, "p50_us"))
     return {**asdict(row), "p50_ratio": asdict(ratio), **condensed(seen[row])}

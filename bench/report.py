@@ -46,19 +46,19 @@ def claims(results: Mapping[str, Any]) -> list[list[str]]:
 
 
 def conditions(results: Mapping[str, Any]) -> str:
-    """Return in one sentence what was measured on what."""
-    machine, plan = results["machine"], results["plan"]
+    """Return in one sentence what was measured on what, and how quiet it was there."""
+    machine, plan, others = results["machine"], results["plan"], results["others"]
+    customers = f", {plan['customers']:,} customers" if "customers" in plan else ""
     return (
         f"{machine['processor']}, {machine['system']}, Python {machine['python']}, Node {machine['node']}; "
-        f"{machine['load']}; {plan['rounds']} rounds of {plan['seconds']} s, {plan['customers']:,} customers; "
-        f"all targets idle together used {results['idle_cores']:.1%} of a core; meanwhile other programs kept "
-        f"{results['others']['median']:.2f} cores busy (at most {results['others']['maximum']:.2f})."
+        f"{machine['load']}; {plan['rounds']} rounds of {plan['seconds']} s{customers}. Of the cores, "
+        f"{others['median']:.2f} at the median and {others['maximum']:.2f} at most were busy with something else."
     )
 
 
 def growth(results: Mapping[str, Any]) -> list[list[str]]:
     """Return how the cost grows as rows of text, below the heads of the columns."""
-    heads = ["request", "customers", "connections", "p50 ms", "p99 ms", "requests/s", "p50 × the first of its kind"]
+    heads = ["request", "customers", "connections", "p50 ms", "p99 ms", "requests/s", "× p50 of the fewest customers"]
     return [heads, *map(_of_row, results["rows"])]
 
 

@@ -15,8 +15,9 @@ from bench.figures import condensed, of_each, ratios, spread
 from bench.targets import STALENESS, WORKERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from bench.figures import Measurement
     from bench.rounds import Plan, Seen
     from bench.targets import Target
 
@@ -51,11 +52,16 @@ def of_run(targets: Sequence[Target], left_out: Sequence[Target], plan: Plan, se
         "plan": asdict(plan),
         "base": base,
         "idle_cores": round(seen.idle_cpu, 4),
-        "others": asdict(spread([each.others for some in seen.measurements.values() for each in some])),
+        "others": others(seen.measurements),
         "left_out": [target.key for target in left_out],
         "targets": {target.key: _of_target(target, base, seen) for target in targets},
         "claims": _claims(seen),
     }
+
+
+def others(measurements: Mapping[Any, Sequence[Measurement]]) -> dict[str, float]:
+    """Return the spread of how many cores were busy with something else."""
+    return asdict(spread([each.others for some in measurements.values() for each in some]))
 
 
 def _of_target(target: Target, base: str, seen: Seen) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def free_port() -> int:
 class Mongod:
     """A mongod that a test may kill, stop and start again on the same data."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache_gigabytes: float = 0.5) -> None:
+        self._cache = str(cache_gigabytes)
         self.port = free_port()
         memory = Path("/dev/shm")  # noqa: S108 - a new directory in it: data that need not outlive a test
         self.directory = tempfile.mkdtemp(prefix="customer-service-mongod-", dir=memory if memory.is_dir() else None)
@@ -64,7 +65,14 @@ class Mongod:
         self._process = subprocess.Popen(
             [
                 *(mongod, "--dbpath", self.directory, "--port", str(self.port), "--bind_ip", "127.0.0.1"),
-                *("--replSet", "tests", "--wiredTigerCacheSizeGB", "0.5", "--setParameter", "enableTestCommands=1"),
+                *(
+                    "--replSet",
+                    "tests",
+                    "--wiredTigerCacheSizeGB",
+                    self._cache,
+                    "--setParameter",
+                    "enableTestCommands=1",
+                ),
             ],
             stdout=log,
             stderr=log,

@@ -12,7 +12,7 @@ import pytest
 from bench import data, load, processes, report, rounds, standin, svg, targets
 from bench.claims import CLAIMS, Claim
 from bench.figures import Measurement, Spread, condensed, ratios, spread
-from bench.growth import Row, first_of_its_kind, rows
+from bench.growth import Row, rows, smallest
 from customer_service.repository.customers import living_fields
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ class TestReport:
 class TestGrowth:
     def test_every_row_is_compared_to_the_smallest_of_its_request(self) -> None:
         found = rows((10, 100, 1000))
-        assert first_of_its_kind(Row("read", 100, 256), found) == Row("read", 10, 16)
+        assert smallest(Row("read", 1000, 16), found) == Row("read", 10, 16)
+        assert smallest(Row("read", 100, 256), found) == Row("read", 100, 256)
         assert {row.connections for row in found if row.customers == 100} == {1, 16, 64, 256}
         assert len(found) == len(set(found))
