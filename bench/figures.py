@@ -15,7 +15,8 @@ class Measurement:
     """One target in one round.
 
     Requests per second; for each the microseconds of processor time, and of latency; and how many cores were busy
-    with something else all the while, other targets and other programs, or taken by the machine's host.
+    with something else all the while, other targets and other programs, or taken by the machine's host; at last how
+    many requests failed, which do not count in the rate.
     """
 
     rate: float
@@ -24,6 +25,7 @@ class Measurement:
     p50_us: float
     p99_us: float
     others: float
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def run(count: int, seconds: int, sizes: Sequence[int], tell: Callable[[str], No
     return {
         "machine": results.machine(),
         "plan": {"rounds": count, "seconds": seconds},
-        "others": results.others(seen),
+        **results.conditions(seen),
         "rows": [_told(row, seen) for row in seen],
     }
 

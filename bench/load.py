@@ -20,7 +20,7 @@ STAND_IN = "our own stand-in for wrk (bench/standin.py), whose cost per request 
 
 
 class LoadFailed(Exception):
-    """The load generator failed, or the server answered otherwise than 2xx or 3xx."""
+    """The load generator failed, or nothing but failures was answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,22 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a load saw: answers in so many seconds, latencies in microseconds, and its own processor time."""
+    """What a load saw: answers in so many seconds, latencies in microseconds, failures, and its own processor time.
+
+    A failure is an answer other than 2xx or 3xx, or none.
+    """
 
     requests: int
     seconds: float
     p50: int
     p99: int
+    failures: int
     cpu_seconds: float = 0.0
 
     @property
     def rate(self) -> float:
-        """Answers per second."""
-        return self.requests / self.seconds
+        """Answers per second, without the failures."""
+        return (self.requests - self.failures) / self.seconds
 
 
 def generator() -> str:
@@ -76,14 +80,14 @@ def run(port: int, turn: Turn) -> Load:
 
 
 def parse(output: str) -> Load:
-    """Read the line that bench/walk.lua prints; raises LoadFailed where it is missing or tells of failures."""
+    """Read the line that bench/walk.lua prints; raises LoadFailed where it is missing or tells of failures alone."""
     line = LINE.search(output)
     if line is None:
         raise LoadFailed(f"no figures in {output!r}")
     seen = {name: int(value) for name, value in line.groupdict().items()}
-    if seen["failures"] or not seen["requests"]:
+    if seen["requests"] <= seen["failures"]:
         raise LoadFailed(line[0])
-    return Load(seen["requests"], seen["microseconds"] / 1e6, seen["p50"], seen["p99"])
+    return Load(seen["requests"], seen["microseconds"] / 1e6, seen["p50"], seen["p99"], seen["failures"])
 
 
 def _children_seconds() -> float:

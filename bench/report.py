@@ -52,7 +52,8 @@ def conditions(results: Mapping[str, Any]) -> str:
     return (
         f"{machine['processor']}, {machine['system']}, Python {machine['python']}, Node {machine['node']}; "
         f"{machine['load']}; {plan['rounds']} rounds of {plan['seconds']} s{customers}. Of the cores, "
-        f"{others['median']:.2f} at the median and {others['maximum']:.2f} at most were busy with something else."
+        f"{others['median']:.2f} at the median and {others['maximum']:.2f} at most were busy with something else; "
+        f"{results['failures']:,} requests failed."
     )
 
 

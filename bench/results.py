@@ -46,22 +46,27 @@ def _version(*command: str) -> str:
 
 def of_run(targets: Sequence[Target], left_out: Sequence[Target], plan: Plan, seen: Seen) -> dict[str, Any]:
     """Return the results of a run."""
-    base = next((key for key in (EVE, *seen.measurements) if key in seen.measurements), EVE)
+    keys = [target.key for target in targets]
+    base = EVE if EVE in keys else keys[0]
     return {
         "machine": machine(),
         "plan": asdict(plan),
         "base": base,
         "idle_cores": round(seen.idle_cpu, 4),
-        "others": others(seen.measurements),
+        **conditions(seen.measurements),
         "left_out": [target.key for target in left_out],
         "targets": {target.key: _of_target(target, base, seen) for target in targets},
         "claims": _claims(seen),
     }
 
 
-def others(measurements: Mapping[Any, Sequence[Measurement]]) -> dict[str, float]:
-    """Return the spread of how many cores were busy with something else."""
-    return asdict(spread([each.others for some in measurements.values() for each in some]))
+def conditions(measurements: Mapping[Any, Sequence[Measurement]]) -> dict[str, Any]:
+    """Return the spread of how many cores were busy with something else, and how many requests failed in all."""
+    everything = [each for some in measurements.values() for each in some]
+    return {
+        "others": asdict(spread([each.others for each in everything])),
+        "failures": sum(each.failures for each in everything),
+    }
 
 
 def _of_target(target: Target, base: str, seen: Seen) -> dict[str, Any]:

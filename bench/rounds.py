@@ -118,6 +118,7 @@ def one(each: Running, mongod: Mongod, turn: load.Turn) -> Measurement:
         p50_us=seen.p50,
         p99_us=seen.p99,
         others=max(0.0, others / seen.seconds),
+        failures=seen.failures,
     )
 
 
