@@ -77,3 +77,10 @@ def check(port: int, expected: list[Any], count: int) -> None:
             answered = ask(port, request).status
             if answered != status:
                 raise Unequal(f"answers {answered} {name}, not {status}")
+
+
+def check_unchanged(port: int, request: data.Request) -> None:
+    """Ask for a customer that the caller has already, and of which nothing is to be sent again; raises Unequal."""
+    answer = ask(port, request)
+    if answer.status != http.HTTPStatus.NOT_MODIFIED or answer.body:
+        raise Unequal(f"answers {answer.status} to a caller who has the customer already, not 304")

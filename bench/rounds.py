@@ -138,10 +138,9 @@ def write_requests(running: Sequence[Running], customers: int, directory: Path) 
         "all": data.write(data.reads(data.walk(customers)), directory / "all"),
         "few": data.write(data.reads(few), directory / "few"),
     }
-    for each in running:
-        if each.target.requests == "304":
-            files["304"] = data.write(conditional(each.port, few), directory / "304")
-            break
+    unchanged = [each for each in running if each.target.requests == "304"]
+    if unchanged:
+        files["304"] = data.write(conditional(unchanged[0].port, few), directory / "304")
     return files
 
 
@@ -162,5 +161,7 @@ def check_all(running: Sequence[Running], customers: int) -> None:
     for each in working:
         try:
             check.check(each.port, expected, customers)
+            if each.target.requests == "304":
+                check.check_unchanged(each.port, conditional(services[0].port, [0])[0])
         except check.Unequal as error:
             raise RuntimeError(f"{each.target.key} {error}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ STALENESS = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server to measure; `needs` is the file without which it is not installed."""
+    """A server to measure: `needs` is what is there where it is installed, `requests` what it is asked."""
 
     name: str
     mode: str
@@ -59,7 +59,8 @@ class Target:
     @property
     def key(self) -> str:
         """The name under which its figures stand."""
-        return f"{self.name}, {self.mode}" + ("" if self.requests in {"all", "few"} else f", {self.requests}")
+        usual = "few" if self.mode == "hot" else "all"
+        return f"{self.name}, {self.mode}" + ("" if self.requests == usual else f", {self.requests}")
 
     def settings(self, port: int, mongodb_uri: str) -> dict[str, str]:
         """Return the environment to start it with."""
@@ -121,6 +122,7 @@ def _peers() -> list[Target]:
         Target("Eve", "plain", eve, gunicorn, PEERS / "eve"),
         *(Target("FastAPI", mode, fastapi, uvicorn, PEERS / "fastapi") for mode in ("plain", "remembering")),
         *(Target("Fastify", mode, fastify, modules, PEERS / "fastify") for mode in ("plain", "remembering")),
+        Target("Fastify", "remembering", fastify, modules, PEERS / "fastify", requests="few"),
     ]
 
 
@@ -131,7 +133,8 @@ def _service() -> list[Target]:
         targets += [Target(name, mode, *served) for mode in ("plain", "remembering")]
         targets += [Target(name, "hot", *served, requests="few")]
         targets += [Target(name, "hot", *served, requests="304")]
-    return targets
+    logging = Target("this service under gunicorn, with its log", "remembering", *_gunicorn("wsgi:app"))
+    return [*targets, replace(logging, environment={"LOG_LEVEL": "info"})]
 
 
 def all_targets() -> list[Target]:

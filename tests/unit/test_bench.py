@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import data, load, processes, report, rounds, standin, svg, targets
+from bench import check, data, load, processes, report, rounds, standin, svg, targets
 from bench.claims import CLAIMS, Claim
 from bench.figures import Measurement, Spread, condensed, ratios, spread
 from bench.growth import Row, rows, smallest
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LINE = "requests=20000 microseconds=5000000 p50=3100 p99=9200 failures=0\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-ID: 1\r\n\r\n{}"
+
+REFUSALS = check.refusals(1000)
+EXPECTED: list[Any] = [{"id": data.customer_id(number)} for number in check.SAMPLES]
 
 
 def measured(rate: float) -> Measurement:
@@ -99,6 +102,51 @@ class TestTargets:
     def test_the_port_is_put_in_its_place(self) -> None:
         for target in targets.all_targets():
             assert "{port}" not in "".join(target.arguments(8080))
+
+
+class FakeTarget:
+    """Answers as a target should, but where it was told otherwise."""
+
+    def __init__(self) -> None:
+        self.asked: list[data.Request] = []
+        self.statuses = dict(REFUSALS.values())
+
+    def ask(self, _port: int, request: data.Request) -> check.Answer:
+        self.asked.append(request)
+        body = json.dumps({"id": request.path.rpartition("/")[2]}).encode()
+        return check.Answer(self.statuses.get(request, 200), {}, body)
+
+
+class TestCheck:
+    """A target that leaves out a part of the work is not timed."""
+
+    @pytest.fixture
+    def target(self, monkeypatch: pytest.MonkeyPatch) -> FakeTarget:
+        target = FakeTarget()
+        monkeypatch.setattr(check, "refusals", lambda _count: REFUSALS)
+        monkeypatch.setattr(check, "ask", target.ask)
+        return target
+
+    def test_who_does_it_all_is_asked_everything_twice(self, target: FakeTarget) -> None:
+        check.check(1, EXPECTED, 1000)
+        assert len(target.asked) == 2 * (len(check.SAMPLES) + len(REFUSALS))
+
+    @pytest.mark.parametrize("name", REFUSALS)
+    def test_who_lets_one_through_is_named(self, name: str, target: FakeTarget) -> None:
+        target.statuses[REFUSALS[name][0]] = 200
+        with pytest.raises(check.Unequal, match=f"answers 200 {name}, not 40"):
+            check.check(1, EXPECTED, 1000)
+
+    @pytest.mark.usefixtures("target")
+    def test_who_answers_another_body_is_told(self) -> None:
+        with pytest.raises(check.Unequal, match="another body"):
+            check.check(1, [{**each, "phone": None} for each in EXPECTED], 1000)
+
+    def test_who_sends_again_what_the_caller_has_is_told(self, target: FakeTarget) -> None:
+        request = next(data.reads([0]))
+        with pytest.raises(check.Unequal, match="not 304"):
+            check.check_unchanged(1, request)
+        assert target.asked == [request]
 
 
 class TestRounds:
