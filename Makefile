@@ -70,10 +70,13 @@ lock: $(VENV)/dev ## Write the hashed locks anew from setup.cfg
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra dev -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header requirements-build.in -o requirements-build.txt
+	for peer in eve fastapi granian; do cd $(CURDIR)/bench/peers/$$peer && $(CURDIR)/$(BIN)/uv pip compile --quiet --upgrade \
+		--generate-hashes --no-header requirements.in -c ../../../requirements.txt -o requirements.txt || exit 1; done
+	cd bench/peers/fastify && npm update --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 .PHONY: clean
 clean: ## Remove the virtual environment and every cache
-	rm -rf $(VENV) *.egg-info .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) bench/.venv-* bench/peers/fastify/node_modules *.egg-info .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/bin/pip:
 	@echo "Making a virtual environment in $(VENV) …"
