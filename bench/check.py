@@ -34,8 +34,7 @@ def ask(port: int, request: data.Request) -> Answer:
     """Send one request over a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        headers = dict(request.headers) | ({"Authorization": f"Bearer {request.token}"} if request.token else {})
-        connection.request(request.method, request.path, request.body or None, headers)
+        connection.request(request.method, request.path, request.body or None, request.fields())
         response = connection.getresponse()
         answered = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, answered, response.read())

@@ -29,6 +29,7 @@ STRANGER = "auth0|stranger"
 SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of this benchmark's own servers, which listen on 127.0.0.1
 LIFETIME_SECONDS = 86_400
 BATCH = 5_000
+PROGRESS = 50_000
 MOST_REQUESTS = 100_000
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WORDS = ("Aceros", "Bebidas", "Constructora", "Distribuidora", "Empaques", "Ferretera", "Grupo", "Hidráulica")
@@ -59,11 +60,15 @@ class Request:
 
     def raw(self) -> bytes:
         """Return the request as it goes over the wire."""
-        lines = [f"{self.method} {self.path} HTTP/1.1", "Host: localhost", "Accept: application/json"]
-        lines += [f"Authorization: Bearer {self.token}"] if self.token else []
-        lines += [f"{name}: {value}" for name, value in self.headers]
-        lines += [f"Content-Length: {len(self.body)}", "Content-Type: application/json"] if self.body else []
+        fields = {"Host": "localhost", **self.fields()}
+        lines = [f"{self.method} {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
         return "\r\n".join([*lines, "", ""]).encode() + self.body
+
+    def fields(self) -> dict[str, str]:
+        """Return the header fields, but for the host's."""
+        credentials = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        content = {"Content-Type": "application/json", "Content-Length": str(len(self.body))} if self.body else {}
+        return {"Accept": "application/json", **credentials, **dict(self.headers), **content}
 
 
 def token(subject: str, lifetime_seconds: int = LIFETIME_SECONDS, secret: str = SECRET) -> str:
@@ -120,7 +125,8 @@ def store(
     for start in range(0, count, BATCH):
         end = min(start + BATCH, count)
         database.customers.insert_many(map(make, range(start, end)), ordered=False)
-        progress(f"{end:,} of {count:,} customers stored")
+        if end % PROGRESS == 0 or end == count:
+            progress(f"{end:,} of {count:,} customers stored")
     members = ((MEMBER, ORGANIZATION), ("auth0|other", OTHER_ORGANIZATION))
     database.memberships.insert_many([{"userId": user, "organizationId": of, "role": "viewer"} for user, of in members])
     progress(f"making the indexes of {count:,} customers")
