@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
     finally:
         mongod.close()
     found = results.of_run(installed, left_out, plan, seen)
-    show(report.conditions(found), report.plain(report.table(found)), report.plain(report.claims(found)))
+    tables = (report.table(found), report.starting(found), report.claims(found))
+    show(report.conditions(found), *map(report.plain, tables))
     if not arguments.only:
         keep(FIGURES, found)
         PICTURE.write_text(report.picture(found))
@@ -67,6 +68,7 @@ def write_page(_: argparse.Namespace) -> None:
     page, found = PAGE.read_text(), json.loads(FIGURES.read_text())
     conditions = report.conditions(found)
     page = report.insert(page, "figures", f"{conditions}\n\n{report.markdown(report.table(found))}")
+    page = report.insert(page, "starting", report.markdown(report.starting(found)))
     page = report.insert(page, "claims", report.markdown(report.claims(found)))
     if GROWTH.exists():
         found = json.loads(GROWTH.read_text())

@@ -23,6 +23,13 @@ def table(results: Mapping[str, Any]) -> list[list[str]]:
     return [heads, *(_of_target(key, target) for key, target in results["targets"].items())]
 
 
+def starting(results: Mapping[str, Any]) -> list[list[str]]:
+    """Return how every target starts and idles as rows of text, below the heads of the columns."""
+    heads = ["", "first answer s", "idle, % of a core"]
+    rows = results["targets"].items()
+    return [heads, *([key, f"{row['first_answer_s']:.2f}", f"{100 * row['idle_cores']:.2f}"] for key, row in rows)]
+
+
 def _of_target(key: str, target: Mapping[str, Any]) -> list[str]:
     return [
         key,

@@ -52,11 +52,10 @@ def of_run(targets: Sequence[Target], left_out: Sequence[Target], plan: Plan, se
         "machine": machine(),
         "plan": asdict(plan),
         "base": base,
-        "idle_cores": round(seen.idle_cpu, 4),
         **conditions(seen.measurements),
         "left_out": [target.key for target in left_out],
         "targets": {target.key: _of_target(target, base, seen) for target in targets},
-        "claims": _claims(seen),
+        "claims": _claims(seen, {target.key for target in (*targets, *left_out)}),
     }
 
 
@@ -78,13 +77,15 @@ def _of_target(target: Target, base: str, seen: Seen) -> dict[str, Any]:
         "ratio": asdict(ratios(rates, others)),
         **condensed(measurements),
         "worker_mib": round(seen.memory[target.key] / WORKERS / MEBIBYTE, 1),
+        "first_answer_s": round(seen.first_answer[target.key], 2),
+        "idle_cores": round(seen.idle[target.key], 4),
         "rounds": [asdict(each) for each in measurements],
     }
 
 
-def _claims(seen: Seen) -> list[dict[str, Any]]:
+def _claims(seen: Seen, chosen: set[str]) -> list[dict[str, Any]]:
     told = []
-    for claim in CLAIMS:
+    for claim in (each for each in CLAIMS if {each.one, *each.others} <= chosen):
         ratio = claim.measured(seen.measurements)
         told.append(
             {

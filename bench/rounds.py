@@ -22,7 +22,7 @@ CONNECTIONS = 16
 FEW = 1_000
 FIRST_WARM_UP_SECONDS = 3
 WARM_UP_SECONDS = 1
-IDLE_SECONDS = 5
+IDLE_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +45,37 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A target that has been started."""
+    """A target that has been started, and gave its first answer after so many seconds."""
 
     target: Target
     port: int
     server: processes.Server
+    first_answer: float
 
 
 @dataclass(slots=True)
 class Seen:
-    """What was measured of each target, by its key, in every round."""
+    """What was measured of each target, by its key: in every round, before them all, and after.
+
+    Seconds to the first answer; the share of one core that it uses while nobody asks; at last its memory in bytes.
+    """
 
     measurements: dict[str, list[Measurement]] = field(default_factory=dict)
+    first_answer: dict[str, float] = field(default_factory=dict)
+    idle: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
-    idle_cpu: float = 0.0
 
 
 def start(target: Target, place: Place, stack: ExitStack) -> Running:
-    """Start a target, to be stopped with the stack, and return once it listens; raises RuntimeError."""
+    """Start a target, to be stopped with the stack, and return once it answers; raises RuntimeError."""
     port = free_port()
     settings = target.settings(port, place.mongod.uri)
-    log = place.directory / f"{port}.log"
+    log, started = place.directory / f"{port}.log", time.monotonic()
     server = processes.Server(target.arguments(port), target.directory, settings, log)
     stack.callback(server.stop)
     server.wait_until_listening(port)
-    return Running(target, port, server)
+    check.ask(port, next(data.reads([0])))
+    return Running(target, port, server, time.monotonic() - started)
 
 
 def measure(targets: Sequence[Target], plan: Plan, place: Place) -> Seen:
@@ -84,7 +90,7 @@ def measure(targets: Sequence[Target], plan: Plan, place: Place) -> Seen:
         for each in running:
             place.tell(f"warming {each.target.key}")
             load.run(each.port, load.Turn(files[each.target.requests], CONNECTIONS, FIRST_WARM_UP_SECONDS, 0))
-        seen = Seen(idle_cpu=idle_cpu(running, place))
+        seen = Seen(first_answer={each.target.key: each.first_answer for each in running}, idle=idle(running, place))
         for number in range(1, plan.rounds + 1):
             for each in rotated(running, number):
                 turn = load.Turn(files[each.target.requests], CONNECTIONS, plan.seconds, number)
@@ -122,13 +128,13 @@ def one(each: Running, mongod: Mongod, turn: load.Turn) -> Measurement:
     )
 
 
-def idle_cpu(running: Sequence[Running], place: Place) -> float:
-    """Return the share of one core that all targets together use while nobody asks them."""
-    place.tell("watching them idle")
-    pids = [pid for each in running for pid in each.server.pids()]
-    before = processes.cpu_seconds(pids)
+def idle(running: Sequence[Running], place: Place) -> dict[str, float]:
+    """Return the share of one core that each target uses while nobody asks it."""
+    place.tell(f"watching them idle for {IDLE_SECONDS} s")
+    pids = {each.target.key: each.server.pids() for each in running}
+    before = {key: processes.cpu_seconds(some) for key, some in pids.items()}
     time.sleep(IDLE_SECONDS)
-    return (processes.cpu_seconds(pids) - before) / IDLE_SECONDS
+    return {key: (processes.cpu_seconds(some) - before[key]) / IDLE_SECONDS for key, some in pids.items()}
 
 
 def write_requests(running: Sequence[Running], customers: int, directory: Path) -> dict[str, Path]:

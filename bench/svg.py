@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bench.figures import Spread
 
-WIDTH, LABELS, RIGHT = 960, 330, 70
+WIDTH, LABELS, RIGHT = 960, 370, 60
 ROW, TOP, BAR = 26, 64, 16
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2328}.title{font-weight:600;font-size:15px}.small{fill:#59636e}"
