@@ -97,7 +97,14 @@ class TestTargets:
         plain = [target.settings(1, "mongodb://") for target in targets.all_targets() if target.mode == "plain"]
         assert len(plain) > 3
         assert all(settings == plain[0] for settings in plain)
-        assert plain[0]["MEMBERSHIP_CACHE_SECONDS"] == plain[0]["TOKEN_CACHE_ENTRIES"] == "0"
+
+    @pytest.mark.parametrize(
+        ("mode", "remembered"),
+        [("plain", ("0", "0", "0")), ("remembering", ("10000", "5", "0")), ("hot", ("10000", "5", "10000"))],
+    )
+    def test_a_mode_says_of_all_three_what_is_remembered(self, mode: str, remembered: tuple[str, ...]) -> None:
+        names = ("TOKEN_CACHE_ENTRIES", "MEMBERSHIP_CACHE_SECONDS", "CUSTOMER_CACHE_ENTRIES")
+        assert tuple(targets.MODES[mode][name] for name in names) == remembered
 
     def test_the_port_is_put_in_its_place(self) -> None:
         for target in targets.all_targets():
