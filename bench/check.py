@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import data
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SHORT_LIFE_SECONDS = 10
 SAMPLES = (0, 1, 2, 59, 60, 500)
 FORGED = "another secret, of thirty-two bytes or more"
 
@@ -32,7 +37,7 @@ class Answer:
 
 def ask(port: int, request: data.Request) -> Answer:
     """Send one request over a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request(request.method, request.path, request.body or None, request.fields())
         response = connection.getresponse()
@@ -83,3 +88,15 @@ def check_unchanged(port: int, request: data.Request) -> None:
     answer = ask(port, request)
     if answer.status != http.HTTPStatus.NOT_MODIFIED or answer.body:
         raise Unequal(f"answers {answer.status} to a caller who has the customer already, not 304")
+
+
+def check_expiry(ports: Mapping[str, int], pause: Callable[[float], None] = time.sleep) -> None:
+    """Ask every target with a token that soon expires, and again once it has; raises Unequal that names the one."""
+    request = data.Request(data.path(0), data.token(data.MEMBER, SHORT_LIFE_SECONDS))
+    for status, state in ((200, "lives"), (401, "has expired")):
+        for name, port in ports.items():
+            answered = ask(port, request).status
+            if answered != status:
+                raise Unequal(f"{name} answers {answered} with a token that {state}, not {status}")
+        if status == http.HTTPStatus.OK:
+            pause(SHORT_LIFE_SECONDS + 1)

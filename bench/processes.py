@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
-START_SECONDS = 30
+START_SECONDS = 60
 STOP_SECONDS = 15
 # Where proc(5) has these in /proc/<pid>/stat, counted from behind the command.
 SESSION, USER_TICKS, SYSTEM_TICKS = 3, 11, 12

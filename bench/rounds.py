@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench import check, data, load, processes
 from bench.figures import Measurement
@@ -160,14 +160,17 @@ def conditional(port: int, numbers: Sequence[int]) -> list[data.Request]:
 
 
 def check_all(running: Sequence[Running], customers: int) -> None:
-    """Hold every target to the service's answers; raises RuntimeError that names the one that differs."""
+    """Hold every target to the service's answers; raises Unequal that names the one that differs."""
     working = [each for each in running if each.target.mode != "bare"]
+    if not working:
+        return
     services = [each for each in working if each.target.name.startswith("this service")]
-    expected: list[Any] = check.bodies((services or working)[0].port) if working else []
+    expected = check.bodies((services or working)[0].port)
+    check.check_expiry({each.target.key: each.port for each in working})
     for each in working:
         try:
             check.check(each.port, expected, customers)
             if each.target.requests == "304":
                 check.check_unchanged(each.port, conditional(services[0].port, [0])[0])
         except check.Unequal as error:
-            raise RuntimeError(f"{each.target.key} {error}") from None
+            raise check.Unequal(f"{each.target.key} {error}") from None

@@ -149,6 +149,16 @@ class TestCheck:
         with pytest.raises(check.Unequal, match="another body"):
             check.check(1, [{**each, "phone": None} for each in EXPECTED], 1000)
 
+    def test_who_remembers_a_token_for_too_long_is_told(self, target: FakeTarget) -> None:
+        with pytest.raises(check.Unequal, match="a answers 200 with a token that has expired, not 401"):
+            check.check_expiry({"a": 1}, pause=lambda _seconds: None)
+        assert len(target.asked) == 2
+
+    def test_who_refuses_a_token_that_lives_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(check, "ask", lambda _port, _request: check.Answer(401, {}, b""))
+        with pytest.raises(check.Unequal, match="a answers 401 with a token that lives, not 200"):
+            check.check_expiry({"a": 1}, pause=lambda _seconds: None)
+
     def test_who_sends_again_what_the_caller_has_is_told(self, target: FakeTarget) -> None:
         request = next(data.reads([0]))
         with pytest.raises(check.Unequal, match="not 304"):
@@ -206,7 +216,7 @@ class TestReport:
         assert "a < b" in {each.text for each in drawn.iterfind(".//{*}text")}
 
     def test_rows_stand_in_columns(self) -> None:
-        assert report.plain([["", "b"], ["long", "1"]]) == "      b\nlong  1"
+        assert report.plain([["a", "b"], ["long", "10"]]) == "a      b\nlong  10"
         assert report.markdown([["", "b"], ["long", "1"]]) == "|  | b |\n| --- | ---: |\n| long | 1 |"
 
     def test_a_text_replaces_the_one_between_its_marks(self) -> None:
