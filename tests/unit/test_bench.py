@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 from xml.etree import ElementTree
@@ -159,11 +160,13 @@ class TestCheck:
         with pytest.raises(check.Unequal, match="a answers 401 with a token that lives, not 200"):
             check.check_expiry({"a": 1}, pause=lambda _seconds: None)
 
-    def test_who_sends_again_what_the_caller_has_is_told(self, target: FakeTarget) -> None:
-        request = next(data.reads([0]))
-        with pytest.raises(check.Unequal, match="not 304"):
-            check.check_unchanged(1, request)
-        assert target.asked == [request]
+    @pytest.mark.parametrize(("status", "body", "told"), [(304, b"", False), (200, b"", True), (304, b"{}", True)])
+    def test_who_sends_again_what_the_caller_has_is_told(
+        self, status: int, body: bytes, told: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(check, "ask", lambda _port, _request: check.Answer(status, {}, body))
+        with pytest.raises(check.Unequal, match="not 304") if told else nullcontext():
+            check.check_unchanged(1, next(data.reads([0])))
 
 
 class TestRounds:
