@@ -10,7 +10,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .PHONY: help
 help: ## Print the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/runtime ## Serve the documented example on port 3001, from memory
@@ -43,6 +43,34 @@ faults: $(VENV)/dev ## Kill, hang, flood and soak the service, and print what it
 	CI=true FAULT_FIGURES=1 $(BIN)/pytest -q tests/faults tests/e2e/test_failover.py tests/e2e/test_failures.py; held=$$?; \
 	$(BIN)/python -m tests.faults.figures; exit $$held
 
+BENCH_PEERS := bench/.venv-eve bench/.venv-fastapi bench/.venv-granian
+ROUNDS ?= 5
+SECONDS ?= 5
+
+.PHONY: bench
+bench: bench-installed ## Time the read of a customer beside its peers: ROUNDS=5 SECONDS=5
+	$(BIN)/python -m bench --rounds $(ROUNDS) --seconds $(SECONDS)
+
+.PHONY: bench-growth
+bench-growth: bench-installed ## Show how cost grows with customers and connections
+	$(BIN)/python -m bench growth
+
+.PHONY: bench-installed
+bench-installed: $(VENV)/dev $(BENCH_PEERS:=/installed) bench/peers/fastify/node_modules
+	@command -v wrk >/dev/null || { [ $$(id -u) = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq wrk; } \
+		|| echo "wrk is missing (apt-get install wrk): our own stand-in puts the load on"
+
+bench/.venv-granian/installed: WITH := -r requirements.txt
+bench/.venv-%/installed: bench/peers/%/requirements.txt requirements.txt
+	@echo "Installing bench/peers/$* …"
+	@$(PYTHON) -m venv bench/.venv-$*
+	@bench/.venv-$*/bin/pip --disable-pip-version-check --quiet install --require-hashes -r $< $(WITH)
+	@touch $@
+
+bench/peers/fastify/node_modules: bench/peers/fastify/package-lock.json
+	@if command -v npm >/dev/null; then cd bench/peers/fastify && npm ci --no-audit --no-fund --loglevel=error && touch node_modules; \
+		else echo "npm is missing: Fastify is left out"; fi
+
 .PHONY: lint
 lint: $(VENV)/dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -60,10 +88,13 @@ lock: $(VENV)/dev ## Write the hashed locks anew from setup.cfg
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra dev -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header requirements-build.in -o requirements-build.txt
+	for peer in eve fastapi granian; do cd $(CURDIR)/bench/peers/$$peer && $(CURDIR)/$(BIN)/uv pip compile --quiet --upgrade \
+		--generate-hashes --no-header requirements.in -c ../../../requirements.txt -o requirements.txt || exit 1; done
+	cd bench/peers/fastify && npm update --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 .PHONY: clean
 clean: ## Remove the virtual environment and every cache
-	rm -rf $(VENV) *.egg-info .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) bench/.venv-* bench/peers/fastify/node_modules *.egg-info .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/bin/pip:
 	@echo "Making a virtual environment in $(VENV) …"

@@ -59,13 +59,20 @@ def lasting_port() -> int:
 class Mongod:
     """A mongod that a test may kill, stop and start again on the same data."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache_gigabytes: float = 0.5) -> None:
+        self._cache = str(cache_gigabytes)
         self.port = lasting_port()
         memory = Path("/dev/shm")  # noqa: S108 - a new directory in it: data that need not outlive a test
         self.directory = tempfile.mkdtemp(prefix="customer-service-mongod-", dir=memory if memory.is_dir() else None)
         self.address = f"127.0.0.1:{self.port}"
         self.uri = f"mongodb://{self.address}/?directConnection=true"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process that runs."""
+        assert self._process is not None
+        return self._process.pid
 
     def start(self) -> None:
         """Start it and wait until it takes writes."""
@@ -80,7 +87,8 @@ class Mongod:
         self._process = subprocess.Popen(
             [
                 *(mongod, "--dbpath", self.directory, "--port", str(self.port), "--bind_ip", "127.0.0.1"),
-                *("--replSet", SET, "--wiredTigerCacheSizeGB", "0.5", "--setParameter", "enableTestCommands=1"),
+                *("--replSet", SET, "--wiredTigerCacheSizeGB", self._cache),
+                *("--setParameter", "enableTestCommands=1"),
             ],
             stdout=log,
             stderr=log,

@@ -1,0 +1,109 @@
+"""The command: `python -m bench` measures, `python -m bench growth` shows how cost grows, `report` writes the page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pymongo
+
+from bench import data, growth, report, results, rounds, targets
+from tests.mongod import Mongod
+
+DOCS = targets.ROOT / "docs"
+FIGURES, GROWTH, PICTURE, PAGE = (
+    DOCS / name for name in ("bench.json", "bench-growth.json", "bench.svg", "performance.md")
+)
+
+
+def tell(progress: str) -> None:
+    """Show progress, apart from the results."""
+    sys.stderr.write(f"{progress}\n")
+
+
+def show(*parts: str) -> None:
+    """Print results."""
+    sys.stdout.write("\n\n".join(["", *parts, ""]))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure every target that is installed; figures of a part of them are printed and not kept."""
+    chosen = [each for each in targets.all_targets() if re.search(arguments.only, each.key)]
+    installed = [each for each in chosen if each.is_installed()]
+    left_out = [each for each in chosen if not each.is_installed()]
+    for each in left_out:
+        tell(f"{each.key} is left out: {each.needs.name} is not installed")
+    plan = rounds.Plan(arguments.rounds, arguments.seconds, arguments.customers)
+    mongod = Mongod()
+    try:
+        mongod.start()
+        with pymongo.MongoClient[dict[str, Any]](mongod.uri) as client:
+            data.store(client[targets.DATABASE], plan.customers, tell)
+        with tempfile.TemporaryDirectory() as directory:
+            seen = rounds.measure(installed, plan, rounds.Place(mongod, Path(directory), tell))
+    finally:
+        mongod.close()
+    found = results.of_run(installed, left_out, plan, seen)
+    tables = (report.table(found), report.starting(found), report.claims(found))
+    show(report.conditions(found), *map(report.plain, tables))
+    if not arguments.only:
+        keep(FIGURES, found)
+        PICTURE.write_text(report.picture(found))
+
+
+def grow(arguments: argparse.Namespace) -> None:
+    """Show how the cost of the service grows with its customers and connections."""
+    found = growth.run(arguments.rounds, arguments.seconds, arguments.sizes, tell)
+    show(report.conditions(found), report.plain(report.growth(found)))
+    keep(GROWTH, found)
+
+
+def write_page(_: argparse.Namespace) -> None:
+    """Write the kept figures into docs/performance.md."""
+    page, found = PAGE.read_text(), json.loads(FIGURES.read_text())
+    conditions = report.conditions(found)
+    page = report.insert(page, "figures", f"{conditions}\n\n{report.markdown(report.table(found))}")
+    page = report.insert(page, "starting", report.markdown(report.starting(found)))
+    page = report.insert(page, "claims", report.markdown(report.claims(found)))
+    if GROWTH.exists():
+        found = json.loads(GROWTH.read_text())
+        growing = f"{report.conditions(found)}\n\n{report.markdown(report.growth(found))}"
+        page = report.insert(page, "growth", growing)
+    PAGE.write_text(page)
+
+
+def keep(file: Path, found: dict[str, Any]) -> None:
+    """Write results as JSON."""
+    file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    root = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    root.set_defaults(do=run)
+    _add_options(root)
+    commands = root.add_subparsers()
+    growing = commands.add_parser("growth", help="1,000 to 1,000,000 customers, 1 to 256 connections")
+    growing.set_defaults(do=grow)
+    growing.add_argument("--sizes", type=int, nargs="+", default=list(growth.SIZES), help="stored customers")
+    growing.add_argument("--rounds", type=int, default=5)
+    growing.add_argument("--seconds", type=int, default=3)
+    commands.add_parser("report", help="write the kept figures into docs/performance.md").set_defaults(do=write_page)
+    return root
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--rounds", type=int, default=5, help="how often each target has its turn")
+    command.add_argument("--seconds", type=int, default=5, help="how long a turn is")
+    command.add_argument("--customers", type=int, default=100_000, help="how many are stored")
+    command.add_argument("--only", default="", help="a regular expression: only these targets, and nothing is kept")
+
+
+if __name__ == "__main__":
+    arguments = parser().parse_args()
+    arguments.do(arguments)
