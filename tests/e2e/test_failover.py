@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import time
+from typing import TYPE_CHECKING, Any
 
+import pymongo
 import pytest
+from bson import ObjectId
 
-from tests import mongod
+from tests import mongod, support
 from tests.e2e.server import Server
 from tests.faults import failover
 from tests.faults.writers import doubled, lost
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 POSTS = 100
+ENOUGH_FOR_BOTH = 20
+OLDEST_SECONDS = 10.0
+"""The deadline, after which a silent member is given up, and what a busy machine takes for the election."""
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +37,26 @@ def members() -> Iterator[mongod.ReplicaSet]:
 def service(members: mongod.ReplicaSet) -> Iterator[Server]:
     with Server(members.uri, failover.DATABASE) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def keeping(members: mongod.ReplicaSet) -> Iterator[Server]:
+    """The service where its workers keep customers."""
+    with Server(members.uri, failover.DATABASE, CUSTOMER_CACHE_ENTRIES="100") as running:
+        yield running
+
+
+def names(server: Server, requests: int = ENOUGH_FOR_BOTH) -> set[str | None]:
+    """Return the names that the customer is said to have, None where there is no answer but 503."""
+    answers = [server.get(support.url(), support.bearer()) for _ in range(requests)]
+    assert {answer.status for answer in answers} <= {200, 503}
+    return {json.loads(answer.body)["legalName"] if answer.status == 200 else None for answer in answers}
+
+
+def rename(client: pymongo.MongoClient[dict[str, Any]], name: str) -> None:
+    """Give the customer a name behind the service's back."""
+    key = {"_id": ObjectId(support.CUSTOMER_ID)}
+    client[failover.DATABASE].customers.update_one(key, {"$set": {"legalName": name}})
 
 
 def test_no_write_is_confirmed_by_what_may_be_lost(
@@ -48,3 +75,42 @@ def test_a_killed_primary_loses_and_doubles_nothing(members: mongod.ReplicaSet, 
     with failover.truth(members) as database:
         assert (lost(database, writers.acknowledged), doubled(database)) == ([], 0)
     assert writers.statuses() <= {"201", "409", "503"}
+
+
+def test_what_an_election_rolls_back_is_never_told(members: mongod.ReplicaSet, keeping: Server) -> None:
+    members.wait_until_whole()
+    told = names(keeping)
+    primary = members.primary()
+    with failover.deafened(members.secondaries()), pymongo.MongoClient[dict[str, Any]](primary.uri, w=1) as client:
+        time.sleep(failover.DEAF_SECONDS)
+        rename(client, "PHANTOM")
+        told |= names(keeping)
+        primary.kill()
+    members.primary()
+    told |= names(keeping)
+    primary.launch()
+    members.wait_until_whole()
+    assert told | names(keeping) <= {support.EXAMPLE["legalName"], None}
+
+
+@pytest.mark.alone
+def test_an_election_leaves_nothing_kept_that_is_old(
+    members: mongod.ReplicaSet, keeping: Server, measured: Callable[[str, str], None]
+) -> None:
+    members.wait_until_whole()
+    names(keeping)
+    primary = members.primary()
+    primary.kill()
+    delays = []
+    with pymongo.MongoClient[dict[str, Any]](members.uri, w="majority") as client:
+        for name in ("ONE", "TWO", "THREE"):
+            rename(client, name)
+            acknowledged = time.monotonic()
+            while names(keeping) != {name}:
+                assert time.monotonic() - acknowledged < OLDEST_SECONDS
+            delays.append(time.monotonic() - acknowledged)
+    primary.launch()
+    measured(
+        "kept customers are read anew after an election",
+        f"both workers told the newest name {max(delays):.2f} s after it was acknowledged, at the latest",
+    )
