@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from customer_service.database import Document
     from tests.e2e.server import Server
 
+pytestmark = pytest.mark.alone
+
 CROWD = 200
 PROMPT_SECONDS = 1.0
 PIECES = {
