@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from contextlib import ExitStack, contextmanager
 from itertools import count
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import uuid4
 
@@ -27,7 +27,8 @@ from customer_service.settings import (
 from customer_service.tokens import mint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from pymongo.database import Database
 
@@ -54,7 +55,7 @@ class RunningService:
         self.database: Database[Document] = connect(self.settings.mongodb)
         ensure_indexes(self.database)
         app = create_app(self.settings, self.database)
-        self._server = make_server(HOST, 0, app, threaded=True, request_handler=_Silent)
+        self._server = make_server(HOST, 0, _one_at_a_time(app), threaded=True, request_handler=_Silent)
         self._thread = Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True)
 
     def __enter__(self) -> Self:
@@ -134,6 +135,17 @@ class CustomerService:
     def _client_of(self, user_id: str, organization_id: str) -> CustomerClient:
         transport = httpx.HTTPTransport()  # one that no proxy of the environment stands between
         return CustomerClient(self.url, self.token(user_id), organization_id, transport=transport)
+
+
+def _one_at_a_time(app: WSGIApplication) -> WSGIApplication:
+    """Follow one request after the other: mongomock finds and writes in two steps, where MongoDB has one."""
+    turn = Lock()
+
+    def take_turns(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with turn:
+            return app(environ, start_response)
+
+    return take_turns
 
 
 def _tax_id(number: int) -> str:
