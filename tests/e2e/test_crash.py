@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pymongo
 import pytest
 
+from customer_service.client import CustomerClient
 from tests import mongod, support
 from tests.e2e.server import Server
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
+    from customer_service.client import CustomerInput
     from customer_service.database import Document
     from tests.e2e.server import Answer
 
@@ -82,12 +85,17 @@ def crash_before(command: str, collection: str, database: Database[Document], ur
     with Server(uri, database.name) as server, blocking(database, command, collection):
         unheard = threading.Thread(target=ask_in_vain, args=(server,))
         unheard.start()
-        deadline = time.monotonic() + 10
-        while not waiting(database, command, collection):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        await_write(database, command, collection)
         server.crash()
         unheard.join()
+
+
+def await_write(database: Database[Document], command: str, collection: str) -> None:
+    """Return once a command that is blocked is under way."""
+    deadline = time.monotonic() + 10
+    while not waiting(database, command, collection):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def waiting(database: Database[Document], command: str, collection: str) -> list[int]:
@@ -144,3 +152,26 @@ def test_before_the_claim(database: Database[Document], own_mongod: mongod.Mongo
     assert (first.status, again.status) == (201, 201)
     assert ("Idempotent-Replayed" in first.headers, "Idempotent-Replayed" in again.headers) == (False, True)
     assert database.customers.count_documents(IS_NEW) == 1
+
+
+@pytest.mark.parametrize(("command", "collection"), [("insert", "customers"), ("update", "idempotencyKeys")])
+def test_the_client_creates_across_a_crash(
+    database: Database[Document], own_mongod: mongod.Mongod, command: str, collection: str
+) -> None:
+    """One call outlives the server: it goes on until the new one takes its abandoned claim over."""
+    token = support.bearer()["Authorization"].removeprefix("Bearer ")
+    new = cast("CustomerInput", support.NEW_CUSTOMER)
+    with (
+        Server(own_mongod.uri, database.name) as server,
+        CustomerClient(f"http://127.0.0.1:{server.port}", token, support.ORGANIZATION, timeout=40) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with blocking(database, command, collection):
+            creation = pool.submit(client.create, new)
+            await_write(database, command, collection)
+            server.crash()
+        with server:  # another one, in its place
+            created = creation.result()
+            (customer,) = database.customers.find(IS_NEW)
+            assert str(customer["_id"]) == created.id
+            assert client.get(created.id) == created

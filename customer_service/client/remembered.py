@@ -1,0 +1,35 @@
+"""The customers that a client remembers with their ETags: the service says of each whether it still is what it was."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from customer_service.client.models import Customer
+
+
+class Remembered:
+    """So many customers by their paths, those that were used last; threads may share it."""
+
+    def __init__(self, entries: int) -> None:
+        """Remember at most so many."""
+        self._entries = entries
+        self._customers: OrderedDict[str, Customer] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, path: str) -> Customer | None:
+        """Return the customer of the path, or None."""
+        with self._lock:
+            if path in self._customers:
+                self._customers.move_to_end(path)
+            return self._customers.get(path)
+
+    def put(self, path: str, customer: Customer) -> None:
+        """Remember the customer, and forget the one that was not used for longest where there are too many."""
+        with self._lock:
+            self._customers[path] = customer
+            self._customers.move_to_end(path)
+            if len(self._customers) > self._entries:
+                self._customers.popitem(last=False)

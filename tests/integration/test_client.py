@@ -1,0 +1,330 @@
+"""The client and the real service understand each other, over TCP, by the fixture that consumers use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import typing
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from customer_service import inputs, plugin
+from customer_service.client import (
+    Address,
+    BadRequest,
+    CustomerClient,
+    CustomerNotFound,
+    DuplicateExternalId,
+    DuplicateTaxId,
+    Filters,
+    Finding,
+    InsufficientRole,
+    KeyReused,
+    LastAdmin,
+    Member,
+    MemberNotFound,
+    NotAMember,
+    ProblemError,
+    Unauthorized,
+    ValidationFailed,
+    VersionMismatch,
+    errors,
+    models,
+)
+from customer_service.client import customers as client_module
+from customer_service.parsing import FILTERS, LIST_PARAMETERS, NOT_FILTERS
+from customer_service.problems import ALL_PROBLEMS
+from customer_service.repository import idempotency
+from customer_service.schemas import (
+    AddressSchema,
+    CustomerBatchSchema,
+    CustomerPageSchema,
+    CustomerSchema,
+    FindingSchema,
+    MemberSchema,
+    TaxInfoSchema,
+)
+from tests.support import new_customer
+
+if TYPE_CHECKING:
+    from customer_service.client import CustomerInput
+    from customer_service.testing import CustomerService
+
+MISSING = "0123456789abcdef01234567"
+
+
+def new(**changes: Any) -> CustomerInput:
+    customer: CustomerInput = new_customer(**{"taxId": "SAB010203AB1", **changes})  # type: ignore[assignment]
+    return customer
+
+
+class TestNames:
+    """The client's names are the contract's: a field that one of them gains fails here."""
+
+    @pytest.mark.parametrize(
+        ("told", "schema"),
+        [
+            (models.Address, AddressSchema),
+            (models.Customer, CustomerSchema),
+            (models.Page, CustomerPageSchema),
+            (models.Batch, CustomerBatchSchema),
+            (models.Finding, FindingSchema),
+            (models.TaxInfo, TaxInfoSchema),
+            (models.Member, MemberSchema),
+        ],
+    )
+    def test_of_answers(self, told: Any, schema: Any) -> None:
+        assert set(told.__dataclass_fields__) - {"etag"} == set(schema().fields)
+
+    @pytest.mark.parametrize(
+        ("sent", "schema"),
+        [
+            (models.AddressInput, inputs.AddressInputSchema),
+            (models.CustomerInput, inputs.CustomerInputSchema),
+            (models.CustomerPatch, inputs.CustomerPatchSchema),
+        ],
+    )
+    def test_of_requests(self, sent: Any, schema: Any) -> None:
+        fields = schema().fields
+        assert set(sent.__annotations__) == set(fields)
+        if sent is models.CustomerInput:
+            assert sent.__required_keys__ == {name for name, field in fields.items() if field.required}
+
+    def test_of_filters(self) -> None:
+        assert set(Filters.__annotations__) == set(LIST_PARAMETERS) - set(NOT_FILTERS)
+        assert set(FILTERS) < set(Filters.__annotations__)
+
+    def test_of_problems(self) -> None:
+        statuses = {problem.slug: problem.status for problem in ALL_PROBLEMS}
+        for slug, kind in errors.BY_SLUG.items():
+            assert issubclass(kind, errors.BY_STATUS[statuses[slug]]), slug
+
+    def test_the_time_of_a_creation_covers_that_of_an_abandoned_one(self) -> None:
+        assert client_module.TIMEOUT_SECONDS > idempotency.ABANDONED_SECONDS + 2
+
+    def test_every_room_of_the_server_is_left_alone(self) -> None:
+        code = "import sys, customer_service.client; print(*sys.modules)"
+        modules = set(
+            subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        )
+        assert "httpx" in modules
+        assert {each for each in modules if each.startswith("customer_service.")} == {
+            "customer_service.client",
+            *(f"customer_service.client.{name}" for name in ("calls", "customers", "errors", "models", "remembered")),
+        }
+
+
+class TestCustomers:
+    """Every method, as a consumer would use it."""
+
+    def test_the_whole_life_of_one(self, customer_service: CustomerService) -> None:
+        client = customer_service.client()
+        created = client.create(new(externalId="crm/1", metadata={"segment": "paper"}))
+        assert created.address == Address(**new()["address"])
+        assert (created.organizationId, created.externalId) == (customer_service.organization_id, "crm/1")
+        assert created.createdAt.utcoffset() == timedelta(0)
+        assert client.get(created.id) == client.get_by_external_id("crm/1") == created
+        changed = client.update(created.id, {"phone": None, "metadata": {"segment": None}}, if_match=created.etag)
+        assert (changed.phone, changed.metadata) == (None, {})
+        deleted = client.delete(created.id, if_match=changed.etag)
+        with pytest.raises(CustomerNotFound):
+            client.get(created.id)
+        restored = client.restore(created.id, if_match=deleted)
+        assert restored.phone is None
+        assert client.get(created.id).etag == restored.etag
+
+    def test_what_others_changed_is_seen(self, customer_service: CustomerService) -> None:
+        known = customer_service.customer(externalId="1")
+        reader, writer = customer_service.client("viewer"), customer_service.client()
+        assert reader.get(known.id) is reader.get(known.id)
+        writer.update(known.id, {"legalName": "Sabre"})
+        assert reader.get(known.id).legalName == "Sabre"
+        with pytest.raises(VersionMismatch):
+            writer.update(known.id, {"legalName": "Dunder"}, if_match=known.etag)
+        with pytest.raises(VersionMismatch):
+            writer.put_by_external_id("1", new(), if_match=known.etag)
+
+    @pytest.mark.parametrize("external_id", ["a/b", "..", ".", "a b?c#d", "%2F", "ñ", "x" * 255, "batch-get"])
+    def test_any_id_of_the_callers(self, customer_service: CustomerService, external_id: str) -> None:
+        client = customer_service.client()
+        put = client.put_by_external_id(external_id, new())
+        assert put.externalId == external_id
+        assert client.get_by_external_id(external_id) == put
+        assert client.put_by_external_id(external_id, new()).etag == put.etag
+
+    def test_a_list_of_any_length(self, customer_service: CustomerService) -> None:
+        stored = [customer_service.customer(legalName=f"Dunder {number}") for number in range(5)]
+        client = customer_service.client("viewer")
+        assert list(client.search()) == stored
+        pages = list(client.pages({"q": "dunder"}, limit=2, total=True))
+        assert [len(page.data) for page in pages] == [2, 2, 1]
+        assert {page.total for page in pages} == {5}
+        since = {"createdAt[gte]": stored[2].createdAt, "createdAt[lte]": stored[2].createdAt}
+        assert stored[2] in client.search(typing.cast("Filters", since))
+        assert list(client.search({"q": "sabre"})) == []
+
+    def test_a_batch_of_any_length(self, customer_service: CustomerService, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(client_module, "BATCH_LENGTH", 2)
+        first, second = customer_service.customer(), customer_service.customer()
+        client = customer_service.client("viewer")
+        batch = client.batch_get(iter([second.id, MISSING, "x", first.id, second.id.upper()]))
+        assert (batch.data, batch.notFound, batch.unreadable) == ((second, first), (MISSING, "x"), ())
+        assert client.batch_get([]) == models.Batch((), (), ())
+
+    def test_a_batch_is_as_long_as_the_service_allows(self, customer_service: CustomerService) -> None:
+        assert client_module.BATCH_LENGTH == inputs.MAXIMUM_IDS
+        assert len(customer_service.client("viewer").batch_get(f"{n:024x}" for n in range(201)).notFound) == 201
+
+    def test_what_the_tax_authority_would_say(self, customer_service: CustomerService) -> None:
+        client = customer_service.client()
+        judged = client.validate_tax_info(customer_service.customer().id)
+        assert (judged.isValid, judged.errors) == (True, ())
+        wrong = client.validate_tax_info(new(taxId="SAB"))
+        assert [(each.path, each.code) for each in wrong.errors] == [("/taxId", "invalid-rfc")]
+
+    def test_members(self, customer_service: CustomerService) -> None:
+        admin = customer_service.client("admin")
+        (only,) = admin.list_members()
+        assert admin.put_member("a/b", "viewer") == Member("a/b", "viewer")
+        assert set(admin.list_members()) == {only, Member("a/b", "viewer")}
+        admin.delete_member("a/b")
+        with pytest.raises(MemberNotFound):
+            admin.delete_member("a/b")
+        with pytest.raises(LastAdmin):
+            admin.delete_member(only.userId)
+
+
+class TestErrors:
+    """Each of the service's, as the exception that it is."""
+
+    def test_of_values(self, customer_service: CustomerService) -> None:
+        with pytest.raises(ValidationFailed) as raised:
+            customer_service.client().create(new(taxId="SAB"))
+        (finding,) = raised.value.errors
+        assert (type(finding), finding.path, finding.code) == (Finding, "/taxId", "invalid-rfc")
+        assert len(raised.value.request_id) == 32
+
+    def test_of_duplicates(self, customer_service: CustomerService) -> None:
+        known, client = customer_service.customer(externalId="1"), customer_service.client()
+        with pytest.raises(DuplicateTaxId) as raised:
+            client.create(new(taxId=known.taxId))
+        assert raised.value.existing == f"/organizations/{known.organizationId}/customers/{known.id}"
+        with pytest.raises(DuplicateExternalId):
+            client.create(new(externalId="1"))
+
+    def test_of_keys(self, customer_service: CustomerService) -> None:
+        client = customer_service.client()
+        created = client.create(new(), idempotency_key="1")
+        assert client.create(new(), idempotency_key="1").id == created.id
+        with pytest.raises(KeyReused):
+            client.create(new(legalName="Other"), idempotency_key="1")
+        with pytest.raises(BadRequest):
+            client.create(new(), idempotency_key="a b")
+
+    def test_of_callers(self, customer_service: CustomerService) -> None:
+        with pytest.raises(InsufficientRole):
+            customer_service.client("viewer").create(new())
+        url, organization = customer_service.url, customer_service.organization_id
+        for token, kind in ((customer_service.token("nobody"), NotAMember), ("x", Unauthorized)):
+            with CustomerClient(url, token, organization) as client, pytest.raises(kind):
+                client.get(MISSING)
+
+    def test_of_methods(self, customer_service: CustomerService) -> None:
+        with pytest.raises(ProblemError, match="405 method-not-allowed"):
+            customer_service.client().get("batch-get")
+
+    def test_of_answers_that_are_lost_after_the_deed(self, customer_service: CustomerService) -> None:
+        """Each first answer is lost; what was asked is done once, and told."""
+        organization = customer_service.organization_id
+        token = customer_service.token(customer_service.member())
+        with CustomerClient(customer_service.url, token, organization, transport=Lossy()) as client:
+            created = client.create(new())
+            assert [each.id for each in client.search()] == [created.id]
+            with pytest.raises(VersionMismatch):  # its own change is in the way
+                client.update(created.id, {"legalName": "Sabre"}, if_match=created.etag)
+            assert client.get(created.id).legalName == "Sabre"
+            assert client.delete(created.id) is None
+            assert list(client.search()) == []
+
+
+class Lossy(httpx.HTTPTransport):
+    """Loses the answer to every other request."""
+
+    loses = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        self.loses = not self.loses
+        if self.loses:
+            response.read()
+            raise httpx.ReadError("lost")
+        return response
+
+
+def test_threads_share_a_client(customer_service: CustomerService) -> None:
+    known = [customer_service.customer() for _ in range(3)]
+    client = customer_service.client()
+    together = threading.Barrier(4)
+
+    def work(number: int) -> list[str]:
+        together.wait()
+        client.update(known[0].id, {"metadata": {str(number): "done"}})
+        return [client.get(known[turn % 3].id).id for turn in range(30)]
+
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(work, range(4)))
+    assert read == [[known[turn % 3].id for turn in range(30)]] * 4
+    assert client.get(known[0].id).metadata == {str(number): "done" for number in range(4)}
+
+
+class TestPlugin:
+    """What the fixture promises its users."""
+
+    @pytest.mark.parametrize("_", range(2))
+    def test_each_test_begins_with_nothing(self, customer_service: CustomerService, _: int) -> None:
+        admin = customer_service.client("admin")
+        assert list(admin.search()) == []
+        assert len(admin.list_members()) == 1
+        customer_service.customer(taxId="SAB010203AB1")
+        assert len(admin.list_members()) == 1
+
+    def test_organizations_are_apart(self, customer_service: CustomerService) -> None:
+        other = customer_service.organization()
+        theirs = customer_service.customer(organization_id=other)
+        assert theirs.organizationId == other
+        assert customer_service.client("viewer", organization_id=other).get(theirs.id) == theirs
+        with pytest.raises(CustomerNotFound):
+            customer_service.client().get(theirs.id)
+
+    def test_a_proxy_of_the_environment_is_not_asked(
+        self, customer_service: CustomerService, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        assert list(customer_service.client().search()) == []
+
+    def test_whoever_does_not_ask_does_not_pay(self, tmp_path: Any) -> None:
+        (tmp_path / "test_other.py").write_text(
+            "import sys\n"
+            "def test_other():\n"
+            "    dear = {'flask', 'pymongo', 'mongomock', 'httpx', 'customer_service.client', 'customer_service.app'}\n"
+            "    assert 'customer_service.plugin' in sys.modules\n"
+            "    assert not dear & set(sys.modules)\n"
+        )
+        plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p customer_service.plugin"}
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, str(tmp_path)],
+            capture_output=True,
+            text=True,
+            env=os.environ | plugins,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout
+
+    def test_it_is_installed(self, pytestconfig: pytest.Config) -> None:
+        assert pytestconfig.pluginmanager.get_plugin("customer-service") is plugin

@@ -1,0 +1,474 @@
+"""The client's own promises, against answers made up: what it repeats, until when, and what it makes of errors."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import socket
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+import pytest
+
+from customer_service.client import (
+    BadRequest,
+    ClientError,
+    Conflict,
+    CustomerClient,
+    CustomerInput,
+    CustomerNotFound,
+    DuplicateTaxId,
+    Finding,
+    Forbidden,
+    KeyReused,
+    NotAMember,
+    NotFound,
+    ProblemError,
+    RateLimited,
+    RequestInProgress,
+    ServerError,
+    Unauthorized,
+    Unavailable,
+    UnexpectedAnswer,
+    Unprocessable,
+    Unreachable,
+    ValidationFailed,
+    VersionMismatch,
+    calls,
+    customers,
+)
+from customer_service.client.calls import Deadline
+from tests.support import CUSTOMER_ID, EXAMPLE, NEW_CUSTOMER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NEW = cast("CustomerInput", NEW_CUSTOMER)
+Outcome = httpx.Response | Exception
+FOUND = {"ETag": '"1"'}
+
+
+def found(**changes: Any) -> httpx.Response:
+    return httpx.Response(200, json=EXAMPLE | changes, headers=FOUND)
+
+
+def refused(status: int, slug: str = "", **headers: str) -> httpx.Response:
+    body = {"type": f"urn:problem-type:{slug}", "status": status, "detail": "No.", "requestId": "r-1"}
+    told = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return httpx.Response(status, json=body, headers=told)
+
+
+class Clock:
+    """Time that passes only by sleeping and by what an outcome is said to take."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.pauses: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+class Script:
+    """Answers with these outcomes, one after the other, the last for ever."""
+
+    def __init__(self, *outcomes: Outcome, clock: Clock | None = None, takes: float = 0.0) -> None:
+        self.outcomes = list(outcomes)
+        self.requests: list[httpx.Request] = []
+        self.clock = clock
+        self.takes = takes
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if self.clock:
+            self.clock.now += self.takes
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return httpx.Response(outcome.status_code, headers=outcome.headers, content=outcome.content)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(calls, "time", clock)
+    return clock
+
+
+def client_of(script: Callable[[httpx.Request], httpx.Response], **options: Any) -> CustomerClient:
+    options = {"token": "secret-token", "organization_id": "one", **options}
+    return CustomerClient("http://service.test/api", transport=httpx.MockTransport(script), **options)
+
+
+OPERATIONS: dict[str, tuple[Callable[[CustomerClient], object], Outcome]] = {
+    "get": (lambda client: client.get("x"), found()),
+    "get_by_external_id": (lambda client: client.get_by_external_id("x"), found()),
+    "search": (
+        lambda client: list(client.search()),
+        httpx.Response(200, json={"data": [EXAMPLE], "nextCursor": None}),
+    ),
+    "batch_get": (lambda client: client.batch_get(["x"]), httpx.Response(200, json={"data": [], "notFound": ["x"]})),
+    "create": (lambda client: client.create(NEW), found()),
+    "put": (lambda client: client.put_by_external_id("x", NEW), found()),
+    "delete": (lambda client: client.delete("x"), httpx.Response(204)),
+    "guarded update": (lambda client: client.update("x", {}, if_match='"1"'), found()),
+    "guarded restore": (lambda client: client.restore("x", if_match='"1"'), found()),
+    "validate": (
+        lambda client: client.validate_tax_info(NEW),
+        httpx.Response(200, json={"isValid": True, "errors": [], "warnings": []}),
+    ),
+    "list_members": (lambda client: client.list_members(), httpx.Response(200, json={"data": []})),
+    "put_member": (
+        lambda client: client.put_member("x", "viewer"),
+        httpx.Response(200, json={"userId": "x", "role": "viewer"}),
+    ),
+    "delete_member": (lambda client: client.delete_member("x"), httpx.Response(204)),
+}
+UNGUARDED: dict[str, Callable[[CustomerClient], object]] = {
+    "update": lambda client: client.update("x", {"phone": None}),
+    "restore": lambda client: client.restore("x"),
+}
+PASSING: tuple[Outcome, ...] = (
+    httpx.ReadError("reset"),
+    httpx.ReadTimeout("silent"),
+    httpx.RemoteProtocolError("cut off"),
+    refused(502),
+    refused(503, "database-unavailable", Retry_After="1"),
+    refused(504),
+)
+BEFORE_ANYTHING: tuple[Outcome, ...] = (
+    httpx.ConnectError("refused"),
+    httpx.ConnectTimeout("silent"),
+    refused(429, "rate-limited", Retry_After="1"),
+)
+
+
+@pytest.mark.usefixtures("clock")
+class TestRepetition:
+    """Only what is safe is sent twice."""
+
+    @pytest.mark.parametrize("name", OPERATIONS)
+    @pytest.mark.parametrize("failure", [*PASSING, *BEFORE_ANYTHING], ids=repr)
+    def test_what_is_safe_is_sent_again(self, name: str, failure: Outcome) -> None:
+        ask, answer = OPERATIONS[name]
+        script = Script(failure, failure, answer)
+        ask(client_of(script))
+        first, *others = [(each.method, each.url, each.headers, each.content) for each in script.requests]
+        assert others == [first, first]
+
+    @pytest.mark.parametrize("name", UNGUARDED)
+    @pytest.mark.parametrize("failure", PASSING, ids=repr)
+    def test_an_unguarded_write_is_not(self, name: str, failure: Outcome) -> None:
+        script = Script(failure, found())
+        with pytest.raises(Unreachable if isinstance(failure, Exception) else ServerError):
+            UNGUARDED[name](client_of(script))
+        assert len(script.requests) == 1
+
+    @pytest.mark.parametrize("name", UNGUARDED)
+    @pytest.mark.parametrize("failure", BEFORE_ANYTHING, ids=repr)
+    def test_but_where_nothing_was_done(self, name: str, failure: Outcome) -> None:
+        script = Script(failure, found())
+        UNGUARDED[name](client_of(script))
+        assert len(script.requests) == 2
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 413, 422, 500, 501])
+    def test_a_refusal_is_final(self, status: int) -> None:
+        script = Script(refused(status))
+        with pytest.raises(ProblemError):
+            client_of(script).get("x")
+        assert len(script.requests) == 1
+
+    @pytest.mark.parametrize("failure", [httpx.UnsupportedProtocol("ftp"), httpx.DecodingError("gzip")], ids=repr)
+    def test_nor_is_repeated_what_would_fail_again(self, failure: Exception) -> None:
+        script = Script(failure)
+        with pytest.raises(Unreachable):
+            client_of(script).get("x")
+        assert len(script.requests) == 1
+
+    def test_a_creation_waits_for_its_first_attempt(self, clock: Clock) -> None:
+        in_progress = refused(409, "request-in-progress", Retry_After="1")
+        script = Script(httpx.ReadError("reset"), *[in_progress] * 10, found())
+        client_of(script).create(NEW)
+        assert len({each.headers["Idempotency-Key"] for each in script.requests}) == 1
+        assert clock.now >= 1010
+
+    def test_each_creation_has_a_key_of_its_own_unless_given(self) -> None:
+        script = Script(found())
+        client = client_of(script)
+        client.create(NEW)
+        client.create(NEW)
+        client.create(NEW, idempotency_key="order-1")
+        first, second, given = [each.headers["Idempotency-Key"] for each in script.requests]
+        assert first != second
+        assert given == "order-1"
+
+    @pytest.mark.parametrize("lost", [httpx.ReadError("reset"), refused(503)], ids=repr)
+    @pytest.mark.parametrize("slug", ["customer-not-found", "member-not-found"])
+    def test_a_deletion_whose_answer_was_lost_is_done(self, lost: Outcome, slug: str) -> None:
+        assert client_of(Script(lost, refused(404, slug))).delete("x") is None
+
+    def test_a_deletion_of_nothing_is_not(self) -> None:
+        with pytest.raises(CustomerNotFound):
+            client_of(Script(httpx.ConnectError("refused"), refused(404, "customer-not-found"))).delete("x")
+        with pytest.raises(NotFound):
+            client_of(Script(httpx.ReadError("reset"), refused(404, "not-found"))).delete("x")
+        with pytest.raises(CustomerNotFound):
+            client_of(Script(httpx.ReadError("reset"), refused(404, "customer-not-found"))).get("x")
+
+    def test_each_attempt_asks_for_a_token(self) -> None:
+        tokens = iter(["first", "second"])
+        script = Script(refused(503), found())
+        client_of(script, token=lambda: next(tokens)).get("x")
+        assert [each.headers["Authorization"] for each in script.requests] == ["Bearer first", "Bearer second"]
+
+
+@pytest.mark.usefixtures("clock")
+class TestDeadline:
+    """All attempts and pauses of a call share one."""
+
+    def test_pauses_grow_and_differ(self, clock: Clock) -> None:
+        with pytest.raises(Unreachable):
+            client_of(Script(httpx.ConnectError("refused"))).get("x")
+        bounds = [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+        assert all(bound / 2 <= pause <= bound for pause, bound in zip(clock.pauses, bounds, strict=False))
+        assert len(set(clock.pauses)) == len(clock.pauses)
+        assert 1000 + customers.TIMEOUT_SECONDS - 2 <= clock.now <= 1000 + customers.TIMEOUT_SECONDS
+
+    def test_the_last_failure_is_told(self) -> None:
+        script = Script(httpx.ReadError("reset"), refused(503, "database-unavailable"))
+        with pytest.raises(Unavailable, match=r"503 database-unavailable · No\. · id r-1"):
+            client_of(script, timeout=1).get("x")
+
+    def test_an_attempt_leaves_time_for_another(self, clock: Clock) -> None:
+        deadline = Deadline(20)
+        assert deadline.attempt()["read"] == 10
+        clock.now += 16
+        assert deadline.attempt()["read"] == calls.PATIENCE_SECONDS
+        clock.now += 3
+        assert deadline.attempt()["read"] == 1
+        clock.now += 3
+        assert deadline["read"] == calls.INSTANT_SECONDS
+        assert {name: deadline[name] for name in deadline}.keys() == httpx.Timeout(1).as_dict().keys()
+        assert len(deadline) == 4
+
+    @pytest.mark.parametrize("status", [429, 503])
+    def test_retry_after_is_a_least_pause(self, clock: Clock, status: int) -> None:
+        client_of(Script(refused(status, Retry_After="3"), found())).get("x")
+        assert clock.pauses == [3]
+
+    def test_it_may_be_a_date(self, clock: Clock) -> None:
+        at = datetime.fromtimestamp(clock.now, UTC) + timedelta(seconds=5)
+        client_of(Script(refused(503, Retry_After=format_datetime(at, usegmt=True)), found())).get("x")
+        assert clock.pauses == [5]
+
+    @pytest.mark.parametrize("strange", ["soon", "-1", "²", "99999999999 Jan"])
+    def test_what_cannot_be_read_is_passed_over(self, clock: Clock, strange: str) -> None:
+        client_of(Script(refused(503, Retry_After=strange), found())).get("x")
+        assert clock.pauses[0] <= 0.1
+
+    def test_a_pause_beyond_the_deadline_is_not_made(self, clock: Clock) -> None:
+        script = Script(refused(429, "rate-limited", Retry_After="60"))
+        with pytest.raises(RateLimited) as raised:
+            client_of(script).get("x")
+        assert (raised.value.retry_after, clock.pauses, len(script.requests)) == (60, [], 1)
+
+    def test_what_an_attempt_takes_counts(self, clock: Clock) -> None:
+        script = Script(httpx.ReadTimeout("silent"), clock=clock, takes=4)
+        with pytest.raises(Unreachable):
+            client_of(script, timeout=10).get("x")
+        assert len(script.requests) == 3
+
+    def test_a_body_that_drips_in_is_cut_off(self, clock: Clock) -> None:
+        class Dripping(httpx.SyncByteStream):
+            def __iter__(self) -> Iterator[bytes]:
+                for _ in range(100):
+                    clock.now += 1
+                    yield b" "
+
+        with pytest.raises(Unreachable, match="GET: ReadTimeout"):
+            client_of(lambda _: httpx.Response(200, stream=Dripping()), timeout=10).get("x")
+        assert clock.now <= 1012
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("drips", [False, True])
+def test_a_server_that_hangs_is_left_in_time(*, drips: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        over = threading.Event()
+        threading.Thread(target=hang, args=(listener, over, drips), daemon=True).start()
+        with CustomerClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "t", "one", timeout=1) as client:
+            began = time.monotonic()
+            with pytest.raises(Unreachable):
+                client.get("x")
+            assert 0.9 < time.monotonic() - began < 1.3
+        over.set()
+
+
+def hang(listener: socket.socket, over: threading.Event, drips: bool) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        if drips:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not over.wait(0.05):
+            if drips:
+                connection.sendall(b" ")
+
+
+@pytest.mark.usefixtures("clock")
+class TestErrors:
+    """Each is of a class that a program can act on, and says nothing of a customer."""
+
+    @pytest.mark.parametrize(
+        ("status", "slug", "kind"),
+        [
+            (400, "bad-request", BadRequest),
+            (401, "invalid-token", Unauthorized),
+            (403, "not-a-member", NotAMember),
+            (403, "another", Forbidden),
+            (404, "customer-not-found", CustomerNotFound),
+            (405, "method-not-allowed", ProblemError),
+            (409, "duplicate-tax-id", DuplicateTaxId),
+            (409, "another", Conflict),
+            (412, "version-mismatch", VersionMismatch),
+            (422, "validation-error", ValidationFailed),
+            (422, "idempotency-key-reused", KeyReused),
+            (422, "another", Unprocessable),
+            (500, "internal-error", ServerError),
+            (599, "", ServerError),
+        ],
+    )
+    def test_their_classes(self, status: int, slug: str, kind: type[ProblemError]) -> None:
+        with pytest.raises(ProblemError) as raised:
+            client_of(Script(refused(status, slug))).get("x")
+        assert type(raised.value) is kind
+        assert (raised.value.status, raised.value.slug, raised.value.request_id) == (status, slug, "r-1")
+
+    def test_what_they_carry(self) -> None:
+        finding = {"path": "/taxId", "code": "invalid-rfc", "message": "Give an RFC.", "newer": 1}
+        body = {"type": "urn:problem-type:validation-error", "detail": "No.", "requestId": "r-1", "errors": [finding]}
+        with pytest.raises(ValidationFailed) as raised:
+            client_of(Script(httpx.Response(422, json=body | {"existing": "/customers/1"}))).create(NEW)
+        error: ProblemError = pickle.loads(pickle.dumps(raised.value))  # noqa: S301 - processes hand errors on
+        assert error.errors == (Finding("/taxId", "invalid-rfc", "Give an RFC."),)
+        assert (error.detail, error.existing, error.retry_after) == ("No.", "/customers/1", None)
+        assert str(error) == "422 validation-error · No. · /taxId invalid-rfc · id r-1"
+
+    @pytest.mark.parametrize(
+        "body", [b"<html>", b"", b"[]", b'{"type": 1, "errors": 1}', b'{"errors": ["x"]}', b'{"errors": [{}]}', b"\xff"]
+    )
+    def test_a_proxy_may_answer(self, body: bytes) -> None:
+        response = httpx.Response(404, content=body, headers={"X-Request-ID": "r-2"})
+        with pytest.raises(NotFound, match="404 · id r-2") as raised:
+            client_of(Script(response)).get("x")
+        assert (raised.value.slug, raised.value.errors, raised.value.existing) == ("", (), None)
+
+    def test_what_a_newer_service_tells_beside_is_passed_over(self) -> None:
+        address = {**NEW["address"], "newer": 1}
+        assert client_of(Script(found(newer=1, address=address))).get("x").legalName == "Dunder Mifflin"
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            httpx.Response(200, text="<html>"),
+            httpx.Response(200, json=[]),
+            httpx.Response(200, json={}),
+            httpx.Response(302, headers={"Location": "http://elsewhere.test/"}),
+            found(address=None),
+            found(createdAt="yesterday"),
+        ],
+    )
+    def test_what_is_not_the_contract_is_no_customer(self, answer: httpx.Response) -> None:
+        with pytest.raises(UnexpectedAnswer):
+            client_of(Script(answer)).get("x")
+
+    def test_a_token_is_in_no_error(self) -> None:
+        for outcome in (httpx.ConnectError("refused"), refused(401), httpx.Response(200)):
+            with pytest.raises(ClientError) as raised:
+                client_of(Script(outcome)).get("x")
+            assert "secret-token" not in repr(raised.value) + str(raised.value)
+
+
+@pytest.mark.usefixtures("clock")
+class TestMemory:
+    """A customer is sent again only where it changed."""
+
+    def test_an_unchanged_customer_comes_from_memory(self) -> None:
+        script = Script(found(), httpx.Response(304, headers=FOUND), found(legalName="Sabre"))
+        client = client_of(script)
+        first, second, third = (client.get(CUSTOMER_ID) for _ in range(3))
+        assert first is second
+        assert third.legalName == "Sabre"
+        assert [each.headers.get("If-None-Match") for each in script.requests] == [None, '"1"', '"1"']
+
+    def test_what_was_written_is_remembered(self) -> None:
+        script = Script(found())
+        client = client_of(script)
+        client.create(NEW)
+        client.get(CUSTOMER_ID)
+        assert script.requests[1].headers["If-None-Match"] == '"1"'
+
+    def test_the_least_used_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(customers, "REMEMBERED_CUSTOMERS", 2)
+        asked: list[str] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            asked.append(request.headers.get("If-None-Match", ""))
+            return httpx.Response(304) if asked[-1] else found()
+
+        client = client_of(answer)
+        for customer_id in ("a", "b", "a", "c", "a", "b"):
+            client.get(customer_id)
+        assert asked == ["", "", '"1"', "", '"1"', ""]
+
+    def test_an_answer_without_an_etag_is_asked_for_whole(self) -> None:
+        script = Script(httpx.Response(200, json=EXAMPLE))
+        client = client_of(script)
+        assert client.get("x") == client.get("x")
+        assert "If-None-Match" not in script.requests[1].headers
+
+    def test_a_304_that_was_not_asked_for_is_no_customer(self) -> None:
+        with pytest.raises(UnexpectedAnswer):
+            client_of(Script(httpx.Response(304))).get("x")
+
+
+@pytest.mark.usefixtures("clock")
+class TestRequests:
+    """What is sent."""
+
+    @pytest.mark.parametrize(
+        ("given", "segment"),
+        [("a/b", "a%2Fb"), ("..", "%2E%2E"), (".", "%2E"), ("a b?c#d%2F", "a%20b%3Fc%23d%252F"), ("ñ", "%C3%B1")],
+    )
+    def test_an_id_stays_one_segment(self, given: str, segment: str) -> None:
+        script = Script(found())
+        client_of(script, organization_id=given).get_by_external_id(given)
+        path = f"/api/organizations/{segment}/customers/by-external-id/{segment}"
+        assert script.requests[0].url.raw_path.decode() == path
+
+    def test_a_patch_is_one(self) -> None:
+        script = Script(found())
+        client_of(script).update("x", {"phone": None}, if_match='"1"')
+        request = script.requests[0]
+        assert (request.method, request.headers["Content-Type"]) == ("PATCH", "application/merge-patch+json")
+        assert (request.headers["If-Match"], json.loads(request.content)) == ('"1"', {"phone": None})
+
+    def test_a_time_needs_its_offset(self) -> None:
+        naive = datetime(2025, 1, 1)  # noqa: DTZ001 - what is refused
+        with pytest.raises(ValueError, match="offset"):
+            next(client_of(Script(found())).pages({"createdAt[gte]": naive}))
+
+    def test_a_key_in_progress_for_good_is_told(self) -> None:
+        with pytest.raises(RequestInProgress):
+            client_of(Script(refused(409, "request-in-progress")), timeout=2).create(NEW)
