@@ -19,7 +19,7 @@ from customer_service.metrics import BOUNDS, Metrics
 from tests.support import told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 DURATION = "customer_service_request_duration_seconds"
 
@@ -151,6 +151,19 @@ class TestSharing:
         assert numbers[f'{DURATION}_count{{method="GET",route="/",status="200"}}'] == 2
         assert numbers["customer_service_workers"] == 1
         assert any(re.fullmatch(r"histogram_\d+\.db", file.name) for file in shared.iterdir())
+
+    @pytest.mark.usefixtures("shared")
+    def test_the_last_second_is_told_at_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ends: list[Callable[[], object]] = []
+        monkeypatch.setattr("atexit.register", ends.append)
+        monkeypatch.setattr(metrics, "FLUSH_SECONDS", 3600)
+        process, other = Metrics(), Metrics()
+        process.start()
+        process.observe("GET", "/the-last", 200, 0.02)
+        name = f'{DURATION}_count{{method="GET",route="/the-last",status="200"}}'
+        (end,) = ends
+        end()
+        assert told(other)[name] == 1
 
     def test_a_child_that_ended_is_no_worker(self, shared: Path) -> None:
         process = Metrics()
