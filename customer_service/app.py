@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, jsonify
@@ -21,7 +21,8 @@ from customer_service import (
     routes,
 )
 from customer_service.arrivals import MAXIMUM_BODY_BYTES
-from customer_service.database import connect, with_deadline
+from customer_service.database import connect, connections, with_deadline
+from customer_service.metrics import Metrics
 from customer_service.repository import Kept, MembershipRepository, QuotaRepository
 from customer_service.settings import Settings
 from customer_service.tokens import TokenVerifier
@@ -73,7 +74,8 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
     app.extensions["database"] = connect(settings.mongodb) if database is None else database
-    observability.init_app(app, settings.server.log_level)
+    metrics = app.extensions["metrics"] = Metrics()
+    observability.init_app(app, settings.server.log_level, metrics)
     problems.init_app(app)
     refusals.init_app(app)
     app.after_request(_harden)
@@ -88,7 +90,9 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.register_blueprint(routes.members.blueprint)
     app.register_blueprint(health.blueprint)
     _serve_openapi(app)
-    app.wsgi_app = with_deadline(_under_documented_paths(app), settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
+    _measure(app, verifier, kept)
+    answering = metrics.counting(_under_documented_paths(app))
+    app.wsgi_app = with_deadline(answering, settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
     return app
 
 
@@ -97,6 +101,16 @@ def _keep(settings: Settings, database: Database[Document]) -> Kept[Representati
     if not settings.mongodb.in_memory:
         kept.start()
     return kept
+
+
+def _measure(app: Flask, verifier: TokenVerifier, kept: Kept[Representation]) -> None:
+    metrics: Metrics = app.extensions["metrics"]
+    metrics.follow_caches(tokens=verifier.verified, memberships=kept.memberships, customers=kept.customers)
+    if kept.memberships or kept.customers:
+        metrics.follow_changes(kept)
+    metrics.follow_connections(partial(connections, app.extensions["database"]))
+    metrics.follow_keys(verifier.keys)
+    metrics.start()
 
 
 def _harden(response: Response) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import mongomock
 import pymongo
@@ -36,6 +36,13 @@ LEAST_SECONDS = 0.001  # the driver takes 0 for no deadline
 _admitted: ContextVar[float | None] = ContextVar("admitted", default=None)
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class Connections(NamedTuple):
+    """How many connections to MongoDB are open, and how many of them are in use."""
+
+    open: int
+    in_use: int
 
 
 def connect(settings: MongoSettings) -> Database[Document]:
@@ -107,6 +114,19 @@ def find_first(collection: Collection[Document], criteria: Mapping[str, Any]) ->
     except (PyMongoError, NotImplementedError):  # the latter is mongomock's
         return collection.find_one(criteria)
     return found[0] if found else None
+
+
+def connections(database: Database[Document]) -> Connections:
+    """Return the connections of the driver's pools at this moment; none of a database in memory.
+
+    The driver's events would tell them too, but were measured to take a twentieth of the time of a find.
+    """
+    client: Any = database.client
+    if not isinstance(client, pymongo.MongoClient):
+        return Connections(0, 0)
+    pools = [server.pool for server in list(client._topology._servers.values())]  # noqa: SLF001 - see above
+    in_use = sum(pool.active_sockets for pool in pools)
+    return Connections(in_use + sum(len(pool.conns) for pool in pools), in_use)
 
 
 @translates_errors

@@ -1,16 +1,16 @@
-"""Whether the process lives, and whether it should be sent requests."""
+"""Whether the process lives, whether it should be sent requests, and how it fares."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, current_app
+from flask import Blueprint, Response, current_app
 from marshmallow import Schema, fields
 
-from customer_service import drain
+from customer_service import drain, metrics
 from customer_service.database import ping
 from customer_service.errors import DatabaseError, DatabaseUnavailable, NotReady
-from customer_service.operations import Answer, Operation
+from customer_service.operations import STRING, Answer, Operation
 
 blueprint = Blueprint("health", __name__)
 
@@ -57,6 +57,16 @@ def get_readiness() -> dict[str, Any]:
     if set(checks.values()) != {"ok"}:
         raise NotReady(checks)
     return {"status": "ok", "checks": checks}
+
+
+@blueprint.get("/metrics")
+@Operation("Health", {200: Answer(STRING, media_type=metrics.MEDIA_TYPE)}, role=None)
+def get_metrics() -> Response:
+    """Tell how the service fares, in Prometheus' text format.
+
+    The numbers are those of all the workers of this server together.
+    """
+    return Response(current_app.extensions["metrics"].render(), content_type=metrics.CONTENT_TYPE)
 
 
 def _mongodb() -> str:

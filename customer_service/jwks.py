@@ -30,12 +30,14 @@ logger = logging.getLogger(__name__)
 class JwkSetKeys:
     """The keys of a JWK set at a URL (RFC 7517), fetched in the background and kept while the source is down.
 
-    Known keys answer from memory for up to 24 hours after the last good fetch. An unknown `kid` asks for a
+    `failures` counts the fetches that brought no
+    usable set. Known keys answer from memory for up to 24 hours after the last good fetch. An unknown `kid` asks for a
     fetch, at most one in 30 seconds whoever asks, and waits for it a moment. No lock is held while fetching.
     """
 
     def __init__(self, url: str, allowed: tuple[str, ...] = (), clock: Callable[[], float] = time.monotonic) -> None:
         """Remember where the set is; nothing is fetched before the first use."""
+        self.failures = 0
         self._url = url
         self._allowed = allowed
         self._clock = clock
@@ -60,7 +62,11 @@ class JwkSetKeys:
         """Whether a set fetched less than 24 hours ago is at hand; never waits."""
         if not self._runs():
             self._start()
-        return self._fetched_at is not None and self._clock() - self._fetched_at < STALE_SECONDS
+        return self.age() < STALE_SECONDS
+
+    def age(self) -> float:
+        """Return how many seconds ago the set was fetched; infinity where none was."""
+        return float("inf") if self._fetched_at is None else self._clock() - self._fetched_at
 
     def _runs(self) -> bool:
         """Whether the fetcher lives; a fork leaves it behind."""
@@ -98,6 +104,7 @@ class JwkSetKeys:
         try:
             return parse_jwk_set(fetch(self._url), self._allowed)
         except (OSError, HTTPException, ValueError, UnusableKey) as error:
+            self.failures += 1
             logger.warning("JWK set not usable: %s", error if isinstance(error, UnusableKey) else type(error).__name__)
             return None
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from flask import Flask, Response
 
+    from customer_service.metrics import Metrics
+
 SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@~-]{1,128}")
 TRACEPARENT = re.compile(
     r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}"
@@ -38,15 +40,15 @@ PROCESSORS: list[Any] = [
 ]
 
 
-def init_app(app: Flask, log_level: str) -> None:
-    """Give every request of the application an id, a trace and a line in the log on standard output."""
+def init_app(app: Flask, log_level: str, metrics: Metrics) -> None:
+    """Give every request of the application an id, a trace, a line in the log on standard output, and a count."""
     app.extensions["log"] = structlog.wrap_logger(
         _Output(),
         processors=[*PROCESSORS, structlog.processors.JSONRenderer(serializer=orjson.dumps)],
         wrapper_class=structlog.make_filtering_bound_logger(log_level),
     ).bind()
     app.before_request(_begin)
-    app.after_request(partial(_end, app.extensions["log"]))
+    app.after_request(partial(_end, app.extensions["log"], metrics))
 
 
 class Identity(NamedTuple):
@@ -180,16 +182,19 @@ def _trace(traceparent: str) -> tuple[str, str] | None:
     return match["trace"], f"{int(match['flags'], 16) & SAMPLED:02x}"
 
 
-def _end(log: Any, response: Response) -> Response:
+def _end(log: Any, metrics: Metrics, response: Response) -> Response:
     trail, asked = _trail(), request_ctx.request
+    route = asked.url_rule.rule if asked.url_rule else None
+    seconds = time.perf_counter() - trail.started
     response.headers.extend(trail.identity.headers())
     log.info(
         "request",
         **trail.fields,
         method=asked.method,
-        route=asked.url_rule and asked.url_rule.rule,
+        route=route,
         status=response.status_code,
-        durationMs=round((time.perf_counter() - trail.started) * 1000, 3),
+        durationMs=round(seconds * 1000, 3),
         **trail.identity.fields(),
     )
+    metrics.observe(asked.method, route, response.status_code, seconds)
     return response

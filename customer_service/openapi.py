@@ -143,7 +143,7 @@ def _answers(operation: Operation) -> dict[str, Any]:
         str(status): {
             "description": HTTPStatus(status).phrase,
             "headers": _headers(answer.headers),
-            **({"content": {"application/json": {"schema": answer.schema}}} if answer.schema else {}),
+            **({"content": {answer.media_type: {"schema": answer.schema}}} if answer.schema else {}),
         }
         for status, answer in operation.answers.items()
     }

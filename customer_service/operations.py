@@ -30,8 +30,9 @@ class Value:
 class Answer:
     """What a route answers where nothing goes wrong."""
 
-    schema: type[Schema] | None = None
+    schema: type[Schema] | Mapping[str, Any] | None = None
     headers: Mapping[str, Value] = field(default_factory=dict)
+    media_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.util import write_nonblock
 
-from customer_service import drain, observability, refusals
+from customer_service import drain, metrics, observability, refusals
 from customer_service.database import connect
 from customer_service.errors import SettingsError
 from customer_service.reception import ReceivingWorker
@@ -58,6 +58,9 @@ def options(settings: Settings) -> dict[str, Any]:
         "forwarder_headers": "",  # no client moves the service to another path
         "logconfig_dict": observability.logging_config(server.log_level),
         "when_ready": announce_stop,
+        "on_starting": lambda _arbiter: metrics.share(),
+        "child_exit": lambda _arbiter, worker: metrics.leave_out(worker.pid),
+        "on_exit": lambda _arbiter: metrics.unshare(),
     }
 
 

@@ -42,7 +42,7 @@ class TokenVerifier:
 
     def __init__(self, settings: JwtSettings, keys: KeySource | None = None, remembered: int = 0) -> None:
         """Parse the keys once, and remember so many tokens that were verified; raises SettingsError."""
-        self._keys = keys or key_source(settings)
+        self.keys = keys or key_source(settings)
         self.verified: Cache[Verified] = Cache(remembered)
         self._issuer = settings.issuer
         self._audience = settings.audience
@@ -62,7 +62,7 @@ class TokenVerifier:
             raise InvalidToken("not a JWS in compact form")
         digest = blake2b(token.encode(), digest_size=16).digest()
         known = self.verified.get(digest)
-        if known is not None and known.expires > time.time() and self._keys.find(known.kid) is known.key:
+        if known is not None and known.expires > time.time() and self.keys.find(known.kid) is known.key:
             return known.subject
         try:
             return self.verified.load(digest, partial(self._judge, token)).subject
@@ -71,7 +71,7 @@ class TokenVerifier:
 
     def ready(self) -> bool:
         """Whether tokens can be judged at this moment."""
-        return self._keys.ready()
+        return self.keys.ready()
 
     def _judge(self, token: str) -> Verified:
         header = _header(token)
@@ -79,7 +79,7 @@ class TokenVerifier:
             raise InvalidToken("critical header parameters")
         if not isinstance(header.get("kid"), str | None):
             raise InvalidToken("kid is not a string")
-        key = self._keys.find(header.get("kid"))
+        key = self.keys.find(header.get("kid"))
         if key is None:
             raise InvalidToken("unknown kid")
         claims = self._jwt.decode(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
     from customer_service.database import Document
+    from customer_service.metrics import Metrics
 
 SECRET = "a secret for the tests, of 32 bytes or more"
 ORGANIZATION = "550e8400-e29b-41d4-a716-446655440000"
@@ -199,3 +200,14 @@ def serve(database: Database[Document], configuration: Settings | None = None) -
     fill(database)
     app = create_app(configuration or settings(), database)
     return Service(app, database, app.test_client())
+
+
+def told(metrics: Metrics) -> dict[str, float]:
+    """Return every sample that these metrics tell, by its name and its labels as they are written."""
+    return samples(metrics.render().decode())
+
+
+def samples(text: str) -> dict[str, float]:
+    """Return every sample of a text in Prometheus' format, by its name and its labels as they are written."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}

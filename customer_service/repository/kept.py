@@ -39,6 +39,11 @@ class Kept(Generic[T]):
         """The cluster time that a customer must be read at, at least, to be kept; None where it must not be."""
         return self._watcher.since
 
+    @property
+    def lag_seconds(self) -> int:
+        """How old the last change was when it was told, in whole seconds."""
+        return self._watcher.lag_seconds
+
     def start(self) -> None:
         """Begin to follow what changes; call it after a server has forked."""
         if self.memberships or self.customers:

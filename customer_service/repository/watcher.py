@@ -32,6 +32,7 @@ class Watcher:
     `since` is the cluster time from which on every change is told, or None while changes may be missed: where there
     is no change stream (a standalone), where it broke or lags, and where it hangs on a server that is not the
     primary any more. `lost` is called when that begins and when it ends: what was learned before is good no more.
+    `lag_seconds` is how old the last change was when it was told.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Watcher:
     ) -> None:
         """Tell each collection's callable the `_id` of each of its documents that changes, once started."""
         self.since: Timestamp | None = None
+        self.lag_seconds = 0
         self._database = database
         self._collections = collections
         self._lost = lost
@@ -105,8 +107,10 @@ class Watcher:
         if topology.topology_type_name.startswith("ReplicaSet") and changes.address != self._database.client.primary:
             return "another primary"
         now = session.operation_time
-        if change is not None and now is not None and now.time - change["clusterTime"].time > MAXIMUM_LAG_SECONDS:
-            return "it lags"
+        if change is not None and now is not None:
+            self.lag_seconds = now.time - change["clusterTime"].time
+            if self.lag_seconds > MAXIMUM_LAG_SECONDS:
+                return "it lags"
         return None
 
     def _tell(self, state: str) -> None:

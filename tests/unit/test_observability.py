@@ -13,12 +13,13 @@ import pytest
 from flask import Flask
 
 from customer_service import observability, problems
+from customer_service.metrics import Metrics
 
 
 def bare_app() -> Flask:
     """Return an application that has nothing but its log and its problems."""
     app = Flask("bare")
-    observability.init_app(app, "info")
+    observability.init_app(app, "info", Metrics())
     problems.init_app(app)
 
     @app.get("/ok/<name>")
@@ -130,7 +131,7 @@ class TestLog:
 
     def test_a_level_silences_it(self, capsys: pytest.CaptureFixture[str]) -> None:
         app = Flask("bare")
-        observability.init_app(app, "warning")
+        observability.init_app(app, "warning", Metrics())
         app.test_client().get("/nowhere")
         assert capsys.readouterr().out == ""
 

@@ -22,6 +22,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn
 
 from customer_service import database, observability, reception
+from customer_service.metrics import Metrics
 from customer_service.reception import ReceivingWorker
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ RESET = struct.pack("ii", 1, 0)
 def application(go_on: threading.Event) -> Flask:
     """Return what the worker serves: a probe, an echo, and a request that takes as long as a test wants."""
     app = Flask(__name__)
-    observability.init_app(app, "info")
+    observability.init_app(app, "info", Metrics())
     app.add_url_rule("/livez", "livez", lambda: "alive")
     app.add_url_rule("/echo", "echo", lambda: bytes(request.get_data()), methods=["POST"])
     app.add_url_rule("/unread", "unread", lambda: "unread", methods=["POST"])

@@ -1,0 +1,222 @@
+"""What deploy/ asks of the service and docs/operations.md says of it is what the service has."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mongomock
+import pytest
+import yaml
+
+from customer_service import cli
+from customer_service.app import create_app
+from customer_service.metrics import BOUNDS
+from customer_service.server import THREADS
+from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
+from tests.contract.test_deployment import SETTINGS, last
+from tests.support import url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask import Flask
+
+ROOT = Path(__file__).parents[2]
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())["groups"]
+DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboard.json").read_text())
+METRIC = re.compile(r"\bcustomer_service_\w+")
+SCRAPED = {"job", "instance"}
+"""The labels that Prometheus adds."""
+
+
+@pytest.fixture(scope="module")
+def app() -> Flask:
+    """The service with all that it can be asked to tell, after a request."""
+    jwt = JwtSettings(jwks_url="http://127.0.0.1:1/none")
+    configured = Settings(MongoSettings("mongomock://"), jwt, ServerSettings(), CacheSettings(customer_entries=1))
+    made = create_app(configured, mongomock.MongoClient().customer_service)
+    made.test_client().get(url())
+    return made
+
+
+@pytest.fixture(scope="module")
+def scrape(app: Flask) -> str:
+    return app.test_client().get("/metrics").text
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for group in ALERTS for rule in group["rules"]]
+
+
+def queries() -> Iterator[str]:
+    """Yield every query of the rules, the dashboard and the page."""
+    yield from (rule["expr"] for rule in alerts())
+    yield from (target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"])
+    yield from (
+        variable["query"]["query"] for variable in DASHBOARD["templating"]["list"] if variable["type"] == "query"
+    )
+
+
+def kubernetes() -> dict[str, Any]:
+    """Return every manifest by its kind, of which there is one."""
+    paths = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+    manifests = [manifest for path in paths for manifest in yaml.safe_load_all(path.read_text())]
+    assert len({manifest["kind"] for manifest in manifests}) == len(manifests)
+    return {manifest["kind"]: manifest for manifest in manifests}
+
+
+def test_every_metric_that_is_asked_for_is_served(scrape: str) -> None:
+    served = set(METRIC.findall(scrape))
+    asked = {name for query in queries() for name in METRIC.findall(query)}
+    assert len(asked) >= 10
+    assert asked <= served
+
+
+def test_every_metric_is_watched_and_explained(scrape: str) -> None:
+    served = set(re.findall(r"^# TYPE (customer_service_\w+)", scrape, re.MULTILINE))
+    shown = " ".join(target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"])
+    for name in served:
+        assert name in shown
+        assert f"| `{name}" in OPERATIONS
+
+
+def test_every_label_that_is_asked_for_is_served(scrape: str) -> None:
+    served = set(re.findall(r'[{,](\w+)="', scrape)) | SCRAPED
+    asked = {label for query in queries() for label in re.findall(r"(\w+)(?:=~|!~|!=|=)\"", query)}
+    assert {"status", "route", "method"} <= asked
+    assert asked <= served
+    for query in queries():
+        for grouping in re.findall(r"(?:by|ignoring) \(([^)]*)\)", query):
+            assert set(grouping.split(", ")) <= served, query
+
+
+def test_the_routes_and_bounds_that_are_named_exist(app: Flask) -> None:
+    rules = {rule.rule for rule in app.url_map.iter_rules()}
+    named = {route for query in queries() for route in re.findall(r'route(?:!?=)"([^"]+)"', query)}
+    assert named
+    assert named <= rules
+    for bound in re.findall(
+        r"histogram_quantile.*> ([0-9.]+)$", "\n".join(rule["expr"] for rule in alerts()), re.MULTILINE
+    ):
+        assert float(bound) in BOUNDS  # between two bounds a quantile is a guess
+
+
+def test_the_threads_of_a_worker_are_known() -> None:
+    shown = next(panel for panel in DASHBOARD["panels"] if panel["title"] == "In flight")["targets"][1]["expr"]
+    assert shown.startswith(f"{THREADS} * ")
+    full = next(rule["expr"] for rule in alerts() if rule["alert"] == "CustomerServiceFull")
+    assert int(full.rsplit(" ", 1)[1]) < THREADS
+
+
+def test_every_alert_is_explained() -> None:
+    headings = set(re.findall(r"^### (\w+)$", OPERATIONS, re.MULTILINE))
+    assert {rule["alert"] for rule in alerts()} == headings
+    for rule in alerts():
+        assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
+        assert rule["labels"]["severity"] in {"warning", "critical"}
+        assert rule["for"]
+
+
+def test_the_dashboards_panels_do_not_overlap() -> None:
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in DASHBOARD["panels"]]
+    assert len(set(places)) == len(places)
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(places)
+    variables = {variable["name"] for variable in DASHBOARD["templating"]["list"]} | {"__rate_interval"}
+    assert {
+        name for query in queries() for name in re.findall(r"\$(\w+)", query) if "{{" not in name
+    } - variables == set()
+
+
+def test_the_pages_links_lead_somewhere() -> None:
+    for path in re.findall(r"\]\(([^)#:]+)\)", OPERATIONS):
+        assert (ROOT / "docs" / path).exists(), path
+
+
+class TestKubernetes:
+    """Manifests that fit one another, the image and the service."""
+
+    manifests = kubernetes()
+    pod = manifests["Deployment"]["spec"]["template"]
+    container = pod["spec"]["containers"][0]
+    job = manifests["Job"]["spec"]["template"]["spec"]["containers"][0]
+
+    def environment(self) -> dict[str, str]:
+        return {each["name"]: each.get("value", "") for each in self.container["env"]}
+
+    def test_what_there_is(self) -> None:
+        assert set(self.manifests) == {"Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Job"}
+
+    def test_their_settings_exist_and_start_the_service(self) -> None:
+        names = [each["name"] for container in (self.container, self.job) for each in container["env"]]
+        assert set(names) <= SETTINGS
+        given = {"MONGODB_URI": "mongodb://x", "JWT_JWKS_URL": "https://issuer.example/keys"}
+        read = Settings.from_environment({**self.environment(), **given})
+        assert read.server.port == ServerSettings().port
+        for name in given:
+            entry = next(each for each in self.container["env"] if each["name"] == name)
+            assert entry["valueFrom"]["secretKeyRef"] == {"name": "customer-service", "key": name}
+
+    def test_its_ports_are_the_services(self) -> None:
+        port = str(ServerSettings().port)
+        assert [(each["name"], str(each["containerPort"])) for each in self.container["ports"]] == [("http", port)]
+        assert self.pod["metadata"]["annotations"]["prometheus.io/port"] == port == last("EXPOSE")
+        assert {each["targetPort"] for each in self.manifests["Service"]["spec"]["ports"]} == {"http"}
+
+    def test_its_probes_ask_routes_that_exist(self, app: Flask) -> None:
+        rules = {rule.rule for rule in app.url_map.iter_rules()}
+        probes = {name: self.container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
+        assert {name: probe["path"] for name, probe in probes.items()} == {
+            "startup": "/livez",
+            "liveness": "/livez",
+            "readiness": "/readyz",
+        }
+        assert {probe["port"] for probe in probes.values()} == {"http"}
+        assert {*(probe["path"] for probe in probes.values()), "/metrics"} <= rules
+        assert self.pod["metadata"]["annotations"]["prometheus.io/path"] == "/metrics"
+
+    def test_it_is_given_the_time_to_leave(self) -> None:
+        (command, pause) = self.container["lifecycle"]["preStop"]["exec"]["command"]
+        assert command == "sleep"
+        needed = int(pause) + float(self.environment()["DRAIN_SECONDS"]) + 8
+        assert self.pod["spec"]["terminationGracePeriodSeconds"] > needed
+
+    def test_each_is_of_the_same_pods(self) -> None:
+        labels = self.pod["metadata"]["labels"]
+        assert self.manifests["Deployment"]["spec"]["selector"]["matchLabels"] == labels
+        assert self.manifests["Service"]["spec"]["selector"] == labels
+        assert self.manifests["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+        scaled = self.manifests["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+        assert scaled["name"] == self.manifests["Deployment"]["metadata"]["name"]
+        assert "replicas" not in self.manifests["Deployment"]["spec"]
+        assert self.container["resources"]["requests"]["cpu"]  # what a utilization is a share of
+
+    def test_a_pod_may_leave_at_any_time(self) -> None:
+        budget = self.manifests["PodDisruptionBudget"]["spec"]["maxUnavailable"]
+        assert 1 <= budget < self.manifests["HorizontalPodAutoscaler"]["spec"]["minReplicas"]
+
+    @pytest.mark.parametrize("kind", ["Deployment", "Job"])
+    def test_it_may_do_nothing_but_serve(self, kind: str) -> None:
+        spec = self.manifests[kind]["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert str(spec["securityContext"]["runAsUser"]) == last("USER")
+        assert spec["automountServiceAccountToken"] is False
+        assert container["image"] == "customer-service"
+
+    def test_what_it_writes_is_memory(self) -> None:
+        mounts = {each["name"]: each["mountPath"] for each in self.container["volumeMounts"]}
+        assert sorted(mounts.values()) == ["/dev/shm", "/tmp"]  # noqa: S108 - what the pod mounts
+        assert all(each["emptyDir"]["medium"] == "Memory" for each in self.pod["spec"]["volumes"])
+
+    def test_the_job_makes_the_indexes(self) -> None:
+        program, subcommand = self.job["command"]
+        assert program == "customer-service"
+        assert subcommand in cli.command.commands

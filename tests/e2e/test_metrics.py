@@ -1,0 +1,112 @@
+"""What /metrics tells of two workers: their sum, whichever of them is asked, and whatever becomes of one."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from customer_service.metrics import FLUSH_SECONDS, MEMORY
+from tests import support
+from tests.e2e.server import Server
+from tests.support import bearer, samples, url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+REQUESTS = 40
+ANSWERED = (
+    'customer_service_request_duration_seconds_count{method="GET",'
+    'route="/organizations/<organization_id>/customers/<customer_id:customer_id>",status="200"}'
+)
+
+
+@pytest.fixture
+def own(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
+    """A service that no other test has asked anything."""
+    support.fill(mongodb)
+    with Server(mongodb_uri, mongodb.name) as running:
+        yield running
+
+
+def ask(server: Server) -> dict[str, float]:
+    """Return what /metrics tells."""
+    return samples(server.get("/metrics").body.decode())
+
+
+def files(server: Server) -> list[str]:
+    """Return the names of the files in which the workers of this server add up what they tell."""
+    assert server.process is not None
+    return [path.name for path in MEMORY.glob(f"customer-service-metrics-{server.process.pid}-*/*")]
+
+
+def workers(server: Server) -> set[int]:
+    """Return the ids of the workers that live."""
+    return {int(number) for name in files(server) for number in re.findall(r"gauge_livesum_(\d+)\.db", name)}
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def read(server: Server, times: int = REQUESTS) -> None:
+    """Read a customer, and leave the workers the time to tell it."""
+    for _ in range(times):
+        assert server.get(url(), bearer()).status == 200
+    time.sleep(FLUSH_SECONDS + 0.5)
+
+
+def test_it_is_the_sum_of_the_workers_whoever_answers(own: Server) -> None:
+    read(own)
+    for _ in range(10):
+        numbers = ask(own)
+        assert numbers[ANSWERED] == REQUESTS
+        assert numbers["customer_service_workers"] == 2
+        caches = [numbers[f'customer_service_cache_{what}_total{{cache="tokens"}}'] for what in ("hits", "misses")]
+        assert sum(caches) == REQUESTS
+    assert numbers['customer_service_cache_misses_total{cache="memberships"}'] <= 2
+    assert numbers["customer_service_mongodb_connections_open"] >= 2
+    assert len(workers(own)) == 2
+
+
+def test_what_a_dead_worker_counted_stays_and_it_is_no_worker(own: Server) -> None:
+    read(own)
+    (victim, survivor) = workers(own)
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: len(workers(own) - {victim}) == 2)
+    wait_until(lambda: victim not in workers(own))
+    wait_until(lambda: ask(own)["customer_service_workers"] == 2)
+    assert survivor in workers(own)
+    assert ask(own)[ANSWERED] == REQUESTS
+
+
+def test_a_reload_loses_no_request(own: Server) -> None:
+    old = workers(own)
+    own.signal(signal.SIGHUP)
+    answered = 0
+    deadline = time.monotonic() + 30
+    while old & workers(own):
+        assert own.get(url(), bearer()).status == 200
+        answered += 1
+        assert time.monotonic() < deadline
+    wait_until(lambda: ask(own)["customer_service_workers"] == 2)
+    time.sleep(FLUSH_SECONDS + 0.5)
+    assert ask(own)[ANSWERED] == answered
+
+
+def test_nothing_is_left_of_a_server_that_stopped(own: Server) -> None:
+    assert files(own)
+    own.signal(signal.SIGTERM)
+    own.wait()
+    assert not files(own)

@@ -1,0 +1,173 @@
+"""What is counted of requests, and how it comes to Prometheus, without the service."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import values
+
+from customer_service import metrics
+from customer_service.cache import Cache
+from customer_service.jwks import JwkSetKeys
+from customer_service.metrics import BOUNDS, Metrics
+from tests.support import told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DURATION = "customer_service_request_duration_seconds"
+
+
+@pytest.fixture
+def counted() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory of a server whose processes share their metrics; this one is as before afterwards."""
+    monkeypatch.setenv(metrics.DIRECTORY, "replaced")
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    metrics.share()
+    directory = Path(os.environ[metrics.DIRECTORY])
+    yield directory
+    metrics.unshare()
+    assert not directory.exists()
+    monkeypatch.setenv(metrics.DIRECTORY, "replaced")
+
+
+class TestRequests:
+    @pytest.mark.parametrize(
+        ("method", "label"),
+        [
+            ("GET", "GET"),
+            ("HEAD", "GET"),
+            ("DELETE", "DELETE"),
+            ("OPTIONS", "other"),
+            ("get", "other"),
+            ("X" * 99, "other"),
+        ],
+    )
+    def test_methods_are_a_few(self, counted: Metrics, method: str, label: str) -> None:
+        counted.observe(method, "/a/<id>", 200, 0.1)
+        assert told(counted)[f'{DURATION}_count{{method="{label}",route="/a/<id>",status="200"}}'] == 1
+
+    def test_a_path_without_a_route_is_not_told(self, counted: Metrics) -> None:
+        counted.observe("GET", None, 404, 0.1)
+        assert told(counted)[f'{DURATION}_count{{method="GET",route="unmatched",status="404"}}'] == 1
+
+    @pytest.mark.parametrize("bound", BOUNDS)
+    def test_a_bound_belongs_to_its_bucket(self, counted: Metrics, bound: float) -> None:
+        for seconds in (bound, bound * 1.001, 100.0):
+            counted.observe("GET", "/", 200, seconds)
+        numbers = told(counted)
+        assert numbers[f'{DURATION}_bucket{{le="{bound}",method="GET",route="/",status="200"}}'] == 1
+        assert numbers[f'{DURATION}_bucket{{le="+Inf",method="GET",route="/",status="200"}}'] == 3
+        assert numbers[f'{DURATION}_sum{{method="GET",route="/",status="200"}}'] == pytest.approx(bound * 2.001 + 100)
+
+    def test_threads_lose_none(self, counted: Metrics) -> None:
+        def count(_: int) -> None:
+            for _turn in range(500):
+                counted.observe("GET", "/", 200, 0.5)
+            counted.render()
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(count, range(8)))
+        numbers = told(counted)
+        assert numbers[f'{DURATION}_count{{method="GET",route="/",status="200"}}'] == 4000
+        assert numbers[f'{DURATION}_sum{{method="GET",route="/",status="200"}}'] == 2000
+
+    def test_those_in_flight_are_told_even_where_they_fail(self, counted: Metrics) -> None:
+        seen: list[float] = []
+
+        def fail(_environ: object, _start: object) -> list[bytes]:
+            seen.append(told(counted)["customer_service_requests_in_flight"])
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            counted.counting(fail)({}, lambda *_: lambda _: None)
+        assert seen == [1]
+        assert told(counted)["customer_service_requests_in_flight"] == 0
+
+
+class TestCaches:
+    def test_hits_and_misses(self, counted: Metrics) -> None:
+        cache: Cache[int] = Cache(10)
+        counted.follow_caches(things=cache, nothing=None)
+        cache.get("a")
+        cache.load("a", lambda: 1)
+        assert told(counted)['customer_service_cache_misses_total{cache="things"}'] == 1
+        for _ in range(3):
+            cache.get("a")
+        numbers = told(counted)
+        assert numbers['customer_service_cache_hits_total{cache="things"}'] == 3
+        assert numbers['customer_service_cache_misses_total{cache="things"}'] == 1
+        assert not any("nothing" in name for name in numbers)
+
+    def test_a_count_that_threads_lost_is_not_taken_away(self, counted: Metrics) -> None:
+        cache: Cache[int] = Cache(10)
+        counted.follow_caches(things=cache)
+        cache.hits = 3
+        counted.render()
+        cache.hits = 2
+        assert told(counted)['customer_service_cache_hits_total{cache="things"}'] == 3
+
+
+def test_a_jwk_set_that_never_came_is_infinitely_old(counted: Metrics) -> None:
+    keys = JwkSetKeys("http://127.0.0.1:1/")
+    keys.failures = 2
+    counted.follow_keys(keys)
+    numbers = told(counted)
+    assert numbers["customer_service_jwks_age_seconds"] == float("inf")
+    assert numbers["customer_service_jwks_fetch_failures_total"] == 2
+
+
+class TestSharing:
+    def test_the_directory_is_this_users_alone_and_in_memory(self, shared: Path) -> None:
+        assert shared.stat().st_mode & 0o777 == 0o700
+        assert shared.parent == metrics.MEMORY
+
+    def test_without_shared_memory_it_is_a_temporary_one(
+        self, shared: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(metrics, "MEMORY", tmp_path / "none")
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        metrics.share()
+        assert Path(os.environ[metrics.DIRECTORY]).parent == tmp_path
+        metrics.unshare()
+        monkeypatch.setenv(metrics.DIRECTORY, str(shared))
+
+    def test_what_is_shared_is_what_is_told(self, shared: Path) -> None:
+        process = Metrics()
+        process.observe("GET", "/", 200, 0.02)
+        process.observe("GET", "/", 200, 0.02)
+        numbers = told(process)
+        assert numbers[f'{DURATION}_count{{method="GET",route="/",status="200"}}'] == 2
+        assert numbers["customer_service_workers"] == 1
+        assert any(re.fullmatch(r"histogram_\d+\.db", file.name) for file in shared.iterdir())
+
+    @pytest.mark.usefixtures("shared")
+    def test_the_last_second_is_told_at_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ends: list[Callable[[], object]] = []
+        monkeypatch.setattr("atexit.register", ends.append)
+        monkeypatch.setattr(metrics, "FLUSH_SECONDS", 3600)
+        process, other = Metrics(), Metrics()
+        process.start()
+        process.observe("GET", "/the-last", 200, 0.02)
+        name = f'{DURATION}_count{{method="GET",route="/the-last",status="200"}}'
+        (end,) = ends
+        end()
+        assert told(other)[name] == 1
+
+    def test_a_child_that_ended_is_no_worker(self, shared: Path) -> None:
+        process = Metrics()
+        process.observe("GET", "/", 200, 0.02)
+        process.render()
+        metrics.leave_out(os.getpid())
+        assert sorted(file.name.split("_")[0] for file in shared.iterdir()) == ["histogram"]
