@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from customer_service import changes, fiscal
 from customer_service.errors import (
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from customer_service.database import Document
     from customer_service.repository import CustomerBatchRepository, CustomerRepository
 
+T = TypeVar("T")
 Status = Literal["created", "changed", "unchanged"]
 COLLISIONS: dict[str, type[Duplicate]] = {"externalId": DuplicateExternalId, "taxId": DuplicateTaxId}
 """The keys that a customer may be known by, each with the error of whoever else has it."""
@@ -80,29 +81,27 @@ def replace(customers: CustomerRepository, document: Document, customer: dict[st
     return customers.update(document, customer)
 
 
-def put_many(
-    customers: CustomerBatchRepository, bodies: Sequence[object], judge: Callable[[object], Keyed] = keyed
-) -> list[Outcome]:
+def put_many(customers: CustomerBatchRepository, given: Sequence[T], judge: Callable[[T], Keyed]) -> list[Outcome]:
     """Store each customer as `put` does, on its newest state; return what became of each, or why it was refused.
 
     The keys of those that `judge` lets pass differ. One turn looks all of them up and one adds the new ones.
     """
     outcomes: dict[int, Outcome] = {}
     judged: dict[int, Keyed] = {}
-    for place, body in enumerate(bodies):
+    for place, each in enumerate(given):
         try:
-            judged[place] = judge(body)
+            judged[place] = judge(each)
         except InvalidRequest as error:
             outcomes[place] = error
     found = _find(customers, judged.values())
-    new = [place for place, each in judged.items() if each[:2] not in found]
-    for place, document in zip(new, customers.add_many([judged[place].customer for place in new]), strict=True):
+    absent = [place for place, each in judged.items() if each[:2] not in found]
+    for place, document in zip(absent, customers.add_many([judged[place].customer for place in absent]), strict=True):
         if document is not None:
             outcomes[place] = Upserted("created", document)
-    for place, each in judged.items():
+    for place, new in judged.items():
         if place not in outcomes:
-            outcomes[place] = _settle(customers, each, found.get(each[:2]))
-    return [outcomes[place] for place in range(len(bodies))]
+            outcomes[place] = _settle(customers, new, found.get(new[:2]))
+    return [outcomes[place] for place in range(len(given))]
 
 
 def _key(body: dict[str, Any], names: Iterable[str]) -> str | None:
