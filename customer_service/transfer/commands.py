@@ -111,9 +111,13 @@ def _import(
 
 def _bar(file: str) -> AbstractContextManager[Any]:
     """Return a progress bar on a terminal's standard error, where the length of the input is known."""
-    if file == STANDARD or not sys.stderr.isatty():
+    if file == STANDARD or not _is_terminal():
         return nullcontext()
     return click.progressbar(length=Path(file).stat().st_size, label="importing", file=sys.stderr)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 def _customers(organization: str) -> CustomerBatchRepository:

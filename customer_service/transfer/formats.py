@@ -13,9 +13,8 @@ from customer_service import changes
 from customer_service.errors import Finding
 
 if TYPE_CHECKING:
+    from _csv import Reader
     from collections.abc import Iterable, Iterator, Sequence
-
-    from _csv import _reader as Reader
 
     from customer_service.transfer.files import Format
 
@@ -89,8 +88,7 @@ def _read_csv(stream: BinaryIO) -> Iterator[Row]:
     text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
     try:
         rows = csv.reader(_lines(text), strict=True)
-        columns = _checked(next(rows, []))
-        yield from _rows(rows, columns)
+        yield from _rows(rows, _header(rows))
     finally:
         text.detach()  # else it would close the stream, which is not its own
 
@@ -123,8 +121,12 @@ def _row(line: int, columns: list[str], cells: list[str]) -> Row:
     return Row(line, body)
 
 
-def _checked(columns: list[str]) -> list[str]:
+def _header(rows: Reader) -> list[str]:
     """Return the header; raises Unreadable, which names a column by its place: it may hold a customer's data."""
+    try:
+        columns = next(rows, [])
+    except csv.Error:
+        raise Unreadable("The header is no line of a CSV.") from None
     for place, column in enumerate(columns, 1):
         if column in columns[: place - 1]:
             raise Unreadable(f"Column {place} of the header is there twice.")
