@@ -97,9 +97,9 @@ def main(rows: int, count: int) -> None:
                 seconds["driver"] += driver(client["driver"], numbers)
                 seconds["command"] += command(server.uri, "command", numbers)
             assert client["command"].customers.count_documents({}) == rows
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the commands: the server is not done yet
     finally:
         server.close()
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     rate = {name: rows / each for name, each in seconds.items()}
     sys.stdout.write(
         f"{rows:,} rows in {count} parts: driver {rate['driver']:,.0f} a second, import {rate['command']:,.0f}, "

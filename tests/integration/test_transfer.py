@@ -8,12 +8,13 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 from bson import ObjectId
 
 from customer_service import terminal
 from customer_service.repository import CustomerBatchRepository
-from customer_service.transfer import commands, exporting, importing
+from customer_service.transfer import commands, exporting, formats, importing
 from tests.integration.test_cli import Run
 from tests.support import MEMBER, ORGANIZATION, OTHER_ORGANIZATION, fill, new_customer
 
@@ -212,7 +213,7 @@ class TestImport:
                 self.pos += steps
                 shown.append(self.pos)
 
-        monkeypatch.setattr(commands.click, "progressbar", lambda **_: Bar())
+        monkeypatch.setattr(click, "progressbar", lambda **_: Bar())
         monkeypatch.setattr(commands, "_is_terminal", lambda: True)
         (tmp_path / "c.csv.gz").write_bytes(gzip.compress(b"legalName\nx\n"))
         shell("import", ORGANIZATION, "c.csv.gz")
@@ -343,7 +344,7 @@ class TestExport:
         def cut(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(commands.formats, "write", cut)
+        monkeypatch.setattr(formats, "write", cut)
         assert shell("export", ORGANIZATION, "c.csv").code == 1
         assert (tmp_path / "c.csv").read_text() == "the one before"
         assert sorted(each.name for each in tmp_path.iterdir()) == ["c.csv", "in.ndjson"]

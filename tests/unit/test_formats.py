@@ -43,7 +43,7 @@ def read(text: bytes, form: Format) -> list[formats.Row]:
 
 
 def codes(text: bytes, form: Format) -> list[tuple[int, str | None]]:
-    return [(row.line, row.finding and row.finding.code) for row in read(text, form)]
+    return [(row.line, row.finding.code if row.finding else None) for row in read(text, form)]
 
 
 def stripped(customer: dict[str, Any]) -> dict[str, Any]:
