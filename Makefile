@@ -32,6 +32,10 @@ fuzz: $(VENV)/dev ## Hold the OpenAPI document against the service with 10,000 r
 attack: $(VENV)/dev ## Attack it, also at length, and tabulate what held
 	CI=true ATTACK_CUSTOMERS=1000 $(BIN)/pytest -q -p tests.attacks.report -o python_files="test_*.py timing.py" $(ATTACKS)
 
+.PHONY: bulk
+bulk: $(VENV)/dev ## Measure an import beside the driver alone: ROWS in PARTS, 1000000 in 1
+	@$(BIN)/python -m tests.bulk $(or $(ROWS),1000000) $(or $(PARTS),1)
+
 .PHONY: sbom
 sbom: $(VENV)/dev ## List what the runtime is made of, in CycloneDX, and audit it
 	@$(BIN)/cyclonedx-py requirements --output-reproducible --spec-version 1.6 -o sbom.json requirements.txt

@@ -8,20 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from customer_service import __version__, demo, repository, tokens
-from customer_service.database import connect
 from customer_service.errors import CustomerServiceError, DatabaseUnavailable, SettingsError
 from customer_service.repository import MembershipRepository
 from customer_service.roles import ROLES
-from customer_service.settings import JwtSettings, MongoSettings
+from customer_service.settings import JwtSettings
+from customer_service.terminal import EXIT_FAILURE, EXIT_USAGE, complain, open_database
+from customer_service.transfer.commands import export_customers, import_customers
 
 if TYPE_CHECKING:
-    from pymongo.database import Database
-
-    from customer_service.database import Document
     from customer_service.roles import Role
-
-EXIT_FAILURE = 1
-EXIT_USAGE = 2
 
 
 def main() -> None:
@@ -29,11 +24,11 @@ def main() -> None:
     try:
         command(prog_name="customer-service")
     except SettingsError as error:
-        sys.exit(_complain(str(error), EXIT_USAGE))
+        sys.exit(complain(str(error), EXIT_USAGE))
     except DatabaseUnavailable:
-        sys.exit(_complain("MongoDB does not answer at MONGODB_URI. Is it running?", EXIT_FAILURE))
+        sys.exit(complain("MongoDB does not answer at MONGODB_URI. Is it running?", EXIT_FAILURE))
     except CustomerServiceError as error:
-        sys.exit(_complain(f"{type(error).__name__}: {error}", EXIT_FAILURE))
+        sys.exit(complain(f"{type(error).__name__}: {error}", EXIT_FAILURE))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,6 +45,10 @@ def command() -> None:
       MONGODB_URI=mongodb://localhost:27017 customer-service members add ORGANIZATION USER --role editor
       JWT_SECRET=… customer-service token USER
     """
+
+
+command.add_command(import_customers)
+command.add_command(export_customers)
 
 
 @command.command("demo")
@@ -77,7 +76,7 @@ def create_indexes(*, drop_replaced: bool) -> None:
     Example:
       MONGODB_URI=mongodb://localhost:27017 customer-service indexes
     """
-    database = _database()
+    database = open_database()
     for name, created in repository.ensure_indexes(database):
         click.echo(f"{'created' if created else 'present'}  {name}")
     for name in repository.replaced_indexes(database, drop=drop_replaced):
@@ -134,7 +133,7 @@ def add_member(organization: str, user: str, role: Role) -> None:
 def remove_member(organization: str, user: str) -> None:
     """End USER's membership of ORGANIZATION."""
     if not _memberships().remove(user, organization):
-        sys.exit(_complain(f"{user} is not a member of {organization}", EXIT_FAILURE))
+        sys.exit(complain(f"{user} is not a member of {organization}", EXIT_FAILURE))
     click.echo(f"removed  {user}")
 
 
@@ -147,21 +146,9 @@ def list_members(organization: str) -> None:
 
 
 def _memberships() -> MembershipRepository:
-    return MembershipRepository(_database())
-
-
-def _database() -> Database[Document]:
-    """Return the database of the settings, to be closed when the command ends."""
-    database = connect(MongoSettings.from_environment())
-    click.get_current_context().call_on_close(database.client.close)
-    return database
+    return MembershipRepository(open_database())
 
 
 def _require(name: str, holds: bool, what: str) -> None:
     if not holds:
         raise click.BadParameter(f"must have {what}", param_hint=name)
-
-
-def _complain(message: str, code: int) -> int:
-    click.echo(f"customer-service: {message}", err=True)
-    return code

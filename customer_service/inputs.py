@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAXIMUM_LENGTH = 255
 MAXIMUM_IDS = 100
+MAXIMUM_BATCH = 100
 MAXIMUM_METADATA_KEYS = 50
 MAXIMUM_METADATA_KEY_LENGTH = 40
 MAXIMUM_METADATA_VALUE_LENGTH = 500
@@ -63,6 +64,7 @@ MESSAGES = {
     "invalid-character": "Remove control characters, and from a key `$` and `.` too.",
     "invalid-value": "Give one of the documented values.",
     "too-many": "Give fewer.",
+    "repeated": "Give each customer once: an earlier one has the same key.",
     "unknown-field": "Remove it: there is no such field, or it is not the caller's to set.",
 }
 CODES: dict[str, Any] = {"required": "required", "null": "required", "invalid": "invalid-type", "type": "invalid-type"}
@@ -179,6 +181,18 @@ class IdsInputSchema(InputSchema):
         required=True,
         validate=validate.Length(max=MAXIMUM_IDS, error="too-many"),
         error_messages=CODES,
+    )
+
+
+class BatchInputSchema(InputSchema):
+    """Up to 100 customers, each of which is judged by itself."""
+
+    customers = fields.List(
+        fields.Raw(allow_none=True),
+        required=True,
+        validate=validate.Length(max=MAXIMUM_BATCH, error="too-many"),
+        error_messages=CODES,
+        metadata={"schema": {"items": {"anyOf": [{"$ref": "#/components/schemas/CustomerInput"}, {}]}}},
     )
 
 

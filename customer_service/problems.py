@@ -201,14 +201,13 @@ def init_app(app: Flask) -> None:
 
 def body_of(problem: Problem, request_id: str, members: Mapping[str, object] = MappingProxyType({})) -> bytes:
     """Return the problem as it is answered, with what this occurrence says beyond its kind."""
-    body = {
-        "type": TYPE_PREFIX + problem.slug,
-        "title": problem.status.phrase,
-        "status": problem.status.value,
-        "detail": problem.detail,
-        "requestId": request_id,
-    }
-    return orjson.dumps({**body, **members}, option=orjson.OPT_APPEND_NEWLINE)
+    body = {**_kind(problem), "requestId": request_id, **members}
+    return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def failure_of(error: errors.CustomerServiceError) -> dict[str, object]:
+    """Return one of the service's errors as a part of an answer that is no problem as a whole."""
+    return {**_kind(PROBLEMS[type(error)]), **_members(error)}
 
 
 def respond(problem: Problem, members: Mapping[str, object] = MappingProxyType({})) -> Response:
@@ -227,15 +226,28 @@ def _answer_own(error: errors.CustomerServiceError) -> Response:
     observability.annotate(error=type(error).__name__)
     if str(error):
         observability.annotate(reason=str(error))
-    return respond(PROBLEMS[type(error)], {**error.members, **_existing(error)})
+    return respond(PROBLEMS[type(error)], _members(error))
 
 
-def _existing(error: errors.CustomerServiceError) -> Mapping[str, str]:
-    """Return the path of the customer in the way of a write, behind whatever prefix the request came by."""
+def _kind(problem: Problem) -> dict[str, object]:
+    return {
+        "type": TYPE_PREFIX + problem.slug,
+        "title": problem.status.phrase,
+        "status": problem.status.value,
+        "detail": problem.detail,
+    }
+
+
+def _members(error: errors.CustomerServiceError) -> Mapping[str, object]:
+    """Return what this occurrence says beyond its kind.
+
+    That may be the path of the customer in the way of a write, behind whatever prefix the request came by.
+    """
     if not isinstance(error, errors.Duplicate):
-        return {}
+        return error.members
     organization, customer = error.organization_id, error.customer_id
-    return {"existing": url_for("customers.get_customer", organization_id=organization, customer_id=customer)}
+    path = url_for("customers.get_customer", organization_id=organization, customer_id=customer)
+    return {**error.members, "existing": path}
 
 
 def _answer_http(error: HTTPException) -> Response:

@@ -207,8 +207,8 @@ class MemberListSchema(Schema):
     data = fields.List(fields.Nested(MemberSchema), required=True)
 
 
-class ProblemSchema(Schema):
-    """An error (RFC 9457), with further members for some types."""
+class FailureSchema(Schema):
+    """An error without the request that met it (RFC 9457), with further members for some types."""
 
     class Meta:
         unknown = INCLUDE
@@ -220,8 +220,29 @@ class ProblemSchema(Schema):
     title = fields.String(required=True, metadata={"description": "The kind of problem in words."})
     status = fields.Integer(required=True, metadata={"description": "The HTTP status."})
     detail = fields.String(required=True, metadata={"description": "What went wrong this time."})
+    errors = fields.List(fields.Nested(FindingSchema), metadata={"description": "On 422: what is wrong, each value."})
+    existing = fields.String(metadata={"description": "On 409: the path of the customer in the way."})
+
+
+class ProblemSchema(FailureSchema):
+    """An error (RFC 9457), with further members for some types."""
+
     requestId = fields.String(
         required=True, metadata={"description": "Quote it to the operator: the logs hold it too."}
     )
-    errors = fields.List(fields.Nested(FindingSchema), metadata={"description": "On 422: what is wrong, each value."})
-    existing = fields.String(metadata={"description": "On 409: the path of the customer in the way."})
+
+
+class UpsertSchema(Schema):
+    """What became of one customer of a batch: its id and its ETag, or the problem that refused it."""
+
+    index = fields.Integer(required=True, metadata={"description": "Its place in the batch, from 0."})
+    status = fields.String(required=True, validate=validate.OneOf(("created", "changed", "unchanged", "failed")))
+    id = fields.String(metadata={"example": "590ce6c56d04f840aa8438af"})
+    etag = fields.String(metadata={"description": "The `ETag` header of the customer."})
+    problem = fields.Nested(FailureSchema)
+
+
+class UpsertsSchema(Schema):
+    """What became of each customer of a batch, in its order."""
+
+    results = fields.List(fields.Nested(UpsertSchema), required=True)

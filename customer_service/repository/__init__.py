@@ -1,5 +1,6 @@
 """The collections, and every query on them: customers only ever through their organization."""
 
+from customer_service.repository.batches import CustomerBatchRepository
 from customer_service.repository.customers import CustomerRepository
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.indexes import complete, ensure_indexes, replaced_indexes
@@ -14,6 +15,7 @@ from customer_service.repository.quotas import QuotaRepository
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
+    "CustomerBatchRepository",
     "CustomerRepository",
     "IdempotencyRepository",
     "Kept",

@@ -107,16 +107,7 @@ class CustomerRepository:
 
         Raises DuplicateTaxId or DuplicateExternalId.
         """
-        now = _now()
-        document: Document = {
-            "_id": customer_id or ObjectId(),
-            "organizationId": self._scope,
-            **customer,
-            "createdAt": now,
-            "updatedAt": now,
-            "version": 1,
-            **living_fields(customer),
-        }
+        document = self._new(customer, customer_id)
         while True:
             try:
                 self._collection.insert_one(document)
@@ -148,6 +139,18 @@ class CustomerRepository:
     def restore(self, document: Document, customer: Mapping[str, Any]) -> Document:
         """Let a deleted customer live again; raises as `update` does."""
         return self._write_living(document, customer, {}, {"deletedAt": ""})
+
+    def _new(self, customer: Mapping[str, Any], customer_id: ObjectId | None = None) -> Document:
+        now = _now()
+        return {
+            "_id": customer_id or ObjectId(),
+            "organizationId": self._scope,
+            **customer,
+            "createdAt": now,
+            "updatedAt": now,
+            "version": 1,
+            **living_fields(customer),
+        }
 
     def _get(self, criteria: Mapping[str, Any], session: ClientSession | None = None) -> Document:
         document = self._find(criteria, session)

@@ -9,7 +9,7 @@ from flask import Response, current_app, request
 from customer_service import changes, errors
 from customer_service.answers import answer_body, answer_nothing, answer_written, etag_of, represent
 from customer_service.authorization import current_membership
-from customer_service.errors import DuplicateExternalId, Finding, InvalidRequest, VersionMismatch
+from customer_service.errors import Finding, InvalidRequest, VersionMismatch
 from customer_service.inputs import MESSAGES, CustomerInputSchema, CustomerPatchSchema
 from customer_service.operations import Answer, Operation, Value
 from customer_service.parsing import JSON, MERGE_PATCH, idempotency_key, is_conditional, json_body, require_match
@@ -27,6 +27,7 @@ from customer_service.routes.common import (
     location,
 )
 from customer_service.schemas import CustomerSchema
+from customer_service.upserts import Keyed, put, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +103,7 @@ def update_customer(customer_id: str) -> Response:
         document = customers().get(customer_id)
         patch = json_body(MERGE_PATCH, JSON)
         require_match(document, etag_of)
-        return _put(document, changes.patched(document, patch))
+        return replace(customers(), document, changes.patched(document, patch))
 
     return answer_written(_on_the_newest(attempt))
 
@@ -183,13 +184,8 @@ def put_customer_by_external_id(external_id: str) -> Response:
         body = json_body()
         require_match(document, etag_of)
         customer = changes.accepted(_with_external_id(body, external_id))
-        if document is not None:
-            return _put(document, customer), None
-        try:
-            added, _ = customers().add(customer)
-        except DuplicateExternalId:  # somebody was faster: it is a change by now
-            raise VersionMismatch from None
-        return added, location(added["_id"])
+        status, stored = put(customers(), Keyed("externalId", external_id, customer), document)
+        return stored, location(stored["_id"]) if status == "created" else None
 
     return answer_written(*_on_the_newest(attempt))
 
@@ -202,13 +198,6 @@ def _on_the_newest(attempt: Callable[[], R]) -> R:
         except VersionMismatch:
             if is_conditional():
                 raise
-
-
-def _put(document: Document, customer: dict[str, Any]) -> Document:
-    """Store the customer in the document's place, if it says anything new."""
-    if customer == changes.canonical(changes.told(document)):
-        return document
-    return customers().update(document, customer)
 
 
 def _with_external_id(body: object, external_id: str) -> object:

@@ -135,6 +135,44 @@ class TestCreation:
         assert document["unique"] == {"externalId": "the-one", "taxId": document["taxId"]}
 
 
+class TestBatches:
+    """Among many batches of the same customers each customer is created once, and no change is lost."""
+
+    @staticmethod
+    def batch(server: Server, *bodies: dict[str, Any]) -> partial[Answer]:
+        return asking(server, "POST", f"{CUSTOMERS}/batch-upsert", {"customers": bodies})
+
+    def test_the_same_customers(self, server: Server, database: Database[Document]) -> None:
+        batches = [
+            [
+                NEW_CUSTOMER | {"externalId": f"b-{day}", "taxId": f"SAB0102{day:02}AB1", "legalName": f"Sabre {each}"}
+                for day in range(1, 6)
+            ]
+            for each in range(6)
+        ]
+        answers = at_once(self.batch(server, *bodies) for bodies in batches)
+        assert statuses(answers) == {200: 6}
+        results = [json.loads(answer.body)["results"] for answer in answers]
+        for day in range(5):
+            told = [each[day] for each in results]
+            assert Counter(each["status"] for each in told) == {"created": 1, "changed": 5}
+            assert len({each["id"] for each in told}) == 1
+            assert len({each["etag"] for each in told}) == 6
+            (document,) = database.customers.find({"externalId": f"b-{day + 1}"})
+            assert document["version"] == 6
+            now = server.get(url(customer=str(document["_id"])), bearer())
+            assert now.headers["ETag"] in {each["etag"] for each in told}
+
+    def test_beside_patches(self, server: Server, database: Database[Document]) -> None:
+        body = NEW_CUSTOMER | {"externalId": "b-1"}
+        location = url(customer=json.loads(self.batch(server, body)().body)["results"][0]["id"])
+        before = [asking(server, "PATCH", location, {"metadata": {f"k{each}": "x"}}) for each in range(10)]
+        answers = at_once([*before, *(self.batch(server, body | {"legalName": f"Sabre {n}"}) for n in range(5))])
+        assert statuses(answers) == {200: 15}
+        (document,) = database.customers.find({"externalId": "b-1"})
+        assert document["version"] == 16
+
+
 class TestChange:
     """Nobody's change is lost."""
 

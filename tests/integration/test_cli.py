@@ -47,7 +47,9 @@ def configured(mongodb: Database[Document], mongodb_uri: str, monkeypatch: pytes
     return mongodb
 
 
-@pytest.mark.parametrize("arguments", [[], ["demo"], ["indexes"], ["token"], ["members"], ["members", "add"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["demo"], ["indexes"], ["token"], ["members"], ["members", "add"], ["import"], ["export"]]
+)
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     done = Run(monkeypatch, capsys, *arguments, "--help")
     assert done.code == 0

@@ -1,0 +1,74 @@
+"""Many customers in one request, each with a result of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, current_app
+
+from customer_service import errors
+from customer_service.answers import answer_json, etag_of
+from customer_service.authorization import current_membership
+from customer_service.errors import CustomerServiceError, Finding, InvalidRequest
+from customer_service.inputs import MESSAGES, BatchInputSchema
+from customer_service.operations import Answer, Operation
+from customer_service.parsing import JSON, json_body
+from customer_service.problems import failure_of
+from customer_service.repository import CustomerBatchRepository
+from customer_service.routes.common import MEMBER_ERRORS, REVALIDATE, blueprint
+from customer_service.schemas import UpsertsSchema
+from customer_service.upserts import keyed, put_many
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from customer_service.upserts import Keyed, Outcome
+
+BATCH = BatchInputSchema()
+
+
+@blueprint.post("/customers/batch-upsert")
+@Operation(
+    "Customers",
+    {200: Answer(UpsertsSchema, REVALIDATE)},
+    role="editor",
+    errors=(*MEMBER_ERRORS, errors.InsufficientRole, errors.InvalidRequest),
+    request={JSON: BatchInputSchema},
+)
+def batch_upsert_customers() -> Response:
+    """Create or replace up to 100 customers by the caller's own IDs.
+
+    Each is a whole customer with its `externalId`, and is judged by itself as a PUT under that id is: one that is
+    refused keeps none of the others back. The results are in the order of the customers.
+    """
+    bodies = BATCH.accepted(json_body())["customers"]
+    outcomes = put_many(_customers(), bodies, _once())
+    return answer_json({"results": [_result(*each) for each in enumerate(outcomes)]})
+
+
+def _customers() -> CustomerBatchRepository:
+    extensions = current_app.extensions
+    on_write = extensions["kept"].forget_customer
+    return CustomerBatchRepository(extensions["database"], current_membership().scope, on_write)
+
+
+def _once() -> Callable[[object], Keyed]:
+    """Return what judges a customer, and refuses an external id that an earlier one of the batch has."""
+    seen: set[str] = set()
+
+    def judge(body: object) -> Keyed:
+        external_id = body.get("externalId") if isinstance(body, dict) else None
+        if isinstance(external_id, str):
+            if external_id in seen:
+                raise InvalidRequest([Finding("/externalId", "repeated", MESSAGES["repeated"])])
+            seen.add(external_id)
+        return keyed(body)
+
+    return judge
+
+
+def _result(index: int, outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, CustomerServiceError):
+        return {"index": index, "status": "failed", "problem": failure_of(outcome)}
+    status, document = outcome
+    return {"index": index, "status": status, "id": str(document["_id"]), "etag": f'"{etag_of(document)}"'}

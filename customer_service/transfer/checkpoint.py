@@ -1,0 +1,53 @@
+"""How far an import came: kept beside its file, and gone once the import is done."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many rows were done, and what became of them."""
+
+    rows: int = 0
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    failed: int = 0
+
+
+class Checkpoint:
+    """The tally of an import, in a file of its own; it holds no customer's data."""
+
+    def __init__(self, source: Path, *target: str) -> None:
+        """Keep it beside the source, for this very content of it and this target."""
+        state = source.stat()
+        names: Sequence[object] = (state.st_size, state.st_mtime_ns, *target)
+        self._of = blake2b(repr(names).encode(), digest_size=16).hexdigest()
+        self._path = source.with_name(f"{source.name}.progress")
+
+    def load(self) -> Tally:
+        """Return the tally of the run before; an empty one where there was none, or of another file or target."""
+        try:
+            kept = orjson.loads(self._path.read_bytes())
+            return Tally(**kept["tally"]) if kept["of"] == self._of else Tally()
+        except (OSError, ValueError, TypeError, KeyError):
+            return Tally()
+
+    def save(self, tally: Tally) -> None:
+        """Keep the tally; whoever is killed meanwhile leaves the one before."""
+        new = self._path.with_name(f"{self._path.name}.new")
+        new.write_bytes(orjson.dumps({"of": self._of, "tally": asdict(tally)}))
+        new.replace(self._path)
+
+    def remove(self) -> None:
+        """Forget the tally: the import is done."""
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,56 @@
+"""The files of imports and exports: their format by their name, compressed or not, and never half of one."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Format = Literal["ndjson", "csv"]
+FORMATS: dict[str, Format] = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"}
+"""The format that the end of a file's name says, before any `.gz`."""
+
+GZIP = ".gz"
+STANDARD = "-"
+OWNER_ONLY = 0o600
+
+
+def format_of(name: str) -> Format | None:
+    """Return the format of a file by its name, or None."""
+    return FORMATS.get(Path(name.removesuffix(GZIP)).suffix)
+
+
+@contextmanager
+def reading(name: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Open a file, or the standard input for `-`: yields its content, and the bytes that it is read from."""
+    if name == STANDARD:
+        yield sys.stdin.buffer, sys.stdin.buffer
+        return
+    with Path(name).open("rb") as raw:
+        yield (cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if name.endswith(GZIP) else raw), raw
+
+
+@contextmanager
+def writing(name: str) -> Iterator[BinaryIO]:
+    """Open a file for its owner alone, or the standard output for `-`; the file has its name once it is whole."""
+    if name == STANDARD:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = Path(f"{name}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "wb") as raw:
+            if name.endswith(GZIP):
+                with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as compressed:
+                    yield cast("BinaryIO", compressed)
+            else:
+                yield raw
+        part.replace(name)
+    finally:
+        part.unlink(missing_ok=True)

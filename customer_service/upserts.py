@@ -1,0 +1,141 @@
+"""Customers under keys of their own: each is created, changed, or found to say nothing new."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
+
+from customer_service import changes, fiscal
+from customer_service.errors import (
+    CustomerServiceError,
+    Duplicate,
+    DuplicateExternalId,
+    DuplicateTaxId,
+    Finding,
+    InvalidRequest,
+    MalformedDocument,
+    VersionMismatch,
+)
+from customer_service.inputs import MESSAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from customer_service.database import Document
+    from customer_service.repository import CustomerBatchRepository, CustomerRepository
+
+T = TypeVar("T")
+Status = Literal["created", "changed", "unchanged"]
+COLLISIONS: dict[str, type[Duplicate]] = {"externalId": DuplicateExternalId, "taxId": DuplicateTaxId}
+"""The keys that a customer may be known by, each with the error of whoever else has it."""
+
+
+class Keyed(NamedTuple):
+    """A customer to store, and the key that says in whose place: its name, and its value."""
+
+    name: str
+    value: str
+    customer: dict[str, Any]
+
+
+class Upserted(NamedTuple):
+    """What was done, and the customer as it is stored."""
+
+    status: Status
+    document: Document
+
+
+Outcome: TypeAlias = Upserted | CustomerServiceError
+
+
+def keyed(body: object, names: Sequence[str] = ("externalId",)) -> Keyed:
+    """Return the customer to store under the first of these keys that it has; raises InvalidRequest."""
+    errors = changes.errors_of(body)
+    key = _key(body, names) if isinstance(body, dict) else None
+    if isinstance(body, dict) and key is None and not any(each.path == "/externalId" for each in errors):
+        errors = [*errors, Finding("/externalId", "required", MESSAGES["required"])]
+    if errors or key is None or not isinstance(body, dict):
+        raise InvalidRequest(errors)
+    customer = changes.canonical(fiscal.normalized(body))
+    return Keyed(key, customer[key], customer)
+
+
+def put(customers: CustomerRepository, new: Keyed, document: Document | None) -> Upserted:
+    """Store a customer in place of the living one that has its key, or as another where there is none.
+
+    Nothing is written where that says the same already. Raises VersionMismatch where somebody was faster, else as
+    the repository's `add` and `update` do, and MalformedDocument.
+    """
+    if document is None:
+        return _add(customers, new)
+    customer = new.customer
+    if "externalId" not in customer and document.get("externalId"):  # known by its tax id: nothing is said of this one
+        customer = {**customer, "externalId": document["externalId"]}
+    stored = replace(customers, document, customer)
+    return Upserted("unchanged" if stored is document else "changed", stored)
+
+
+def replace(customers: CustomerRepository, document: Document, customer: dict[str, Any]) -> Document:
+    """Store the customer in the document's place, if it says anything new; raises as the repository's `update`."""
+    if customer == changes.canonical(changes.told(document)):
+        return document
+    return customers.update(document, customer)
+
+
+def put_many(customers: CustomerBatchRepository, given: Sequence[T], judge: Callable[[T], Keyed]) -> list[Outcome]:
+    """Store each customer as `put` does, on its newest state; return what became of each, or why it was refused.
+
+    The keys of those that `judge` lets pass differ. One turn looks all of them up and one adds the new ones.
+    """
+    outcomes: dict[int, Outcome] = {}
+    judged: dict[int, Keyed] = {}
+    for place, each in enumerate(given):
+        try:
+            judged[place] = judge(each)
+        except InvalidRequest as error:
+            outcomes[place] = error
+    found = _find(customers, judged.values())
+    absent = [place for place, each in judged.items() if each[:2] not in found]
+    for place, document in zip(absent, customers.add_many([judged[place].customer for place in absent]), strict=True):
+        if document is not None:
+            outcomes[place] = Upserted("created", document)
+    for place, new in judged.items():
+        if place not in outcomes:
+            outcomes[place] = _settle(customers, new, found.get(new[:2]))
+    return [outcomes[place] for place in range(len(given))]
+
+
+def _key(body: dict[str, Any], names: Iterable[str]) -> str | None:
+    for name in names:
+        if body.get(name) is not None and not (name == "taxId" and fiscal.is_generic(fiscal.normalized(body))):
+            return name
+    return None
+
+
+def _find(customers: CustomerBatchRepository, wanted: Iterable[Keyed]) -> dict[tuple[str, str], Document]:
+    values: dict[str, list[str]] = {name: [] for name in COLLISIONS}
+    for each in wanted:
+        values[each.name].append(each.value)
+    return {
+        (name, value): document
+        for name, those in values.items()
+        for value, document in customers.find_by_keys(name, those).items()
+    }
+
+
+def _add(customers: CustomerRepository, new: Keyed) -> Upserted:
+    try:
+        document, _ = customers.add(new.customer)
+    except COLLISIONS[new.name]:  # somebody was faster: it is a change by now
+        raise VersionMismatch from None
+    return Upserted("created", document)
+
+
+def _settle(customers: CustomerBatchRepository, new: Keyed, document: Document | None) -> Outcome:
+    """Put the customer on the newest state, however often somebody else is faster."""
+    while True:
+        try:
+            return put(customers, new, document)
+        except VersionMismatch:
+            document = customers.find_by_keys(new.name, [new.value]).get(new.value)
+        except (Duplicate, MalformedDocument) as error:
+            return error

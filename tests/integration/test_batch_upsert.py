@@ -1,0 +1,240 @@
+"""Up to a hundred customers in one request: each as a PUT under its external id, with a result of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bson import ObjectId
+
+from customer_service.repository import CustomerBatchRepository
+from tests.support import (
+    CUSTOMER_ID,
+    OTHER_ORGANIZATION,
+    STRANGER,
+    Service,
+    bearer,
+    caller,
+    customers_url,
+    findings,
+    new_customer,
+    problem,
+    serve,
+    stored,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flask.testing import FlaskClient
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+BATCH_UPSERT = customers_url("/batch-upsert")
+
+
+def numbered(number: int, **changes: Any) -> dict[str, Any]:
+    """Return a customer to send whose keys are its number's."""
+    keys = {"externalId": f"crm-{number}", "taxId": f"AAA010101{number:03}"}
+    return new_customer(**keys | {"email": f"box{number}@example.com"} | changes)
+
+
+def send(client: FlaskClient, *bodies: object) -> list[dict[str, Any]]:
+    response = client.post(BATCH_UPSERT, json={"customers": bodies})
+    assert response.status_code == 200, response.text
+    results: list[dict[str, Any]] = response.get_json()["results"]
+    assert [each["index"] for each in results] == list(range(len(bodies)))
+    return results
+
+
+def statuses(results: list[dict[str, Any]]) -> list[str]:
+    return [each["status"] for each in results]
+
+
+def problems(results: list[dict[str, Any]]) -> list[object]:
+    """Return of each result its problem's status and findings, or None."""
+    told = (each.get("problem") for each in results)
+    return [
+        each and (each["status"], *((finding["path"], finding["code"]) for finding in each.get("errors", [])))
+        for each in told
+    ]
+
+
+class TestOrder:
+    """401, 403, then 415, 413 and 400, then 422."""
+
+    @pytest.mark.parametrize("body", [b'{"customers": []}', b"{", b" " * 2_000_000], ids=["valid", "cut", "large"])
+    @pytest.mark.parametrize("media_type", ["application/json", "text/plain"])
+    def test_callers(self, service: Service, body: bytes, media_type: str) -> None:
+        request: dict[str, Any] = {"data": body, "content_type": media_type}
+        problem(service.client.post(BATCH_UPSERT, **request), 401, "authentication-required")
+        bad = service.client.post(BATCH_UPSERT, headers={"Authorization": "Bearer x"}, **request)
+        problem(bad, 401, "invalid-token")
+        problem(service.client.post(BATCH_UPSERT, headers=bearer(STRANGER), **request), 403, "not-a-member")
+        problem(service.client.post(BATCH_UPSERT, headers=bearer(), **request), 403, "insufficient-role")
+        foreign = customers_url("/batch-upsert", OTHER_ORGANIZATION)
+        problem(caller(service, "editor").post(foreign, **request), 403, "not-a-member")
+
+    def test_the_body(self, service: Service, editor: FlaskClient) -> None:
+        before = stored(service)
+        large = b" " * 2_000_000
+        problem(editor.post(BATCH_UPSERT, data=large, content_type="text/plain"), 415, "unsupported-media-type")
+        assert editor.post(BATCH_UPSERT, data=large, content_type="application/json").status_code == 413
+        cut = editor.post(BATCH_UPSERT, data=b'{"customers": [', content_type="application/json")
+        problem(cut, 400, "bad-request")
+        for body, path, code in (
+            ([], "", "invalid-type"),
+            ({}, "/customers", "required"),
+            ({"customers": None}, "/customers", "required"),
+            ({"customers": {}}, "/customers", "invalid-type"),
+            ({"customers": [numbered(1)] * 101}, "/customers", "too-many"),
+            ({"customers": [], "x": 1}, "/x", "unknown-field"),
+        ):
+            assert findings(editor.post(BATCH_UPSERT, json=body)) == [(path, code)]
+        assert stored(service) == before
+
+
+class TestResults:
+    """One for each customer, in their order."""
+
+    def test_none(self, editor: FlaskClient) -> None:
+        assert send(editor) == []
+
+    def test_a_hundred_created_and_then_unchanged(self, service: Service, editor: FlaskClient) -> None:
+        bodies = [numbered(number) for number in range(100)]
+        first = send(editor, *bodies)
+        assert set(statuses(first)) == {"created"}
+        before = stored(service)
+        again = send(editor, *bodies)
+        assert set(statuses(again)) == {"unchanged"}
+        assert [(each["id"], each["etag"]) for each in again] == [(each["id"], each["etag"]) for each in first]
+        assert stored(service) == before
+
+    def test_each_status_with_the_etag_of_a_read(self, editor: FlaskClient) -> None:
+        send(editor, numbered(1), numbered(2))
+        results = send(editor, numbered(3), numbered(2, phone=None), {}, numbered(1))
+        assert statuses(results) == ["created", "changed", "failed", "unchanged"]
+        for number, result in ((3, results[0]), (2, results[1]), (1, results[3])):
+            read = editor.get(customers_url(f"/{result['id']}"))
+            assert read.headers["ETag"] == result["etag"]
+            assert read.get_json()["externalId"] == f"crm-{number}"
+        assert set(results[2]) == {"index", "status", "problem"}
+
+    def test_what_a_put_stores(self, service: Service, editor: FlaskClient) -> None:
+        body = numbered(1, legalName=" Sabre ", taxId="aaa010101001", metadata={"a": "b"})
+        send(editor, body)
+        put = editor.put(customers_url("/by-external-id/crm-1"), json=body)
+        assert put.status_code == 200
+        assert put.get_json()["legalName"] == "Sabre"
+        document = service.database.customers.find_one({"_id": ObjectId(put.get_json()["id"])}) or {}
+        assert document["version"] == 1
+        assert statuses(send(editor, numbered(1))) == ["changed"]
+        assert "metadata" not in editor.get(customers_url("/by-external-id/crm-1")).get_json()
+
+
+class TestFailures:
+    """Each is the problem that a PUT would be answered with; none keeps another back."""
+
+    def test_shapes_and_rules(self, editor: FlaskClient) -> None:
+        bad_zip = numbered(3, address={"zip": "1"}, email="x")
+        results = send(editor, None, 1, "x", [], numbered(1), bad_zip, numbered(2) | {"id": CUSTOMER_ID})
+        assert problems(results) == [
+            *[(422, ("", "invalid-type"))] * 4,
+            None,
+            (422, ("/email", "invalid-email"), ("/address/zip", "invalid-zip")),
+            (422, ("/id", "unknown-field")),
+        ]
+        put = editor.put(customers_url("/by-external-id/crm-3"), json=bad_zip).get_json()
+        del put["requestId"]
+        assert results[5]["problem"] == put
+
+    @pytest.mark.parametrize(
+        ("external_id", "code"),
+        [(None, "required"), ("", "invalid-length"), (1, "invalid-type"), ("a\n", "invalid-character")],
+    )
+    def test_the_external_id(self, editor: FlaskClient, external_id: object, code: str) -> None:
+        assert problems(send(editor, numbered(1, externalId=external_id))) == [(422, ("/externalId", code))]
+
+    def test_without_any_external_id(self, editor: FlaskClient) -> None:
+        body = numbered(1)
+        del body["externalId"]
+        assert problems(send(editor, body)) == [(422, ("/externalId", "required"))]
+
+    def test_a_repeated_one_is_told_on_the_later(self, editor: FlaskClient) -> None:
+        results = send(editor, numbered(1), numbered(1, phone=None), numbered(2, email="x"), numbered(2))
+        assert statuses(results) == ["created", "failed", "failed", "failed"]
+        assert problems(results)[1:] == [
+            (422, ("/externalId", "repeated")),
+            (422, ("/email", "invalid-email")),
+            (422, ("/externalId", "repeated")),
+        ]
+
+    def test_a_tax_id_of_another(self, editor: FlaskClient) -> None:
+        first = send(editor, numbered(1), numbered(2))
+        results = send(editor, numbered(3, taxId="AAA010101001"), numbered(2, taxId="AAA010101001"), numbered(4))
+        assert statuses(results) == ["failed", "failed", "created"]
+        for failed in results[:2]:
+            assert failed["problem"]["type"] == "urn:problem-type:duplicate-tax-id"
+            assert failed["problem"]["existing"] == customers_url("/" + first[0]["id"])
+
+    def test_two_of_a_batch_with_one_tax_id(self, editor: FlaskClient) -> None:
+        results = send(editor, numbered(1), numbered(2, taxId="AAA010101001"))
+        assert statuses(results) == ["created", "failed"]
+        assert results[1]["problem"]["status"] == 409
+
+    def test_a_tax_id_that_the_batch_sets_free(self, editor: FlaskClient) -> None:
+        send(editor, numbered(1))
+        results = send(editor, numbered(1, taxId="AAA010101009"), numbered(2, taxId="AAA010101001"))
+        assert statuses(results) == ["changed", "created"]
+
+    def test_a_stored_one_that_cannot_be_told(self, service: Service, editor: FlaskClient) -> None:
+        (one,) = send(editor, numbered(1))
+        service.database.customers.update_one({"_id": ObjectId(one["id"])}, {"$set": {"phone": 7}})
+        results = send(editor, numbered(1), numbered(2))
+        assert statuses(results) == ["failed", "created"]
+        assert results[0]["problem"]["type"] == "urn:problem-type:malformed-document"
+
+
+class TestMeanwhile:
+    """Somebody else is faster."""
+
+    def test_it_is_created(self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        add_many = CustomerBatchRepository.add_many
+
+        def slow(self: CustomerBatchRepository, customers: Sequence[dict[str, Any]]) -> list[Document | None]:
+            monkeypatch.setattr(CustomerBatchRepository, "add_many", add_many)
+            editor.put(customers_url("/by-external-id/crm-1"), json=numbered(1))
+            editor.put(customers_url("/by-external-id/crm-2"), json=numbered(2))
+            return add_many(self, customers)
+
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", slow)
+        results = send(editor, numbered(1), numbered(2, phone=None), numbered(3))
+        assert statuses(results) == ["unchanged", "changed", "created"]
+        assert len(stored(service)) == 5
+
+    def test_it_is_changed(self, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        send(editor, numbered(1))
+        update = CustomerBatchRepository.update
+
+        def slow(self: CustomerBatchRepository, document: Document, customer: dict[str, Any]) -> Document:
+            monkeypatch.setattr(CustomerBatchRepository, "update", update)
+            editor.put(customers_url("/by-external-id/crm-1"), json=numbered(1, legalName="Theirs"))
+            return update(self, document, customer)
+
+        monkeypatch.setattr(CustomerBatchRepository, "update", slow)
+        (result,) = send(editor, numbered(1, legalName="Ours"))
+        assert result["status"] == "changed"
+        read = editor.get(customers_url("/by-external-id/crm-1"))
+        assert (read.get_json()["legalName"], read.headers["ETag"]) == ("Ours", result["etag"])
+
+
+def test_a_bulk_insert_that_fails_otherwise_is_an_error(mongodb: Database[Document]) -> None:
+    service = serve(mongodb)
+    mongodb.command("collMod", "customers", validator={"phone": {"$ne": "1234567890"}})
+    try:
+        body = {"customers": [numbered(1, phone="1234567890")]}
+        response = caller(service, "editor").post(BATCH_UPSERT, json=body)
+    finally:
+        mongodb.command("collMod", "customers", validator={})
+    problem(response, 500, "database-error")

@@ -1,0 +1,350 @@
+"""Import and export: every row told or kept, twice the same as once, and gone on with where it was cut off."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+from bson import ObjectId
+
+from customer_service import terminal
+from customer_service.repository import CustomerBatchRepository
+from customer_service.transfer import commands, exporting, formats, importing
+from tests.integration.test_cli import Run
+from tests.support import MEMBER, ORGANIZATION, OTHER_ORGANIZATION, fill, new_customer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+    Shell = Callable[..., Run]
+
+
+@pytest.fixture
+def filled(
+    database: Database[Document], kind: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Database[Document]:
+    """The specification's example, in a database that the environment names."""
+    fill(database)
+    if kind == "mongomock":
+        monkeypatch.setenv("MONGODB_URI", "mongomock://")
+        monkeypatch.setattr(terminal, "connect", lambda _: database)
+    else:
+        monkeypatch.setenv("MONGODB_URI", request.getfixturevalue("mongodb_uri"))
+    monkeypatch.setenv("MONGODB_DATABASE", database.name)
+    database.customers.delete_many({})
+    return database
+
+
+@pytest.fixture
+def shell(
+    filled: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Shell:
+    """A shell in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(importing, "BATCH", 10)
+    monkeypatch.setattr(exporting, "PAGE", 10)
+    return lambda *arguments: Run(monkeypatch, capsys, *arguments)
+
+
+def numbered(number: int, **changes: Any) -> dict[str, Any]:
+    keys = {"externalId": f"crm-{number}", "taxId": f"AAA0101{number % 28 + 1:02}{number // 28:03}"}
+    return new_customer(**keys | {"email": f"box{number}@example.com"} | changes)
+
+
+def ndjson(bodies: Sequence[object]) -> bytes:
+    return b"".join(json.dumps(body).encode() + b"\n" for body in bodies)
+
+
+def stored(database: Database[Document]) -> list[Document]:
+    return list(database.customers.find({"organizationId": ORGANIZATION}).sort("_id"))
+
+
+def summary(run: Run) -> str:
+    return run.err.splitlines()[-1]
+
+
+class TestImport:
+    """Good rows are kept, bad ones told."""
+
+    def test_created_changed_and_unchanged(self, shell: Shell, filled: Database[Document], tmp_path: Path) -> None:
+        file = tmp_path / "customers.ndjson"
+        file.write_bytes(ndjson([numbered(number) for number in range(25)]))
+        first = shell("import", ORGANIZATION, "customers.ndjson")
+        assert (first.code, first.out) == (0, "")
+        assert first.err == "rows 25  created 25  changed 0  unchanged 0  failed 0\n"
+        before = stored(filled)
+        assert len(before) == 25
+        again = shell("import", ORGANIZATION, "customers.ndjson")
+        assert again.err == "rows 25  created 0  changed 0  unchanged 25  failed 0\n"
+        assert stored(filled) == before
+        file.write_bytes(ndjson([numbered(1, phone=None), numbered(2), numbered(200)]))
+        changed = shell("import", ORGANIZATION, "customers.ndjson")
+        assert changed.err == "rows 3  created 1  changed 1  unchanged 1  failed 0\n"
+        assert {each["version"] for each in stored(filled)} == {1, 2}
+        assert [each.name for each in tmp_path.iterdir()] == ["customers.ndjson"]
+
+    def test_bad_rows_are_told_without_their_values(
+        self, shell: Shell, filled: Database[Document], tmp_path: Path
+    ) -> None:
+        bad = [
+            numbered(2, address={"zip": "Secret"}, email="Secret"),
+            numbered(3) | {"Secret": "Secret"},
+            numbered(1, phone="6474010102"),
+            numbered(4, taxId="aaa010102000"),
+            numbered(5, externalId=None, taxId="XAXX010101000", taxSystem="616", defaultInvoiceUse="S01"),
+            "Secret",
+            numbered(6, metadata={"a\x1b[31m": "Secret"}),
+        ]
+        text = ndjson([numbered(1), *bad, numbered(7)]) + b"{Secret\n"
+        (tmp_path / "c.ndjson").write_bytes(text)
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert run.code == 1
+        assert [line.split(" ")[:4] for line in run.err.splitlines()] == [
+            ["line", "2:", "/email", "invalid-email"],
+            ["line", "2:", "/address/zip", "invalid-zip"],
+            ["line", "3:", "/Secret", "unknown-field"],
+            ["line", "4:", "/externalId", "repeated"],
+            ["line", "5:", "/taxId", "repeated"],
+            ["line", "6:", "/externalId", "required"],
+            ["line", "7:", "/", "invalid-type"],
+            ["line", "8:", "/metadata/a?[31m", "invalid-character"],
+            ["line", "10:", "/", "invalid-json"],
+            ["rows", "10", "", "created"],
+        ]
+        assert summary(run) == "rows 10  created 2  changed 0  unchanged 0  failed 8"
+        assert run.err.count("Secret") == 1
+        assert [each["externalId"] for each in stored(filled)] == ["crm-1", "crm-7"]
+
+    def test_what_is_in_the_way_is_told(self, shell: Shell, filled: Database[Document], tmp_path: Path) -> None:
+        (tmp_path / "c.ndjson").write_bytes(ndjson([numbered(1), numbered(2)]))
+        shell("import", ORGANIZATION, "c.ndjson")
+        one, two = stored(filled)
+        filled.customers.update_one({"_id": two["_id"]}, {"$set": {"phone": 7}})
+        (tmp_path / "c.ndjson").write_bytes(
+            ndjson([numbered(3, taxId=one["taxId"]), numbered(2), numbered(4, externalId="crm-1", taxId=two["taxId"])])
+        )
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert run.code == 1
+        assert run.err.splitlines()[:3] == [
+            f"line 1: /taxId duplicate-tax-id Customer {one['_id']} has it.",
+            "line 2: / malformed-document field phone",
+            "line 3: /taxId repeated Give each customer once: an earlier one has the same key.",
+        ]
+
+    def test_a_row_without_an_external_id_is_known_by_its_tax_id(
+        self, shell: Shell, filled: Database[Document], tmp_path: Path
+    ) -> None:
+        own = numbered(1)
+        del own["externalId"]
+        (tmp_path / "c.ndjson").write_bytes(ndjson([own, numbered(2)]))
+        shell("import", ORGANIZATION, "c.ndjson")
+        changed = [own | {"phone": None}, numbered(2, externalId=None, phone=None)]
+        (tmp_path / "c.ndjson").write_bytes(ndjson(changed))
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert summary(run) == "rows 2  created 0  changed 2  unchanged 0  failed 0"
+        assert [each.get("externalId") for each in stored(filled)] == [None, "crm-2"]
+        assert summary(shell("import", ORGANIZATION, "c.ndjson")).endswith("unchanged 2  failed 0")
+
+    def test_csv_from_the_standard_input(
+        self, shell: Shell, filled: Database[Document], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        header = "legalName,taxId,taxSystem,email,defaultInvoiceUse,address.zip,phone,metadata.segment"
+        row = "DUNDER MIFFLIN,DUM901231AB3,601,billing@dundermifflin.com,G01,86500,+526474010101,'=1"
+        text = io.TextIOWrapper(io.BytesIO(f"{header}\n{row}\n".encode()))
+        monkeypatch.setattr(sys, "stdin", text)
+        run = shell("import", ORGANIZATION, "-", "--format", "csv")
+        assert (run.code, summary(run)) == (0, "rows 1  created 1  changed 0  unchanged 0  failed 0")
+        (customer,) = stored(filled)
+        assert (customer["phone"], customer["metadata"]) == ("+526474010101", {"segment": "=1"})
+        assert customer["address"]["country"] == "MEX"
+
+    @pytest.mark.parametrize(
+        ("name", "text", "told"),
+        [
+            ("c.csv", b"Secret\nx\n", "Column 1 of the header is none of"),
+            ("c.ndjson.gz", b"no gzip", "Not a gzipped file"),
+            ("c.ndjson.gz", gzip.compress(ndjson([numbered(1)]))[:-20], "end-of-stream"),
+            ("c.ndjson.gz", gzip.compress(b"{}")[:10] + b"\xff" * 20, "invalid"),
+        ],
+    )
+    def test_a_file_that_cannot_be_read(self, shell: Shell, tmp_path: Path, name: str, text: bytes, told: str) -> None:
+        (tmp_path / name).write_bytes(text)
+        run = shell("import", ORGANIZATION, name)
+        assert run.code == 1
+        assert run.err.startswith(f"customer-service: {name}: ")
+        assert told in run.err
+        assert "Secret" not in run.err
+
+    def test_wrong_usage(self, shell: Shell, tmp_path: Path) -> None:
+        (tmp_path / "c.txt").write_text("")
+        (tmp_path / "c.csv").write_text("")
+        assert shell("import", ORGANIZATION, "none.csv").code == 2
+        assert shell("import", ORGANIZATION, "c.txt").code == 2
+        assert shell("import", ORGANIZATION, "-").code == 2
+        nobody = shell("import", "a-slip-of-the-pen", "c.csv")
+        assert (nobody.code, "has no members" in nobody.err) == (2, True)
+        assert shell("import", ORGANIZATION, "c.csv").code == 0
+
+    def test_progress_is_shown_on_a_terminal(
+        self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shown: list[int] = []
+
+        class Bar:
+            pos = 0
+
+            def __enter__(self) -> Bar:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                """Nothing to end."""
+
+            def update(self, steps: int) -> None:
+                self.pos += steps
+                shown.append(self.pos)
+
+        monkeypatch.setattr(click, "progressbar", lambda **_: Bar())
+        monkeypatch.setattr(commands, "_is_terminal", lambda: True)
+        (tmp_path / "c.csv.gz").write_bytes(gzip.compress(b"legalName\nx\n"))
+        shell("import", ORGANIZATION, "c.csv.gz")
+        assert shown == [(tmp_path / "c.csv.gz").stat().st_size]
+
+
+class TestCutOff:
+    """An import goes on where it stopped."""
+
+    @pytest.fixture
+    def cut(self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A file of 25 rows, two of them bad, whose import was killed in its third batch of ten."""
+        file = tmp_path / "c.ndjson"
+        rows = [numbered(number) for number in range(25)]
+        rows[3] = numbered(3, email="x")
+        rows[22] = numbered(5)
+        file.write_bytes(ndjson(rows))
+        add_many = CustomerBatchRepository.add_many
+
+        def killed(self: CustomerBatchRepository, customers: Sequence[dict[str, Any]]) -> list[Document | None]:
+            if any(customer["externalId"] == "crm-20" for customer in customers):
+                add_many(self, customers[:2])
+                raise KeyboardInterrupt
+            return add_many(self, customers)
+
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", killed)
+        assert shell("import", ORGANIZATION, "c.ndjson").code == 1
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", add_many)
+        return file
+
+    def test_it_goes_on(self, shell: Shell, filled: Database[Document], cut: Path) -> None:
+        assert len(stored(filled)) == 21
+        filled.customers.delete_one({"externalId": "crm-0"})
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert run.code == 1
+        assert run.err.splitlines() == [
+            "going on behind 20 rows that were done before",
+            "line 23: /externalId repeated Give each customer once: an earlier one has the same key.",
+            "rows 25  created 21  changed 0  unchanged 2  failed 2",
+        ]
+        assert len(stored(filled)) == 22
+        assert [each.name for each in cut.parent.iterdir()] == ["c.ndjson"]
+        assert (
+            summary(shell("import", ORGANIZATION, "c.ndjson"))
+            == "rows 25  created 1  changed 0  unchanged 22  failed 2"
+        )
+
+    def test_another_file_begins_anew(self, shell: Shell, cut: Path) -> None:
+        cut.write_bytes(cut.read_bytes() + b"\n")
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert summary(run) == "rows 25  created 2  changed 0  unchanged 21  failed 2"
+
+    @pytest.mark.usefixtures("cut")
+    def test_another_organization_begins_anew(self, shell: Shell, filled: Database[Document]) -> None:
+        filled.memberships.insert_one({"userId": MEMBER, "organizationId": OTHER_ORGANIZATION, "role": "admin"})
+        run = shell("import", OTHER_ORGANIZATION, "c.ndjson")
+        assert summary(run) == "rows 25  created 23  changed 0  unchanged 0  failed 2"
+
+    @pytest.mark.parametrize("kept", [b"", b"[]", b"{}", b'{"of": 1, "tally": {"x": 1}}', b"\xff"])
+    def test_what_is_no_checkpoint_is_none(self, shell: Shell, cut: Path, kept: bytes) -> None:
+        cut.with_name("c.ndjson.progress").write_bytes(kept)
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert summary(run) == "rows 25  created 2  changed 0  unchanged 21  failed 2"
+
+    def test_it_holds_no_customers_data(self, cut: Path) -> None:
+        kept = json.loads(cut.with_name("c.ndjson.progress").read_bytes())
+        assert kept["tally"] == {"rows": 20, "created": 19, "changed": 0, "unchanged": 0, "failed": 1}
+        assert set(kept) == {"of", "tally"}
+
+
+class TestExport:
+    """What is exported can be imported, and changes nothing."""
+
+    @pytest.fixture
+    def customers(self, shell: Shell, filled: Database[Document], tmp_path: Path) -> list[Document]:
+        """Some customers as they are stored, two of them deleted or another's."""
+        dangerous = {f"k{place}": f"{mark}1" for place, mark in enumerate("=+-@\t\r'")}
+        bodies = [numbered(number) for number in range(30)]
+        bodies[1] |= {"metadata": dangerous, "legalName": "=SUM(1)"}
+        bodies[2] |= {"metadata": {"a, b": "", "\u2028": "\x00\n"}, "phone": None}
+        del bodies[3]["externalId"]
+        (tmp_path / "in.ndjson").write_bytes(ndjson(bodies))
+        assert shell("import", ORGANIZATION, "in.ndjson").code == 0
+        filled.customers.insert_one({"organizationId": OTHER_ORGANIZATION, "legalName": "Theirs"})
+        filled.customers.update_one(
+            {"externalId": "crm-4"}, {"$set": {"deletedAt": 1}, "$unset": {"search": "", "unique": ""}}
+        )
+        return stored(filled)
+
+    @pytest.mark.parametrize("name", ["c.csv", "c.csv.gz", "c.ndjson", "c.jsonl.gz"])
+    def test_there_and_back(
+        self, shell: Shell, filled: Database[Document], customers: list[Document], tmp_path: Path, name: str
+    ) -> None:
+        run = shell("export", ORGANIZATION, name)
+        assert (run.code, run.out, run.err) == (0, "", "")
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+        assert shell("import", ORGANIZATION, name).err == "rows 29  created 0  changed 0  unchanged 29  failed 0\n"
+        assert stored(filled) == customers
+        filled.customers.delete_many({"organizationId": ORGANIZATION})
+        assert summary(shell("import", ORGANIZATION, name)).startswith("rows 29  created 29")
+        shell("export", ORGANIZATION, f"again-{name}")
+        assert (tmp_path / f"again-{name}").read_bytes() == (tmp_path / name).read_bytes()
+        assert sorted(each.name for each in tmp_path.iterdir()) == sorted([f"again-{name}", name, "in.ndjson"])
+
+    @pytest.mark.usefixtures("customers")
+    def test_to_the_standard_output(self, shell: Shell) -> None:
+        run = shell("export", ORGANIZATION, "--format", "ndjson")
+        assert run.out.count("\n") == 29
+        assert set(json.loads(run.out.partition("\n")[0])) == set(numbered(0))
+
+    @pytest.mark.usefixtures("customers")
+    def test_one_that_cannot_be_told(self, shell: Shell, filled: Database[Document]) -> None:
+        (one, *_) = stored(filled)
+        filled.customers.update_one({"_id": ObjectId(one["_id"])}, {"$set": {"phone": 7}})
+        for name in ("c.csv", "c.ndjson"):
+            run = shell("export", ORGANIZATION, name)
+            assert (run.code, run.err) == (1, f"customer {one['_id']}: field phone\n")
+            assert summary(shell("import", ORGANIZATION, name)).startswith("rows 28 ")
+
+    def test_a_file_that_cannot_be_written(self, shell: Shell) -> None:
+        run = shell("export", ORGANIZATION, "none/c.csv")
+        assert (run.code, run.err) == (1, "customer-service: none/c.csv: No such file or directory\n")
+
+    @pytest.mark.usefixtures("customers")
+    def test_half_a_file_is_none(self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "c.csv").write_text("the one before")
+
+        def cut(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(formats, "write", cut)
+        assert shell("export", ORGANIZATION, "c.csv").code == 1
+        assert (tmp_path / "c.csv").read_text() == "the one before"
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["c.csv", "in.ndjson"]
