@@ -84,7 +84,7 @@ class Demo(BaseApplication):
 
     def announce(self, arbiter: Arbiter) -> None:
         """Say where the service is and how to try it."""
-        server.announce_stop(arbiter)
+        server.prepare(arbiter)
         click.echo(announcement(self.settings))
 
 

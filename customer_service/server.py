@@ -57,8 +57,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "limit_request_field_size": HEADER_FIELD_BYTES,
         "forwarder_headers": "",  # no client moves the service to another path
         "logconfig_dict": observability.logging_config(server.log_level),
-        "when_ready": announce_stop,
-        "on_starting": lambda _arbiter: metrics.share(),
+        "when_ready": prepare,
         "child_exit": lambda _arbiter, worker: metrics.leave_out(worker.pid),
         "on_exit": lambda _arbiter: metrics.unshare(),
     }
@@ -70,6 +69,12 @@ def _workers(settings: Settings) -> int:
     if settings.server.workers not in {None, 1}:
         raise SettingsError(f"WEB_CONCURRENCY: must be 1 with {IN_MEMORY_URI}: each worker has a memory of its own")
     return 1
+
+
+def prepare(arbiter: Arbiter) -> None:
+    """Do what comes between the listening socket and the first worker: the master may not get as far as that."""
+    metrics.share()
+    announce_stop(arbiter)
 
 
 def announce_stop(arbiter: Arbiter) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -12,8 +15,8 @@ import pytest
 
 from customer_service.metrics import FLUSH_SECONDS, MEMORY
 from tests import support
-from tests.e2e.server import Server
-from tests.support import bearer, samples, url
+from tests.e2e.server import ROOT, Server
+from tests.support import SECRET, bearer, samples, url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,3 +113,17 @@ def test_nothing_is_left_of_a_server_that_stopped(own: Server) -> None:
     own.signal(signal.SIGTERM)
     own.wait()
     assert not files(own)
+
+
+def test_a_start_that_fails_leaves_nothing(mongodb_uri: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environment = {"MONGODB_URI": mongodb_uri, "JWT_SECRET": SECRET, "PORT": port}
+        master = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "wsgi:app"],
+            env=os.environ | environment,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+        )
+        assert master.wait(timeout=30) == 1
+    assert not list(MEMORY.glob(f"customer-service-metrics-{master.pid}-*"))
