@@ -9,7 +9,6 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import uuid4
 
-import httpx
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from customer_service.app import create_app
@@ -133,8 +132,7 @@ class CustomerService:
             MembershipRepository(self._running.database).remove(user_id, organization_id)
 
     def _client_of(self, user_id: str, organization_id: str) -> CustomerClient:
-        transport = httpx.HTTPTransport()  # one that no proxy of the environment stands between
-        return CustomerClient(self.url, self.token(user_id), organization_id, transport=transport)
+        return CustomerClient(self.url, self.token(user_id), organization_id)
 
 
 def _one_at_a_time(app: WSGIApplication) -> WSGIApplication:

@@ -120,11 +120,19 @@ class Deadline(Mapping[str, float]):
 class Caller:
     """Sends calls with the caller's token; threads may share it."""
 
-    def __init__(self, http: httpx.Client, token: Token, seconds: float) -> None:
-        """Send over this client; `seconds` is the deadline of each call, with all its attempts and pauses."""
-        self._http = http
+    def __init__(self, base_url: str, transport: httpx.BaseTransport, token: Token, seconds: float) -> None:
+        """Send over this transport; `seconds` is the deadline of each call, with all its attempts and pauses.
+
+        httpx's own client only makes the requests: its `send` would log their addresses, with what is searched for.
+        """
+        self._transport = transport
+        self._http = httpx.Client(base_url=base_url, transport=transport)
         self._token = token
         self._seconds = seconds
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
 
     def send(self, call: Call) -> Answer:
         """Return the answer below 400; raises ProblemError, or Unreachable where there was none in time."""
@@ -159,7 +167,7 @@ class Caller:
             content=call.body,
             extensions={"timeout": deadline},
         )
-        with closing(self._http.send(request, stream=True)) as response:
+        with closing(self._transport.handle_request(request)) as response:
             return Answer(response.status_code, response.headers, b"".join(deadline.hold(response.iter_bytes())))
 
 

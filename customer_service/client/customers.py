@@ -51,8 +51,7 @@ class CustomerClient:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """Take the service's address, a token or what gives a fresh one, and the seconds that a call may take."""
-        self._http = httpx.Client(base_url=base_url, transport=transport)
-        self._caller = Caller(self._http, token, timeout)
+        self._caller = Caller(base_url, transport or httpx.HTTPTransport(), token, timeout)
         self._organization = f"/organizations/{_segment(organization_id)}"
         self._remembered = Remembered(REMEMBERED_CUSTOMERS)
 
@@ -66,7 +65,7 @@ class CustomerClient:
 
     def close(self) -> None:
         """Close its connections."""
-        self._http.close()
+        self._caller.close()
 
     def get(self, customer_id: str) -> Customer:
         """Return the customer of this id, from memory where the service says that it still is so."""
@@ -134,8 +133,7 @@ class CustomerClient:
     def delete(self, customer_id: str, *, if_match: str | None = None) -> str | None:
         """Delete the customer; return its ETag for a `restore`, or None where the service did not tell it."""
         path = self._customer(customer_id)
-        answer = self._caller.send(Call("DELETE", path, repeatable=True, headers=_conditions(if_match)))
-        return answer.headers.get("ETag")
+        return self._delete(Call("DELETE", path, repeatable=True, headers=_conditions(if_match))).get("ETag")
 
     def restore(self, customer_id: str, *, if_match: str | None = None) -> Customer:
         """Take a deleted customer back; it is sent again as `update` is."""
@@ -166,7 +164,7 @@ class CustomerClient:
 
     def delete_member(self, user_id: str) -> None:
         """End a membership."""
-        self._caller.send(Call("DELETE", self._member(user_id), repeatable=True))
+        self._delete(Call("DELETE", self._member(user_id), repeatable=True))
 
     def _customer(self, customer_id: str) -> str:
         return f"{self._organization}/customers/{_segment(customer_id)}"
@@ -186,6 +184,12 @@ class CustomerClient:
         customer = _customer_in(answer)
         self._remembered.put(path, customer)
         return customer
+
+    def _delete(self, call: Call) -> Mapping[str, str]:
+        answer = self._caller.send(call)
+        if answer.status != HTTPStatus.NO_CONTENT:
+            raise UnexpectedAnswer(f"{answer.status}: a deletion has nothing to tell")
+        return answer.headers
 
     def _written(self, answer: Answer) -> Customer:
         customer = _customer_in(answer)

@@ -235,6 +235,15 @@ class TestErrors:
             with CustomerClient(url, token, organization) as client, pytest.raises(kind):
                 client.get(MISSING)
 
+    def test_nothing_of_a_customer_is_logged(
+        self, customer_service: CustomerService, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        client = customer_service.client()
+        client.create(new(externalId="private-id"))
+        assert client.get_by_external_id("private-id") in client.search({"email": new()["email"]})
+        assert caplog.messages == []
+
     def test_of_methods(self, customer_service: CustomerService) -> None:
         with pytest.raises(ProblemError, match="405 method-not-allowed"):
             customer_service.client().get("batch-get")
@@ -288,10 +297,10 @@ class TestPlugin:
 
     @pytest.mark.parametrize("_", range(2))
     def test_each_test_begins_with_nothing(self, customer_service: CustomerService, _: int) -> None:
-        admin = customer_service.client("admin")
+        admin = customer_service.client("admin", organization_id="the same in each")
         assert list(admin.search()) == []
         assert len(admin.list_members()) == 1
-        customer_service.customer(taxId="SAB010203AB1")
+        customer_service.customer(taxId="SAB010203AB1", organization_id="the same in each")
         assert len(admin.list_members()) == 1
 
     def test_organizations_are_apart(self, customer_service: CustomerService) -> None:

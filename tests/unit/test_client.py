@@ -393,6 +393,14 @@ class TestErrors:
         with pytest.raises(UnexpectedAnswer):
             client_of(Script(answer)).get("x")
 
+    @pytest.mark.parametrize("answer", [httpx.Response(200, text="<html>"), httpx.Response(302)])
+    def test_nor_a_deletion(self, answer: httpx.Response) -> None:
+        client = client_of(Script(answer))
+        with pytest.raises(UnexpectedAnswer):
+            client.delete("x")
+        with pytest.raises(UnexpectedAnswer):
+            client.delete_member("x")
+
     def test_a_token_is_in_no_error(self) -> None:
         for outcome in (httpx.ConnectError("refused"), refused(401), httpx.Response(200)):
             with pytest.raises(ClientError) as raised:
