@@ -176,6 +176,7 @@ class TestImport:
             ("c.ndjson.gz", gzip.compress(ndjson([numbered(1)]))[:-20], "end-of-stream"),
             ("c.ndjson.gz", gzip.compress(b"{}")[:10] + b"\xff" * 20, "invalid"),
         ],
+        ids=["a column", "no gzip", "cut off", "no deflate"],
     )
     def test_a_file_that_cannot_be_read(self, shell: Shell, tmp_path: Path, name: str, text: bytes, told: str) -> None:
         (tmp_path / name).write_bytes(text)
