@@ -41,6 +41,8 @@ NATIONAL_DIGITS = 10
 RFC_PATTERN = re.compile(r"[A-Z&Ñ]{3,4}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[A-Z0-9]{2}[0-9A]")
 ZIP_PATTERN = re.compile(r"[0-9]{5}")
 E164_PATTERN = re.compile(r"\+[1-9][0-9]{1,14}")
+PLAIN_EMAIL = re.compile(r"[a-z0-9]{1,30}(?:[._-][a-z0-9]{1,30})?@[a-z0-9]{5,30}\.(?:com|org|net|mx|com\.mx)", re.ASCII)
+PLAIN_PHONE = re.compile(r"[2-9][0-9]{9}", re.ASCII)
 UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of characters
 
 
@@ -136,6 +138,8 @@ def _email_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _is_email(text: str) -> bool:
+    if PLAIN_EMAIL.fullmatch(text):  # most are: to ask the library takes 60 times as long
+        return True
     if len(text) > MAXIMUM_EMAIL_LENGTH:  # the library would normalize all of it first
         return False
     try:
@@ -152,6 +156,8 @@ def _phone_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _is_phone(text: str, region: str) -> bool:
+    if region == COUNTRIES[DOMESTIC] and PLAIN_PHONE.fullmatch(text):  # as with an email
+        return True
     if UNSTORABLE.search(text):  # the library would skip them, and the phone is stored as it is sent
         return False
     try:

@@ -93,6 +93,8 @@ def words_of(q: str) -> tuple[str, ...]:
 
 def fold(text: str) -> str:
     """Return the text without regard to case and accents; ñ is n."""
+    if text.isascii():  # nothing to decompose
+        return text.casefold()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(char for char in decomposed if not unicodedata.combining(char)).casefold()
 

@@ -1,0 +1,38 @@
+"""What is known to be right without asking a library is what the library says too."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from customer_service import fiscal
+from customer_service.repository import search
+
+NEVER = re.compile(r"(?!)")
+
+
+@given(st.from_regex(fiscal.PLAIN_EMAIL, fullmatch=True))
+def test_plain_emails(email: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fiscal, "PLAIN_EMAIL", NEVER)
+        assert fiscal._is_email(email)
+
+
+@given(st.from_regex(fiscal.PLAIN_PHONE, fullmatch=True))
+def test_plain_phones(phone: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fiscal, "PLAIN_PHONE", NEVER)
+        assert fiscal._is_phone(phone, "MX")
+
+
+@pytest.mark.parametrize("text", ["6474010101\n", "٦٤٧٤٠١٠١٠١", "1474010101"])
+def test_others_are_not_plain(text: str) -> None:
+    assert not fiscal.PLAIN_PHONE.fullmatch(text)
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_texts_fold_to_small_letters(text: str) -> None:
+    assert search.fold(text) == search.fold(f"{text}\u0301")
