@@ -95,6 +95,12 @@ class TestOrder:
         assert stored(service) == before
 
 
+def test_no_other_method_takes_it_for_a_customer(editor: FlaskClient) -> None:
+    for method in ("GET", "PUT", "PATCH", "DELETE"):
+        response = editor.open(BATCH_UPSERT, method=method)
+        assert (response.status_code, response.headers["Allow"]) == (405, "POST")
+
+
 class TestResults:
     """One for each customer, in their order."""
 
