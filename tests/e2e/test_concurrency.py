@@ -54,13 +54,16 @@ def appoint(database: Database[Document], *admins: str) -> None:
 
 
 def at_once(requests: Iterable[Callable[[], Answer]]) -> list[Answer]:
-    """Make all requests at the same moment; return their answers in order."""
+    """Make all requests at the same moment, those again that the server had no time for; return their answers in order."""
     waiting = list(requests)
     barrier = Barrier(len(waiting))
 
     def go(request: Callable[[], Answer]) -> Answer:
         barrier.wait()
-        return request()
+        answer = request()
+        while slugs([answer], 503) == {"overloaded"}:
+            answer = request()
+        return answer
 
     with ThreadPoolExecutor(len(waiting)) as threads:
         return list(threads.map(go, waiting))

@@ -78,6 +78,7 @@ def database(mongodb: Database[Document]) -> Database[Document]:
     """The specification's example, and its member as an editor."""
     fill(mongodb)
     mongodb.memberships.update_one(MEMBERSHIP, {"$set": {"role": "admin"}})
+    mongodb["later"].insert_one({})  # whoever begins to follow now is told of nothing before
     return mongodb
 
 
