@@ -54,7 +54,7 @@ def appoint(database: Database[Document], *admins: str) -> None:
 
 
 def at_once(requests: Iterable[Callable[[], Answer]]) -> list[Answer]:
-    """Make all requests at the same moment, those again that the server had no time for; return their answers in order."""
+    """Make all requests at the same moment, again where the server had no time; return their answers in order."""
     waiting = list(requests)
     barrier = Barrier(len(waiting))
 
