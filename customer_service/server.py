@@ -45,7 +45,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "bind": f"0.0.0.0:{server.port}",
         "workers": _workers(settings),
         "worker_class": "customer_service.server.DrainingWorker",
-        "threads": THREADS,
+        "threads": 1 if settings.mongodb.in_memory else THREADS,  # what writes to mongomock at once is lost
         "keepalive": KEEPALIVE_SECONDS,
         "graceful_timeout": int(
             server.drain_seconds + REFUSING_SECONDS + settings.mongodb.timeout_ms / 1000 + FINISHING_SECONDS

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from customer_service.database import Document
     from tests.e2e.server import Answer
 
-pytestmark = pytest.mark.alone
 
 BLOCK_MS = 60_000
 BODY = json.dumps(support.NEW_CUSTOMER).encode()
@@ -130,6 +129,7 @@ def check(database: Database[Document], answers: tuple[Answer, Answer, Answer], 
     assert str(customer["_id"]) == json.loads(late.body)["id"]
 
 
+@pytest.mark.alone
 def test_after_the_claim(database: Database[Document], own_mongod: mongod.Mongod) -> None:
     crash_before("insert", "customers", database, own_mongod.uri)
     assert database.customers.count_documents(IS_NEW) == 0
@@ -138,6 +138,7 @@ def test_after_the_claim(database: Database[Document], own_mongod: mongod.Mongod
     assert database.customers.count_documents(IS_NEW) == 1
 
 
+@pytest.mark.alone
 def test_after_the_customer(database: Database[Document], own_mongod: mongod.Mongod) -> None:
     crash_before("update", "idempotencyKeys", database, own_mongod.uri)
     assert database.customers.count_documents(IS_NEW) == 1
@@ -145,6 +146,7 @@ def test_after_the_customer(database: Database[Document], own_mongod: mongod.Mon
     check(database, retry(database, own_mongod.uri), is_replayed=True)
 
 
+@pytest.mark.alone
 def test_before_the_claim(database: Database[Document], own_mongod: mongod.Mongod) -> None:
     crash_before("insert", "idempotencyKeys", database, own_mongod.uri)
     with Server(own_mongod.uri, database.name) as server:

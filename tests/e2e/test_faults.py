@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from customer_service.database import Document
 
 CLIENTS = 24
-STOPS = 10
+STOPS = 4
 DEADLINE_SECONDS = 2.0
 
 

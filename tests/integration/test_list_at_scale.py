@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from customer_service.database import Document
 
-pytestmark = pytest.mark.alone
 
 LIVING, DELETED, BATCH, LIMIT = 100_000, 5_000, 10_000, 20
 OFFSET = 500_000  # of the ids of the busy organization

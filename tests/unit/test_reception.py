@@ -239,8 +239,8 @@ class TestParting:
             other.sendall(get("/livez"))
             assert read(other)[0] == 200
             assert time.monotonic() - started < 1
-            desk.wait_until(lambda worker: not worker.parting)
-            assert desk.worker.nr_conns == 1
+            desk.wait_until(lambda worker: worker.nr_conns == 1)
+            assert not desk.worker.parting
 
     def test_who_is_gone_already_is_closed(self, desk: Desk) -> None:
         with desk.connect() as connection:
