@@ -1,4 +1,4 @@
-"""Too many requests, and clients that never finish theirs: nobody else notices."""
+"""Clients that never finish their requests: nobody else notices."""
 
 from __future__ import annotations
 
@@ -10,18 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import support
-from tests.faults import overload
 
 if TYPE_CHECKING:
-    from pymongo.database import Database
-
-    from customer_service.database import Document
     from tests.e2e.server import Server
 
 pytestmark = pytest.mark.alone
 
 CROWD = 200
-PROMPT_SECONDS = 1.0
+PROMPT_SECONDS = 3.0  # a stalled thread would take far longer
 PIECES = {
     "nothing": b"",
     "a byte": b"G",
@@ -42,8 +38,3 @@ def test_clients_that_stall_hold_up_nobody(server: Server, piece: bytes) -> None
         assert server.get("/livez").status == 200
         assert server.get(support.url(), support.bearer()).status == 200
         assert time.monotonic() - started < PROMPT_SECONDS
-
-
-def test_four_times_the_load(server: Server, mongodb_of_session: Database[Document]) -> None:
-    overload.hold_promises(overload.overload(server, mongodb_of_session, 2))
-    assert server.get(support.url(), support.bearer()).status == 200
