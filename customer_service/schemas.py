@@ -6,7 +6,7 @@ MalformedDocument. Every key is always present; null says that a value is not se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -21,9 +21,8 @@ MILLISECOND = 1000  # in microseconds
 class Told(fields.Field[Any]):
     """A field that says how a stored value is told; `missing` where it is not."""
 
-    def tell(self, value: Any, name: str) -> Any:
-        """Return the value as it is told; raises MalformedDocument with the name where the contract has no words."""
-        raise NotImplementedError
+    tell: Callable[[Any, str], Any]
+    """Returns a value as it is told; raises MalformedDocument with the name where the contract has no words for it."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return self.tell(value, attr or "")

@@ -10,6 +10,8 @@ from customer_service.repository.memberships import Membership, MembershipReposi
 from customer_service.repository.watcher import Watcher
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bson import Timestamp
     from pymongo.database import Database
 
@@ -28,11 +30,12 @@ class Kept(Generic[T]):
         """Keep memberships for so many seconds, and so many customers; 0 is for none."""
         self.memberships = Cache[Membership](MAXIMUM_MEMBERSHIPS, membership_seconds) if membership_seconds else None
         self.customers = Cache[T](customer_entries, CUSTOMER_SECONDS) if customer_entries else None
-        collections = {
-            MembershipRepository.COLLECTION: self.memberships and self._forget_memberships,
-            CustomerRepository.COLLECTION: self.customers and self.forget_customer,
-        }
-        self._watcher = Watcher(database, {name: tell for name, tell in collections.items() if tell}, self._forget_all)
+        collections: dict[str, Callable[[Any], object]] = {}
+        if (memberships := self.memberships) is not None:
+            collections[MembershipRepository.COLLECTION] = lambda _: memberships.clear()
+        if self.customers is not None:
+            collections[CustomerRepository.COLLECTION] = self.forget_customer
+        self._watcher = Watcher(database, collections, self._forget_all)
 
     @property
     def since(self) -> Timestamp | None:
@@ -57,10 +60,6 @@ class Kept(Generic[T]):
         """Forget the customer with this `_id`."""
         if self.customers:
             self.customers.drop(str(customer_id))
-
-    def _forget_memberships(self, _: object) -> None:
-        if self.memberships:
-            self.memberships.clear()
 
     def _forget_all(self) -> None:
         for cache in (self.memberships, self.customers):
