@@ -12,6 +12,7 @@ import jwt
 import orjson
 from bson import ObjectId
 
+from customer_service.demo import EXAMPLE_CUSTOMER
 from customer_service.repository.customers import living_fields
 from customer_service.repository.indexes import ensure_indexes
 from customer_service.repository.search import LIVING
@@ -34,18 +35,6 @@ MOST_REQUESTS = 100_000
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WORDS = ("Aceros", "Bebidas", "Constructora", "Distribuidora", "Empaques", "Ferretera", "Grupo", "Hidráulica")
 PLACES = ("Azteca", "Bajío", "Caribe", "Durango", "Esmeralda", "Frontera", "Guadiana", "Huasteca", "Istmo", "Jalisco")
-
-ADDRESS = {
-    "street": "Blvd. Atardecer",
-    "exterior": "142",
-    "interior": None,
-    "neighborhood": "Centro",
-    "city": "Huatabampo",
-    "municipality": "Huatabampo",
-    "zip": "86500",
-    "state": "Sonora",
-    "country": "MEX",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +82,7 @@ def customer(number: int, organization_id: str = ORGANIZATION) -> dict[str, Any]
         "email": f"facturas{number}@example.com",
         "phone": None if number % 3 else "6474010101",
         "defaultInvoiceUse": "G01",
-        "address": {**ADDRESS, "exterior": str(number % 1000)},
+        "address": {**EXAMPLE_CUSTOMER["address"], "exterior": str(number % 1000)},
         "createdAt": created,
         "updatedAt": created,
         "version": 1,

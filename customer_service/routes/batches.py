@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import Response, current_app
-
 from customer_service import errors
 from customer_service.answers import answer_json, etag_of
-from customer_service.authorization import current_membership
 from customer_service.errors import CustomerServiceError, Finding, InvalidRequest
 from customer_service.inputs import MESSAGES, BatchInputSchema
 from customer_service.operations import Answer, Operation
 from customer_service.parsing import JSON, json_body
 from customer_service.problems import failure_of
 from customer_service.repository import CustomerBatchRepository
-from customer_service.routes.common import MEMBER_ERRORS, REVALIDATE, blueprint
+from customer_service.routes.common import MEMBER_ERRORS, REVALIDATE, blueprint, customers_as
 from customer_service.schemas import UpsertsSchema
 from customer_service.upserts import keyed, put_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from flask import Response
 
     from customer_service.upserts import Keyed, Outcome
 
@@ -42,14 +41,8 @@ def batch_upsert_customers() -> Response:
     refused keeps none of the others back. The results are in the order of the customers.
     """
     bodies = BATCH.accepted(json_body())["customers"]
-    outcomes = put_many(_customers(), bodies, _once())
+    outcomes = put_many(customers_as(CustomerBatchRepository), bodies, _once())
     return answer_json({"results": [_result(*each) for each in enumerate(outcomes)]})
-
-
-def _customers() -> CustomerBatchRepository:
-    extensions = current_app.extensions
-    on_write = extensions["kept"].forget_customer
-    return CustomerBatchRepository(extensions["database"], current_membership().scope, on_write)
 
 
 def _once() -> Callable[[object], Keyed]:

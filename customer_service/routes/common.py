@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flask import current_app, request, url_for
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from customer_service.answers import Representation
     from customer_service.repository import Kept
 
+Customers = TypeVar("Customers", bound=CustomerRepository)
 blueprint = guarded_blueprint("customers")
 
 MEMBER_ERRORS = (
@@ -46,8 +47,13 @@ REPLAYED = {"Idempotent-Replayed": Value("Where the key was used before.", {"con
 
 def customers() -> CustomerRepository:
     """Return the customers that the caller of this request may see."""
+    return customers_as(CustomerRepository)
+
+
+def customers_as(repository: type[Customers]) -> Customers:
+    """Return the same as this kind of repository."""
     on_write = current_app.extensions["kept"].forget_customer
-    return CustomerRepository(current_app.extensions["database"], current_membership().scope, on_write)
+    return repository(current_app.extensions["database"], current_membership().scope, on_write)
 
 
 def represented(customer_id: str) -> Representation:
