@@ -12,11 +12,11 @@ from werkzeug.routing import BaseConverter
 from customer_service import (
     __version__,
     authorization,
+    error_handlers,
     health,
     limits,
     observability,
     openapi,
-    problems,
     refusals,
     routes,
 )
@@ -76,7 +76,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.extensions["database"] = connect(settings.mongodb) if database is None else database
     metrics = app.extensions["metrics"] = Metrics()
     observability.init_app(app, settings.server.log_level, metrics)
-    problems.init_app(app)
+    error_handlers.init_app(app)
     refusals.init_app(app)
     app.after_request(_harden)
     kept = _keep(settings, app.extensions["database"])

@@ -1,28 +1,20 @@
-"""Every error becomes an RFC 9457 response here, and nowhere else."""
+"""Every kind of problem that an answer may be (RFC 9457), and which of them each error is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import orjson
-from flask import Response, url_for
-from werkzeug.exceptions import HTTPException
-
-from customer_service import errors, observability
+from customer_service import errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from flask import Flask
 
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:problem-type:"
 RETRY_AFTER = {"Retry-After": "1"}
-NEVER_KEPT = {"Cache-Control": "no-store"}
 EXISTING = {"existing": "/organizations/550e8400-e29b-41d4-a716-446655440000/customers/590ce6c56d04f840aa8438af"}
 
 
@@ -190,76 +182,3 @@ INTERNAL_ERROR = Problem(
 )
 
 ALL_PROBLEMS = (*PROBLEMS.values(), *FRAMEWORK_PROBLEMS.values(), *REFUSALS.values(), INTERNAL_ERROR)
-
-
-def init_app(app: Flask) -> None:
-    """Answer every error of the application as a problem."""
-    app.register_error_handler(errors.CustomerServiceError, _answer_own)
-    app.register_error_handler(HTTPException, _answer_http)
-    app.register_error_handler(Exception, _answer_unexpected)
-
-
-def body_of(problem: Problem, request_id: str, members: Mapping[str, object] = MappingProxyType({})) -> bytes:
-    """Return the problem as it is answered, with what this occurrence says beyond its kind."""
-    body = {**_kind(problem), "requestId": request_id, **members}
-    return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def failure_of(error: errors.CustomerServiceError) -> dict[str, object]:
-    """Return one of the service's errors as a part of an answer that is no problem as a whole."""
-    return {**_kind(PROBLEMS[type(error)]), **_members(error)}
-
-
-def respond(problem: Problem, members: Mapping[str, object] = MappingProxyType({})) -> Response:
-    """Answer the current request with a problem."""
-    response = Response(
-        body_of(problem, observability.request_id(), members),
-        status=problem.status,
-        mimetype=MEDIA_TYPE,
-        headers=NEVER_KEPT,
-    )
-    response.headers.update(problem.headers)
-    return response
-
-
-def _answer_own(error: errors.CustomerServiceError) -> Response:
-    observability.annotate(error=type(error).__name__)
-    if str(error):
-        observability.annotate(reason=str(error))
-    return respond(PROBLEMS[type(error)], _members(error))
-
-
-def _kind(problem: Problem) -> dict[str, object]:
-    return {
-        "type": TYPE_PREFIX + problem.slug,
-        "title": problem.status.phrase,
-        "status": problem.status.value,
-        "detail": problem.detail,
-    }
-
-
-def _members(error: errors.CustomerServiceError) -> Mapping[str, object]:
-    """Return what this occurrence says beyond its kind.
-
-    That may be the path of the customer in the way of a write, behind whatever prefix the request came by.
-    """
-    if not isinstance(error, errors.Duplicate):
-        return error.members
-    organization, customer = error.organization_id, error.customer_id
-    path = url_for("customers.get_customer", organization_id=organization, customer_id=customer)
-    return {**error.members, "existing": path}
-
-
-def _answer_http(error: HTTPException) -> Response:
-    """Tell an error of the framework, keeping its headers, such as Allow."""
-    problem = FRAMEWORK_PROBLEMS.get(HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR))
-    if problem is None:
-        return _answer_unexpected(error)
-    headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-    own_words = error.description != type(error).description and error.description
-    return respond(replace(problem, headers=headers, detail=own_words or problem.detail))
-
-
-def _answer_unexpected(error: Exception) -> Response:
-    observability.log_exception(error)
-    return respond(INTERNAL_ERROR)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gunicorn.http.errors import ParseException
 
-from customer_service import observability, problems
+from customer_service import error_handlers, observability, problems
 from customer_service.errors import CustomerServiceError
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def answer(error: BaseException, identity: Identity | None = None, *, empty: boo
         logger.error("exception", exc_info=error, extra=known)
     else:
         logger.info("request", extra=known)
-    body = problems.body_of(problem, known_by.request_id)
+    body = error_handlers.body_of(problem, known_by.request_id)
     headers = {
         "Connection": "close",
         "Content-Type": problems.MEDIA_TYPE,
         "Content-Length": str(len(body)),
         "X-Content-Type-Options": "nosniff",
-        **problems.NEVER_KEPT,
+        **error_handlers.NEVER_KEPT,
         **problem.headers,
         **known_by.headers(),
     }
@@ -64,4 +64,4 @@ def answer(error: BaseException, identity: Identity | None = None, *, empty: boo
 
 def _answer_unreadable(error: ParseException) -> Response:
     observability.annotate(error=type(error).__name__)
-    return problems.respond(refusal_of(error))
+    return error_handlers.respond(refusal_of(error))

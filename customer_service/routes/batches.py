@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from customer_service import errors
 from customer_service.answers import answer_json, etag_of
+from customer_service.error_handlers import failure_of
 from customer_service.errors import CustomerServiceError, Finding, InvalidRequest
 from customer_service.inputs import MESSAGES, BatchInputSchema
 from customer_service.operations import Answer, Operation
 from customer_service.parsing import JSON, json_body
-from customer_service.problems import failure_of
 from customer_service.repository import CustomerBatchRepository
 from customer_service.routes.common import MEMBER_ERRORS, REVALIDATE, blueprint, customers_as
 from customer_service.schemas import UpsertsSchema

@@ -12,7 +12,7 @@ from io import BytesIO, TextIOWrapper
 import pytest
 from flask import Flask
 
-from customer_service import observability, problems
+from customer_service import error_handlers, observability
 from customer_service.metrics import Metrics
 
 
@@ -20,7 +20,7 @@ def bare_app() -> Flask:
     """Return an application that has nothing but its log and its problems."""
     app = Flask("bare")
     observability.init_app(app, "info", Metrics())
-    problems.init_app(app)
+    error_handlers.init_app(app)
 
     @app.get("/ok/<name>")
     def ok(name: str) -> str:
