@@ -22,11 +22,8 @@ from customer_service.errors import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GENERIC_DOMESTIC = "XAXX010101000"
-"""The RFC that stands for the general public."""
-
-GENERIC_FOREIGN = "XEXX010101000"
-"""The RFC that stands for a foreigner without one."""
+GENERICS = frozenset({"XAXX010101000", "XEXX010101000"})
+"""The RFCs that stand for the general public, and for a foreigner without one."""
 
 DOMESTIC = "MEX"
 LEGAL_NAME, TAX_ID, TAX_SYSTEM, EMAIL, PHONE = "/legalName", "/taxId", "/taxSystem", "/email", "/phone"
@@ -83,9 +80,18 @@ def warnings(customer: Mapping[str, Any]) -> list[Finding]:
     return [finding for rule in _WARNINGS for finding in rule(customer)]
 
 
-def is_generic(customer: Mapping[str, Any]) -> bool:
-    """Whether a normalized customer has one of the RFCs that many customers share."""
-    return _country(customer) == DOMESTIC and _text(customer, TAX_ID) in {GENERIC_DOMESTIC, GENERIC_FOREIGN}
+def unique_keys(customer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys of a customer that no other living one of its organization may have: its ids, by their names.
+
+    The RFCs that many customers share are none. The customer need not be normalized; its keys are.
+    """
+    customer = normalized(customer)
+    names = ("externalId",) if _is_generic(customer) else ("externalId", "taxId")
+    return {name: text for name in names if (text := _text(customer, f"/{name}"))}
+
+
+def _is_generic(customer: Mapping[str, Any]) -> bool:
+    return _country(customer) == DOMESTIC and _text(customer, TAX_ID) in GENERICS
 
 
 def _name_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
@@ -212,7 +218,7 @@ def _receiver(customer: Mapping[str, Any]) -> _Receiver:
     tax_id, country = _text(customer, TAX_ID) or "", _country(customer)
     if country not in COUNTRIES:
         return _ANYBODY
-    if country != DOMESTIC or is_generic(customer):
+    if country != DOMESTIC or _is_generic(customer):
         return _UNREGISTERED
     if not RFC_PATTERN.fullmatch(tax_id):
         return _ANYBODY

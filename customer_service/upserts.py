@@ -8,14 +8,13 @@ from customer_service import changes, fiscal
 from customer_service.errors import (
     CustomerServiceError,
     Duplicate,
-    DuplicateExternalId,
-    DuplicateTaxId,
     Finding,
     InvalidRequest,
     MalformedDocument,
     VersionMismatch,
 )
 from customer_service.inputs import MESSAGES
+from customer_service.repository.customers import COLLISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Status = Literal["created", "changed", "unchanged"]
-COLLISIONS: dict[str, type[Duplicate]] = {"externalId": DuplicateExternalId, "taxId": DuplicateTaxId}
-"""The keys that a customer may be known by, each with the error of whoever else has it."""
 
 
 class Keyed(NamedTuple):
@@ -50,13 +47,13 @@ Outcome: TypeAlias = Upserted | CustomerServiceError
 def keyed(body: object, names: Sequence[str] = ("externalId",)) -> Keyed:
     """Return the customer to store under the first of these keys that it has; raises InvalidRequest."""
     errors = changes.errors_of(body)
-    key = _key(body, names) if isinstance(body, dict) else None
-    if isinstance(body, dict) and key is None and not any(each.path == "/externalId" for each in errors):
+    keys = fiscal.unique_keys(body) if isinstance(body, dict) else {}
+    name = next((name for name in names if name in keys), None)
+    if name is None and not {"", *(f"/{each}" for each in names)} & {each.path for each in errors}:
         errors = [*errors, Finding("/externalId", "required", MESSAGES["required"])]
-    if errors or key is None or not isinstance(body, dict):
+    if errors or name is None or not isinstance(body, dict):
         raise InvalidRequest(errors)
-    customer = changes.canonical(fiscal.normalized(body))
-    return Keyed(key, customer[key], customer)
+    return Keyed(name, keys[name], changes.canonical(fiscal.normalized(body)))
 
 
 def put(customers: CustomerRepository, new: Keyed, document: Document | None) -> Upserted:
@@ -102,13 +99,6 @@ def put_many(customers: CustomerBatchRepository, given: Sequence[T], judge: Call
         if place not in outcomes:
             outcomes[place] = _settle(customers, new, found.get(new[:2]))
     return [outcomes[place] for place in range(len(given))]
-
-
-def _key(body: dict[str, Any], names: Iterable[str]) -> str | None:
-    for name in names:
-        if body.get(name) is not None and not (name == "taxId" and fiscal.is_generic(fiscal.normalized(body))):
-            return name
-    return None
 
 
 def _find(customers: CustomerBatchRepository, wanted: Iterable[Keyed]) -> dict[tuple[str, str], Document]:

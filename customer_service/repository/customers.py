@@ -13,7 +13,7 @@ from pymongo.read_concern import ReadConcern
 
 from customer_service import fiscal
 from customer_service.database import Document, as_stored, find_first, translates_errors
-from customer_service.errors import CustomerNotFound, DuplicateExternalId, DuplicateTaxId, VersionMismatch
+from customer_service.errors import CustomerNotFound, Duplicate, DuplicateExternalId, DuplicateTaxId, VersionMismatch
 from customer_service.repository import lists
 from customer_service.repository.lists import CustomerList, Position
 from customer_service.repository.search import search_fields
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 MAJORITY = ReadConcern("majority")
 LAST_VERSION = 2**63 - 1
+COLLISIONS: dict[str, type[Duplicate]] = {"externalId": DuplicateExternalId, "taxId": DuplicateTaxId}
+"""The keys that a customer may be known by, each with the error of whoever else has it."""
+
 DELETED = {"search": "", "unique": ""}
 
 
@@ -194,18 +197,15 @@ class CustomerRepository:
 
     def _raise_collision(self, customer_id: ObjectId, customer: Mapping[str, Any]) -> None:
         """Raise the error that names the other living customer in the way, unless it is gone by now."""
-        others = {"_id": {"$ne": customer_id}}
-        for name, error in (("externalId", DuplicateExternalId), ("taxId", DuplicateTaxId)):
-            other = self._find({**others, f"unique.{name}": customer[name]}) if customer.get(name) else None
+        for name, value in fiscal.unique_keys(customer).items():
+            other = self._find({"_id": {"$ne": customer_id}, f"unique.{name}": value})
             if other is not None:
-                raise error(self._scope, str(other["_id"])) from None
+                raise COLLISIONS[name](self._scope, str(other["_id"])) from None
 
 
 def living_fields(customer: Mapping[str, Any]) -> Document:
     """Return what a living customer is found by, and the keys that no other one of its organization may have."""
-    names = ("externalId",) if fiscal.is_generic(customer) else ("externalId", "taxId")
-    unique = {name: customer[name] for name in names if customer.get(name)}
-    return {"search": search_fields(customer), "unique": unique}
+    return {"search": search_fields(customer), "unique": fiscal.unique_keys(customer)}
 
 
 def _next(version: object) -> int:

@@ -36,7 +36,7 @@ _EXACT: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "taxId": ("T:", str.upper),
 }
 EXACT_FIELDS = tuple(_EXACT)
-SHARED = frozenset(f"T:{tax_id}" for tax_id in (fiscal.GENERIC_DOMESTIC, fiscal.GENERIC_FOREIGN))
+SHARED = frozenset(f"T:{tax_id}" for tax_id in fiscal.GENERICS)
 
 
 @dataclass(frozen=True, slots=True)

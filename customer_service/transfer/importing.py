@@ -10,8 +10,9 @@ from customer_service.database import deadline
 from customer_service.errors import CustomerServiceError, Duplicate, DuplicateTaxId, Finding, InvalidRequest
 from customer_service.inputs import CONTROL_CHARACTER, MESSAGES
 from customer_service.problems import PROBLEMS
+from customer_service.repository.customers import COLLISIONS
 from customer_service.transfer.seen import Seen
-from customer_service.upserts import COLLISIONS, keyed, put_many
+from customer_service.upserts import keyed, put_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,8 +62,9 @@ class Importer:
         return keyed(row.body, KEYS)
 
     def _is_repeated(self, body: object) -> str | None:
-        """Return the path of a key that an earlier row has, if any, and remember the row's own."""
-        paths = [f"/{name}" for name, value in _keys(body) if self._seen.add(f"{name} {value}")]
+        """Return the path of a key that an earlier row has, if any, and remember the row's own, right or wrong."""
+        keys = fiscal.unique_keys(body) if isinstance(body, dict) else {}
+        paths = [f"/{name}" for name, value in keys.items() if self._seen.add(f"{name} {value}")]
         return paths[0] if paths else None
 
     def _count(self, row: Row, outcome: Outcome) -> None:
@@ -87,12 +89,3 @@ def complaints(error: CustomerServiceError) -> Iterator[str]:
         path = "/taxId" if isinstance(error, DuplicateTaxId) else "/externalId"
         reason = f"Customer {error.customer_id} has it."
     yield f"{path} {PROBLEMS[type(error)].slug} {reason}"
-
-
-def _keys(body: object) -> Iterator[tuple[str, str]]:
-    """Yield the keys that no two rows may share, whatever else is wrong with the row."""
-    customer = fiscal.normalized(body) if isinstance(body, dict) else {}
-    for name in KEYS:
-        value = customer.get(name)
-        if isinstance(value, str) and not (name == "taxId" and fiscal.is_generic(customer)):
-            yield name, value

@@ -83,9 +83,9 @@ def test_customers_of_other_programs_are_completed(
     configured.customers.insert_many(
         [
             bare,
-            generic | {"_id": ObjectId()},
-            generic | {"_id": ObjectId()},
-            EXAMPLE_CUSTOMER | {"_id": ObjectId()},
+            generic | {"_id": ObjectId(), "taxId": "xaxx010101000"},
+            generic | {"_id": ObjectId(), "taxId": "xaxx010101000"},
+            EXAMPLE_CUSTOMER | {"_id": ObjectId(), "taxId": "dum901231ab3"},
             EXAMPLE_CUSTOMER | {"_id": ObjectId(), "legalName": None},
             EXAMPLE_CUSTOMER | {"_id": ObjectId(), "deletedAt": EXAMPLE_CUSTOMER["updatedAt"]},
         ]
@@ -93,6 +93,7 @@ def test_customers_of_other_programs_are_completed(
     done = Run(monkeypatch, capsys, "indexes")
     assert done.out.splitlines()[-1] == "completed  4 customers, 1 of which share a tax id or external id with another"
     assert configured.customers.count_documents({"search.tokens": "dunder"}) == 4
+    assert configured.customers.count_documents({"unique": {}}) == 3
     completed = configured.customers.find_one({"_id": bare["_id"]})
     assert completed is not None
     assert completed["unique"] == {"taxId": "DUM901231AB3", "externalId": "crm-1"}

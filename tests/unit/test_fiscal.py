@@ -14,11 +14,12 @@ from stdnum.mx import rfc as stdnum_rfc
 
 from customer_service import catalogues, fiscal
 from customer_service.errors import Finding
-from customer_service.fiscal import GENERIC_DOMESTIC, GENERIC_FOREIGN, is_generic, normalized
+from customer_service.fiscal import normalized, unique_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+GENERIC_DOMESTIC, GENERIC_FOREIGN = "XAXX010101000", "XEXX010101000"
 COMPANY = "SAT970701NN3"  # the tax authority itself
 PERSON = "GODE561231GR8"  # its own example
 
@@ -282,7 +283,7 @@ class TestWholeCustomers:
             for shape in (given_customer, normalized(given_customer)):
                 fiscal.errors(shape)
                 fiscal.warnings(shape)
-                is_generic(shape)
+                unique_keys(shape)
 
 
 class TestNormalized:
@@ -492,22 +493,34 @@ class TestRegimesAndUses:
         assert [finding.message for finding in use] == ["Choose one of these uses of c_UsoCFDI: CP01, G02, S01."]
 
 
-class TestGenerics:
-    def test_the_constants(self) -> None:
-        assert (GENERIC_DOMESTIC, GENERIC_FOREIGN) == ("XAXX010101000", "XEXX010101000")
+class TestUniqueKeys:
+    """What no other living customer of an organization may have."""
 
-    @pytest.mark.parametrize("tax_id", [GENERIC_DOMESTIC, GENERIC_FOREIGN])
-    @pytest.mark.parametrize("country", ["MEX", None])
-    def test_are_generic_in_mexico(self, tax_id: str, country: str | None) -> None:
-        assert is_generic(customer(taxId=tax_id, country=country))
+    def test_both(self) -> None:
+        assert unique_keys(customer(externalId="crm-1")) == {"externalId": "crm-1", "taxId": COMPANY}
 
-    @pytest.mark.parametrize("tax_id", [COMPANY, "XAXX010101001", "xaxx010101000", "", None, 1])
-    def test_others_are_not(self, tax_id: Any) -> None:
-        assert not is_generic(customer(taxId=tax_id))
+    @pytest.mark.parametrize("country", ["MEX", "mex", None, "USA", "XXX", 5])
+    def test_in_the_form_that_they_are_stored_in(self, country: Any) -> None:
+        given = customer(taxId=f" {COMPANY.lower()}\n", externalId=" crm-1", country=country)
+        assert unique_keys(given) == {"externalId": " crm-1", "taxId": COMPANY}
+
+    @pytest.mark.parametrize("absent", [None, "", " ", 1, {"$ne": 1}])
+    def test_what_is_absent_is_none(self, absent: object) -> None:
+        assert unique_keys(customer(taxId=absent)) == {}
+        assert unique_keys({"externalId": absent} if absent != " " else {}) == {}
+
+    @pytest.mark.parametrize("tax_id", [GENERIC_DOMESTIC, GENERIC_FOREIGN, " xaxx010101000 "])
+    @pytest.mark.parametrize("country", ["MEX", "mex", None])
+    def test_a_generic_one_is_none_in_mexico(self, tax_id: str, country: str | None) -> None:
+        assert unique_keys(customer(taxId=tax_id, country=country, externalId="crm-1")) == {"externalId": "crm-1"}
+        assert unique_keys({"taxId": tax_id}) == {}
+
+    def test_another_is(self) -> None:
+        assert unique_keys(customer(taxId="XAXX010101001")) == {"taxId": "XAXX010101001"}
 
     @pytest.mark.parametrize("country", ["USA", "XXX", "", 5])
-    def test_are_not_generic_elsewhere(self, country: Any) -> None:
-        assert not is_generic(customer(taxId=GENERIC_FOREIGN, country=country))
+    def test_a_generic_one_is_elsewhere(self, country: Any) -> None:
+        assert unique_keys(customer(taxId=GENERIC_FOREIGN, country=country)) == {"taxId": GENERIC_FOREIGN}
 
 
 class TestEmail:
