@@ -7,7 +7,7 @@ from typing import Any
 
 from customer_service import fiscal
 from customer_service.errors import Finding, InvalidRequest
-from customer_service.inputs import AddressInputSchema, CustomerInputSchema
+from customer_service.inputs import AddressInputSchema, CustomerInputSchema, wrong_metadata_key
 from customer_service.schemas import CustomerSchema
 
 INPUT = CustomerInputSchema()
@@ -83,15 +83,23 @@ def _merged(customer: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, 
     """Apply a merge patch (RFC 7396, section 2), which goes no deeper than a customer does.
 
     A null is kept for the shape to judge, so that clearing an unknown field is as wrong as setting it; but in the
-    metadata, whose names are the caller's own, it removes the name.
+    metadata, whose names are the caller's own, it removes the name, unless there can be no such name.
     """
     merged = {**customer, **patch}
     if isinstance(address := patch.get("address"), dict):
         merged["address"] = {**customer["address"], **address}
     if isinstance(metadata := patch.get("metadata"), dict):
-        entries = {**customer.get("metadata", {}), **metadata}
-        merged["metadata"] = {name: text for name, text in entries.items() if text is not None}
+        merged["metadata"] = _merged_metadata(customer.get("metadata", {}), metadata)
     return merged
+
+
+def _merged_metadata(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    entries = {**stored, **patch}
+    return {
+        name: text
+        for name, text in entries.items()
+        if text is not None or (name not in stored and wrong_metadata_key(name))
+    }
 
 
 def _at(customer: object, path: str) -> object:

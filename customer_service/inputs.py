@@ -112,13 +112,19 @@ def _check_metadata(value: dict[str, Any]) -> None:
         raise ValidationError(wrong)
 
 
+def wrong_metadata_key(key: str) -> str | None:
+    """Return the code of what is wrong with a name of the caller's own, or None."""
+    if not 0 < len(key) <= MAXIMUM_METADATA_KEY_LENGTH:
+        return "invalid-length"
+    return None if PLAIN_KEY.fullmatch(key) else "invalid-character"
+
+
 def _wrong_entry(key: str, text: object) -> str | None:
-    if not PLAIN_KEY.fullmatch(key):
-        return "invalid-character" if key else "invalid-length"
+    if code := wrong_metadata_key(key):
+        return code
     if not isinstance(text, str):
         return "invalid-type"
-    too_long = len(key) > MAXIMUM_METADATA_KEY_LENGTH or len(text) > MAXIMUM_METADATA_VALUE_LENGTH
-    return "invalid-length" if too_long else None
+    return "invalid-length" if len(text) > MAXIMUM_METADATA_VALUE_LENGTH else None
 
 
 class AddressInputSchema(InputSchema):

@@ -90,6 +90,11 @@ class TestPatch:
         assert [found for found, _ in findings(editor.patch(url(), json=change))] == [path]
         assert stored(service) == before
 
+    def test_an_impossible_name_goes(self, service: Service, editor: FlaskClient) -> None:
+        oddly(service, {"metadata": {"a.b": "v", "c": "w"}})
+        response = editor.patch(url(), json={"metadata": {"a.b": None}})
+        assert response.get_json()["metadata"] == {"c": "w"}
+
     @pytest.mark.parametrize("oddity", [*ODDITIES, {"taxId": "dum901231ab3"}, {"address.country": None}], ids=str)
     def test_an_empty_one_writes_nothing(self, service: Service, editor: FlaskClient, oddity: dict[str, Any]) -> None:
         oddly(service, oddity)

@@ -170,6 +170,11 @@ class TestMergePatch:
             "metadata": "4"
         }
         assert findings(patch(editor, customer, {"metadata": {"d": {"e": None}}})) == [("/metadata/d", "invalid-type")]
+        impossible = {"$set": None, "": None, "a.b": None, "k" * 41: None}
+        assert sorted(findings(patch(editor, customer, {"metadata": impossible}))) == [
+            *(("/metadata/", "invalid-length"), ("/metadata/$set", "invalid-character")),
+            *(("/metadata/a.b", "invalid-character"), ("/metadata/" + "k" * 41, "invalid-length")),
+        ]
         full = {str(number): "" for number in range(50)}
         assert findings(patch(editor, customer, {"metadata": full})) == [("/metadata", "too-many")]
         assert patch(editor, customer, {"metadata": full | {"metadata": None}}).get_json()["metadata"] == full
