@@ -10,13 +10,9 @@ from bson import ObjectId
 from customer_service.repository import CustomerBatchRepository
 from tests.support import (
     CUSTOMER_ID,
-    OTHER_ORGANIZATION,
-    STRANGER,
     Service,
-    bearer,
     caller,
     customers_url,
-    findings,
     new_customer,
     problem,
     serve,
@@ -59,40 +55,6 @@ def problems(results: list[dict[str, Any]]) -> list[object]:
         each and (each["status"], *((finding["path"], finding["code"]) for finding in each.get("errors", [])))
         for each in told
     ]
-
-
-class TestOrder:
-    """401, 403, then 415, 413 and 400, then 422."""
-
-    @pytest.mark.parametrize("body", [b'{"customers": []}', b"{", b" " * 2_000_000], ids=["valid", "cut", "large"])
-    @pytest.mark.parametrize("media_type", ["application/json", "text/plain"])
-    def test_callers(self, service: Service, body: bytes, media_type: str) -> None:
-        request: dict[str, Any] = {"data": body, "content_type": media_type}
-        problem(service.client.post(BATCH_UPSERT, **request), 401, "authentication-required")
-        bad = service.client.post(BATCH_UPSERT, headers={"Authorization": "Bearer x"}, **request)
-        problem(bad, 401, "invalid-token")
-        problem(service.client.post(BATCH_UPSERT, headers=bearer(STRANGER), **request), 403, "not-a-member")
-        problem(service.client.post(BATCH_UPSERT, headers=bearer(), **request), 403, "insufficient-role")
-        foreign = customers_url("/batch-upsert", OTHER_ORGANIZATION)
-        problem(caller(service, "editor").post(foreign, **request), 403, "not-a-member")
-
-    def test_the_body(self, service: Service, editor: FlaskClient) -> None:
-        before = stored(service)
-        large = b" " * 2_000_000
-        problem(editor.post(BATCH_UPSERT, data=large, content_type="text/plain"), 415, "unsupported-media-type")
-        assert editor.post(BATCH_UPSERT, data=large, content_type="application/json").status_code == 413
-        cut = editor.post(BATCH_UPSERT, data=b'{"customers": [', content_type="application/json")
-        problem(cut, 400, "bad-request")
-        for body, path, code in (
-            ([], "", "invalid-type"),
-            ({}, "/customers", "required"),
-            ({"customers": None}, "/customers", "required"),
-            ({"customers": {}}, "/customers", "invalid-type"),
-            ({"customers": [numbered(1)] * 101}, "/customers", "too-many"),
-            ({"customers": [], "x": 1}, "/x", "unknown-field"),
-        ):
-            assert findings(editor.post(BATCH_UPSERT, json=body)) == [(path, code)]
-        assert stored(service) == before
 
 
 def test_no_other_method_takes_it_for_a_customer(editor: FlaskClient) -> None:
