@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 START_SECONDS = 60
 SET = "tests"
 WHOLE = ["primary", "secondary", "secondary"]
+PROCESSES = 8
+OWN = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PROCESSES
+PORTS = iter(random.SystemRandom().sample(range(20_000 + OWN, 32_000, PROCESSES), 1_500))
+"""The ports of this process, which are below those that Linux gives to outgoing connections.
+
+Any other could be taken while its server starts, or is down for a moment.
+"""
 
 
 def executable() -> str | None:
@@ -40,20 +47,12 @@ def executable() -> str | None:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def lasting_port() -> int:
-    """Return a free TCP port that no outgoing connection takes while its server is down for a moment."""
-    for port in random.sample(range(20_000, 32_000), 100):  # below what Linux gives to outgoing connections
+    """Return a TCP port of 127.0.0.1 that nobody listens on, and that no other test is given."""
+    for port in PORTS:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    return free_port()
+    raise OSError("no port is left")
 
 
 class Mongod:
@@ -61,7 +60,7 @@ class Mongod:
 
     def __init__(self, cache_gigabytes: float = 0.5) -> None:
         self._cache = str(cache_gigabytes)
-        self.port = lasting_port()
+        self.port = free_port()
         memory = Path("/dev/shm")  # noqa: S108 - a new directory in it: data that need not outlive a test
         self.directory = tempfile.mkdtemp(prefix="customer-service-mongod-", dir=memory if memory.is_dir() else None)
         self.address = f"127.0.0.1:{self.port}"
