@@ -1,4 +1,7 @@
-"""What no client of good will sends: refused by every operation that reads a body, and never a 5xx."""
+"""What no client of good will sends: refused by every operation that reads a body, and never a 5xx.
+
+A real mongod alone is behind it: none of this gets so far as to be stored, and what did would fail there.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ OPERATIONS = {
     "update": ("PATCH", url()),
     "put": ("PUT", customers_url("/by-external-id/crm-1")),
     "batch-get": ("POST", customers_url("/batch-get")),
+    "batch-upsert": ("POST", customers_url("/batch-upsert")),
     "judge": ("POST", customers_url("/tax-info-validation")),
     "members": ("PUT", customers_url().replace("/customers", "/members/new")),
 }
@@ -53,6 +57,12 @@ REFUSED = {
     "repeated-key": b'{"legalName": "x", "legalName": {"$gt": ""}}',
     "long": b'{"legalName": "' + b"x" * 900_000 + b'", "email": "' + b"a@" * 10_000 + b'"}',
 }
+
+
+@pytest.fixture
+def kind() -> str:
+    """The kind of database that every test runs on."""
+    return "mongod"
 
 
 @pytest.fixture(params=OPERATIONS)
