@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
+PATIENT_MS = "20000"
+"""The `MONGODB_TIMEOUT_MS` of a service that is not asked about its deadline, which a busy machine would not keep."""
 
 
 class Answer(NamedTuple):

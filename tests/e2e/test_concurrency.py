@@ -11,20 +11,30 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import EXAMPLE, MEMBER, NEW_CUSTOMER, ORGANIZATION, bearer, url
+from tests.e2e.server import PATIENT_MS, Server
+from tests.support import EXAMPLE, MEMBER, NEW_CUSTOMER, ORGANIZATION, bearer, empty, fill, url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pymongo.database import Database
 
     from customer_service.database import Document
-    from tests.e2e.server import Answer, Server
+    from tests.e2e.server import Answer
 
 CUSTOMERS = f"/api/organizations/{ORGANIZATION}/customers"
 MEMBERS = f"/api/organizations/{ORGANIZATION}/members"
 ADMINS = ("ana", "bea", "cleo", "dora", "eva")
 ROUNDS = 30
+
+
+@pytest.fixture(scope="module")
+def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator[Server]:
+    """The service over the specification's example."""
+    empty(mongodb_of_session)
+    fill(mongodb_of_session)
+    with Server(mongodb_uri, mongodb_of_session.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
+        yield running
 
 
 @pytest.fixture(params=range(5))

@@ -15,8 +15,9 @@ import pymongo
 import pytest
 
 from customer_service.client import CustomerClient
+from customer_service.repository.idempotency import ABANDONED_SECONDS
 from tests import mongod, support
-from tests.e2e.server import Server
+from tests.e2e.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,7 @@ def blocking(database: Database[Document], command: str, collection: str) -> Ite
 
 def crash_before(command: str, collection: str, database: Database[Document], uri: str) -> None:
     """Kill the server while it waits for this write, which is never made."""
-    with Server(uri, database.name) as server, blocking(database, command, collection):
+    with Server(uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, blocking(database, command, collection):
         unheard = threading.Thread(target=ask_in_vain, args=(server,))
         unheard.start()
         await_write(database, command, collection)
@@ -110,11 +111,17 @@ def ask_in_vain(server: Server) -> None:
 
 def retry(database: Database[Document], uri: str) -> tuple[Answer, Answer, Answer]:
     """Start the server again; return its answer at once, its answer once the claim is abandoned, and one more."""
-    with Server(uri, database.name) as server:
+    with Server(uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+        age(database, 0)  # however long the start took
         early = post(server)
-        backdated = {"$set": {"claimedAt": datetime.now(UTC) - timedelta(seconds=10)}}
-        assert database.idempotencyKeys.update_one({}, backdated).modified_count == 1
+        age(database, ABANDONED_SECONDS)
         return early, post(server), post(server)
+
+
+def age(database: Database[Document], seconds: int) -> None:
+    """Make the claim this old."""
+    claimed = {"$set": {"claimedAt": datetime.now(UTC) - timedelta(seconds=seconds)}}
+    assert database.idempotencyKeys.update_one({}, claimed).modified_count == 1
 
 
 def check(database: Database[Document], answers: tuple[Answer, Answer, Answer], *, is_replayed: bool) -> None:
@@ -129,7 +136,6 @@ def check(database: Database[Document], answers: tuple[Answer, Answer, Answer], 
     assert str(customer["_id"]) == json.loads(late.body)["id"]
 
 
-@pytest.mark.alone
 def test_after_the_claim(database: Database[Document], own_mongod: mongod.Mongod) -> None:
     crash_before("insert", "customers", database, own_mongod.uri)
     assert database.customers.count_documents(IS_NEW) == 0
@@ -138,7 +144,6 @@ def test_after_the_claim(database: Database[Document], own_mongod: mongod.Mongod
     assert database.customers.count_documents(IS_NEW) == 1
 
 
-@pytest.mark.alone
 def test_after_the_customer(database: Database[Document], own_mongod: mongod.Mongod) -> None:
     crash_before("update", "idempotencyKeys", database, own_mongod.uri)
     assert database.customers.count_documents(IS_NEW) == 1
@@ -146,10 +151,9 @@ def test_after_the_customer(database: Database[Document], own_mongod: mongod.Mon
     check(database, retry(database, own_mongod.uri), is_replayed=True)
 
 
-@pytest.mark.alone
 def test_before_the_claim(database: Database[Document], own_mongod: mongod.Mongod) -> None:
     crash_before("insert", "idempotencyKeys", database, own_mongod.uri)
-    with Server(own_mongod.uri, database.name) as server:
+    with Server(own_mongod.uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
         first, again = post(server), post(server)
     assert (first.status, again.status) == (201, 201)
     assert ("Idempotent-Replayed" in first.headers, "Idempotent-Replayed" in again.headers) == (False, True)
@@ -164,7 +168,7 @@ def test_the_client_creates_across_a_crash(
     token = support.bearer()["Authorization"].removeprefix("Bearer ")
     new = cast("CustomerInput", support.NEW_CUSTOMER)
     with (
-        Server(own_mongod.uri, database.name) as server,
+        Server(own_mongod.uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server,
         CustomerClient(f"http://127.0.0.1:{server.port}", token, support.ORGANIZATION, timeout=40) as client,
         ThreadPoolExecutor(1) as pool,
     ):
@@ -172,7 +176,11 @@ def test_the_client_creates_across_a_crash(
             creation = pool.submit(client.create, new)
             await_write(database, command, collection)
             server.crash()
+        age(database, 0)
         with server:  # another one, in its place
+            while "RequestInProgress" not in server.log() and not creation.done():
+                time.sleep(0.01)
+            age(database, ABANDONED_SECONDS)
             created = creation.result()
             (customer,) = database.customers.find(IS_NEW)
             assert str(customer["_id"]) == created.id

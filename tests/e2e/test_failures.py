@@ -69,6 +69,7 @@ def test_a_command_cut_once_is_not_noticed(
     measured(f"a connection cut once under `{command}` is not noticed", "200, 201, one customer")
 
 
+@pytest.mark.alone
 def test_a_find_that_blocks_ends_at_the_deadline(
     server: Server, database: Database[Document], measured: Callable[[str, str], None]
 ) -> None:

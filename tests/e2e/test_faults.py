@@ -13,7 +13,7 @@ import pymongo
 import pytest
 
 from tests import mongod, support
-from tests.e2e.server import Server
+from tests.e2e.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from customer_service.database import Document
 
 CLIENTS = 24
-STOPS = 4
+STOPS = 2
 DEADLINE_SECONDS = 2.0
+PATIENCE_SECONDS = 30
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ class Crowd:
     def __init__(self, server: Server, *, keep: bool = True) -> None:
         self._server = server
         self._keep = keep
-        self.answered = 0
+        self.answered = self.put_off = 0
         self.failures: list[str] = []
         self._leaving = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
@@ -77,14 +78,20 @@ class Crowd:
     def __enter__(self) -> Crowd:
         for thread in self._threads:
             thread.start()
-        while self.answered < CLIENTS * 5 and not self.failures:
-            time.sleep(0.01)
+        self.wait_for_answers()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._leaving.set()
         for thread in self._threads:
             thread.join()
+
+    def wait_for_answers(self) -> None:
+        """Return once each client was answered five times more, on average, or a request has failed."""
+        enough, deadline = self.answered + CLIENTS * 5, time.monotonic() + PATIENCE_SECONDS
+        while self.answered < enough and not self.failures:
+            assert time.monotonic() < deadline, (self.answered, self.put_off)
+            time.sleep(0.01)
 
     def _ask(self) -> None:
         headers = support.bearer()
@@ -101,13 +108,16 @@ class Crowd:
             try:
                 connection.request("GET", support.url(), headers=headers)
                 response = connection.getresponse()
-                response.read()
+                body = response.read()
             except (OSError, http.client.HTTPException) as error:
                 self.failures.append(repr(error))
                 return
-            if response.status != 200:
+            if response.status == 503 and b"overloaded" in body:  # a slow machine: nothing was done, and it is told so
+                self.put_off += 1
+            elif response.status != 200:
                 self.failures.append(str(response.status))
-            self.answered += 1
+            else:
+                self.answered += 1
             if not self._keep:
                 break
         connection.close()
@@ -121,7 +131,7 @@ def filled(mongodb: Database[Document]) -> Database[Document]:
 
 @pytest.mark.parametrize("attempt", range(STOPS))
 def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], attempt: int) -> None:
-    with Server(mongodb_uri, filled.name) as server, Crowd(server) as crowd:
+    with Server(mongodb_uri, filled.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, Crowd(server) as crowd:
         server.signal(signal.SIGTERM)
         stopped = time.monotonic()
         assert server.wait() == 0
@@ -130,12 +140,11 @@ def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], a
         assert '"level":"error"' not in server.log().replace(" ", "")
 
 
-@pytest.mark.alone
 def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, filled: Database[Document]) -> None:
-    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="1.5") as server:
+    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="4", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
         server.signal(signal.SIGTERM)
-        time.sleep(0.3)
-        readiness = server.get("/readyz")
+        while (readiness := server.get("/readyz")).status == 200:
+            time.sleep(0.01)
         assert readiness.status == 503
         assert json.loads(readiness.body)["checks"]["server"] == "draining"
         assert server.get("/livez").status == 200
@@ -143,19 +152,17 @@ def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, fille
         assert server.wait() == 0
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_reload_loses_no_request_and_stays_ready(mongodb_uri: str, filled: Database[Document], keep: bool) -> None:
-    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="5") as server:
+    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="2", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
         with Crowd(server, keep=keep) as crowd:
             server.signal(signal.SIGHUP)
-            reloaded = time.monotonic()
-            while server.log().count("Booting worker") < 4:
-                assert time.monotonic() - reloaded < 20
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while server.log().count("Worker exiting") < 2:
+                assert time.monotonic() < deadline
                 assert server.get("/readyz").status == 200
-            time.sleep(1)
-            before = crowd.answered
-            time.sleep(0.5)
-            assert crowd.answered > before
+            crowd.wait_for_answers()
+            assert server.get("/readyz").status == 200
         assert crowd.failures == []
+        assert crowd.put_off < crowd.answered
         assert '"level":"error"' not in server.log().replace(" ", "")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.server import ROOT, Server
+from tests.e2e.server import PATIENT_MS, ROOT, Server
 from tests.support import MEMBER, ORGANIZATION, bearer, fill
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def server(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
     """The service over the specification's example, whose member is an admin."""
     fill(mongodb)
     mongodb.memberships.update_one({"userId": MEMBER, "organizationId": ORGANIZATION}, {"$set": {"role": "admin"}})
-    with Server(mongodb_uri, mongodb.name) as running:
+    with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
         yield running
 
 

@@ -160,5 +160,5 @@ def test_a_stop_and_a_reload(members: ReplicaSet, measured: Callable[[str, str],
             assert server.wait() == 0
         else:
             time.sleep(10)
-    assert crowd.failures == []
+    assert (crowd.failures, crowd.put_off) == ([], 0)
     measured(f"{number.name} under {CLIENTS} clients: no request fails", f"{crowd.answered:,} answered, 0 failed")

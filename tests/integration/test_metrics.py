@@ -121,7 +121,7 @@ def test_connections_are_those_of_the_driver(mongodb_uri: str) -> None:
         database.command("ping")
         assert connections(database) == Connections(1, 0)
         database.things.replace_one({"_id": 1}, {}, upsert=True)
-        slow = Thread(target=database.things.find_one, args=({"$where": "sleep(300) || true"},))
+        slow = Thread(target=database.things.find_one, args=({"$where": "sleep(1000) || true"},))
         slow.start()
         wait_until(lambda: connections(database) == Connections(1, 1))
         slow.join()

@@ -311,7 +311,7 @@ def test_a_server_that_hangs_is_left_in_time(*, drips: bool) -> None:
             began = time.monotonic()
             with pytest.raises(Unreachable):
                 client.get("x")
-            assert 0.9 < time.monotonic() - began < 1.3
+            assert 0.9 < time.monotonic() - began < 2
         over.set()
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.alone
 
 PATIENCE = 10.0
-PROMPT_SECONDS = 0.05
+PROMPT_SECONDS = 0.25
 
 
 class Clock:
@@ -189,7 +189,7 @@ class TestRotation:
         started = time.perf_counter()
         for number in range(200):
             assert source.find(str(number)) is None
-        assert time.perf_counter() - started < 200 * PROMPT_SECONDS / 10
+        assert time.perf_counter() - started < PATIENCE / 2
 
     def test_a_set_replaced_amid_a_look_up_is_no_error(self, source: JwkSetKeys) -> None:
         source.find("one")
