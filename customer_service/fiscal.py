@@ -81,10 +81,7 @@ def warnings(customer: Mapping[str, Any]) -> list[Finding]:
 
 
 def unique_keys(customer: Mapping[str, Any]) -> dict[str, str]:
-    """Return the keys of a customer that no other living one of its organization may have: its ids, by their names.
-
-    The RFCs that many customers share are none. The customer need not be normalized; its keys are.
-    """
+    """Return the ids that no other living customer of the organization may have; it need not be normalized before."""
     customer = normalized(customer)
     names = ("externalId",) if _is_generic(customer) else ("externalId", "taxId")
     return {name: text for name in names if (text := _text(customer, f"/{name}"))}
