@@ -131,10 +131,14 @@ NOTHING_KEPT = CacheSettings(token_entries=0, membership_seconds=0, customer_ent
 """For tests that change memberships behind the service's back."""
 
 
+PATIENT_MS = 20_000
+"""A deadline that a busy machine keeps, for tests of everything else."""
+
+
 def settings(uri: str = "mongomock://", database: str = "tests", **jwt_settings: Any) -> Settings:
     """Return settings with the tests' secret, or with the keys given."""
     return Settings(
-        MongoSettings(uri, database),
+        MongoSettings(uri, database, PATIENT_MS),
         JwtSettings(**(jwt_settings or {"secret": SECRET})),
         ServerSettings(),
         NOTHING_KEPT,

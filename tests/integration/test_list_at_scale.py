@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,10 @@ from bson import ObjectId
 
 from customer_service.parsing import ListRequest
 from customer_service.repository import ensure_indexes
+from customer_service.settings import MongoSettings
 from tests.integration.test_queries import Recorder, stages_of
 from tests.listing import START, ask, deleted, living, numbers, store
-from tests.support import Service, serve
+from tests.support import Service, serve, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +117,7 @@ def large(mongodb_uri: str, recorder: Recorder) -> Iterator[Service]:
             store(client[name], (living(number, **named(number)) for number in range(first, first + BATCH)))
         store(client[name], (deleted(LIVING + number, **named(LIVING + number)) for number in range(DELETED)))
         ensure_indexes(client[name])
-        yield serve(client[name])
+        yield serve(client[name], replace(settings(), mongodb=MongoSettings("mongomock://")))  # with the usual deadline
         client.drop_database(name)
 
 
