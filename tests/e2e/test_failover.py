@@ -82,7 +82,7 @@ def test_what_an_election_rolls_back_is_never_told(members: mongod.ReplicaSet, k
     told = names(keeping)
     primary = members.primary()
     with failover.deafened(members.secondaries()), pymongo.MongoClient[dict[str, Any]](primary.uri, w=1) as client:
-        time.sleep(failover.DEAF_SECONDS)
+        failover.wait_until_alone(primary)
         rename(client, "PHANTOM")
         told |= names(keeping)
         primary.kill()

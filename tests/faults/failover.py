@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pymongo
+from pymongo import WriteConcern
+from pymongo.errors import WTimeoutError
 from pymongo.read_concern import ReadConcern
 
 from tests import support
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from tests.e2e.server import Answer, Server
 
 DATABASE = "customer_service"
-DEAF_SECONDS = 1.0  # what was fetched before is applied by then
 CARELESS = ("tests.faults.careless", "wsgi:app")
 
 
@@ -86,7 +87,7 @@ def put_twice_unheard(members: ReplicaSet, server: Server) -> tuple[int, int, st
     put(server, "before")
     primary = members.primary()
     with deafened(members.secondaries()), ThreadPoolExecutor() as threads:
-        time.sleep(DEAF_SECONDS)
+        wait_until_alone(primary)
         first = threads.submit(put, server, "after")
         time.sleep(0.5)
         statuses = put(server, "after").status, first.result().status
@@ -103,6 +104,14 @@ def put(server: Server, name: str) -> Answer:
     body = json.dumps(support.NEW_CUSTOMER | {"legalName": name}).encode()
     headers = support.bearer() | {"Content-Type": "application/json"}
     return server.ask("PUT", support.customers_url("/by-external-id/ours"), headers, body)
+
+
+def wait_until_alone(primary: Mongod) -> None:
+    """Return once what the primary writes reaches no majority: what was fetched before may still be applied."""
+    with pymongo.MongoClient[dict[str, Any]](primary.uri) as client, suppress(WTimeoutError):
+        scratch = client[DATABASE].get_collection("scratch", write_concern=WriteConcern("majority", wtimeout=500))
+        while True:
+            scratch.insert_one({})
 
 
 @contextmanager
