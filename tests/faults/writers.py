@@ -42,15 +42,18 @@ class Writers:
         self.answers: Counter[str] = Counter()
         self._server = server
         self._numbers = itertools.count()
+        self._began = self._left = 0.0
         self._leaving = threading.Event()
         self._threads = [threading.Thread(target=self._write) for _ in range(THREADS)]
 
     def __enter__(self) -> Writers:
+        self._began = time.monotonic()
         for thread in self._threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._left = time.monotonic()
         self._leaving.set()
         for thread in self._threads:
             thread.join()
@@ -64,9 +67,16 @@ class Writers:
             assert time.monotonic() - since < PATIENCE_SECONDS, self.answers
             time.sleep(0.02)
 
+    def wait_for_another_primary(self) -> None:
+        """Wait until more writes are acknowledged than were under way: a dead primary's last answers are no sign."""
+        self.wait_for(len(self.acknowledged) + THREADS + 1)
+
     def longest_gap(self) -> float:
-        """Return the longest time, in seconds, in which no write was acknowledged."""
-        times = sorted(self.times)
+        """Return the longest time, in seconds, in which no write was acknowledged, before the threads were to leave.
+
+        Then they make no new ones, and wait up to 10 seconds for the claims of those that were cut off.
+        """
+        times = [self._began, *sorted(each for each in self.times if each < self._left), self._left]
         return max(later - earlier for earlier, later in itertools.pairwise(times))
 
     def statuses(self) -> set[str]:
