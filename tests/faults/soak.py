@@ -41,7 +41,7 @@ class Soak:
 
     def growth(self) -> float:
         """Return how much memory the workers hold at the end, for each byte after the first tenth."""
-        return sum(each.pss for each in self.last.values()) / sum(each.pss for each in self.first.values())
+        return sum(each.memory for each in self.last.values()) / sum(each.memory for each in self.first.values())
 
     def descriptors(self) -> tuple[int, int]:
         """Return how many descriptors the workers have after the first tenth and at the end."""
