@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pymongo
+from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 START_SECONDS = 60
+WHOLE_SECONDS = 180  # a rollback takes half a second, but was seen to take more than a minute
 SET = "tests"
 WHOLE = ["primary", "secondary", "secondary"]
 PROCESSES = 8
@@ -176,11 +178,25 @@ class ReplicaSet:
         return [member for member in self.members if member is not primary]
 
     def wait_until_whole(self) -> None:
-        """Wait until one member is the primary and the others follow it, each by its own word."""
-        deadline = time.monotonic() + START_SECONDS
-        while sorted(member.role() for member in self.members) != WHOLE:
+        """Wait until one member is the primary and all have what it writes.
+
+        A member's own word is not enough: one that was killed as the primary calls itself a secondary before it finds
+        out that it has to roll back, and while it does so it cannot vote.
+        """
+        deadline = time.monotonic() + WHOLE_SECONDS
+        while sorted(member.role() for member in self.members) != WHOLE or not self._agree():
             assert time.monotonic() < deadline, [member.role() for member in self.members]
             time.sleep(0.1)
+
+    def _agree(self) -> bool:
+        """Whether all members have stored what is written now: then none has anything that the others have not."""
+        everywhere = WriteConcern(len(self.members), wtimeout=1000)
+        with pymongo.MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=1000) as client:
+            try:
+                client.get_database("agreed", write_concern=everywhere).agreed.insert_one({})
+            except PyMongoError:
+                return False
+        return True
 
     def close(self) -> None:
         """Stop all and forget their data."""

@@ -82,4 +82,4 @@ def hold_promises(seen: Overload) -> str:
 
 def memory(server: Server) -> int:
     """Return what the workers hold together, in KiB."""
-    return sum(footprint(pid).pss for pid in workers(server))
+    return sum(footprint(pid).memory for pid in workers(server))

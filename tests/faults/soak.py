@@ -33,7 +33,7 @@ EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """The answers, and what the workers held after the first tenth and at the end."""
+    """All the answers, those of the warm-up too, and what the workers held after the first tenth and at the end."""
 
     answers: Counter[str]
     first: dict[int, Footprint]
@@ -41,7 +41,7 @@ class Soak:
 
     def growth(self) -> float:
         """Return how much memory the workers hold at the end, for each byte after the first tenth."""
-        return sum(each.pss for each in self.last.values()) / sum(each.pss for each in self.first.values())
+        return sum(each.memory for each in self.last.values()) / sum(each.memory for each in self.first.values())
 
     def descriptors(self) -> tuple[int, int]:
         """Return how many descriptors the workers have after the first tenth and at the end."""
@@ -60,7 +60,7 @@ def soak(server: Server, requests: int) -> Soak:
     numbers = itertools.count()
     etag = server.get(support.url(), support.bearer()).headers["ETag"]
     kinds = _kinds(etag)
-    _run(server, itertools.count(), max(LEAST_WARM_UP, requests // 100), kinds, Counter())
+    _run(server, itertools.count(), max(LEAST_WARM_UP, requests // 100), kinds, answers)
     _run(server, numbers, requests // TENTH, kinds, answers)
     first = _held(server)
     _run(server, numbers, requests, kinds, answers)

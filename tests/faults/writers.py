@@ -8,7 +8,11 @@ import json
 import threading
 import time
 from collections import Counter, deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+import pymongo
+from pymongo.errors import PyMongoError
 
 from tests.support import NEW_CUSTOMER, ORGANIZATION, bearer, customers_url
 
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
 THREADS = 8
 RETRY_SECONDS = 0.5
+PAUSE_SECONDS = 0.02
 PATIENCE_SECONDS = 90
 RETRIED = ("request-in-progress", "database-unavailable", "overloaded")
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -42,15 +47,18 @@ class Writers:
         self.answers: Counter[str] = Counter()
         self._server = server
         self._numbers = itertools.count()
+        self._began = self._left = 0.0
         self._leaving = threading.Event()
         self._threads = [threading.Thread(target=self._write) for _ in range(THREADS)]
 
     def __enter__(self) -> Writers:
+        self._began = time.monotonic()
         for thread in self._threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._left = time.monotonic()
         self._leaving.set()
         for thread in self._threads:
             thread.join()
@@ -64,10 +72,16 @@ class Writers:
             assert time.monotonic() - since < PATIENCE_SECONDS, self.answers
             time.sleep(0.02)
 
+    def wait_for_another_primary(self) -> None:
+        """Wait until more writes are acknowledged than were under way: a dead primary's last answers are no sign."""
+        self.wait_for(len(self.acknowledged) + THREADS + 1)
+
     def longest_gap(self) -> float:
-        """Return the longest time, in seconds, in which no write was acknowledged."""
-        times = sorted(self.times)
-        return max(later - earlier for earlier, later in itertools.pairwise(times))
+        """Return the longest time, in seconds, in which no write was acknowledged, before the threads were to leave.
+
+        Then they make no new ones, and wait up to 10 seconds for the claims of those that were cut off.
+        """
+        return longest([self._began, *sorted(each for each in self.times if each < self._left), self._left])
 
     def statuses(self) -> set[str]:
         """Return every status that was answered, and the errors of requests that were not."""
@@ -100,6 +114,40 @@ class Writers:
             self.acknowledged[tax_id(number)] = answer["id"]
             self.times.append(time.monotonic())
         return slug not in RETRIED
+
+
+class Bystander:
+    """Writes to MongoDB without the service, each for a majority: how much of a gap is the set's own."""
+
+    def __init__(self, uri: str) -> None:
+        self._times: list[float] = []
+        self._uri = uri
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._write)
+
+    def __enter__(self) -> Bystander:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.set()
+        self._thread.join()
+
+    def longest_gap(self) -> float:
+        """Return the longest time, in seconds, in which no write was acknowledged."""
+        return longest(self._times)
+
+    def _write(self) -> None:
+        with pymongo.MongoClient[dict[str, Any]](self._uri, w="majority", timeoutMS=2000) as client:
+            while not self._leaving.wait(PAUSE_SECONDS):
+                with suppress(PyMongoError):
+                    client.bystander.writes.insert_one({})
+                    self._times.append(time.monotonic())
+
+
+def longest(times: list[float]) -> float:
+    """Return the longest time between one and the next."""
+    return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 
 def _ask(connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]) -> tuple[str, dict[str, Any]]:
