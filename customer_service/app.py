@@ -123,6 +123,7 @@ def _measure(app: Flask, verifier: TokenVerifier, kept: Kept[Representation]) ->
         metrics.follow_changes(kept)
     metrics.follow_connections(partial(connections, app.extensions["database"]))
     metrics.follow_keys(verifier.keys)
+    metrics.follow_refusals(refusals.counts)
     metrics.start()
 
 

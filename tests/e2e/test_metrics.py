@@ -15,6 +15,7 @@ import pytest
 
 from customer_service.metrics import FLUSH_SECONDS, MEMORY
 from tests import support
+from tests.attacks.wire import send
 from tests.e2e.server import ROOT, Server
 from tests.support import SECRET, bearer, samples, url
 
@@ -68,6 +69,15 @@ def read(server: Server, times: int = REQUESTS) -> None:
     for _ in range(times):
         assert server.get(url(), bearer()).status == 200
     time.sleep(FLUSH_SECONDS + 0.5)
+
+
+def test_what_the_application_never_sees_is_told(own: Server) -> None:
+    for _ in range(3):
+        assert send(own, b"GARBAGE\r\n\r\n").status == 400
+    time.sleep(FLUSH_SECONDS + 0.5)
+    numbers = ask(own)
+    assert numbers['customer_service_refusals_total{status="400"}'] == 3
+    assert numbers['customer_service_refusals_total{status="503"}'] == 0
 
 
 def test_it_is_the_sum_of_the_workers_whoever_answers(own: Server) -> None:
