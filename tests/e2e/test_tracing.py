@@ -18,6 +18,7 @@ from tests.mongod import free_port
 from tests.support import SECRET, bearer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pymongo.database import Database
@@ -95,22 +96,27 @@ def test_nothing_personal_is_exported(filled: Database[Document], mongodb_uri: s
 
 
 def test_a_collector_that_is_away_and_comes_back(filled: Database[Document], mongodb_uri: str) -> None:
-    """One line of each worker when it is away, one when it is back; no request is slower or fails."""
+    """One line of each worker whenever it goes away, one when it is back; no request fails."""
     port = free_port()
     environment = {"OTEL_BSP_SCHEDULE_DELAY": "100", "WEB_CONCURRENCY": "1"}
     with traced(mongodb_uri, filled, f"http://127.0.0.1:{port}", **environment) as server:
+
+        def ask_until(condition: Callable[[], object]) -> None:
+            deadline = time.monotonic() + 20
+            while not condition():
+                assert time.monotonic() < deadline, server.log()
+                assert server.get(support.url(), bearer()).status == 200
+
         until = time.monotonic() + 6
-        while time.monotonic() < until:
-            assert server.get(support.url(), bearer(), timeout=1).status == 200
-            time.sleep(0.02)
+        ask_until(lambda: time.monotonic() > until)
         (away,) = complaints(server)
         assert "refused" in away["event"]
         with Collector(port) as collector:
-            while len(complaints(server)) < 2:
-                assert time.monotonic() < until + 20, server.log()
-                assert server.get(support.url(), bearer(), timeout=1).status == 200
+            ask_until(lambda: len(complaints(server)) > 1)
             assert complaints(server)[1]["event"] == "traces are exported again"
             assert collector.spans()
+        ask_until(lambda: len(complaints(server)) > 2)
+        assert complaints(server)[2]["level"] != "info"
 
 
 @pytest.mark.parametrize("state", ["away", "hanging", "refusing"])
@@ -126,7 +132,7 @@ def test_the_end_does_not_wait_for_a_collector(filled: Database[Document], mongo
                 server.get("/livez")
             assert stop(server) < LEFT_SECONDS
             assert len(complaints(server)) <= 2
-            assert "WORKER TIMEOUT" not in server.log()
+            assert "SIGKILL" not in server.log()
 
 
 def test_without_an_endpoint_nothing_of_it_is_imported() -> None:
