@@ -3,8 +3,10 @@ FROM python:3.11-slim-bookworm AS build
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /build
-COPY requirements.txt requirements-build.txt ./
-RUN pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY requirements.txt requirements-otel.txt requirements-build.txt ./
+# requirements-otel.txt makes it one that can export traces.
+ARG LOCK=requirements.txt
+RUN pip install --no-cache-dir --require-hashes -r $LOCK
 RUN pip install --no-cache-dir --require-hashes -r requirements-build.txt
 COPY setup.cfg pyproject.toml README.md ./
 COPY customer_service customer_service

@@ -90,7 +90,9 @@ format: $(VENV)/dev ## Format the code
 .PHONY: lock
 lock: $(VENV)/dev ## Write the hashed locks anew from setup.cfg
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg -o requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra dev -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra otel -c requirements.txt -o requirements-otel.txt
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra dev --extra otel \
+		-c requirements-otel.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header requirements-build.in -o requirements-build.txt
 	for peer in eve fastapi granian; do cd $(CURDIR)/bench/peers/$$peer && $(CURDIR)/$(BIN)/uv pip compile --quiet --upgrade \
 		--generate-hashes --no-header requirements.in -c ../../../requirements.txt -o requirements.txt || exit 1; done

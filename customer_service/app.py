@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from customer_service.answers import Representation
     from customer_service.database import Document
+    from customer_service.tracing import Tracing
 
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
@@ -69,11 +70,13 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     forked: it connects to MongoDB.
     """
     settings = settings or Settings.from_environment()
+    tracing = _tracing(settings)
     verifier = TokenVerifier(settings.jwt, remembered=settings.cache.token_entries)
     app = Service(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
-    app.extensions["database"] = connect(settings.mongodb) if database is None else database
+    listeners = [tracing.commands] if tracing else []
+    app.extensions["database"] = connect(settings.mongodb, listeners) if database is None else database
     metrics = app.extensions["metrics"] = Metrics()
     observability.init_app(app, settings.server.log_level, metrics)
     error_handlers.init_app(app)
@@ -90,10 +93,20 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.register_blueprint(routes.members.blueprint)
     app.register_blueprint(health.blueprint)
     _serve_openapi(app)
+    if tracing:
+        tracing.follow(app)
     _measure(app, verifier, kept)
     answering = metrics.counting(_under_documented_paths(app))
     app.wsgi_app = with_deadline(answering, settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    if settings.tracing.endpoint is None:
+        return None
+    from customer_service.tracing import Tracing  # noqa: PLC0415 - it needs an extra, and its import takes time
+
+    return Tracing(settings)
 
 
 def _keep(settings: Settings, database: Database[Document]) -> Kept[Representation]:
@@ -110,6 +123,7 @@ def _measure(app: Flask, verifier: TokenVerifier, kept: Kept[Representation]) ->
         metrics.follow_changes(kept)
     metrics.follow_connections(partial(connections, app.extensions["database"]))
     metrics.follow_keys(verifier.keys)
+    metrics.follow_refusals(refusals.counts)
     metrics.start()
 
 

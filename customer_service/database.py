@@ -16,13 +16,14 @@ from pymongo.read_concern import ReadConcern
 from customer_service.errors import DatabaseError, DatabaseUnavailable, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from pymongo.collection import Collection
     from pymongo.database import Database
+    from pymongo.monitoring import CommandListener
 
     from customer_service.settings import MongoSettings
 
@@ -45,8 +46,10 @@ class Connections(NamedTuple):
     in_use: int
 
 
-def connect(settings: MongoSettings) -> Database[Document]:
+def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) -> Database[Document]:
     """Return the database that the settings name, without waiting for it; raises SettingsError.
+
+    The listeners are told of each command, but not of those to the memory of the process.
 
     It reads what a majority of a replica set has stored, and nothing else, as it acknowledges nothing else: a write
     that only the primary has can be lost with it, and whoever repeats the write must not be told that it is done.
@@ -59,7 +62,11 @@ def connect(settings: MongoSettings) -> Database[Document]:
         return cast("Database[Document]", mongomock.MongoClient()[settings.database])
     try:
         client: pymongo.MongoClient[Document] = pymongo.MongoClient(
-            settings.uri, timeoutMS=settings.timeout_ms, connect=False, appname="customer-service"
+            settings.uri,
+            timeoutMS=settings.timeout_ms,
+            connect=False,
+            appname="customer-service",
+            event_listeners=listeners,
         )
     except (ConfigurationError, InvalidURI, ValueError, TypeError) as error:
         raise SettingsError(f"MONGODB_URI: is not a usable connection string ({type(error).__name__})") from None

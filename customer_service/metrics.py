@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, mult
 from customer_service.jwks import JwkSetKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from customer_service.cache import Cache
@@ -135,6 +135,12 @@ class Metrics:
             self._gauge("jwks_age_seconds", "Age of the oldest JWK set that a worker has.", keys.age, "livemax")
             failures = self._counter("jwks_fetch_failures", "Fetches that brought no usable JWK set.")
             self._count(failures, lambda: keys.failures)
+
+    def follow_refusals(self, counts: Mapping[int, int]) -> None:
+        """Tell how many requests were refused before the application saw them, by status."""
+        refusals = self._counter("refusals", "Requests that were refused before the application saw them.", "status")
+        for status in counts:
+            self._count(refusals.labels(str(status)), partial(counts.__getitem__, status))
 
     def start(self) -> None:
         """Bring what is counted to where another worker finds it; call it after a server has forked."""

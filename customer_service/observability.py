@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@~-]{1,128}")
 TRACEPARENT = re.compile(
-    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}"
+    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?P<span>(?!0{16})[0-9a-f]{16})"
     r"-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?"
 )
 """A `traceparent` of W3C Trace Context: any version but ff, ids that are not all zero."""
@@ -49,6 +49,14 @@ def init_app(app: Flask, log_level: str, metrics: Metrics) -> None:
     ).bind()
     app.before_request(_begin)
     app.after_request(partial(_end, app.extensions["log"], metrics))
+
+
+class Caller(NamedTuple):
+    """The caller's trace, its span in it, and its flags, of which only `sampled` is kept."""
+
+    trace_id: str
+    span_id: str
+    trace_flags: str
 
 
 class Identity(NamedTuple):
@@ -93,6 +101,12 @@ class _Output(structlog.BytesLogger):
 def annotate(**fields: Any) -> None:
     """Add fields to the log line of the current request; never a token, a header or a customer's data."""
     _trail().fields.update(fields)
+
+
+def be_known_as(trace_id: str, span_id: str, trace_flags: str) -> None:
+    """Tell these of the current request, in its answer and in its log line, in place of its own."""
+    trail = _trail()
+    trail.identity = Identity(trail.identity.request_id, trace_id, trace_flags, span_id)
 
 
 def request_id() -> str:
@@ -170,16 +184,17 @@ def identify(request_id: str = "", traceparent: str = "") -> Identity:
     """Return what a request is known by: the ids that its caller gave where they are valid, else new ones."""
     chance = os.urandom(CHANCE_BYTES).hex()
     own_id = request_id if SAFE_REQUEST_ID.fullmatch(request_id) else chance[:32]
-    trace_id, flags = _trace(traceparent) or (chance[32:64], "00")
+    caller = caller_of(traceparent)
+    trace_id, flags = (caller.trace_id, caller.trace_flags) if caller else (chance[32:64], "00")
     return Identity(own_id, trace_id, flags, chance[64:])
 
 
-def _trace(traceparent: str) -> tuple[str, str] | None:
-    """Return the trace id and flags of the caller's trace, if they are valid."""
+def caller_of(traceparent: str) -> Caller | None:
+    """Return what a `traceparent` says, if it is valid."""
     match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
     if match is None or (match["version"] == "00" and match["rest"]):
         return None
-    return match["trace"], f"{int(match['flags'], 16) & SAMPLED:02x}"
+    return Caller(match["trace"], match["span"], f"{int(match['flags'], 16) & SAMPLED:02x}")
 
 
 def _end(log: Any, metrics: Metrics, response: Response) -> Response:

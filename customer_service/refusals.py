@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from gunicorn.http.errors import ParseException
 
 from customer_service import error_handlers, observability, problems
-from customer_service.errors import CustomerServiceError
+from customer_service.errors import CustomerServiceError, Overloaded, RequestTimeout
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 OURS = ("InvalidResponseHeader", "InvalidResponseHeaderName")
 """The errors of gunicorn's parser that are the application's fault, and not the client's."""
+
+KINDS = (
+    *(problems.PROBLEMS[error] for error in (Overloaded, RequestTimeout)),
+    problems.UNREADABLE,
+    *problems.REFUSALS.values(),
+    problems.INTERNAL_ERROR,
+)
+counts = Counter({problem.status.value: 0 for problem in KINDS})
+"""How many requests of this process were refused, by status."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +53,7 @@ def answer(error: BaseException, identity: Identity | None = None, *, empty: boo
     It is empty for a HEAD.
     """
     problem, known_by = refusal_of(error), identity or observability.identify()
+    counts[problem.status.value] += 1  # threads that count at once may lose one
     known = {"status": problem.status.value, "error": type(error).__name__, **known_by.fields()}
     if problem is problems.INTERNAL_ERROR:
         logger.error("exception", exc_info=error, extra=known)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import Schema, ValidationError
 
+from customer_service.environment import (
+    CacheSettingsSchema,
+    JwtSettingsSchema,
+    MongoSettingsSchema,
+    ServerSettingsSchema,
+    TracingSettingsSchema,
+)
 from customer_service.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -18,10 +22,6 @@ if TYPE_CHECKING:
 
 IN_MEMORY_URI = "mongomock://"
 """The `MONGODB_URI` that keeps everything in the process's own memory."""
-
-PEM_MARK = "-----BEGIN"
-KEY_SETTINGS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
-MINIMUM_SECRET_BYTES = 32  # RFC 7518, section 3.2: a key at least as long as the hash
 
 Group = TypeVar("Group")
 
@@ -97,6 +97,18 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Where traces go: the URL that takes them by OTLP over HTTP, None for nowhere."""
+
+    endpoint: str | None = None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> TracingSettings:
+        """Read OpenTelemetry's own variables; raises SettingsError."""
+        return _load(cls, TracingSettingsSchema(), environ)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of the service."""
 
@@ -104,13 +116,14 @@ class Settings:
     jwt: JwtSettings
     server: ServerSettings = field(default_factory=ServerSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read all settings; raises one SettingsError that names every setting that is missing or wrong."""
         problems: list[str] = []
         groups: list[Any] = []
-        for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings):
+        for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings, TracingSettings):
             try:
                 groups.append(group.from_environment(environ))
             except SettingsError as error:
@@ -118,86 +131,6 @@ class Settings:
         if problems:
             raise SettingsError("; ".join(problems))
         return cls(*groups)
-
-
-class _EnvironmentSchema(Schema):
-    """Reads one group of settings from an environment; a blank variable counts as absent."""
-
-    class Meta:
-        unknown = EXCLUDE
-
-
-class MongoSettingsSchema(_EnvironmentSchema):
-    """The environment variables of MongoSettings."""
-
-    uri = fields.String(
-        data_key="MONGODB_URI",
-        required=True,
-        validate=validate.Regexp(
-            r"(mongodb(\+srv)?|mongomock)://", error="must start with mongodb://, mongodb+srv:// or mongomock://"
-        ),
-        error_messages={"required": "is missing; set a connection string such as mongodb://localhost:27017"},
-    )
-    database = fields.String(
-        data_key="MONGODB_DATABASE",
-        validate=validate.Regexp(r'[^\x00-\x20/\\."$*<>:|?]{1,63}\Z', error="is not a MongoDB database name"),
-    )
-    timeout_ms = fields.Integer(data_key="MONGODB_TIMEOUT_MS", validate=validate.Range(1, 60_000))
-
-
-class JwtSettingsSchema(_EnvironmentSchema):
-    """The environment variables of JwtSettings."""
-
-    secret = fields.String(data_key="JWT_SECRET")
-    public_key = fields.String(data_key="JWT_PUBLIC_KEY")
-    jwks_url = fields.String(data_key="JWT_JWKS_URL")
-    algorithms = fields.Function(
-        data_key="JWT_ALGORITHMS", deserialize=lambda names: tuple(names.replace(",", " ").split())
-    )
-    issuer = fields.String(data_key="JWT_ISSUER")
-    audience = fields.String(data_key="JWT_AUDIENCE")
-    leeway_seconds = fields.Integer(data_key="JWT_LEEWAY_SECONDS", validate=validate.Range(0, 300))
-
-    @validates_schema(skip_on_field_errors=False)
-    def _one_key(self, data: dict[str, Any], **_: object) -> None:
-        given = [name for name in ("secret", "public_key", "jwks_url") if name in data]
-        if len(given) != 1:
-            raise ValidationError(f"set exactly one of them, not {len(given)}", " | ".join(KEY_SETTINGS))
-
-    @validates_schema
-    def _strong_key(self, data: dict[str, Any], **_: object) -> None:
-        if "secret" in data and len(os.fsencode(data["secret"])) < MINIMUM_SECRET_BYTES:
-            raise ValidationError(
-                f"must be at least {MINIMUM_SECRET_BYTES} bytes long; `openssl rand -hex 32` makes one", "JWT_SECRET"
-            )
-        if "jwks_url" in data and not _is_safe_url(data["jwks_url"]):
-            raise ValidationError("must be an https:// URL, or http:// on this machine", "JWT_JWKS_URL")
-
-    @post_load
-    def _read_public_key(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
-        if "public_key" in data:
-            data["public_key"] = _pem(data["public_key"])
-        return data
-
-
-class ServerSettingsSchema(_EnvironmentSchema):
-    """The environment variables of ServerSettings."""
-
-    port = fields.Integer(data_key="PORT", validate=validate.Range(1, 65_535))
-    workers = fields.Integer(data_key="WEB_CONCURRENCY", validate=validate.Range(1, 256))
-    drain_seconds = fields.Float(data_key="DRAIN_SECONDS", validate=validate.Range(0, 300))
-    log_level = fields.String(
-        data_key="LOG_LEVEL", validate=validate.OneOf(("debug", "info", "warning", "error", "critical"))
-    )
-    rate_limit_per_minute = fields.Integer(data_key="RATE_LIMIT_PER_MINUTE", validate=validate.Range(1, 1_000_000))
-
-
-class CacheSettingsSchema(_EnvironmentSchema):
-    """The environment variables of CacheSettings."""
-
-    token_entries = fields.Integer(data_key="TOKEN_CACHE_ENTRIES", validate=validate.Range(0, 1_000_000))
-    membership_seconds = fields.Float(data_key="MEMBERSHIP_CACHE_SECONDS", validate=validate.Range(0, 300))
-    customer_entries = fields.Integer(data_key="CUSTOMER_CACHE_ENTRIES", validate=validate.Range(0, 1_000_000))
 
 
 def _load(group: type[Group], schema: Schema, environ: Mapping[str, str]) -> Group:
@@ -209,30 +142,3 @@ def _load(group: type[Group], schema: Schema, environ: Mapping[str, str]) -> Gro
     except ValidationError as error:
         messages = cast("dict[str, list[str]]", error.messages)
         raise SettingsError("; ".join(f"{name}: {' '.join(messages[name])}" for name in sorted(messages))) from None
-
-
-def _is_safe_url(url: str) -> bool:
-    """Whether nobody on the network between can change what the URL answers."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    host = parts.hostname or ""
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _pem(value: str) -> str:
-    """Return PEM text, given itself (even on one line, as an environment file holds it) or as the path of a file."""
-    if PEM_MARK in value:
-        return value.replace("\\n", "\n")
-    try:
-        return Path(value).read_text(encoding="ascii")
-    except (OSError, ValueError):
-        raise ValidationError("is neither PEM text nor a file that can be read", "JWT_PUBLIC_KEY") from None

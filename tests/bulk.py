@@ -36,8 +36,8 @@ WORDS = ("COMERCIALIZADORA", "GRUPO", "INDUSTRIAL", "NORTE", "GARCIA", "LOPEZ", 
 def row(number: int) -> dict[str, Any]:
     """Return a customer to send, unlike every other."""
     words = (WORDS[number // len(WORDS) ** place % len(WORDS)] for place in range(3))
-    letters = "".join(chr(65 + number // 36_000_000 // 26**place % 26) for place in range(3))
-    date = f"{number // 360_000 % 100:02}{number // 30_000 % 12 + 1:02}{number // 1000 % 28 + 1:02}"
+    letters = "".join(chr(65 + number // 33_600_000 // 26**place % 26) for place in range(3))
+    date = f"{number // 336_000 % 100:02}{number // 28_000 % 12 + 1:02}{number // 1000 % 28 + 1:02}"
     return new_customer(
         legalName=f"{' '.join(words)} {number}",
         taxId=f"{letters}{date}{number % 1000:03}",

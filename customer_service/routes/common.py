@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from flask import current_app, request, url_for
 
 from customer_service import errors
-from customer_service.answers import represent
+from customer_service.answers import compact, represent
 from customer_service.authorization import current_membership, guarded_blueprint
 from customer_service.operations import Value
 from customer_service.repository import CustomerRepository
@@ -67,7 +67,7 @@ def represented(customer_id: str) -> Representation:
         return represent(customers().get(customer_id))
     key = (current_membership().scope, customer_id)
     return kept.customers.get(key) or kept.customers.load(
-        key, lambda: represent(customers().get_committed(customer_id, since)), customer_id.lower()
+        key, lambda: compact(represent(customers().get_committed(customer_id, since))), customer_id.lower()
     )
 
 

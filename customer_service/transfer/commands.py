@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zlib
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -16,15 +15,17 @@ from customer_service.settings import MongoSettings
 from customer_service.terminal import EXIT_FAILURE, complain, open_database
 from customer_service.transfer import files, formats
 from customer_service.transfer.checkpoint import Checkpoint, Tally
-from customer_service.transfer.exporting import exported, metadata_names
+from customer_service.transfer.exporting import EVERYBODY, PAGE, exported, metadata_names
 from customer_service.transfer.files import STANDARD
 from customer_service.transfer.importing import Importer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from customer_service.transfer.files import Format
 
+CLEAR_LINE = "\r\033[K"  # of a terminal, with a progress bar in it
 FORMAT = click.option(
     "--format",
     "form",
@@ -59,7 +60,7 @@ def import_customers(organization: str, file: str, form: Format | None) -> None:
         click.echo(f"going on behind {tally.rows} rows that were done before", err=True)
     try:
         _import(file, form, customers, tally, checkpoint)
-    except (formats.Unreadable, EOFError, OSError, zlib.error) as error:
+    except (formats.Unreadable, OSError) as error:
         sys.exit(complain(f"{file}: {error}", EXIT_FAILURE))
     if checkpoint:
         checkpoint.remove()
@@ -85,8 +86,8 @@ def export_customers(organization: str, file: str, form: Format | None) -> None:
     unreadable: list[str] = []
     names = metadata_names(customers) if form == "csv" else []
     try:
-        with files.writing(file) as stream:
-            formats.write(exported(customers, unreadable.append), stream, form, names)
+        with files.writing(file) as stream, _bar(file, "exporting", lambda: customers.count(EVERYBODY)) as bar:
+            formats.write(_shown(exported(customers, unreadable.append), bar), stream, form, names)
     except OSError as error:
         sys.exit(complain(f"{file}: {error.strerror}", EXIT_FAILURE))
     for each in unreadable:
@@ -98,7 +99,10 @@ def export_customers(organization: str, file: str, form: Format | None) -> None:
 def _import(
     file: str, form: Format, customers: CustomerBatchRepository, tally: Tally, checkpoint: Checkpoint | None
 ) -> None:
-    with files.reading(file) as (stream, raw), _bar(file) as bar:
+    def length() -> int:
+        return Path(file).stat().st_size
+
+    with files.reading(file) as (stream, raw), _bar(file, "importing", length) as bar:
 
         def on_batch() -> None:
             if checkpoint:
@@ -106,14 +110,25 @@ def _import(
             if bar:
                 bar.update(raw.tell() - bar.pos)
 
-        Importer(customers, tally, lambda told: click.echo(told, err=True), on_batch).run(formats.read(stream, form))
+        def tell(complaint: str) -> None:
+            click.echo(f"{CLEAR_LINE if bar else ''}{complaint}", err=True)
+
+        Importer(customers, tally, tell, on_batch).run(formats.read(stream, form))
 
 
-def _bar(file: str) -> AbstractContextManager[Any]:
-    """Return a progress bar on a terminal's standard error, where the length of the input is known."""
+def _bar(file: str, label: str, length: Callable[[], int]) -> AbstractContextManager[Any]:
+    """Return a progress bar on a terminal's standard error, for all but the standard input and output."""
     if file == STANDARD or not _is_terminal():
         return nullcontext()
-    return click.progressbar(length=Path(file).stat().st_size, label="importing", file=sys.stderr)
+    return click.progressbar(length=length(), label=label, file=sys.stderr)
+
+
+def _shown(customers: Iterable[dict[str, Any]], bar: Any) -> Iterator[dict[str, Any]]:
+    """Yield the customers, and let the bar tell of every page of them."""
+    for number, customer in enumerate(customers, 1):
+        yield customer
+        if bar and number % PAGE == 0:
+            bar.update(PAGE)
 
 
 def _is_terminal() -> bool:

@@ -23,7 +23,7 @@ OWNER_ONLY = 0o600
 
 def format_of(name: str) -> Format | None:
     """Return the format of a file by its name, or None."""
-    return FORMATS.get(Path(name.removesuffix(GZIP)).suffix)
+    return FORMATS.get(Path(name.lower().removesuffix(GZIP)).suffix)
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def reading(name: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         yield sys.stdin.buffer, sys.stdin.buffer
         return
     with Path(name).open("rb") as raw:
-        yield (cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if name.endswith(GZIP) else raw), raw
+        yield (cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if name.lower().endswith(GZIP) else raw), raw
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def writing(name: str) -> Iterator[BinaryIO]:
     part = Path(f"{name}.part")
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "wb") as raw:
-            if name.endswith(GZIP):
+            if name.lower().endswith(GZIP):
                 with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as compressed:
                     yield cast("BinaryIO", compressed)
             else:

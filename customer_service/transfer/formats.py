@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import zlib
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import orjson
@@ -22,6 +23,8 @@ BOM = b"\xef\xbb\xbf"
 MAXIMUM_LINE = 1_000_000
 """The longest line, in bytes of NDJSON or characters of CSV: the longest body that the API takes."""
 
+LINE_ENDS = (b"\n", "\n", "\r")
+
 COLUMNS = (
     *(name for name in changes.ALWAYS_STORED if name != "address"),
     *(f"address.{name}" for name in changes.ADDRESS_FIELDS),
@@ -38,6 +41,7 @@ MESSAGES = {
     "invalid-csv": "Quote the cells as RFC 4180 says, and keep each within 131,072 characters.",
     "invalid-encoding": "Give UTF-8.",
     "column-count": "Give as many cells as the header has.",
+    "line-too-long": f"Keep each line within {MAXIMUM_LINE:,} bytes.",
 }
 
 
@@ -51,6 +55,10 @@ class Row(NamedTuple):
     line: int
     body: object
     finding: Finding | None = None
+
+
+class LineTooLong(csv.Error):
+    """A line is longer than any row."""
 
 
 def read(stream: BinaryIO, form: Format) -> Iterator[Row]:
@@ -74,35 +82,46 @@ def write(customers: Iterable[dict[str, Any]], stream: BinaryIO, form: Format, m
 
 
 def _read_ndjson(stream: BinaryIO) -> Iterator[Row]:
-    for number, line in enumerate(_lines(stream), 1):
-        text = line.removeprefix(BOM) if number == 1 else line
-        if not text.strip():
-            continue
+    lines = _Lines(stream)
+    line: bytes | None = b""
+    while line is not None:
         try:
-            yield Row(number, orjson.loads(text))
-        except orjson.JSONDecodeError:
-            yield _unreadable(number, "invalid-json")
+            line = next(lines, None)
+        except LineTooLong:
+            yield _unreadable(lines.number, "line-too-long")
+            continue
+        text = (line or b"").removeprefix(BOM if lines.number == 1 else b"")
+        if text.strip():
+            yield _parsed(lines.number, text)
+
+
+def _parsed(line: int, text: bytes) -> Row:
+    try:
+        return Row(line, orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return _unreadable(line, "invalid-json")
 
 
 def _read_csv(stream: BinaryIO) -> Iterator[Row]:
     text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
     try:
-        rows = csv.reader(_lines(text), strict=True)
-        yield from _rows(rows, _header(rows))
+        lines = _Lines(text)
+        rows = csv.reader(lines, strict=True)
+        yield from _rows(rows, lines, _header(rows))
     finally:
         text.detach()  # else it would close the stream, which is not its own
 
 
-def _rows(rows: Reader, columns: list[str]) -> Iterator[Row]:
+def _rows(rows: Reader, lines: _Lines, columns: list[str]) -> Iterator[Row]:
     cells: list[str] | None = []
     while cells is not None:
-        line = rows.line_num + 1
+        line = lines.number + 1
         try:
             cells = next(rows, None)
-        except csv.Error:
-            yield _unreadable(line, "invalid-csv")
+        except csv.Error as error:
+            yield _unreadable(line, "line-too-long" if isinstance(error, LineTooLong) else "invalid-csv")
             continue
-        if cells:
+        if cells and any(cells):
             yield _row(line, columns, cells)
 
 
@@ -131,15 +150,37 @@ def _header(rows: Reader) -> list[str]:
         if column in columns[: place - 1]:
             raise Unreadable(f"Column {place} of the header is there twice.")
         if column not in COLUMNS and not (column.startswith(METADATA) and column != METADATA):
-            raise Unreadable(f"Column {place} of the header is none of: {', '.join(COLUMNS)}, {METADATA}*.")
+            known = f"{', '.join(COLUMNS)}, {METADATA}*"
+            raise Unreadable(f"Column {place} of the header is none of these, in UTF-8 and parted by commas: {known}.")
     return columns
 
 
-def _lines(stream: IO[Any]) -> Iterator[Any]:
-    while line := stream.readline(MAXIMUM_LINE + 1):
-        if len(line) > MAXIMUM_LINE:
-            raise Unreadable(f"A line is longer than {MAXIMUM_LINE:,}.")
-        yield line
+class _Lines:
+    """The lines of a stream, counted from 1; raises LineTooLong in the place of one, and Unreadable."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._stream = stream
+        self.number = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> Any:
+        line = self._read()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) <= MAXIMUM_LINE:
+            return line
+        while line and line[-1:] not in LINE_ENDS:
+            line = self._read()
+        raise LineTooLong
+
+    def _read(self) -> Any:
+        try:
+            return self._stream.readline(MAXIMUM_LINE + 1)
+        except (EOFError, OSError, zlib.error) as error:
+            raise Unreadable(f"Behind line {self.number}: {error}") from error
 
 
 def _flat(customer: dict[str, Any]) -> dict[str, str | None]:

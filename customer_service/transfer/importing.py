@@ -11,6 +11,7 @@ from customer_service.errors import CustomerServiceError, Duplicate, DuplicateTa
 from customer_service.inputs import CONTROL_CHARACTER, MESSAGES
 from customer_service.problems import PROBLEMS
 from customer_service.repository.customers import COLLISIONS
+from customer_service.transfer.formats import Unreadable
 from customer_service.transfer.seen import Seen
 from customer_service.upserts import keyed, put_many
 
@@ -47,12 +48,15 @@ class Importer:
         """Store the rows behind those that the tally has; raises DatabaseUnavailable and Unreadable."""
         for row in islice(rows, self._tally.rows):
             self._is_repeated(row.body)
-        while batch := list(islice(rows, BATCH)):
-            with deadline(BATCH_SECONDS):
-                outcomes = put_many(self._customers, batch, self._judge)
-            for row, outcome in zip(batch, outcomes, strict=True):
-                self._count(row, outcome)
-            self._on_batch()
+        for batch in _batches(rows):
+            self._store(batch)
+
+    def _store(self, batch: list[Row]) -> None:
+        with deadline(BATCH_SECONDS):
+            outcomes = put_many(self._customers, batch, self._judge)
+        for row, outcome in zip(batch, outcomes, strict=True):
+            self._count(row, outcome)
+        self._on_batch()
 
     def _judge(self, row: Row) -> Keyed:
         if row.finding:
@@ -75,6 +79,24 @@ class Importer:
         self._tally.failed += 1
         for complaint in complaints(outcome):
             self._tell(f"line {row.line}: {complaint}")
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Yield the rows, some hundred at a time; those before a place that cannot be read come before the error."""
+    batch: list[Row] = []
+    unreadable: Unreadable | None = None
+    try:
+        for row in rows:
+            batch.append(row)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    except Unreadable as error:
+        unreadable = error
+    if batch:
+        yield batch
+    if unreadable:
+        raise unreadable
 
 
 def complaints(error: CustomerServiceError) -> Iterator[str]:

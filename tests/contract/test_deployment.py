@@ -12,13 +12,14 @@ import pytest
 import yaml
 
 from customer_service import cli, settings
-from customer_service.settings import (
+from customer_service.environment import (
     CacheSettingsSchema,
     JwtSettingsSchema,
     MongoSettingsSchema,
-    ServerSettings,
     ServerSettingsSchema,
+    TracingSettingsSchema,
 )
+from customer_service.settings import ServerSettings
 
 if TYPE_CHECKING:
     from click import Group
@@ -26,8 +27,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
     field.data_key
-    for schema in (MongoSettingsSchema(), JwtSettingsSchema(), ServerSettingsSchema(), CacheSettingsSchema())
-    for field in schema.fields.values()
+    for schema in (
+        MongoSettingsSchema,
+        JwtSettingsSchema,
+        ServerSettingsSchema,
+        CacheSettingsSchema,
+        TracingSettingsSchema,
+    )
+    for field in schema().fields.values()
 }
 
 
@@ -41,6 +48,12 @@ def last(name: str) -> str:
     return [argument for instruction, argument in instructions() if instruction == name][-1]
 
 
+def pins(lock: str) -> list[str]:
+    """Return the pinned packages of a lock, each with its hashes."""
+    text = (ROOT / lock).read_text().replace("\\\n", "")
+    return [line for line in text.splitlines() if re.match(r"[a-z0-9]", line)]
+
+
 def compose() -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
     return loaded
@@ -51,10 +64,12 @@ class TestImage:
 
     def test_it_installs_what_the_makefile_installs(self) -> None:
         makefile = (ROOT / "Makefile").read_text()
-        for lock in ("requirements.txt", "requirements-build.txt"):
-            step = f"--require-hashes -r {lock}"
+        lock = last("ARG").removeprefix("LOCK=")
+        installed = [argument.replace("$LOCK", lock) for name, argument in instructions() if name == "RUN"]
+        for each in ("requirements.txt", "requirements-build.txt"):
+            step = f"--require-hashes -r {each}"
             assert step in makefile
-            assert any(step in argument for name, argument in instructions() if name == "RUN")
+            assert any(step in argument for argument in installed)
         assert any("--no-deps --no-build-isolation ." in argument for name, argument in instructions() if name == "RUN")
 
     def test_every_file_it_copies_is_in_its_context(self) -> None:
@@ -69,11 +84,12 @@ class TestImage:
         assert all((ROOT / source).exists() for source in copied)
 
     def test_every_requirement_is_hashed(self) -> None:
-        for lock in ("requirements.txt", "requirements-dev.txt", "requirements-build.txt"):
-            text = (ROOT / lock).read_text().replace("\\\n", "")
-            pinned = [line for line in text.splitlines() if re.match(r"[a-z0-9]", line)]
-            assert pinned
-            assert all("==" in line and "--hash=sha256:" in line for line in pinned)
+        for lock in ROOT.glob("requirements*.txt"):
+            assert pins(lock.name)
+            assert all("==" in line and "--hash=sha256:" in line for line in pins(lock.name))
+
+    def test_each_lock_has_the_pins_of_the_one_below(self) -> None:
+        assert set(pins("requirements.txt")) < set(pins("requirements-otel.txt")) < set(pins("requirements-dev.txt"))
 
     def test_it_starts_what_the_end_to_end_tests_start(self) -> None:
         command = json.loads(last("CMD"))

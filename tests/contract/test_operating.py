@@ -14,6 +14,7 @@ import yaml
 from customer_service import cli
 from customer_service.app import create_app
 from customer_service.metrics import BOUNDS
+from customer_service.reception import HELD_BYTES
 from customer_service.server import THREADS
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 from tests.contract.test_deployment import SETTINGS, last
@@ -29,6 +30,7 @@ OPERATIONS = (ROOT / "docs/operations.md").read_text()
 ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())["groups"]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboard.json").read_text())
 METRIC = re.compile(r"\bcustomer_service_\w+")
+SERVER_MEGABYTES = int(re.findall(r"two workers was measured to take (\d+) MB", OPERATIONS)[0])
 SCRAPED = {"job", "instance"}
 """The labels that Prometheus adds."""
 
@@ -197,6 +199,25 @@ class TestKubernetes:
     def test_a_pod_may_leave_at_any_time(self) -> None:
         budget = self.manifests["PodDisruptionBudget"]["spec"]["maxUnavailable"]
         assert 1 <= budget < self.manifests["HorizontalPodAutoscaler"]["spec"]["minReplicas"]
+        assert self.manifests["PodDisruptionBudget"]["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+    def test_its_pods_are_spread(self) -> None:
+        spread = self.pod["spec"]["topologySpreadConstraints"]
+        assert {each["topologyKey"] for each in spread} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+        assert all(each["labelSelector"]["matchLabels"] == self.pod["metadata"]["labels"] for each in spread)
+
+    @pytest.mark.parametrize("kind", ["Deployment", "Job"])
+    def test_it_says_what_it_needs_and_has_room_for_it(self, kind: str) -> None:
+        (container,) = self.manifests[kind]["spec"]["template"]["spec"]["containers"]
+        needed, most = (container["resources"][which]["memory"] for which in ("requests", "limits"))
+        assert int(most.removesuffix("Mi")) >= 2 * int(needed.removesuffix("Mi"))
+        assert set(container["resources"]["limits"]) == {"memory"}  # a limit of the processor would stall requests
+
+    def test_what_arrives_and_what_is_shared_fits_into_its_memory(self) -> None:
+        most = int(self.container["resources"]["limits"]["memory"].removesuffix("Mi"))
+        volumes = sum(int(each["emptyDir"]["sizeLimit"].removesuffix("Mi")) for each in self.pod["spec"]["volumes"])
+        workers = int(self.environment()["WEB_CONCURRENCY"])
+        assert most > SERVER_MEGABYTES + workers * HELD_BYTES / 1_000_000 + volumes
 
     @pytest.mark.parametrize("kind", ["Deployment", "Job"])
     def test_it_may_do_nothing_but_serve(self, kind: str) -> None:

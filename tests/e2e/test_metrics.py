@@ -15,6 +15,7 @@ import pytest
 
 from customer_service.metrics import MEMORY
 from tests import support
+from tests.attacks.wire import send
 from tests.e2e.server import PATIENT_MS, ROOT, Server
 from tests.support import SECRET, bearer, samples, url
 
@@ -68,6 +69,13 @@ def read(server: Server) -> None:
     for _ in range(REQUESTS):
         assert server.get(url(), bearer()).status == 200
     wait_until(lambda: ask(server).get(ANSWERED) == REQUESTS)
+
+
+def test_what_the_application_never_sees_is_told(own: Server) -> None:
+    for _ in range(3):
+        assert send(own, b"GARBAGE\r\n\r\n").status == 400
+    wait_until(lambda: ask(own)['customer_service_refusals_total{status="400"}'] == 3)
+    assert ask(own)['customer_service_refusals_total{status="503"}'] == 0
 
 
 def test_it_is_the_sum_of_the_workers_whoever_answers(own: Server) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -186,6 +187,18 @@ class TestImport:
         assert told in run.err
         assert "Secret" not in run.err
 
+    def test_what_stands_before_a_cut_is_kept(
+        self, shell: Shell, filled: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(importing, "BATCH", 1000)
+        text = gzip.compress(ndjson([numbered(number) for number in range(200)]))
+        (tmp_path / "c.ndjson.gz").write_bytes(text[: len(text) // 2])
+        run = shell("import", ORGANIZATION, "c.ndjson.gz")
+        (line,) = run.err.splitlines()
+        told = re.match(r"customer-service: c\.ndjson\.gz: Behind line (\d+): ", line)
+        assert told
+        assert len(stored(filled)) == int(told[1]) > 0
+
     def test_wrong_usage(self, shell: Shell, tmp_path: Path) -> None:
         (tmp_path / "c.txt").write_text("")
         (tmp_path / "c.csv").write_text("")
@@ -195,30 +208,6 @@ class TestImport:
         nobody = shell("import", "a-slip-of-the-pen", "c.csv")
         assert (nobody.code, "has no members" in nobody.err) == (2, True)
         assert shell("import", ORGANIZATION, "c.csv").code == 0
-
-    def test_progress_is_shown_on_a_terminal(
-        self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        shown: list[int] = []
-
-        class Bar:
-            pos = 0
-
-            def __enter__(self) -> Bar:
-                return self
-
-            def __exit__(self, *_: object) -> None:
-                """Nothing to end."""
-
-            def update(self, steps: int) -> None:
-                self.pos += steps
-                shown.append(self.pos)
-
-        monkeypatch.setattr(click, "progressbar", lambda **_: Bar())
-        monkeypatch.setattr(commands, "_is_terminal", lambda: True)
-        (tmp_path / "c.csv.gz").write_bytes(gzip.compress(b"legalName\nx\n"))
-        shell("import", ORGANIZATION, "c.csv.gz")
-        assert shown == [(tmp_path / "c.csv.gz").stat().st_size]
 
 
 class TestCutOff:
@@ -349,3 +338,59 @@ class TestExport:
         assert shell("export", ORGANIZATION, "c.csv").code == 1
         assert (tmp_path / "c.csv").read_text() == "the one before"
         assert sorted(each.name for each in tmp_path.iterdir()) == ["c.csv", "in.ndjson"]
+
+
+class Bar:
+    """A progress bar that writes down where it was."""
+
+    def __init__(self) -> None:
+        self.pos = 0
+        self.shown: list[int] = []
+        self.length = 0
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to end."""
+
+    def update(self, steps: int) -> None:
+        self.pos += steps
+        self.shown.append(self.pos)
+
+
+class TestTerminal:
+    """What a person sees."""
+
+    @pytest.fixture
+    def bar(self, monkeypatch: pytest.MonkeyPatch) -> Bar:
+        """A bar in a terminal."""
+        bar = Bar()
+
+        def progressbar(length: int, **_: object) -> Bar:
+            bar.length = length
+            return bar
+
+        monkeypatch.setattr(click, "progressbar", progressbar)
+        monkeypatch.setattr(commands, "_is_terminal", lambda: True)
+        monkeypatch.setattr(commands, "PAGE", 10)
+        return bar
+
+    def test_the_progress_of_an_import_is_in_bytes_of_the_file(self, shell: Shell, tmp_path: Path, bar: Bar) -> None:
+        (tmp_path / "c.csv.gz").write_bytes(gzip.compress(b"legalName\nx\n"))
+        run = shell("import", ORGANIZATION, "c.csv.gz")
+        assert bar.shown == [bar.length] == [(tmp_path / "c.csv.gz").stat().st_size]
+        told, *_ = run.err.split("\n")
+        assert told.startswith("\rline 2: ")  # over the bar; what is no terminal is spared the rest of the mark
+
+    def test_the_progress_of_an_export_is_in_customers(self, shell: Shell, tmp_path: Path, bar: Bar) -> None:
+        (tmp_path / "c.ndjson").write_bytes(ndjson([numbered(number) for number in range(25)]))
+        shell("import", ORGANIZATION, "c.ndjson")
+        bar.shown.clear()
+        bar.pos = 0
+        shell("export", ORGANIZATION, "c.csv")
+        assert (bar.shown, bar.length) == ([10, 20], 25)
+
+    def test_the_standard_streams_have_none(self, shell: Shell, bar: Bar) -> None:
+        assert shell("export", ORGANIZATION, "--format", "csv").out.startswith("legalName,")
+        assert bar.length == 0

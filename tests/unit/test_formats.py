@@ -25,7 +25,7 @@ KEY = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=
 NAMES = tuple(name for name in changes.ALWAYS_STORED if name != "address")
 CUSTOMER = st.builds(
     lambda texts, address, own: {**texts, "address": address, **{name: value for name, value in own.items() if value}},
-    st.fixed_dictionaries(dict.fromkeys(NAMES, st.none() | TEXT)),
+    st.fixed_dictionaries(dict.fromkeys(NAMES, st.none() | TEXT) | {"legalName": TEXT}),
     st.fixed_dictionaries(dict.fromkeys(changes.ADDRESS_FIELDS, st.none() | TEXT)),
     st.fixed_dictionaries({"externalId": st.none() | TEXT, "metadata": st.dictionaries(KEY, TEXT)}),
 )
@@ -101,9 +101,9 @@ class TestNdjson:
             (7, wrong),
         ]
 
-    def test_a_line_without_end(self) -> None:
-        with pytest.raises(formats.Unreadable, match="longer than 1,000,000"):
-            read(b"{}\n" + b" " * 1_000_001, "ndjson")
+    def test_a_line_that_is_too_long_is_left_out(self) -> None:
+        text = b"{}\n" + b" " * 10_000_000 + b"\n{}\n" + b"x" * 1_000_001
+        assert codes(text, "ndjson") == [(1, None), (2, "line-too-long"), (3, None), (4, "line-too-long")]
         assert codes(json.dumps(["x" * 999_996]).encode(), "ndjson") == [(1, None)]
 
 
@@ -117,7 +117,7 @@ class TestCsv:
             (5, {"legalName": "E", "address": {}}, None),
         ]
 
-    @pytest.mark.parametrize("text", [b"", b"legalName\n", b"\n"])
+    @pytest.mark.parametrize("text", [b"", b"legalName\n", b"\n", b"legalName,phone\r\n,\r\n,,,\r\n"])
     def test_nothing(self, text: bytes) -> None:
         assert read(text, "csv") == []
 
@@ -131,6 +131,14 @@ class TestCsv:
             (6, "invalid-csv"),
             (7, None),
         ]
+
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    def test_a_line_that_is_too_long_is_left_out(self, end: str) -> None:
+        long = "," * 10_000_000
+        text = end.join(["legalName,phone", "A,", long, "B,", '"C', long, "D,"])
+        told = codes(text.encode(), "csv")
+        assert [line for line, code in told if code is None] == [2, 4, 7]
+        assert [line for line, code in told if code == "line-too-long"] == [3, 5]
 
     @pytest.mark.parametrize(
         ("header", "told"),
@@ -161,3 +169,4 @@ def test_a_name_may_say_no_format(name: str) -> None:
 def test_a_name_says_the_format() -> None:
     for suffix, form in FORMATS.items():
         assert format_of(f"some/a.b{suffix}") == format_of(f"a{suffix}.gz") == form
+        assert format_of(f"A{suffix.upper()}.GZ") == form

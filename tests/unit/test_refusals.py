@@ -31,8 +31,10 @@ QUOTED = "hunter2"
 )
 def test_an_error_is_told_by_its_kind(error: BaseException, status: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "customer_service")
+    before = refusals.counts[status]
     head, _, body = refusals.answer(error).partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert refusals.counts[status] == before + 1
     problem = json.loads(body)
     assert problem["status"] == status
     assert QUOTED not in (head + body).decode()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from customer_service import environment
 from customer_service.errors import SettingsError
 from customer_service.settings import JwtSettings, MongoSettings, ServerSettings, Settings
 
@@ -65,6 +66,36 @@ def test_a_blank_variable_is_an_absent_one() -> None:
     assert Settings.from_environment(environ) == Settings.from_environment(LEAST)
 
 
+@pytest.mark.parametrize(
+    ("environ", "endpoint"),
+    [
+        ({}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, "http://collector:4318/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector/otlp/"}, "https://collector/otlp/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces/here"}, "http://traces/here"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b/c/"},
+            "http://b/c/",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_SDK_DISABLED": "true"}, None),
+        ({"OTEL_SDK_DISABLED": "true"}, None),
+    ],
+)
+def test_where_traces_go(environ: dict[str, str], endpoint: str | None) -> None:
+    assert Settings.from_environment(LEAST | environ).tracing.endpoint == endpoint
+
+
+def test_without_the_extra_no_traces_are_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = LEAST | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    monkeypatch.setattr(environment, "EXPORTER", "opentelemetry.exporter.none.of.ours")
+    with pytest.raises(SettingsError, match=r'OTEL_EXPORTER_OTLP_ENDPOINT: needs .*"customer-service\[otel\]"'):
+        Settings.from_environment(asked)
+    monkeypatch.setattr(environment, "EXPORTER", "customer_service.none")
+    with pytest.raises(SettingsError):
+        Settings.from_environment(asked)
+    assert Settings.from_environment(asked | {"OTEL_SDK_DISABLED": "true"}).tracing.endpoint is None
+
+
 def test_a_secret_keeps_its_spaces() -> None:
     assert Settings.from_environment(LEAST | {"JWT_SECRET": f" {SECRET} "}).jwt.secret == f" {SECRET} "
 
@@ -97,6 +128,11 @@ def test_a_secret_keeps_its_spaces() -> None:
         ({"DRAIN_SECONDS": "nan"}, ["DRAIN_SECONDS"]),
         ({"LOG_LEVEL": "loud"}, ["LOG_LEVEL"]),
         ({"RATE_LIMIT_PER_MINUTE": "0"}, ["RATE_LIMIT_PER_MINUTE"]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:otlp"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "grpc://collector"}, ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]),
+        ({"OTEL_SDK_DISABLED": "perhaps"}, ["OTEL_SDK_DISABLED"]),
         ({"PORT": "x", "MONGODB_URI": None, "JWT_SECRET": "short"}, ["PORT", "MONGODB_URI", "JWT_SECRET"]),
     ],
 )

@@ -1,0 +1,160 @@
+"""The environment variables of the settings, and what is asked of each."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
+
+PEM_MARK = "-----BEGIN"
+KEY_SETTINGS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
+EXPORTER = "opentelemetry.exporter.otlp.proto.http"
+MINIMUM_SECRET_BYTES = 32  # RFC 7518, section 3.2: a key at least as long as the hash
+
+
+class _EnvironmentSchema(Schema):
+    """Reads one group of settings from an environment; a blank variable counts as absent."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+
+class MongoSettingsSchema(_EnvironmentSchema):
+    """The environment variables of MongoSettings."""
+
+    uri = fields.String(
+        data_key="MONGODB_URI",
+        required=True,
+        validate=validate.Regexp(
+            r"(mongodb(\+srv)?|mongomock)://", error="must start with mongodb://, mongodb+srv:// or mongomock://"
+        ),
+        error_messages={"required": "is missing; set a connection string such as mongodb://localhost:27017"},
+    )
+    database = fields.String(
+        data_key="MONGODB_DATABASE",
+        validate=validate.Regexp(r'[^\x00-\x20/\\."$*<>:|?]{1,63}\Z', error="is not a MongoDB database name"),
+    )
+    timeout_ms = fields.Integer(data_key="MONGODB_TIMEOUT_MS", validate=validate.Range(1, 60_000))
+
+
+class JwtSettingsSchema(_EnvironmentSchema):
+    """The environment variables of JwtSettings."""
+
+    secret = fields.String(data_key="JWT_SECRET")
+    public_key = fields.String(data_key="JWT_PUBLIC_KEY")
+    jwks_url = fields.String(data_key="JWT_JWKS_URL")
+    algorithms = fields.Function(
+        data_key="JWT_ALGORITHMS", deserialize=lambda names: tuple(names.replace(",", " ").split())
+    )
+    issuer = fields.String(data_key="JWT_ISSUER")
+    audience = fields.String(data_key="JWT_AUDIENCE")
+    leeway_seconds = fields.Integer(data_key="JWT_LEEWAY_SECONDS", validate=validate.Range(0, 300))
+
+    @validates_schema(skip_on_field_errors=False)
+    def _one_key(self, data: dict[str, Any], **_: object) -> None:
+        given = [name for name in ("secret", "public_key", "jwks_url") if name in data]
+        if len(given) != 1:
+            raise ValidationError(f"set exactly one of them, not {len(given)}", " | ".join(KEY_SETTINGS))
+
+    @validates_schema
+    def _strong_key(self, data: dict[str, Any], **_: object) -> None:
+        if "secret" in data and len(os.fsencode(data["secret"])) < MINIMUM_SECRET_BYTES:
+            raise ValidationError(
+                f"must be at least {MINIMUM_SECRET_BYTES} bytes long; `openssl rand -hex 32` makes one", "JWT_SECRET"
+            )
+        if "jwks_url" in data and not _is_safe_url(data["jwks_url"]):
+            raise ValidationError("must be an https:// URL, or http:// on this machine", "JWT_JWKS_URL")
+
+    @post_load
+    def _read_public_key(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        if "public_key" in data:
+            data["public_key"] = _pem(data["public_key"])
+        return data
+
+
+class ServerSettingsSchema(_EnvironmentSchema):
+    """The environment variables of ServerSettings."""
+
+    port = fields.Integer(data_key="PORT", validate=validate.Range(1, 65_535))
+    workers = fields.Integer(data_key="WEB_CONCURRENCY", validate=validate.Range(1, 256))
+    drain_seconds = fields.Float(data_key="DRAIN_SECONDS", validate=validate.Range(0, 300))
+    log_level = fields.String(
+        data_key="LOG_LEVEL", validate=validate.OneOf(("debug", "info", "warning", "error", "critical"))
+    )
+    rate_limit_per_minute = fields.Integer(data_key="RATE_LIMIT_PER_MINUTE", validate=validate.Range(1, 1_000_000))
+
+
+class CacheSettingsSchema(_EnvironmentSchema):
+    """The environment variables of CacheSettings."""
+
+    token_entries = fields.Integer(data_key="TOKEN_CACHE_ENTRIES", validate=validate.Range(0, 1_000_000))
+    membership_seconds = fields.Float(data_key="MEMBERSHIP_CACHE_SECONDS", validate=validate.Range(0, 300))
+    customer_entries = fields.Integer(data_key="CUSTOMER_CACHE_ENTRIES", validate=validate.Range(0, 1_000_000))
+
+
+def _check_collector(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ValidationError("must be an http:// or https:// URL, such as http://localhost:4318")
+
+
+class TracingSettingsSchema(_EnvironmentSchema):
+    """The environment variables of TracingSettings: those of OpenTelemetry's OTLP exporter."""
+
+    common = fields.String(data_key="OTEL_EXPORTER_OTLP_ENDPOINT", validate=_check_collector)
+    traces = fields.String(data_key="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", validate=_check_collector)
+    disabled = fields.Boolean(data_key="OTEL_SDK_DISABLED")
+
+    @post_load
+    def _choose(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        """Choose as the exporter's specification says: to the common one the path of the traces is added."""
+        name = "traces" if "traces" in data else "common"
+        if name not in data or data.get("disabled"):
+            return {}
+        if not _is_installed(EXPORTER):
+            needed = 'needs the extra that `pip install "customer-service[otel]"` brings'
+            raise ValidationError(needed, self.fields[name].data_key or name)
+        return {"endpoint": data[name] if name == "traces" else f"{data[name].rstrip('/')}/v1/traces"}
+
+
+def _is_safe_url(url: str) -> bool:
+    """Whether nobody on the network between can change what the URL answers."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _pem(value: str) -> str:
+    """Return PEM text, given itself (even on one line, as an environment file holds it) or as the path of a file."""
+    if PEM_MARK in value:
+        return value.replace("\\n", "\n")
+    try:
+        return Path(value).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        raise ValidationError("is neither PEM text nor a file that can be read", "JWT_PUBLIC_KEY") from None
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

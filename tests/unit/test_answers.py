@@ -1,0 +1,31 @@
+"""What is kept of an answer takes no more memory than it has bytes, or nearly so."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from customer_service.answers import Representation, compact, represent
+from customer_service.demo import EXAMPLE_CUSTOMER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEPT = 200
+
+
+@pytest.mark.parametrize(
+    ("form", "most"), [(compact, 1000), (lambda told: told, 5000)], ids=["compact", "as it is answered"]
+)
+def test_what_is_kept_is_compact(form: Callable[[Representation], Representation], most: int) -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        kept = [form(represent(EXAMPLE_CUSTOMER)) for _ in range(KEPT)]
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most / 5 < (after - before) / len(kept) < most
+    assert kept[0] == represent(EXAMPLE_CUSTOMER)
