@@ -8,11 +8,12 @@ is (with the keys of `keys` or `jwks`), `limits` whether that user may ask so of
 user is a member, and in which role. The view reads what is asked with `parsing`; what is to be stored goes through
 `changes`, where `inputs` judges its shape and `fiscal` (with its `catalogues`) what it says, and where a key says
 in whose place, through `upserts`. `repository` does it, through `database` and within the request's deadline, and
-`answers` tells it in the shape of `schemas`; what may be remembered is in a `cache`. Whatever goes wrong is one of
-`errors`, each of them a kind of problem of `problems`, and `error_handlers` make it an answer; `refusals` answers
-what the application never sees. Each view says in its `operations` who may call it and what it answers, and
-`openapi` makes a document of that; `settings` is read once, at the start, from the `environment`. The command is
-`cli`; its `transfer` takes customers in and out of files, and what commands share is in `terminal`.
+`answers` tells it in the shape of `schemas`; what may be remembered is in a `cache`. Who follows the changes asks
+with `following`, and may wait for one where `waiting` says so. Whatever goes wrong is one of `errors`, each of them a
+kind of problem of `problems`, and `error_handlers` make it an answer; `refusals` answers what the application never
+sees. Each view says in its `operations` who may call it and what it answers, and `openapi` makes a document of that;
+`settings` is read once, at the start, from the `environment`. The command is `cli`; its `transfer` takes customers
+in and out of files, and what commands share is in `terminal`.
 """
 
 __version__ = "0.1.0"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from customer_service.database import Document
+    from customer_service.repository import Change
 
 CUSTOMER = CustomerSchema()
 REVALIDATE = {"Cache-Control": "private, no-cache"}
@@ -62,6 +63,14 @@ def listed(documents: Iterable[Document]) -> dict[str, list[Any]]:
     return {"data": data, **({"unreadable": unreadable} if unreadable else {})}
 
 
+def changed(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """Return the changes as they are answered; of a customer that cannot be told only that it is so."""
+    told = [_changed(change) for change in changes]
+    if unreadable := [each["id"] for each in told if each["type"] == "unreadable"]:
+        annotate(unreadable=unreadable)
+    return told
+
+
 def answer_found(customer: Representation) -> Response:
     """Answer a customer that was looked up, or 304 where the caller has it already (RFC 9110, section 13.1.2)."""
     body, etag = customer
@@ -91,6 +100,14 @@ def answer_nothing(headers: Mapping[str, str] | None = None) -> Response:
 def answer_json(value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """Answer a value that has no ETag."""
     return Response(_to_json(value), headers={**REVALIDATE, **(headers or {})}, mimetype=JSON)
+
+
+def _changed(change: Change) -> dict[str, Any]:
+    kind, customer_id, document = change
+    try:
+        return {"type": kind, "id": customer_id, "customer": document and CUSTOMER.tell(document)}
+    except MalformedDocument:
+        return {"type": "unreadable", "id": customer_id, "customer": None}
 
 
 def _to_json(value: Mapping[str, Any]) -> bytes:

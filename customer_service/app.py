@@ -60,7 +60,7 @@ class AnyText(BaseConverter):
 class CustomerId(BaseConverter):
     """Any part of a path but those that name an operation, so that these answer 405 to the methods they lack."""
 
-    regex = "(?!(?:batch-get|batch-upsert|tax-info-validation)$)[^/]+"
+    regex = "(?!(?:batch-get|batch-upsert|changes|tax-info-validation)$)[^/]+"
 
 
 def create_app(settings: Settings | None = None, database: Database[Document] | None = None) -> Flask:

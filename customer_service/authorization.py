@@ -15,6 +15,8 @@ from customer_service.operations import role_of
 from customer_service.roles import ROLES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
 
     from customer_service.repository import Membership, MembershipRepository
@@ -61,6 +63,18 @@ def authorize(organization_id: str, role: Role) -> None:
 def current_membership() -> Membership:
     """Return the caller's membership of the organization of this request."""
     return cast("Membership", g.membership)
+
+
+def still_a_member() -> Callable[[], None]:
+    """Return what raises NotAMember once the caller's membership has ended; it may be called outside the request."""
+    memberships: MembershipRepository = current_app.extensions["memberships"]
+    membership = current_membership()
+
+    def confirm() -> None:
+        if memberships.find(membership.user_id, membership.scope) is None:
+            raise NotAMember
+
+    return confirm
 
 
 def _guard() -> None:

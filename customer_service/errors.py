@@ -123,6 +123,14 @@ class RequestInProgress(CustomerServiceError):
     """The first request with this idempotency key is not done yet."""
 
 
+class ChangesUnsupported(CustomerServiceError):
+    """The database does not tell what changes: it is no replica set."""
+
+
+class CursorExpired(CustomerServiceError):
+    """What changed since this cursor is not known any more."""
+
+
 class DatabaseUnavailable(CustomerServiceError):
     """MongoDB did not answer within the deadline."""
 

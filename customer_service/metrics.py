@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, values
 
+from customer_service import waiting
 from customer_service.jwks import JwkSetKeys
 
 if TYPE_CHECKING:
@@ -80,10 +81,11 @@ class Metrics:
         )
         self._counting, self._flushing = Lock(), Lock()
         self._tallies: dict[tuple[str, str, int], list[float]] = {}
-        self._in_flight = 0
+        self._in_flight = {"answered": 0, "waiting": 0}
         self._readings: list[Callable[[], object]] = []
         self._gauge("workers", "Workers that run.", lambda: 1)
-        self._gauge("requests_in_flight", "Requests that are being answered.", lambda: self._in_flight)
+        self._gauge("requests_in_flight", "Requests that are being answered.", lambda: self._in_flight["answered"])
+        self._gauge("requests_waiting", "Requests that may wait for a change.", lambda: self._in_flight["waiting"])
 
     def observe(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Count a request by its route's template, None where no route matched; never by its path."""
@@ -100,13 +102,14 @@ class Metrics:
         """Return the application with its requests counted while they are being answered."""
 
         def counted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            state = "waiting" if waiting.is_allowed() else "answered"
             with self._counting:
-                self._in_flight += 1
+                self._in_flight[state] += 1
             try:
                 return wsgi_app(environ, start_response)
             finally:
                 with self._counting:
-                    self._in_flight -= 1
+                    self._in_flight[state] -= 1
 
         return counted
 

@@ -68,7 +68,7 @@ MESSAGES = {
     "invalid-value": "Give one of the documented values.",
     "invalid-length": "Give 1 to 255 characters.",
     "invalid-instant": "Give a time as in RFC 3339, such as 2025-01-26T10:00:00Z, its plus sign encoded.",
-    "invalid-cursor": "Give a nextCursor of this list as it is, or none.",
+    "invalid-cursor": "Give a cursor as it was answered at this path, or none.",
     "other-filter": "Leave the filters out, or repeat those of the first page: the cursor keeps them.",
 }
 
@@ -94,8 +94,7 @@ class ListRequest:
     def cursor(self, value: Any, customer_id: str) -> str:
         """Return the cursor of the page behind this position; it keeps the filters."""
         moment = value.replace(tzinfo=UTC).isoformat() if isinstance(value, datetime) else None
-        text = orjson.dumps([dict(self.filters), moment, customer_id])
-        return base64.urlsafe_b64encode(text).decode().rstrip("=")
+        return opaque([dict(self.filters), moment, customer_id])
 
 
 def json_body(*media_types: str) -> object:
@@ -133,27 +132,51 @@ def is_conditional() -> bool:
 
 def list_request() -> ListRequest:
     """Return the page that the query string asks for; raises InvalidRequest with every finding."""
-    given = request.args.to_dict(flat=False)
-    codes = {name: code for name, values in given.items() if (code := _wrong(name, values))}
-    if codes:
-        raise _invalid(codes)
-    values = {name: each[0] for name, each in given.items()}
+    values = query_values(_wrong)
     filters = {name: value for name, value in values.items() if name in FILTERS or RANGE.fullmatch(name)}
     limit = int(values.get("limit", DEFAULT_LIMIT))
     after = None
     if "cursor" in values:
         kept, after = _position(values["cursor"])
         if filters and filters != kept:
-            raise _invalid({"cursor": "other-filter"})
+            raise invalid({"cursor": "other-filter"})
         filters = kept
     return ListRequest(filters, limit, after, "include" in values)
 
 
-def _wrong(name: str, values: list[str]) -> str | None:
+def query_values(wrong: Callable[[str, str], str | None]) -> dict[str, str]:
+    """Return the value of each parameter of the query string; raises InvalidRequest with every finding.
+
+    `wrong` returns the code of what is wrong with a parameter, by its name and value, or None.
+    """
+    given = request.args.to_dict(flat=False)
+    codes = {
+        name: code
+        for name, values in given.items()
+        if (code := "repeated-parameter" if len(values) > 1 else wrong(name, values[0]))
+    }
+    if codes:
+        raise invalid(codes)
+    return {name: values[0] for name, values in given.items()}
+
+
+def opaque(value: object) -> str:
+    """Return a JSON value as a cursor."""
+    return base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
+
+
+def from_opaque(cursor: str) -> Any:
+    """Return the JSON value of a cursor; raises ValueError for what `opaque` never made."""
+    return orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
+
+
+def invalid(codes: Mapping[str, str]) -> InvalidRequest:
+    """Return the error of parameters that are wrong, by the code of each."""
+    return InvalidRequest([Finding(pointer(name), code, MESSAGES[code]) for name, code in codes.items()])
+
+
+def _wrong(name: str, value: str) -> str | None:
     """Return the code of what is wrong with a parameter, or None."""
-    if len(values) > 1:
-        return "repeated-parameter"
-    value = values[0]
     if name in FILTERS:
         return None if (name != "q") <= len(value) <= MAXIMUM_TEXT_LENGTH else "invalid-length"
     if RANGE.fullmatch(name):
@@ -168,15 +191,14 @@ def _wrong(name: str, values: list[str]) -> str | None:
 def _position(cursor: str) -> tuple[dict[str, str], Position]:
     """Return the filters and the position that a cursor keeps; raises InvalidRequest for what `cursor` never made."""
     try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
-        filters, moment, customer_id = orjson.loads(text)
-        strange = [name for name, value in filters.items() if name in NOT_FILTERS or _wrong(name, [_text(value)])]
+        filters, moment, customer_id = from_opaque(cursor)
+        strange = [name for name, value in filters.items() if name in NOT_FILTERS or _wrong(name, _text(value))]
         ordered_by_time = any(RANGE.fullmatch(name) for name in filters)
         if OBJECT_ID.fullmatch(customer_id) and not strange and ordered_by_time == (moment is not None):
             return filters, (_instant(moment) if ordered_by_time else None, customer_id)
     except (ValueError, TypeError, AttributeError):
         pass
-    raise _invalid({"cursor": "invalid-cursor"})
+    raise invalid({"cursor": "invalid-cursor"})
 
 
 def _text(value: object) -> str:
@@ -206,7 +228,3 @@ def _instant(value: str, *, up: bool = False) -> datetime:
         return moment + timedelta(milliseconds=milliseconds)
     except OverflowError:
         raise ValueError from None
-
-
-def _invalid(codes: Mapping[str, str]) -> InvalidRequest:
-    return InvalidRequest([Finding(pointer(name), code, MESSAGES[code]) for name, code in codes.items()])

@@ -103,6 +103,16 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "The stored customer does not have the documented shape; the log names the field.",
     ),
+    errors.ChangesUnsupported: Problem(
+        "changes-unsupported",
+        HTTPStatus.NOT_IMPLEMENTED,
+        "Changes are told where MongoDB is a replica set, and here it is none. List the customers.",
+    ),
+    errors.CursorExpired: Problem(
+        "cursor-expired",
+        HTTPStatus.GONE,
+        "What changed since this cursor is not known any more. Begin again without a cursor.",
+    ),
     errors.DatabaseUnavailable: Problem(
         "database-unavailable",
         HTTPStatus.SERVICE_UNAVAILABLE,

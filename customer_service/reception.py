@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from customer_service import observability, refusals
+from customer_service import drain, observability, refusals, waiting
 from customer_service.arrivals import MAXIMUM_HEAD_BYTES, Arrival
 from customer_service.database import count_deadline_from
 from customer_service.errors import CustomerServiceError, Overloaded, RequestTimeout
@@ -35,6 +35,8 @@ STALL_SECONDS = 2
 RECEIVED_BYTES = 65_536
 HELD_BYTES = 32_000_000
 PROBE = b"GET /livez "
+WAITERS = 32
+WAITS = re.compile(rb"GET [^ ?]*+\?(?<=/customers/changes\?)(?:[^ ]*&)?wait=[1-9]")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 GIVEN = re.compile(rb"\n(x-request-id|traceparent)[ \t]*:[ \t]*([^\s,]{1,128})[ \t]*\r", re.IGNORECASE)
 KEPT: Future[bool] = Future()
@@ -48,7 +50,7 @@ class ReceivingWorker(ThreadWorker):
     slow clients stop it. This one collects a request in its main loop and hands it to a thread once it is whole. What
     is more than can be answered in time is refused there and then, and what a request waited for a thread is taken
     from its deadline. The probe of the process has a thread of its own, so that a worker whose threads all wait for
-    the database is not taken for dead.
+    the database is not taken for dead. So has each of up to WAITERS requests that wait for changes.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -56,6 +58,8 @@ class ReceivingWorker(ThreadWorker):
         super().__init__(*args, **kwargs)
         self.line = Line(self.cfg.threads)
         self.probes = ThreadPoolExecutor(1)
+        self.waiters = ThreadPoolExecutor(WAITERS)
+        self.waiting: set[TConn] = set()
         self.held = 0
         self.arriving: dict[TConn, Arrival] = {}
         self.parting: dict[TConn, None] = {}
@@ -85,6 +89,7 @@ class ReceivingWorker(ThreadWorker):
 
     def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
         """Keep the connection or part from it; where gunicorn parts it stops the main loop, for up to two seconds."""
+        self.waiting.discard(conn)
         if fs.exception() is None and not fs.result():
             self._part(conn)
         else:
@@ -141,6 +146,9 @@ class ReceivingWorker(ThreadWorker):
             self.unfinished.add(conn)
         if arrival.data.startswith(PROBE):
             answer = self.probes.submit(self.handle, conn)
+        elif len(self.waiting) < WAITERS and WAITS.match(arrival.data):
+            self.waiting.add(conn)
+            answer = self.waiters.submit(self._answer_waiting, conn)
         elif self.line.expected_wait(now) > WAIT_SECONDS:
             self._refuse(Overloaded(), conn, arrival)
             return
@@ -152,6 +160,10 @@ class ReceivingWorker(ThreadWorker):
     def _answer(self, conn: TConn, admitted: float) -> bool:
         self.line.leave(time.monotonic())
         count_deadline_from(admitted)
+        return self.handle(conn)
+
+    def _answer_waiting(self, conn: TConn) -> bool:
+        waiting.allow(lambda: drain.in_progress() or not self.alive or _has_left(conn.sock))
         return self.handle(conn)
 
     def _keepalive_after(self, conn: TConn, keepalive: object) -> bool:
@@ -207,6 +219,15 @@ class ReceivingWorker(ThreadWorker):
 
 def _parser(conn: TConn) -> RequestParser:
     return cast("RequestParser", conn.parser)
+
+
+def _has_left(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _overdue(conns: dict[TConn, Any], now: float) -> list[tuple[TConn, Any]]:

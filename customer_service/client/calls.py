@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import httpx
 
@@ -51,7 +53,10 @@ PASSING = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GA
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What to ask; `repeatable` is whether to ask it twice does what asking once does, or is refused."""
+    """What to ask; `repeatable` is whether to ask it twice does what asking once does, or is refused.
+
+    `wait` is for how many seconds the service may take its time, beyond what a call takes otherwise.
+    """
 
     method: str
     path: str
@@ -59,6 +64,7 @@ class Call:
     query: Mapping[str, str | int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    wait: int = 0
 
 
 class Answer(NamedTuple):
@@ -104,10 +110,10 @@ class Deadline(Mapping[str, float]):
         """Return the seconds left, below 0 when it has passed."""
         return self._ends - time.monotonic()
 
-    def attempt(self) -> Deadline:
+    def attempt(self, wait: int = 0) -> Deadline:
         """Return the deadline of the next attempt, which leaves time for another where there is any."""
         left = self.remaining()
-        return Deadline(min(left, max(left / 2, PATIENCE_SECONDS)))
+        return Deadline(min(left, max(left / 2, PATIENCE_SECONDS + wait)))
 
     def hold(self, parts: Iterable[bytes]) -> Iterator[bytes]:
         """Yield what arrives in time; raises httpx.ReadTimeout where it drips in for longer."""
@@ -136,9 +142,9 @@ class Caller:
 
     def send(self, call: Call) -> Answer:
         """Return the answer below 400; raises ProblemError, or Unreachable where there was none in time."""
-        deadline, pause, in_doubt = Deadline(self._seconds), FIRST_PAUSE_SECONDS, False
+        deadline, pause, in_doubt = Deadline(self._seconds + call.wait), FIRST_PAUSE_SECONDS, False
         while True:
-            outcome = self._attempt(call, deadline.attempt())
+            outcome = self._attempt(call, deadline.attempt(call.wait))
             if isinstance(outcome, Answer):
                 return outcome
             if in_doubt and call.method == "DELETE" and isinstance(outcome.error, GONE):
@@ -169,6 +175,27 @@ class Caller:
         )
         with closing(self._transport.handle_request(request)) as response:
             return Answer(response.status_code, response.headers, b"".join(deadline.hold(response.iter_bytes())))
+
+
+def segment(text: str) -> str:
+    """Return the text as one segment of a path; the dots of `.` and `..` too, which would otherwise lead elsewhere."""
+    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="")
+
+
+def conditions(if_match: str | None) -> dict[str, str]:
+    """Return the headers that let a write be followed on this ETag alone, or none."""
+    return {} if if_match is None else {"If-Match": if_match}
+
+
+def query_of(filters: Mapping[str, object]) -> dict[str, str]:
+    """Return the filters as a query has them; raises ValueError for a time without its offset."""
+    return {name: _instant(value) if isinstance(value, datetime) else str(value) for name, value in filters.items()}
+
+
+def _instant(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise ValueError("give a time with its offset from UTC, as datetime.now(UTC) has it")
+    return moment.isoformat()
 
 
 def _broken(call: Call, error: httpx.RequestError) -> Failure:

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 
-from customer_service.client.calls import Call, Caller
+from customer_service.client.calls import Call, Caller, conditions, query_of, segment
 from customer_service.client.errors import UnexpectedAnswer
-from customer_service.client.models import Batch, batch_of, customer_of, member_of, page_of, tax_info_of
+from customer_service.client.following import WAIT_SECONDS, follow
+from customer_service.client.models import (
+    Batch,
+    batch_of,
+    change_page_of,
+    customer_of,
+    member_of,
+    page_of,
+    tax_info_of,
+)
 from customer_service.client.remembered import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from customer_service.client.calls import Answer, Token
-    from customer_service.client.models import Customer, CustomerInput, CustomerPatch, Filters, Member, Page, TaxInfo
+    from customer_service.client.models import (
+        ChangePage,
+        Customer,
+        CustomerInput,
+        CustomerPatch,
+        Filters,
+        Member,
+        Page,
+        TaxInfo,
+    )
     from customer_service.roles import Role
 
 T = TypeVar("T")
@@ -52,7 +68,7 @@ class CustomerClient:
     ) -> None:
         """Take the service's address, a token or what gives a fresh one, and the seconds that a call may take."""
         self._caller = Caller(base_url, transport or httpx.HTTPTransport(), token, timeout)
-        self._organization = f"/organizations/{_segment(organization_id)}"
+        self._organization = f"/organizations/{segment(organization_id)}"
         self._remembered = Remembered(REMEMBERED_CUSTOMERS)
 
     def __enter__(self) -> Self:
@@ -83,7 +99,7 @@ class CustomerClient:
     def pages(self, filters: Filters | None = None, *, limit: int = PAGE_LENGTH, total: bool = False) -> Iterator[Page]:
         """Yield the pages of a list, of 1 to 100 customers each, with the length of the whole where `total`."""
         counted: dict[str, str | int] = {"limit": limit, **({"include": "total"} if total else {})}
-        query = {**counted, **_told(filters or {})}
+        query = {**counted, **query_of(filters or {})}
         while True:
             answer = self._caller.send(Call("GET", f"{self._organization}/customers", repeatable=True, query=query))
             page = _read(page_of, answer)
@@ -91,6 +107,15 @@ class CustomerClient:
             if page.nextCursor is None:
                 return
             query = {**counted, "cursor": page.nextCursor}
+
+    def follow(self, cursor: str | None = None) -> Iterator[ChangePage]:
+        """Yield what becomes of the customers, page by page and without end, an empty one every 20 seconds.
+
+        Without a cursor it begins with the customers that there are. Keep a page's `cursor` once its changes are
+        applied: it is where to go on after a restart. What may pass is waited for; raises CursorExpired where too
+        much time has passed, and whatever else asking again does not mend.
+        """
+        return follow(self._changes, cursor)
 
     def batch_get(self, customer_ids: Iterable[str]) -> Batch:
         """Return any number of customers by their ids, in that order and each once."""
@@ -121,19 +146,19 @@ class CustomerClient:
 
         Without `if_match` it is sent once: after a lost answer nobody knows whether it was followed.
         """
-        headers = {**_conditions(if_match), "Content-Type": MERGE_PATCH}
+        headers = {**conditions(if_match), "Content-Type": MERGE_PATCH}
         path = self._customer(customer_id)
         return self._written(self._send("PATCH", path, patch, headers, repeatable=if_match is not None))
 
     def put_by_external_id(self, external_id: str, customer: CustomerInput, *, if_match: str | None = None) -> Customer:
         """Create the customer of the caller's own id, or replace it whole."""
         path = self._external(external_id)
-        return self._written(self._send("PUT", path, customer, _conditions(if_match), repeatable=True))
+        return self._written(self._send("PUT", path, customer, conditions(if_match), repeatable=True))
 
     def delete(self, customer_id: str, *, if_match: str | None = None) -> str | None:
         """Delete the customer; return its ETag for a `restore`, or None where the service did not tell it."""
         path = self._customer(customer_id)
-        return self._delete(Call("DELETE", path, repeatable=True, headers=_conditions(if_match))).get("ETag")
+        return self._delete(Call("DELETE", path, repeatable=True, headers=conditions(if_match))).get("ETag")
 
     def restore(self, customer_id: str, *, if_match: str | None = None) -> Customer:
         """Take a deleted customer back; it is sent again as `update` is."""
@@ -141,7 +166,7 @@ class CustomerClient:
             "POST",
             f"{self._customer(customer_id)}/restore",
             repeatable=if_match is not None,
-            headers=_conditions(if_match),
+            headers=conditions(if_match),
         )
         return self._written(self._caller.send(call))
 
@@ -166,14 +191,21 @@ class CustomerClient:
         """End a membership."""
         self._delete(Call("DELETE", self._member(user_id), repeatable=True))
 
+    def _changes(self, cursor: str | None) -> ChangePage:
+        path = f"{self._organization}/customers/changes"
+        query: dict[str, str | int] = {"wait": WAIT_SECONDS, **({} if cursor is None else {"cursor": cursor})}
+        return _read(
+            change_page_of, self._caller.send(Call("GET", path, repeatable=True, query=query, wait=WAIT_SECONDS))
+        )
+
     def _customer(self, customer_id: str) -> str:
-        return f"{self._organization}/customers/{_segment(customer_id)}"
+        return f"{self._organization}/customers/{segment(customer_id)}"
 
     def _external(self, external_id: str) -> str:
-        return f"{self._organization}/customers/by-external-id/{_segment(external_id)}"
+        return f"{self._organization}/customers/by-external-id/{segment(external_id)}"
 
     def _member(self, user_id: str) -> str:
-        return f"{self._organization}/members/{_segment(user_id)}"
+        return f"{self._organization}/members/{segment(user_id)}"
 
     def _get(self, path: str) -> Customer:
         known = self._remembered.get(path)
@@ -201,26 +233,6 @@ class CustomerClient:
     ) -> Answer:
         headers = {"Content-Type": JSON, **(headers or {})}
         return self._caller.send(Call(method, path, repeatable, headers=headers, body=json.dumps(value).encode()))
-
-
-def _segment(text: str) -> str:
-    """Return the text as one segment of a path; the dots of `.` and `..` too, which would otherwise lead elsewhere."""
-    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="")
-
-
-def _conditions(if_match: str | None) -> dict[str, str]:
-    return {} if if_match is None else {"If-Match": if_match}
-
-
-def _told(filters: Mapping[str, object]) -> dict[str, str]:
-    """Return the filters as a query has them; raises ValueError for a time without its offset."""
-    return {name: _instant(value) if isinstance(value, datetime) else str(value) for name, value in filters.items()}
-
-
-def _instant(moment: datetime) -> str:
-    if moment.tzinfo is None:
-        raise ValueError("give a time with its offset from UTC, as datetime.now(UTC) has it")
-    return moment.isoformat()
 
 
 def _customer_in(answer: Answer) -> Customer:

@@ -118,6 +118,10 @@ class RequestInProgress(Conflict):
     """The first request with this idempotency key was still going on at the deadline."""
 
 
+class CursorExpired(ProblemError):
+    """410: what changed since the cursor is not known any more; begin again without one."""
+
+
 class VersionMismatch(ProblemError):
     """412: the customer is not any more what `if_match` names.
 
@@ -167,6 +171,7 @@ BY_STATUS: Mapping[int, type[ProblemError]] = {
     HTTPStatus.FORBIDDEN: Forbidden,
     HTTPStatus.NOT_FOUND: NotFound,
     HTTPStatus.CONFLICT: Conflict,
+    HTTPStatus.GONE: CursorExpired,
     HTTPStatus.PRECONDITION_FAILED: VersionMismatch,
     HTTPStatus.UNPROCESSABLE_ENTITY: Unprocessable,
     HTTPStatus.TOO_MANY_REQUESTS: RateLimited,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,6 +69,27 @@ class Batch:
     data: tuple[Customer, ...]
     notFound: tuple[str, ...]
     unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of a customer: `created`, `changed`, `deleted`, or `unreadable` where the service cannot tell it.
+
+    `customer` is the customer as it is now, None where it is deleted or unreadable.
+    """
+
+    type: Literal["created", "changed", "deleted", "unreadable"]
+    id: str
+    customer: Customer | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """Some changes in their order; `cursor` is where to go on behind them, and `hasMore` whether more are there."""
+
+    data: tuple[Change, ...]
+    cursor: str
+    hasMore: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +208,11 @@ def batch_of(told: Mapping[str, Any]) -> Batch:
     return Batch(customers_of(told), tuple(told["notFound"]), tuple(told.get("unreadable", ())))
 
 
+def change_page_of(told: Mapping[str, Any]) -> ChangePage:
+    """Return the page; raises as `customer_of`."""
+    return ChangePage(tuple(_change_of(each) for each in told["data"]), told["cursor"], told["hasMore"])
+
+
 def customers_of(told: Mapping[str, Any]) -> tuple[Customer, ...]:
     """Return the customers of a list; raises as `customer_of`."""
     return tuple(customer_of(each) for each in told["data"])
@@ -205,6 +231,11 @@ def tax_info_of(told: Mapping[str, Any]) -> TaxInfo:
 def member_of(told: Mapping[str, Any]) -> Member:
     """Return the member; raises as `customer_of`."""
     return Member(told["userId"], told["role"])
+
+
+def _change_of(told: Mapping[str, Any]) -> Change:
+    customer = told["customer"]
+    return Change(told["type"], told["id"], None if customer is None else customer_of(customer))
 
 
 def _known(kind: Callable[..., T], told: Mapping[str, Any]) -> T:

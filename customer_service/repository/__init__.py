@@ -2,6 +2,7 @@
 
 from customer_service.repository.batches import CustomerBatchRepository
 from customer_service.repository.customers import CustomerRepository
+from customer_service.repository.feed import Change, CustomerFeed
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.indexes import complete, ensure_indexes, replaced_indexes
 from customer_service.repository.kept import Kept
@@ -11,17 +12,21 @@ from customer_service.repository.memberships import (
     MembershipRepository,
     OrganizationScope,
 )
+from customer_service.repository.positions import Position
 from customer_service.repository.quotas import QuotaRepository
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
+    "Change",
     "CustomerBatchRepository",
+    "CustomerFeed",
     "CustomerRepository",
     "IdempotencyRepository",
     "Kept",
     "Membership",
     "MembershipRepository",
     "OrganizationScope",
+    "Position",
     "QuotaRepository",
     "complete",
     "ensure_indexes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from customer_service.app import create_app
+from customer_service.repository import complete
 from tests import support
 from tests.attacks import tenants
 from tests.attacks.tenants import CALLERS, MEMBERS, ORGANIZATIONS
@@ -112,3 +114,33 @@ def test_a_cursor_of_another_organization_leads_to_ones_own(
         .get_json()
     )
     assert {each["legalName"] for each in page["data"]} <= {"New of organization-a"}
+
+
+def test_the_changes_stay_within(
+    mongodb: Database[Document], ids: dict[str, list[str]], clients: dict[str, FlaskClient]
+) -> None:
+    """From the beginning on, each member is told of the own organization's customers, and of no id of the other's."""
+    paths = {"member-of-a": "organization-a", "member-of-b": "organization-b"}
+    complete(mongodb)
+    cursors: dict[str, str] = {}
+    for number in range(2):
+        for member, organization in paths.items():
+            path = support.customers_url("/changes", organization)
+            page: dict[str, Any] = {"hasMore": True, "cursor": cursors.get(member)}
+            told, text = set[str](), ""
+            while page["hasMore"]:
+                response = clients[member].get(path, query_string={"cursor": page["cursor"]} if page["cursor"] else {})
+                page = response.get_json()
+                told |= {change["id"] for change in page["data"]}
+                text += response.text + base64.urlsafe_b64decode(page["cursor"] + "==").decode()
+            cursors[member] = page["cursor"]
+            (other,) = set(ORGANIZATIONS) - {organization}
+            assert told == set(ids[organization])
+            assert not [each for each in (other, *ids[other]) if each in text]
+        mongodb.customers.update_many({}, {"$set": {"phone": str(number)}})
+    foreign = clients["member-of-a"].get(
+        support.customers_url("/changes", "organization-a"), query_string={"cursor": cursors["member-of-b"]}
+    )
+    support.problem(foreign, 422, "validation-error")
+    stranger = clients["stranger"].get(support.customers_url("/changes", "organization-a"))
+    support.problem(stranger, 403, "not-a-member")

@@ -10,7 +10,9 @@ from flask import abort
 
 from customer_service import openapi
 from customer_service.errors import CustomerServiceError, HeadTooLarge, SettingsError
+from customer_service.following import cursor_of
 from customer_service.problems import ALL_PROBLEMS, PROBLEMS, REFUSALS
+from customer_service.repository import Position, complete
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
@@ -27,7 +29,10 @@ from tests.support import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pymongo.database import Database
     from werkzeug.test import TestResponse
+
+    from customer_service.database import Document
 
 UNDOCUMENTED = {"/openapi.json"}
 PUBLIC = {"/livez", "/readyz", "/metrics", "/openapi.json"}
@@ -120,6 +125,7 @@ FOLLOWED: dict[str, tuple[str, str, Any]] = {
     "create_customer": ("POST", CUSTOMERS, BODY | {"taxId": "AAA010101AA1", "externalId": "crm/1"}),
     "get_customer": ("GET", f"{CUSTOMERS}/{CUSTOMER_ID}", None),
     "update_customer": ("PATCH", f"{CUSTOMERS}/{CUSTOMER_ID}", {"phone": None}),
+    "list_customer_changes": ("GET", f"{CUSTOMERS}/changes", None),
     "batch_get_customers": ("POST", f"{CUSTOMERS}/batch-get", {"ids": [CUSTOMER_ID, "x"]}),
     "batch_upsert_customers": (
         "POST",
@@ -138,6 +144,7 @@ FOLLOWED: dict[str, tuple[str, str, Any]] = {
 }
 REFUSED: list[tuple[str, str, str, Any, dict[str, str]]] = [
     ("list_customers", "GET", f"{CUSTOMERS}?limit=0", None, {}),
+    ("list_customer_changes", "GET", f"{CUSTOMERS}/changes?wait=21", None, {}),
     ("create_customer", "POST", CUSTOMERS, {}, {}),
     ("create_customer", "POST", CUSTOMERS, BODY, {}),
     ("create_customer", "POST", CUSTOMERS, BODY | {"taxId": "AAA010101AA3", "externalId": "crm/1"}, {}),
@@ -165,8 +172,9 @@ REFUSED: list[tuple[str, str, str, Any, dict[str, str]]] = [
 ]
 
 
-def exchanges(service: Service) -> Iterator[Exchange]:
+def exchanges(service: Service, mongodb: Database[Document]) -> Iterator[Exchange]:
     """Yield an answer of each documented kind that a request alone can bring about, with its operation."""
+    yield from _told_by_a_replica_set(mongodb)
     service.database.memberships.update_one({"userId": MEMBER}, {"$set": {"role": "admin"}})
     ask = service.client.open
     for name, (method, path, body) in FOLLOWED.items():
@@ -180,6 +188,14 @@ def exchanges(service: Service) -> Iterator[Exchange]:
             yield name, ask(path, headers=bearer() | {"If-None-Match": followed.headers["ETag"]})
     ask(CUSTOMERS, method="POST", json=BODY, headers=bearer())  # what the deleted one was
     yield "restore_customer", ask(f"{CUSTOMERS}/{CUSTOMER_ID}/restore", method="POST", headers=bearer())
+
+
+def _told_by_a_replica_set(mongodb: Database[Document]) -> Iterator[Exchange]:
+    client, path = serve(mongodb).client, f"{CUSTOMERS}/changes"
+    complete(mongodb)
+    yield "list_customer_changes", client.get(path, headers=bearer())
+    cursor = cursor_of(Position(2**32 - 1, 0, 0), ORGANIZATION)
+    yield "list_customer_changes", client.get(f"{path}?cursor={cursor}", headers=bearer())
 
 
 def _refused(service: Service) -> Iterator[Exchange]:
@@ -213,17 +229,21 @@ def validate(value: object, schema: dict[str, Any], document: dict[str, Any]) ->
     jsonschema.Draft202012Validator(whole, format_checker=jsonschema.FormatChecker()).validate(value)
 
 
-def test_every_documented_status_is_brought_about(service: Service, document: dict[str, Any]) -> None:
+def test_every_documented_status_is_brought_about(
+    service: Service, mongodb: Database[Document], document: dict[str, Any]
+) -> None:
     seen: dict[str, set[str]] = {}
-    for name, response in exchanges(service):
+    for name, response in exchanges(service, mongodb):
         seen.setdefault(name, set()).add(str(response.status_code))
     documented = {name: set(each["responses"]) - NEEDS_A_FAULT for name, each in operations_of(document).items()}
     assert seen == documented
 
 
-def test_real_answers_fit_their_schemas_and_headers(service: Service, document: dict[str, Any]) -> None:
+def test_real_answers_fit_their_schemas_and_headers(
+    service: Service, mongodb: Database[Document], document: dict[str, Any]
+) -> None:
     operations = operations_of(document)
-    for name, response in exchanges(service):
+    for name, response in exchanges(service, mongodb):
         documented = operations[name]["responses"][str(response.status_code)]
         for header, told in documented["headers"].items():
             described = document["components"]["headers"][header] if "$ref" in told else told
@@ -236,10 +256,12 @@ def test_real_answers_fit_their_schemas_and_headers(service: Service, document: 
             assert response.data == b""
 
 
-def test_problem_examples_are_real_answers(service: Service, document: dict[str, Any]) -> None:
+def test_problem_examples_are_real_answers(
+    service: Service, mongodb: Database[Document], document: dict[str, Any]
+) -> None:
     """The examples of a status hold the very problem that a request gets, but for what differs each time."""
     operations = operations_of(document)
-    for name, response in exchanges(service):
+    for name, response in exchanges(service, mongodb):
         if response.content_type != "application/problem+json":
             continue
         content = operations[name]["responses"][str(response.status_code)]["content"]["application/problem+json"]

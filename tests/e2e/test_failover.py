@@ -13,6 +13,7 @@ from bson import ObjectId
 from tests import mongod, support
 from tests.e2e.server import Server
 from tests.faults import failover
+from tests.faults.follower import Follower
 from tests.faults.writers import doubled, lost
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ def names(server: Server, requests: int = ENOUGH_FOR_BOTH) -> set[str | None]:
     return {json.loads(answer.body)["legalName"] if answer.status == 200 else None for answer in answers}
 
 
+def listed(server: Server) -> Iterator[dict[str, Any]]:
+    """Yield the whole list."""
+    cursor = ""
+    while cursor is not None:
+        answer = server.get(support.customers_url(f"?limit=100{cursor and '&cursor='}{cursor}"), support.bearer())
+        page = json.loads(answer.body)
+        yield from page["data"]
+        cursor = page["nextCursor"]
+
+
 def rename(client: pymongo.MongoClient[dict[str, Any]], name: str) -> None:
     """Give the customer a name behind the service's back."""
     key = {"_id": ObjectId(support.CUSTOMER_ID)}
@@ -69,12 +80,25 @@ def test_no_write_is_confirmed_by_what_may_be_lost(
     )
 
 
-def test_a_killed_primary_loses_and_doubles_nothing(members: mongod.ReplicaSet, service: Server) -> None:
+def test_a_killed_primary_loses_and_doubles_nothing(
+    members: mongod.ReplicaSet, service: Server, measured: Callable[[str, str], None]
+) -> None:
+    """Nor does it for who follows the changes meanwhile."""
     members.wait_until_whole()
-    writers = failover.kill_primaries(members, service, 1, POSTS)
+    with Follower(service) as follower:
+        writers = failover.kill_primaries(members, service, 1, POSTS)
+        members.wait_until_whole()
     with failover.truth(members) as database:
         assert (lost(database, writers.acknowledged), doubled(database)) == ([], 0)
     assert writers.statuses() <= {"201", "409", "503"}
+    whole = {customer["id"]: customer for customer in listed(service)}
+    assert len(whole) > POSTS
+    assert follower.held == whole
+    assert follower.answers.keys() <= {"200", "503"}
+    measured(
+        "who follows the changes over a killed primary has the whole list at the end",
+        f"{len(whole)} customers, the same as listed; answered {dict(follower.answers)}",
+    )
 
 
 def test_what_an_election_rolls_back_is_never_told(members: mongod.ReplicaSet, keeping: Server) -> None:

@@ -38,6 +38,7 @@ from customer_service.client import (
     models,
 )
 from customer_service.client import customers as client_module
+from customer_service.following import ChangePageSchema, ChangeSchema
 from customer_service.parsing import FILTERS, LIST_PARAMETERS, NOT_FILTERS
 from customer_service.problems import ALL_PROBLEMS
 from customer_service.repository import idempotency
@@ -74,6 +75,8 @@ class TestNames:
             (models.Customer, CustomerSchema),
             (models.Page, CustomerPageSchema),
             (models.Batch, CustomerBatchSchema),
+            (models.Change, ChangeSchema),
+            (models.ChangePage, ChangePageSchema),
             (models.Finding, FindingSchema),
             (models.TaxInfo, TaxInfoSchema),
             (models.Member, MemberSchema),
@@ -116,7 +119,10 @@ class TestNames:
         assert "httpx" in modules
         assert {each for each in modules if each.startswith("customer_service.")} == {
             "customer_service.client",
-            *(f"customer_service.client.{name}" for name in ("calls", "customers", "errors", "models", "remembered")),
+            *(
+                f"customer_service.client.{name}"
+                for name in ("calls", "customers", "errors", "following", "models", "remembered")
+            ),
         }
 
 

@@ -18,6 +18,7 @@ from customer_service.client import (
     BadRequest,
     ClientError,
     Conflict,
+    CursorExpired,
     CustomerClient,
     CustomerInput,
     CustomerNotFound,
@@ -40,6 +41,7 @@ from customer_service.client import (
     VersionMismatch,
     calls,
     customers,
+    following,
 )
 from customer_service.client.calls import Deadline
 from tests.support import CUSTOMER_ID, EXAMPLE, NEW_CUSTOMER
@@ -480,3 +482,86 @@ class TestRequests:
     def test_a_key_in_progress_for_good_is_told(self) -> None:
         with pytest.raises(RequestInProgress):
             client_of(Script(refused(409, "request-in-progress")), timeout=2).create(NEW)
+
+
+def told(cursor: str, *kinds: str, has_more: bool = False) -> httpx.Response:
+    """Return a page of changes."""
+    changes = [{"type": kind, "id": "x", "customer": EXAMPLE if kind == "changed" else None} for kind in kinds]
+    return httpx.Response(200, json={"data": changes, "cursor": cursor, "hasMore": has_more})
+
+
+class TestFollowing:
+    """Page after page, and over whatever passes."""
+
+    @pytest.fixture
+    def clock(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
+        monkeypatch.setattr(following, "time", clock)
+        return clock
+
+    def test_the_pages_come_behind_one_another(self, clock: Clock) -> None:
+        script = Script(
+            told("1", "changed", has_more=True), told("2", has_more=True), told("3", "deleted", "unreadable")
+        )
+        pages = client_of(script).follow()
+        first, second, third = (next(pages) for _ in range(3))
+        assert [(change.type, change.id, change.customer and change.customer.id) for change in first.data] == [
+            ("changed", "x", CUSTOMER_ID)
+        ]
+        assert (second.data, second.hasMore, [change.customer for change in third.data]) == ((), True, [None, None])
+        assert [dict(request.url.params) for request in script.requests] == [
+            {"wait": "20"},
+            {"wait": "20", "cursor": "1"},
+            {"wait": "20", "cursor": "2"},
+        ]
+        assert clock.pauses == []
+
+    def test_it_goes_on_behind_a_cursor(self, clock: Clock) -> None:
+        script = Script(told("2"))
+        next(client_of(script).follow("1"))
+        assert script.requests[0].url.params["cursor"] == "1"
+        assert clock.pauses == []
+
+    @pytest.mark.parametrize(("takes", "pauses"), [(0.0, [1.0]), (20.0, [])])
+    def test_an_empty_page_that_came_too_early_is_not_asked_for_again_at_once(
+        self, clock: Clock, takes: float, pauses: list[float]
+    ) -> None:
+        pages = client_of(Script(told("1"), clock=clock, takes=takes)).follow()
+        next(pages)
+        next(pages)
+        assert clock.pauses == pauses
+
+    @pytest.mark.parametrize("outcome", [*PASSING, *BEFORE_ANYTHING])
+    def test_what_passes_is_waited_for(self, clock: Clock, outcome: Outcome) -> None:
+        """Beyond the deadline of a call, with pauses that grow, and from the cursor that was told last."""
+        script = Script(told("1", "deleted"), *[outcome] * 300, told("2"), clock=clock)
+        pages = client_of(script).follow()
+        assert [next(pages).cursor, next(pages).cursor] == ["1", "2"]
+        assert {request.url.params["cursor"] for request in script.requests[1:]} == {"1"}
+        assert clock.now > 1000 + 2 * (customers.TIMEOUT_SECONDS + following.WAIT_SECONDS)
+        assert max(clock.pauses) <= following.LONGEST_PAUSE_SECONDS
+        assert max(clock.pauses) > following.PAUSE_SECONDS
+
+    @pytest.mark.parametrize(
+        ("outcome", "error"),
+        [
+            (refused(410, "cursor-expired"), CursorExpired),
+            (refused(401, "invalid-token"), Unauthorized),
+            (refused(403, "not-a-member"), NotAMember),
+            (refused(422, "validation-error"), ValidationFailed),
+            (refused(500, "internal-error"), ServerError),
+            (refused(501, "changes-unsupported"), ServerError),
+            (httpx.Response(200, json={"data": []}), UnexpectedAnswer),
+        ],
+    )
+    def test_what_does_not_pass_is_told(self, clock: Clock, outcome: Outcome, error: type[ClientError]) -> None:
+        pages = client_of(Script(told("1", "deleted"), outcome)).follow()
+        next(pages)
+        with pytest.raises(error):
+            next(pages)
+        assert clock.pauses == []
+
+    def test_an_answer_is_awaited_for_longer_than_the_service_waits(self, clock: Clock) -> None:
+        script = Script(told("1"), clock=clock)
+        next(client_of(script, timeout=2).follow())
+        (request,) = script.requests
+        assert request.extensions["timeout"]["read"] > following.WAIT_SECONDS

@@ -21,7 +21,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn
 
-from customer_service import database, observability, reception
+from customer_service import database, drain, observability, reception, waiting
 from customer_service.metrics import Metrics
 from customer_service.reception import ReceivingWorker
 
@@ -41,7 +41,17 @@ def application(go_on: threading.Event) -> Flask:
     app.add_url_rule("/echo", "echo", lambda: bytes(request.get_data()), methods=["POST"])
     app.add_url_rule("/unread", "unread", lambda: "unread", methods=["POST"])
     app.add_url_rule("/slow", "slow", lambda: str(go_on.wait(PATIENCE)))
+    app.add_url_rule("/customers/changes", "changes", lambda: wait(go_on))
     return app
+
+
+def wait(go_on: threading.Event) -> str:
+    """Wait as a request for changes does, and say why it is over."""
+    may_wait = waiting.granted(int(request.args["wait"]))
+    while may_wait():
+        if go_on.wait(0.005):
+            return "something"
+    return "nothing"
 
 
 class Desk:
@@ -77,6 +87,7 @@ class Desk:
         self.worker.method_queue.defer(lambda: None)
         self._thread.join(PATIENCE)
         self.worker.probes.shutdown()
+        self.worker.waiters.shutdown()
         self.worker.tmp.close()
 
 
@@ -275,6 +286,80 @@ class TestParting:
             conn = TConn(desk.worker.cfg, ours, ("", 0), ("", 0))
             desk.worker._drain(conn, ours)
             assert ours.fileno() > 0
+
+
+class TestWaiting:
+    WAITING = get("/customers/changes?cursor=x&wait=9")
+
+    def test_it_takes_no_thread_from_the_others(self, desk: Desk) -> None:
+        with ExitStack() as stack:
+            waiters = [stack.enter_context(desk.connect()) for _ in range(5)]
+            for connection in waiters:
+                connection.sendall(self.WAITING)
+            desk.wait_until(lambda worker: len(worker.waiting) == 5)
+            other = stack.enter_context(desk.connect())
+            other.sendall(post("/echo", b"a body"))
+            assert read(other)[::2] == (200, b"a body")
+            assert len(desk.worker.waiting) == 5
+            desk.go_on.set()
+            assert [read(connection)[::2] for connection in waiters] == [(200, b"something")] * 5
+            desk.wait_until(lambda worker: not worker.waiting)
+            waiters[0].sendall(post("/echo", b"another"))
+            assert read(waiters[0])[2] == b"another"
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            *("/customers/changes?wait=0", "/customers/changes?wait=09", "/customers/changes?xwait=9&wait=0"),
+            *("/customers/changes?%77ait=9", "/customers/%63hanges?wait=9"),
+        ],
+    )
+    def test_who_does_not_ask_for_it_plainly_does_not_wait(self, desk: Desk, path: str) -> None:
+        with desk.connect() as connection:
+            connection.sendall(get(path))
+            assert read(connection)[::2] == (200, b"nothing")
+
+    def test_those_above_the_bound_are_answered_at_once(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reception, "WAITERS", 1)
+        with desk.connect() as first, desk.connect() as second:
+            first.sendall(self.WAITING)
+            desk.wait_until(lambda worker: worker.waiting)
+            second.sendall(self.WAITING)
+            assert read(second)[::2] == (200, b"nothing")
+            assert len(desk.worker.waiting) == 1
+
+    @pytest.mark.parametrize("is_rude", [False, True], ids=["left", "reset"])
+    def test_who_leaves_is_forgotten(self, desk: Desk, is_rude: bool) -> None:
+        with desk.connect() as connection:
+            connection.sendall(self.WAITING)
+            desk.wait_until(lambda worker: worker.waiting)
+            if is_rude:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        desk.wait_until(lambda worker: not worker.waiting and worker.nr_conns == 0)
+        assert not desk.go_on.is_set()
+
+    def test_who_sends_more_has_not_left(self, desk: Desk) -> None:
+        with desk.connect() as connection:
+            connection.sendall(self.WAITING + get("/livez"))
+            desk.wait_until(lambda worker: worker.waiting)
+            time.sleep(0.05)
+            desk.go_on.set()
+            answered = bodies(connection)
+            assert [next(answered), next(answered)] == [b"something", b"alive"]
+            answered.close()
+
+    @pytest.mark.parametrize("how", ["drain", "reload"])
+    def test_a_server_that_stops_waits_for_nothing(self, desk: Desk, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+        with desk.connect() as connection:
+            connection.sendall(self.WAITING)
+            desk.wait_until(lambda worker: worker.waiting)
+            began = time.monotonic()
+            if how == "drain":
+                monkeypatch.setattr(drain, "in_progress", lambda: True)
+            else:
+                desk.worker.alive = False
+            assert read(connection)[::2] == (200, b"nothing")
+            assert time.monotonic() - began < PATIENCE / 2
 
 
 @pytest.mark.parametrize(("waited", "left"), [(None, 1.9), (1.5, 0.475), (3.0, 0.0)])

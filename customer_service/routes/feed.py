@@ -1,0 +1,62 @@
+"""What becomes of the customers: from the beginning to now, and on as it happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import current_app
+
+from customer_service import errors, waiting
+from customer_service.answers import answer_json, changed
+from customer_service.authorization import current_membership, still_a_member
+from customer_service.database import outside_deadline
+from customer_service.following import CHANGES_PARAMETERS, ChangePageSchema, changes_request, cursor_of
+from customer_service.operations import Answer, Operation
+from customer_service.repository import CustomerFeed
+from customer_service.routes.common import MEMBER_ERRORS, REVALIDATE, blueprint
+
+if TYPE_CHECKING:
+    from flask import Response
+
+    from customer_service.following import ChangesRequest
+    from customer_service.repository.feed import FeedPage
+
+
+@blueprint.get("/customers/changes")
+@Operation(
+    "Customers",
+    {200: Answer(ChangePageSchema, REVALIDATE)},
+    role="viewer",
+    errors=(*MEMBER_ERRORS, errors.InvalidRequest, errors.CursorExpired, errors.ChangesUnsupported),
+    query=CHANGES_PARAMETERS,
+)
+def list_customer_changes() -> Response:
+    """List what was created, changed and deleted.
+
+    Without a cursor it begins with the customers that there are, as created; then comes what changed since, in order,
+    and each customer as it is now. Some may come twice, none is left out: put each in the place of what you had.
+    """
+    scope = current_membership().scope
+    page = _read(changes_request(scope))
+    cursor = cursor_of(page.position, scope)
+    return answer_json({"data": changed(page.changes), "cursor": cursor, "hasMore": page.has_more})
+
+
+def _read(asked: ChangesRequest) -> FeedPage:
+    """Return what is there, and wait only where that is nothing; whoever waited must be a member still."""
+    feed, go_on = (
+        CustomerFeed(current_app.extensions["database"], current_membership().scope),
+        waiting.granted(asked.wait),
+    )
+    with waiting.turn():
+        page = feed.read(asked.position, lambda: False)
+    if page.changes or page.has_more or not go_on():
+        return page
+    confirm = still_a_member()
+
+    def wait() -> FeedPage:
+        following = feed.read(page.position, go_on)
+        confirm()
+        return following
+
+    return outside_deadline(wait)

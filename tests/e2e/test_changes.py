@@ -1,0 +1,217 @@
+"""Requests that wait for changes, through gunicorn: nobody else waits for them, nor does a server that stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bson import ObjectId
+
+from customer_service.client import CustomerClient
+from customer_service.reception import WAITERS
+from customer_service.repository import complete
+from customer_service.server import DEFAULT_WORKERS, THREADS
+from tests import support
+from tests.e2e.server import ROOT, Server
+
+if TYPE_CHECKING:
+    import http.client
+    from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+pytestmark = pytest.mark.alone
+
+CHANGES = support.customers_url("/changes")
+PAGE = ROOT / "docs" / "changes.md"
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+CROWD = DEFAULT_WORKERS * THREADS + 4
+PROMPT_SECONDS = 2.0  # a request that waited behind the others would take ten times as long
+
+
+@pytest.fixture
+def server(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
+    support.fill(mongodb)
+    complete(mongodb)
+    with Server(mongodb_uri, mongodb.name) as running:
+        yield running
+
+
+def page(server: Server, cursor: str) -> dict[str, Any]:
+    answer = server.get(f"{CHANGES}?cursor={cursor}", support.bearer())
+    assert answer.status == HTTPStatus.OK, answer
+    body: dict[str, Any] = json.loads(answer.body)
+    return body
+
+
+def end(server: Server) -> str:
+    """Return the cursor behind all changes."""
+    cursor: str = json.loads(server.get(CHANGES, support.bearer()).body)["cursor"]
+    while (following := page(server, cursor))["hasMore"]:
+        cursor = following["cursor"]
+    return cursor
+
+
+def wait(server: Server, cursor: str, stack: ExitStack, count: int) -> list[http.client.HTTPConnection]:
+    """Let so many wait behind the cursor."""
+    waiters = []
+    for _ in range(count):
+        connection = server.connect(timeout=30)
+        stack.callback(connection.close)
+        connection.request("GET", f"{CHANGES}?cursor={cursor}&wait=20", headers=support.bearer())
+        waiters.append(connection)
+    return waiters
+
+
+def waiting(server: Server) -> int:
+    samples = support.samples(server.get("/metrics").body.decode())
+    return int(samples["customer_service_requests_waiting"])
+
+
+def wait_until_waiting(server: Server, count: int) -> None:
+    deadline = time.monotonic() + 10
+    while waiting(server) != count:
+        assert time.monotonic() < deadline, waiting(server)
+        time.sleep(0.1)
+
+
+def answers(waiters: list[http.client.HTTPConnection]) -> list[list[str]]:
+    """Return of each who waited the types of the changes that it was told."""
+    told = []
+    for connection in waiters:
+        response = connection.getresponse()
+        body = json.loads(response.read())
+        assert response.status == HTTPStatus.OK, body
+        assert body["cursor"]
+        told.append([change["type"] for change in body["data"]])
+    return told
+
+
+def test_more_than_there_are_threads_hold_up_nobody_and_are_told_at_once(
+    server: Server, mongodb: Database[Document]
+) -> None:
+    with ExitStack() as stack:
+        waiters = wait(server, end(server), stack, CROWD)
+        wait_until_waiting(server, CROWD)
+        began = time.monotonic()
+        for _ in range(20):
+            assert server.get(support.url(), support.bearer()).status == HTTPStatus.OK
+        assert server.get("/readyz").status == HTTPStatus.OK
+        assert time.monotonic() - began < PROMPT_SECONDS
+        assert waiting(server) == CROWD
+        began = time.monotonic()
+        mongodb.customers.update_one({"_id": ObjectId(support.CUSTOMER_ID)}, {"$set": {"phone": "1"}})
+        assert answers(waiters) == [["changed"]] * CROWD
+        assert time.monotonic() - began < PROMPT_SECONDS
+        wait_until_waiting(server, 0)
+
+
+def test_those_that_no_place_is_left_for_are_answered_at_once(server: Server) -> None:
+    with ExitStack() as stack:
+        cursor = end(server)
+        waiters = wait(server, cursor, stack, DEFAULT_WORKERS * WAITERS)
+        began = time.monotonic()
+        more = wait(server, cursor, stack, DEFAULT_WORKERS * WAITERS)
+        assert server.get(support.url(), support.bearer()).status == HTTPStatus.OK
+        assert time.monotonic() - began < 2 * PROMPT_SECONDS
+        time.sleep(2)
+        assert WAITERS <= waiting(server) <= DEFAULT_WORKERS * WAITERS
+        server.signal(signal.SIGTERM)
+        assert answers([*waiters, *more]) == [[]] * (2 * DEFAULT_WORKERS * WAITERS)
+
+
+def test_who_leaves_is_forgotten(server: Server) -> None:
+    with ExitStack() as stack:
+        wait(server, end(server), stack, 5)
+        wait_until_waiting(server, 5)
+    wait_until_waiting(server, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_server_that_stops_or_reloads_is_not_held_up(server: Server, number: signal.Signals) -> None:
+    with ExitStack() as stack:
+        waiters = wait(server, end(server), stack, CROWD)
+        wait_until_waiting(server, CROWD)
+        began = time.monotonic()
+        server.signal(number)
+        assert answers(waiters) == [[]] * CROWD
+        assert time.monotonic() - began < 2 * PROMPT_SECONDS
+        if number == signal.SIGTERM:
+            assert server.wait() == 0
+            assert time.monotonic() - began < 4 * PROMPT_SECONDS
+        else:
+            assert server.get(support.url(), support.bearer()).status == HTTPStatus.OK
+
+
+@contextmanager
+def changing(mongodb: Database[Document]) -> Iterator[None]:
+    """Change the customer now and then, so that nobody waits for long."""
+    done = threading.Event()
+
+    def change() -> None:
+        while not done.wait(1):
+            mongodb.customers.update_one({"_id": ObjectId(support.CUSTOMER_ID)}, {"$inc": {"version": 1}})
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+
+
+def test_the_page_runs_as_it_stands(
+    server: Server, mongodb: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUSTOMERS_URL", f"http://127.0.0.1:{server.port}")
+    monkeypatch.setenv("CUSTOMERS_TOKEN", support.bearer()["Authorization"].removeprefix("Bearer "))
+    monkeypatch.setenv("CUSTOMERS_ORGANIZATION", support.ORGANIZATION)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    names: dict[str, Any] = {}
+    printed = ""
+    for language, text in BLOCK.findall(PAGE.read_text()):
+        if language == "sh":
+            command = ["bash", "-euo", "pipefail", "-c", text]
+            printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        elif language == "python":
+            with changing(mongodb):
+                exec(text, names)  # noqa: S102 - it is this project's own page
+    assert json.loads(printed)["hasMore"] is False
+    assert list(names["copy"]) == [support.CUSTOMER_ID]
+    assert names["cursor"]
+    names["client"].close()
+
+
+def test_the_client_follows_over_a_server_that_dies(mongodb_uri: str, mongodb: Database[Document]) -> None:
+    support.fill(mongodb)
+    complete(mongodb)
+    token = support.bearer()["Authorization"].removeprefix("Bearer ")
+    with Server(mongodb_uri, mongodb.name) as first, ThreadPoolExecutor() as threads:
+        url = f"http://127.0.0.1:{first.port}"
+        with CustomerClient(url, token, support.ORGANIZATION) as client:
+            pages = client.follow()
+            held = {change.id: change.customer for change in next(pages).data}
+            assert list(held) == [support.CUSTOMER_ID]
+            first.crash()
+            mongodb.customers.update_one({"_id": ObjectId(support.CUSTOMER_ID)}, {"$set": {"phone": "1"}})
+            following = threads.submit(lambda: next(page for page in pages if page.data))
+            second = Server(mongodb_uri, mongodb.name, PORT=str(first.port))
+            second.port = first.port
+            with second:
+                (change,) = following.result().data
+                assert (change.type, change.customer) == ("changed", client.get(support.CUSTOMER_ID))
+                assert change.customer is not None
+                assert change.customer.phone == "1"
