@@ -5,14 +5,16 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Flask, jsonify
+from flask import Flask, request
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.routing import BaseConverter
 
 from customer_service import (
     __version__,
     authorization,
+    cors,
     error_handlers,
+    gateway,
     health,
     limits,
     observability,
@@ -20,6 +22,7 @@ from customer_service import (
     refusals,
     routes,
 )
+from customer_service.answers import answer_json
 from customer_service.arrivals import MAXIMUM_BODY_BYTES
 from customer_service.database import connect, connections, with_deadline
 from customer_service.metrics import Metrics
@@ -79,6 +82,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     error_handlers.init_app(app)
     refusals.init_app(app)
     app.after_request(_harden)
+    cors.init_app(app, settings.gateway.cors_allowed_origins)
     kept = _keep(settings, app.extensions["database"])
     app.extensions["kept"] = kept
     authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"], kept.memberships))
@@ -91,7 +95,8 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.register_blueprint(health.blueprint)
     _serve_openapi(app)
     _measure(app, verifier, kept)
-    answering = metrics.counting(_under_documented_paths(app))
+    relayed = gateway.behind(_under_documented_paths(app), settings.gateway.trusted_proxies)
+    answering = metrics.counting(relayed)
     app.wsgi_app = with_deadline(answering, settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
     return app
 
@@ -125,7 +130,7 @@ def _serve_openapi(app: Flask) -> None:
 
     @app.get("/openapi.json")
     def get_openapi() -> Response:
-        return jsonify(document())
+        return answer_json({**document(), "servers": openapi.servers(request.environ.get(gateway.PREFIX_KEY, ""))})
 
 
 def _under_documented_paths(app: Flask) -> WSGIApplication:

@@ -17,7 +17,14 @@ from customer_service.app import create_app
 from customer_service.database import connect
 from customer_service.errors import SettingsError
 from customer_service.repository import MembershipRepository, complete, ensure_indexes
-from customer_service.settings import IN_MEMORY_URI, JwtSettings, MongoSettings, ServerSettings, Settings
+from customer_service.settings import (
+    IN_MEMORY_URI,
+    GatewaySettings,
+    JwtSettings,
+    MongoSettings,
+    ServerSettings,
+    Settings,
+)
 from customer_service.tokens import mint
 
 if TYPE_CHECKING:
@@ -97,6 +104,7 @@ def demo_settings(port: int | None = None) -> Settings:
         MongoSettings(IN_MEMORY_URI),
         JwtSettings(secret=secrets.token_urlsafe(32)),
         ServerSettings.from_environment(environ),
+        gateway=GatewaySettings.from_environment(environ),
     )
     _require_free(settings.server.port)
     return settings

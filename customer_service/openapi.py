@@ -73,7 +73,7 @@ def build(app: Flask, version: str) -> dict[str, Any]:
         OPENAPI_VERSION,
         plugins=[marshmallow],
         info={"description": "The customers of an organization: the receivers of its invoices (CFDI 4.0)."},
-        servers=[{"url": url} for url in SERVERS],
+        servers=servers(),
     )
     marshmallow.converter.add_attribute_function(_own_schema)
     spec.components.security_scheme(BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
@@ -90,6 +90,11 @@ def build(app: Flask, version: str) -> dict[str, Any]:
     types = document["components"]["schemas"]["Problem"]["properties"]["type"]
     types["enum"] = sorted({TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS})
     return document
+
+
+def servers(prefix: str = "") -> list[dict[str, str]]:
+    """Return the documented base paths as they are behind the prefix of a gateway."""
+    return [{"url": (prefix + url).removesuffix("/") or "/"} for url in SERVERS]
 
 
 def _own_schema(_converter: object, schema_field: fields.Field[Any], **_: object) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from customer_service import observability, refusals
+from customer_service import cors, observability, refusals
 from customer_service.arrivals import MAXIMUM_HEAD_BYTES, Arrival
 from customer_service.database import count_deadline_from
 from customer_service.errors import CustomerServiceError, Overloaded, RequestTimeout
 from customer_service.line import Line
+from customer_service.settings import GatewaySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ RECEIVED_BYTES = 65_536
 HELD_BYTES = 32_000_000
 PROBE = b"GET /livez "
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-GIVEN = re.compile(rb"\n(x-request-id|traceparent)[ \t]*:[ \t]*([^\s,]{1,128})[ \t]*\r", re.IGNORECASE)
+GIVEN = re.compile(rb"\n(origin|x-request-id|traceparent)[ \t]*:[ \t]*([^\s,]{1,128})[ \t]*\r", re.IGNORECASE)
 KEPT: Future[bool] = Future()
 KEPT.set_result(True)
 
@@ -56,6 +57,7 @@ class ReceivingWorker(ThreadWorker):
         super().__init__(*args, **kwargs)
         self.line = Line(self.cfg.threads)
         self.probes = ThreadPoolExecutor(1)
+        self.origins = GatewaySettings.from_environment().cors_allowed_origins
         self.held = 0
         self.arriving: dict[TConn, Arrival] = {}
         self.parting: dict[TConn, None] = {}
@@ -164,7 +166,8 @@ class ReceivingWorker(ThreadWorker):
             name.lower(): value.decode("latin-1") for name, value in GIVEN.findall(arrival.data, 0, MAXIMUM_HEAD_BYTES)
         }
         identity = observability.identify(given.get(b"x-request-id", ""), given.get(b"traceparent", ""))
-        answer = refusals.answer(error, identity, empty=arrival.data.startswith(b"HEAD "))
+        shared = cors.headers_for(given.get(b"origin", ""), self.origins)
+        answer = refusals.answer(error, identity, shared, empty=arrival.data.startswith(b"HEAD "))
         with suppress(OSError):
             conn.sock.send(answer)
         self._part(conn)

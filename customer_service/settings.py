@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from customer_service import environment
 from customer_service.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from customer_service.environment import Network
+
 IN_MEMORY_URI = "mongomock://"
 """The `MONGODB_URI` that keeps everything in the process's own memory."""
 
-PEM_MARK = "-----BEGIN"
 KEY_SETTINGS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
 MINIMUM_SECRET_BYTES = 32  # RFC 7518, section 3.2: a key at least as long as the hash
 
@@ -97,6 +96,19 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Whom to believe where a request came from, and the origins whose pages may read the answers."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    cors_allowed_origins: tuple[str, ...] = ()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> GatewaySettings:
+        """Read `TRUSTED_PROXIES` and `CORS_ALLOWED_ORIGINS`; raises SettingsError."""
+        return _load(cls, GatewaySettingsSchema(), environ)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of the service."""
 
@@ -104,13 +116,14 @@ class Settings:
     jwt: JwtSettings
     server: ServerSettings = field(default_factory=ServerSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read all settings; raises one SettingsError that names every setting that is missing or wrong."""
         problems: list[str] = []
         groups: list[Any] = []
-        for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings):
+        for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings, GatewaySettings):
             try:
                 groups.append(group.from_environment(environ))
             except SettingsError as error:
@@ -151,9 +164,7 @@ class JwtSettingsSchema(_EnvironmentSchema):
     secret = fields.String(data_key="JWT_SECRET")
     public_key = fields.String(data_key="JWT_PUBLIC_KEY")
     jwks_url = fields.String(data_key="JWT_JWKS_URL")
-    algorithms = fields.Function(
-        data_key="JWT_ALGORITHMS", deserialize=lambda names: tuple(names.replace(",", " ").split())
-    )
+    algorithms = fields.Function(data_key="JWT_ALGORITHMS", deserialize=environment.words)
     issuer = fields.String(data_key="JWT_ISSUER")
     audience = fields.String(data_key="JWT_AUDIENCE")
     leeway_seconds = fields.Integer(data_key="JWT_LEEWAY_SECONDS", validate=validate.Range(0, 300))
@@ -170,13 +181,13 @@ class JwtSettingsSchema(_EnvironmentSchema):
             raise ValidationError(
                 f"must be at least {MINIMUM_SECRET_BYTES} bytes long; `openssl rand -hex 32` makes one", "JWT_SECRET"
             )
-        if "jwks_url" in data and not _is_safe_url(data["jwks_url"]):
+        if "jwks_url" in data and not environment.is_safe_url(data["jwks_url"]):
             raise ValidationError("must be an https:// URL, or http:// on this machine", "JWT_JWKS_URL")
 
     @post_load
     def _read_public_key(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
         if "public_key" in data:
-            data["public_key"] = _pem(data["public_key"])
+            data["public_key"] = environment.pem(data["public_key"])
         return data
 
 
@@ -200,6 +211,13 @@ class CacheSettingsSchema(_EnvironmentSchema):
     customer_entries = fields.Integer(data_key="CUSTOMER_CACHE_ENTRIES", validate=validate.Range(0, 1_000_000))
 
 
+class GatewaySettingsSchema(_EnvironmentSchema):
+    """The environment variables of GatewaySettings."""
+
+    trusted_proxies = fields.Function(data_key="TRUSTED_PROXIES", deserialize=environment.networks)
+    cors_allowed_origins = fields.Function(data_key="CORS_ALLOWED_ORIGINS", deserialize=environment.origins)
+
+
 def _load(group: type[Group], schema: Schema, environ: Mapping[str, str]) -> Group:
     given = {name: value for name, value in environ.items() if value.strip()}
     if "LOG_LEVEL" in given:
@@ -209,30 +227,3 @@ def _load(group: type[Group], schema: Schema, environ: Mapping[str, str]) -> Gro
     except ValidationError as error:
         messages = cast("dict[str, list[str]]", error.messages)
         raise SettingsError("; ".join(f"{name}: {' '.join(messages[name])}" for name in sorted(messages))) from None
-
-
-def _is_safe_url(url: str) -> bool:
-    """Whether nobody on the network between can change what the URL answers."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    host = parts.hostname or ""
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _pem(value: str) -> str:
-    """Return PEM text, given itself (even on one line, as an environment file holds it) or as the path of a file."""
-    if PEM_MARK in value:
-        return value.replace("\\n", "\n")
-    try:
-        return Path(value).read_text(encoding="ascii")
-    except (OSError, ValueError):
-        raise ValidationError("is neither PEM text nor a file that can be read", "JWT_PUBLIC_KEY") from None

@@ -14,6 +14,7 @@ import yaml
 from customer_service import cli, settings
 from customer_service.settings import (
     CacheSettingsSchema,
+    GatewaySettingsSchema,
     JwtSettingsSchema,
     MongoSettingsSchema,
     ServerSettings,
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
     field.data_key
-    for schema in (MongoSettingsSchema(), JwtSettingsSchema(), ServerSettingsSchema(), CacheSettingsSchema())
+    for schema in (
+        MongoSettingsSchema(),
+        JwtSettingsSchema(),
+        ServerSettingsSchema(),
+        CacheSettingsSchema(),
+        GatewaySettingsSchema(),
+    )
     for field in schema.fields.values()
 }
 

@@ -227,6 +227,18 @@ class TestRefusal:
             status, _, body = read(connection)
         assert (status, json.loads(body)["type"]) == (431, "urn:problem-type:request-header-fields-too-large")
 
+    @pytest.mark.parametrize(("origin", "shared"), [("https://app.example", True), ("https://evil.example", False)])
+    def test_a_page_of_an_allowed_origin_may_read_it(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, origin: str, shared: bool
+    ) -> None:
+        monkeypatch.setenv("CORS_ALLOWED_ORIGINS", "https://app.example")
+        desk: Desk = request.getfixturevalue("desk")
+        with desk.connect() as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nOrigin: " + origin.encode() + b"\r\nX-Long: " + b"a" * 70_000)
+            status, headers, _ = read(connection)
+        assert (status, headers["Vary"]) == (431, "Origin")
+        assert headers["Access-Control-Allow-Origin"] == (origin if shared else None)
+
     def test_no_more_is_held_than_memory_is_for(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(reception, "HELD_BYTES", 1000)
         with desk.connect() as small, desk.connect() as large:
