@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Flask, request
+from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.routing import BaseConverter
 
 from customer_service import (
-    __version__,
     authorization,
     cors,
     error_handlers,
@@ -19,10 +18,10 @@ from customer_service import (
     limits,
     observability,
     openapi,
+    reference,
     refusals,
     routes,
 )
-from customer_service.answers import answer_json
 from customer_service.arrivals import MAXIMUM_BODY_BYTES
 from customer_service.database import connect, connections, with_deadline
 from customer_service.metrics import Metrics
@@ -93,7 +92,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.register_blueprint(routes.customers_blueprint)
     app.register_blueprint(routes.members.blueprint)
     app.register_blueprint(health.blueprint)
-    _serve_openapi(app)
+    reference.init_app(app)
     _measure(app, verifier, kept)
     relayed = gateway.behind(_under_documented_paths(app), settings.gateway.trusted_proxies)
     answering = metrics.counting(relayed)
@@ -123,14 +122,6 @@ def _harden(response: Response) -> Response:
     response.headers.add("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Cache-Control", "no-store")
     return response
-
-
-def _serve_openapi(app: Flask) -> None:
-    document = cache(lambda: openapi.build(app, __version__))  # at the first request for it: it takes 40 ms
-
-    @app.get("/openapi.json")
-    def get_openapi() -> Response:
-        return answer_json({**document(), "servers": openapi.servers(request.environ.get(gateway.PREFIX_KEY, ""))})
 
 
 def _under_documented_paths(app: Flask) -> WSGIApplication:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from customer_service import cors, observability, refusals
+from customer_service import cors, observability, reference, refusals
 from customer_service.arrivals import MAXIMUM_HEAD_BYTES, Arrival
 from customer_service.database import count_deadline_from
 from customer_service.errors import CustomerServiceError, Overloaded, RequestTimeout
@@ -36,6 +36,7 @@ STALL_SECONDS = 2
 RECEIVED_BYTES = 65_536
 HELD_BYTES = 32_000_000
 PROBE = b"GET /livez "
+REFERENCE = re.compile(rb"GET " + reference.PATH.pattern.encode())
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 GIVEN = re.compile(rb"\n(origin|x-request-id|traceparent)[ \t]*:[ \t]*([^\s,]{1,128})[ \t]*\r", re.IGNORECASE)
 KEPT: Future[bool] = Future()
@@ -49,7 +50,8 @@ class ReceivingWorker(ThreadWorker):
     slow clients stop it. This one collects a request in its main loop and hands it to a thread once it is whole. What
     is more than can be answered in time is refused there and then, and what a request waited for a thread is taken
     from its deadline. The probe of the process has a thread of its own, so that a worker whose threads all wait for
-    the database is not taken for dead.
+    the database is not taken for dead; and so have the document and its page, which are large and anybody's: who reads
+    them slowly holds up nobody but others who do.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -57,6 +59,7 @@ class ReceivingWorker(ThreadWorker):
         super().__init__(*args, **kwargs)
         self.line = Line(self.cfg.threads)
         self.probes = ThreadPoolExecutor(1)
+        self.readers = Line(1), ThreadPoolExecutor(1)
         self.origins = GatewaySettings.from_environment().cors_allowed_origins
         self.held = 0
         self.arriving: dict[TConn, Arrival] = {}
@@ -141,18 +144,19 @@ class ReceivingWorker(ThreadWorker):
         _parser(conn).unreader.unread(bytes(arrival.data))
         if arrival.has_rest:
             self.unfinished.add(conn)
+        line, threads = self.readers if REFERENCE.match(arrival.data) else (self.line, self.tpool)
         if arrival.data.startswith(PROBE):
             answer = self.probes.submit(self.handle, conn)
-        elif self.line.expected_wait(now) > WAIT_SECONDS:
+        elif line.expected_wait(now) > WAIT_SECONDS:
             self._refuse(Overloaded(), conn, arrival)
             return
         else:
-            self.line.join(now)
-            answer = self.tpool.submit(self._answer, conn, now)
+            line.join(now)
+            answer = threads.submit(self._answer, conn, line, now)
         answer.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
-    def _answer(self, conn: TConn, admitted: float) -> bool:
-        self.line.leave(time.monotonic())
+    def _answer(self, conn: TConn, line: Line, admitted: float) -> bool:
+        line.leave(time.monotonic())
         count_deadline_from(admitted)
         return self.handle(conn)
 

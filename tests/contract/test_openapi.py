@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from werkzeug.test import TestResponse
 
-UNDOCUMENTED = {"/openapi.json"}
-PUBLIC = {"/livez", "/readyz", "/metrics", "/openapi.json"}
+UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/<name>"}
+PUBLIC = {"/livez", "/readyz", "/metrics"} | UNDOCUMENTED
 CUSTOMER_PATH = "/organizations/{organizationId}/customers/{customerId}"
 
 

@@ -41,6 +41,7 @@ def application(go_on: threading.Event) -> Flask:
     app.add_url_rule("/echo", "echo", lambda: bytes(request.get_data()), methods=["POST"])
     app.add_url_rule("/unread", "unread", lambda: "unread", methods=["POST"])
     app.add_url_rule("/slow", "slow", lambda: str(go_on.wait(PATIENCE)))
+    app.add_url_rule("/docs/<_>", "docs", lambda _: str(go_on.wait(PATIENCE)))
     return app
 
 
@@ -77,6 +78,7 @@ class Desk:
         self.worker.method_queue.defer(lambda: None)
         self._thread.join(PATIENCE)
         self.worker.probes.shutdown()
+        self.worker.readers[1].shutdown()
         self.worker.tmp.close()
 
 
@@ -200,6 +202,21 @@ class TestRefusal:
             assert [read(connection)[0] for connection in inside] == [200] * 10
         (line,) = [vars(record) for record in caplog.records if vars(record).get("requestId") == "mine"]
         assert (line["status"], line["error"], line["traceId"]) == (503, "Overloaded", "a" * 32)
+
+    def test_who_reads_the_reference_slowly_holds_up_nobody_else(self, desk: Desk) -> None:
+        with ExitStack() as stack:
+            slow = [stack.enter_context(desk.connect()) for _ in range(3)]
+            for connection in slow:
+                connection.sendall(get("/docs/swagger-ui-bundle.js"))
+            line, _ = desk.worker.readers
+            desk.wait_until(lambda _: line.expected_wait(time.monotonic()) > reception.WAIT_SECONDS)
+            one_more, other = (stack.enter_context(desk.connect()) for _ in range(2))
+            one_more.sendall(get("/docs/swagger-ui-bundle.js"))
+            assert read(one_more)[0] == 503
+            other.sendall(post("/echo", b"a body"))
+            assert read(other)[::2] == (200, b"a body")
+            desk.go_on.set()
+            assert [read(connection)[0] for connection in slow] == [200] * 3
 
     def test_a_head_is_answered_without_a_body(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(reception, "WAIT_SECONDS", 0)
