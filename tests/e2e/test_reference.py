@@ -110,7 +110,7 @@ def test_the_documented_read_in_a_browser(tmp_path: Path, monkeypatch: pytest.Mo
         page = Page(window, f"{address}?url={elsewhere}&configUrl={elsewhere}#/Customers/get_customer")
         assert not [name for name in page.asked() if name.startswith("https:")]
         assert window.find_element(By.CSS_SELECTOR, ".info .title").text.startswith("Customer service")
-        take_picture(page)
+        take_picture(Page(window, address))
         assert "eyJ" not in window.execute_script(
             "return JSON.stringify([localStorage, sessionStorage, document.cookie])"
         )
@@ -120,4 +120,5 @@ def take_picture(page: Page) -> None:
     """Keep the picture of the documentation, where the environment says so."""
     path = os.environ.get("SCREENSHOT")
     if path:
+        page.wait_for(READ)
         page.window.save_screenshot(str(ROOT / path))
