@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 from flask import Response, request
 
+from customer_service.compression import compressed
 from customer_service.errors import MalformedDocument
 from customer_service.observability import annotate
 from customer_service.parsing import JSON
@@ -98,8 +99,8 @@ def answer_nothing(headers: Mapping[str, str] | None = None) -> Response:
 
 
 def answer_json(value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """Answer a value that has no ETag."""
-    return Response(_to_json(value), headers={**REVALIDATE, **(headers or {})}, mimetype=JSON)
+    """Answer a value that has no ETag, compressed where it is large."""
+    return compressed(Response(_to_json(value), headers={**REVALIDATE, **(headers or {})}, mimetype=JSON))
 
 
 def _changed(change: Change) -> dict[str, Any]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Flask, jsonify
+from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.routing import BaseConverter
 
 from customer_service import (
-    __version__,
     authorization,
+    cors,
     error_handlers,
+    gateway,
     health,
     limits,
     observability,
     openapi,
+    reference,
     refusals,
     routes,
 )
@@ -82,6 +84,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     error_handlers.init_app(app)
     refusals.init_app(app)
     app.after_request(_harden)
+    cors.init_app(app, settings.gateway.cors_allowed_origins)
     kept = _keep(settings, app.extensions["database"])
     app.extensions["kept"] = kept
     authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"], kept.memberships))
@@ -92,11 +95,12 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.register_blueprint(routes.customers_blueprint)
     app.register_blueprint(routes.members.blueprint)
     app.register_blueprint(health.blueprint)
-    _serve_openapi(app)
+    reference.init_app(app)
     if tracing:
         tracing.follow(app)
     _measure(app, verifier, kept)
-    answering = metrics.counting(_under_documented_paths(app))
+    relayed = gateway.behind(_under_documented_paths(app), settings.gateway.trusted_proxies)
+    answering = metrics.counting(relayed)
     app.wsgi_app = with_deadline(answering, settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
     return app
 
@@ -132,14 +136,6 @@ def _harden(response: Response) -> Response:
     response.headers.add("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Cache-Control", "no-store")
     return response
-
-
-def _serve_openapi(app: Flask) -> None:
-    document = cache(lambda: openapi.build(app, __version__))  # at the first request for it: it takes 40 ms
-
-    @app.get("/openapi.json")
-    def get_openapi() -> Response:
-        return jsonify(document())
 
 
 def _under_documented_paths(app: Flask) -> WSGIApplication:

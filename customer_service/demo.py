@@ -17,7 +17,14 @@ from customer_service.app import create_app
 from customer_service.database import connect
 from customer_service.errors import SettingsError
 from customer_service.repository import MembershipRepository, complete, ensure_indexes
-from customer_service.settings import IN_MEMORY_URI, JwtSettings, MongoSettings, ServerSettings, Settings
+from customer_service.settings import (
+    IN_MEMORY_URI,
+    GatewaySettings,
+    JwtSettings,
+    MongoSettings,
+    ServerSettings,
+    Settings,
+)
 from customer_service.tokens import mint
 
 if TYPE_CHECKING:
@@ -97,6 +104,7 @@ def demo_settings(port: int | None = None) -> Settings:
         MongoSettings(IN_MEMORY_URI),
         JwtSettings(secret=secrets.token_urlsafe(32)),
         ServerSettings.from_environment(environ),
+        gateway=GatewaySettings.from_environment(environ),
     )
     _require_free(settings.server.port)
     return settings
@@ -113,7 +121,8 @@ def fill(database: Database[Document]) -> None:
 def announcement(settings: Settings) -> str:
     """Return what the demo prints: a curl for each outcome that the specification documents."""
     base = f"http://localhost:{settings.server.port}/api/organizations"
-    header = f' \\\n    -H "Authorization: Bearer {mint(settings.jwt, MEMBER, TOKEN_SECONDS)}"'
+    token = mint(settings.jwt, MEMBER, TOKEN_SECONDS)
+    header = f' \\\n    -H "Authorization: Bearer {token}"'
     own = f"{base}/{ORGANIZATION_ID}/customers"
     outcomes = (
         ("200, the customer of the documented example", f"{own}/{CUSTOMER_ID}", header),
@@ -121,10 +130,12 @@ def announcement(settings: Settings) -> str:
         ("403, an organization that the caller is not a member of", f"{base}/another/customers/{CUSTOMER_ID}", header),
         ("404, no such customer", f"{own}/000000000000000000000000", header),
     )
-    curls = "\n\n".join(f"# {title}\n  curl -i {url}{token}" for title, url, token in outcomes)
+    curls = "\n\n".join(f"# {title}\n  curl -i {url}{header}" for title, url, header in outcomes)
     return (
-        f"The customer service answers on http://localhost:{settings.server.port}, described at /openapi.json.\n"
-        "Its data lives in memory only and is gone when you stop it with Ctrl-C. Paste one of these:\n\n"
+        f"The customer service answers on http://localhost:{settings.server.port}. Try it in a browser at\n\n"
+        f"  http://localhost:{settings.server.port}/docs\n\n"
+        f"and paste this token where it says Authorize:\n\n  {token}\n\n"
+        "Its data lives in memory only and is gone when you stop it with Ctrl-C. Or paste one of these:\n\n"
         f"{curls}\n"
     )
 

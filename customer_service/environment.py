@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,40 @@ from urllib.parse import urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 PEM_MARK = "-----BEGIN"
 KEY_SETTINGS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 MINIMUM_SECRET_BYTES = 32  # RFC 7518, section 3.2: a key at least as long as the hash
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+"""An origin as a browser sends it (RFC 6454, section 6.2), where its port is not the own one of its scheme."""
+
+OWN_PORTS = re.compile(r"http://.*:80|https://.*:443")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Return the words of a list, with commas or spaces between."""
+    return tuple(text.replace(",", " ").split())
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    """Return the addresses and networks of a list; raises ValidationError, also for one that is everybody's."""
+    try:
+        given = tuple(ipaddress.ip_network(word) for word in _words(text))
+    except ValueError:
+        raise ValidationError("must be IP addresses or networks, such as 10.0.0.5 or 10.0.0.0/8") from None
+    if any(network.prefixlen == 0 for network in given):
+        raise ValidationError("must not be every address: whoever asks would be believed")
+    return given
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """Return the origins of a list; raises ValidationError for what no browser sends."""
+    given = _words(text)
+    if not all(ORIGIN.fullmatch(each) and not OWN_PORTS.fullmatch(each) for each in given):
+        raise ValidationError("must be origins as browsers send them, such as https://app.example, without a path")
+    return given
 
 
 class _EnvironmentSchema(Schema):
@@ -48,9 +79,7 @@ class JwtSettingsSchema(_EnvironmentSchema):
     secret = fields.String(data_key="JWT_SECRET")
     public_key = fields.String(data_key="JWT_PUBLIC_KEY")
     jwks_url = fields.String(data_key="JWT_JWKS_URL")
-    algorithms = fields.Function(
-        data_key="JWT_ALGORITHMS", deserialize=lambda names: tuple(names.replace(",", " ").split())
-    )
+    algorithms = fields.Function(data_key="JWT_ALGORITHMS", deserialize=_words)
     issuer = fields.String(data_key="JWT_ISSUER")
     audience = fields.String(data_key="JWT_AUDIENCE")
     leeway_seconds = fields.Integer(data_key="JWT_LEEWAY_SECONDS", validate=validate.Range(0, 300))
@@ -95,6 +124,13 @@ class CacheSettingsSchema(_EnvironmentSchema):
     token_entries = fields.Integer(data_key="TOKEN_CACHE_ENTRIES", validate=validate.Range(0, 1_000_000))
     membership_seconds = fields.Float(data_key="MEMBERSHIP_CACHE_SECONDS", validate=validate.Range(0, 300))
     customer_entries = fields.Integer(data_key="CUSTOMER_CACHE_ENTRIES", validate=validate.Range(0, 1_000_000))
+
+
+class GatewaySettingsSchema(_EnvironmentSchema):
+    """The environment variables of GatewaySettings."""
+
+    trusted_proxies = fields.Function(data_key="TRUSTED_PROXIES", deserialize=_networks)
+    cors_allowed_origins = fields.Function(data_key="CORS_ALLOWED_ORIGINS", deserialize=_origins)
 
 
 def _check_collector(url: str) -> None:

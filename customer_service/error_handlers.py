@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import orjson
-from flask import Response, url_for
+from flask import Response, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from customer_service import errors, observability
@@ -55,10 +55,13 @@ def respond(problem: Problem, members: Mapping[str, object] = MappingProxyType({
 
 
 def _answer_own(error: errors.CustomerServiceError) -> Response:
+    problem = PROBLEMS[type(error)]
     observability.annotate(error=type(error).__name__)
     if str(error):
         observability.annotate(reason=str(error))
-    return respond(PROBLEMS[type(error)], _members(error))
+    if problem.status == HTTPStatus.UNAUTHORIZED:  # of whom nothing else is known
+        observability.annotate(client=request.remote_addr)
+    return respond(problem, _members(error))
 
 
 def _kind(problem: Problem) -> dict[str, object]:

@@ -40,6 +40,16 @@ IMPLIED_METHODS = {"HEAD", "OPTIONS"}
 BEARER = "bearerToken"
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
+DESCRIPTION = """The customers of an organization: the receivers of its Mexican e-invoices (CFDI 4.0).
+
+To try it, press **Authorize** and paste a token, without the word Bearer. The demo, `make run`, prints one, and has the
+customer of the examples."""
+TAGS = {
+    "Customers": "Read, search, write and check customers. Viewers read, editors write.",
+    "Members": "Who may see the organization's customers, and change them. For admins.",
+    "Health": "For whoever runs the service; a gateway keeps these inside.",
+}
+
 UNREADABLE = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 """What a request with a body may be answered before anybody looks at what it says."""
 
@@ -54,12 +64,27 @@ OF_EVERY_ANSWER = {
 SECONDS = {"type": "string", "pattern": "^[1-9][0-9]*$"}
 PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f]+$"
 PATH_VALUES: Mapping[str, Value] = {
-    name: Value(description, {"type": "string", **limits}, required=True)
-    for name, description, limits in (
-        ("organization_id", "The organization.", {"minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"}),
-        ("customer_id", "The customer.", {"pattern": "^[0-9a-fA-F]{24}$"}),
-        ("external_id", "The caller's own id.", {"minLength": 1, "maxLength": 255, "pattern": PLAIN_TEXT}),
-        ("user_id", "The `sub` of the user's tokens.", {"minLength": 1, "maxLength": 256, "pattern": PLAIN_TEXT}),
+    name: Value(description, {"type": "string", **limits}, required=True, example=example)
+    for name, description, example, limits in (
+        (
+            "organization_id",
+            "The organization.",
+            "550e8400-e29b-41d4-a716-446655440000",
+            {"minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"},
+        ),
+        ("customer_id", "The customer.", "590ce6c56d04f840aa8438af", {"pattern": "^[0-9a-fA-F]{24}$"}),
+        (
+            "external_id",
+            "The caller's own id.",
+            "crm-4711",
+            {"minLength": 1, "maxLength": 255, "pattern": PLAIN_TEXT},
+        ),
+        (
+            "user_id",
+            "The `sub` of the user's tokens.",
+            "auth0-5f7c",
+            {"minLength": 1, "maxLength": 256, "pattern": PLAIN_TEXT},
+        ),
     )
 }
 
@@ -72,8 +97,9 @@ def build(app: Flask, version: str) -> dict[str, Any]:
         version,
         OPENAPI_VERSION,
         plugins=[marshmallow],
-        info={"description": "The customers of an organization: the receivers of its invoices (CFDI 4.0)."},
-        servers=[{"url": url} for url in SERVERS],
+        info={"description": DESCRIPTION},
+        servers=servers(),
+        tags=[{"name": name, "description": description} for name, description in TAGS.items()],
     )
     marshmallow.converter.add_attribute_function(_own_schema)
     spec.components.security_scheme(BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
@@ -90,6 +116,11 @@ def build(app: Flask, version: str) -> dict[str, Any]:
     types = document["components"]["schemas"]["Problem"]["properties"]["type"]
     types["enum"] = sorted({TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS})
     return document
+
+
+def servers(prefix: str = "") -> list[dict[str, str]]:
+    """Return the documented base paths as they are behind the prefix of a gateway."""
+    return [{"url": (prefix + url).removesuffix("/") or "/"} for url in SERVERS]
 
 
 def _own_schema(_converter: object, schema_field: fields.Field[Any], **_: object) -> dict[str, Any]:
@@ -125,7 +156,8 @@ def _parameter(place: str, name: str, value: Value) -> dict[str, Any]:
 
 
 def _told(value: Value) -> dict[str, Any]:
-    return {"description": value.description, "required": value.required, "schema": dict(value.schema)}
+    example = {} if value.example is None else {"example": value.example}
+    return {"description": value.description, "required": value.required, "schema": dict(value.schema), **example}
 
 
 def _role_note(operation: Operation) -> Iterator[str]:

@@ -19,11 +19,12 @@ STRING = {"type": "string"}
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A parameter of a request, or a header of an answer."""
+    """A parameter of a request, or a header of an answer; the example is what a form is filled in with."""
 
     description: str
     schema: Mapping[str, Any] = field(default_factory=lambda: STRING)
     required: bool = False
+    example: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

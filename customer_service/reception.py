@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from customer_service import drain, observability, refusals, waiting
+from customer_service import cors, drain, observability, reference, refusals, waiting
 from customer_service.arrivals import MAXIMUM_HEAD_BYTES, Arrival
 from customer_service.database import count_deadline_from
 from customer_service.errors import CustomerServiceError, Overloaded, RequestTimeout
 from customer_service.line import Line
+from customer_service.settings import GatewaySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,9 @@ HELD_BYTES = 32_000_000
 PROBE = b"GET /livez "
 WAITERS = 32
 WAITS = re.compile(rb"GET [^ ?]*+\?(?<=/customers/changes\?)(?:[^ ]*&)?wait=[1-9]")
+REFERENCE = re.compile(rb"GET " + reference.PATH.pattern.encode())
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-GIVEN = re.compile(rb"\n(x-request-id|traceparent)[ \t]*:[ \t]*([^\s,]{1,128})[ \t]*\r", re.IGNORECASE)
+GIVEN = re.compile(rb"\n(origin|x-request-id|traceparent)[ \t]*:[ \t]*([^\s,]{1,128})[ \t]*\r", re.IGNORECASE)
 KEPT: Future[bool] = Future()
 KEPT.set_result(True)
 
@@ -50,7 +52,8 @@ class ReceivingWorker(ThreadWorker):
     slow clients stop it. This one collects a request in its main loop and hands it to a thread once it is whole. What
     is more than can be answered in time is refused there and then, and what a request waited for a thread is taken
     from its deadline. The probe of the process has a thread of its own, so that a worker whose threads all wait for
-    the database is not taken for dead. So has each of up to WAITERS requests that wait for changes.
+    the database is not taken for dead. So has each of up to WAITERS requests that wait for changes; and so have the
+    document and its page, which are large and anybody's: who reads them slowly holds up nobody but others who do.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -60,6 +63,8 @@ class ReceivingWorker(ThreadWorker):
         self.probes = ThreadPoolExecutor(1)
         self.waiters = ThreadPoolExecutor(WAITERS)
         self.waiting: set[TConn] = set()
+        self.readers = Line(1), ThreadPoolExecutor(1)
+        self.origins = GatewaySettings.from_environment().cors_allowed_origins
         self.held = 0
         self.arriving: dict[TConn, Arrival] = {}
         self.parting: dict[TConn, None] = {}
@@ -144,21 +149,22 @@ class ReceivingWorker(ThreadWorker):
         _parser(conn).unreader.unread(bytes(arrival.data))
         if arrival.has_rest:
             self.unfinished.add(conn)
+        line, threads = self.readers if REFERENCE.match(arrival.data) else (self.line, self.tpool)
         if arrival.data.startswith(PROBE):
             answer = self.probes.submit(self.handle, conn)
         elif len(self.waiting) < WAITERS and WAITS.match(arrival.data):
             self.waiting.add(conn)
             answer = self.waiters.submit(self._answer_waiting, conn)
-        elif self.line.expected_wait(now) > WAIT_SECONDS:
+        elif line.expected_wait(now) > WAIT_SECONDS:
             self._refuse(Overloaded(), conn, arrival)
             return
         else:
-            self.line.join(now)
-            answer = self.tpool.submit(self._answer, conn, now)
+            line.join(now)
+            answer = threads.submit(self._answer, conn, line, now)
         answer.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
-    def _answer(self, conn: TConn, admitted: float) -> bool:
-        self.line.leave(time.monotonic())
+    def _answer(self, conn: TConn, line: Line, admitted: float) -> bool:
+        line.leave(time.monotonic())
         count_deadline_from(admitted)
         return self.handle(conn)
 
@@ -176,7 +182,8 @@ class ReceivingWorker(ThreadWorker):
             name.lower(): value.decode("latin-1") for name, value in GIVEN.findall(arrival.data, 0, MAXIMUM_HEAD_BYTES)
         }
         identity = observability.identify(given.get(b"x-request-id", ""), given.get(b"traceparent", ""))
-        answer = refusals.answer(error, identity, empty=arrival.data.startswith(b"HEAD "))
+        shared = cors.headers_for(given.get(b"origin", ""), self.origins)
+        answer = refusals.answer(error, identity, shared, empty=arrival.data.startswith(b"HEAD "))
         with suppress(OSError):
             conn.sock.send(answer)
         self._part(conn)

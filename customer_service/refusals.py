@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gunicorn.http.errors import ParseException
@@ -12,6 +13,8 @@ from customer_service import error_handlers, observability, problems
 from customer_service.errors import CustomerServiceError, Overloaded, RequestTimeout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flask import Flask, Response
 
     from customer_service.observability import Identity
@@ -47,10 +50,16 @@ def refusal_of(error: BaseException) -> Problem:
     return problems.REFUSALS.get(name, problems.UNREADABLE)
 
 
-def answer(error: BaseException, identity: Identity | None = None, *, empty: bool = False) -> bytes:
+def answer(
+    error: BaseException,
+    identity: Identity | None = None,
+    further: Mapping[str, str] = MappingProxyType({}),
+    *,
+    empty: bool = False,
+) -> bytes:
     """Return the whole answer, the last on its connection, to a request that the application never sees, and log it.
 
-    It is empty for a HEAD.
+    It has the further headers, and is empty for a HEAD.
     """
     problem, known_by = refusal_of(error), identity or observability.identify()
     counts[problem.status.value] += 1  # threads that count at once may lose one
@@ -68,6 +77,7 @@ def answer(error: BaseException, identity: Identity | None = None, *, empty: boo
         **error_handlers.NEVER_KEPT,
         **problem.headers,
         **known_by.headers(),
+        **further,
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {problem.status.value} {problem.status.phrase}\r\n{head}\r\n".encode() + (b"" if empty else body)

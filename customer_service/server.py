@@ -56,6 +56,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "limit_request_fields": HEADER_FIELDS,
         "limit_request_field_size": HEADER_FIELD_BYTES,
         "forwarder_headers": "",  # no client moves the service to another path
+        "forwarded_allow_ips": "",  # nor gunicorn itself: whom to believe is for `gateway` to judge
         "logconfig_dict": observability.logging_config(server.log_level),
         "when_ready": prepare,
         "child_exit": lambda _arbiter, worker: metrics.leave_out(worker.pid),

@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError
 
 from customer_service.environment import (
     CacheSettingsSchema,
+    GatewaySettingsSchema,
     JwtSettingsSchema,
     MongoSettingsSchema,
     ServerSettingsSchema,
@@ -19,6 +20,8 @@ from customer_service.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from customer_service.environment import Network
 
 IN_MEMORY_URI = "mongomock://"
 """The `MONGODB_URI` that keeps everything in the process's own memory."""
@@ -109,6 +112,19 @@ class TracingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Whom to believe where a request came from, and the origins whose pages may read the answers."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    cors_allowed_origins: tuple[str, ...] = ()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> GatewaySettings:
+        """Read `TRUSTED_PROXIES` and `CORS_ALLOWED_ORIGINS`; raises SettingsError."""
+        return _load(cls, GatewaySettingsSchema(), environ)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of the service."""
 
@@ -117,13 +133,14 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     tracing: TracingSettings = field(default_factory=TracingSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read all settings; raises one SettingsError that names every setting that is missing or wrong."""
         problems: list[str] = []
         groups: list[Any] = []
-        for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings, TracingSettings):
+        for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings, TracingSettings, GatewaySettings):
             try:
                 groups.append(group.from_environment(environ))
             except SettingsError as error:

@@ -12,7 +12,7 @@ from customer_service.inputs import MESSAGES, BatchInputSchema
 from customer_service.operations import Answer, Operation
 from customer_service.parsing import JSON, json_body
 from customer_service.repository import CustomerBatchRepository
-from customer_service.routes.common import MEMBER_ERRORS, REVALIDATE, blueprint, customers_as
+from customer_service.routes.common import LARGE, MEMBER_ERRORS, blueprint, customers_as
 from customer_service.schemas import UpsertsSchema
 from customer_service.upserts import keyed, put_many
 
@@ -29,7 +29,7 @@ BATCH = BatchInputSchema()
 @blueprint.post("/customers/batch-upsert")
 @Operation(
     "Customers",
-    {200: Answer(UpsertsSchema, REVALIDATE)},
+    {200: Answer(UpsertsSchema, LARGE)},
     role="editor",
     errors=(*MEMBER_ERRORS, errors.InsufficientRole, errors.InvalidRequest),
     request={JSON: BatchInputSchema},

@@ -38,6 +38,7 @@ IF_MATCH = {"If-Match": Value("The ETag of the state to write on; 412 where it i
 
 STRONG_ETAG = {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}
 REVALIDATE = {"Cache-Control": Value("Ask again each time.", {"const": "private, no-cache"}, required=True)}
+LARGE = REVALIDATE | {"Vary": Value("`Accept-Encoding`, among others: what is large is compressed.", required=True)}
 ETAG = REVALIDATE | {"ETag": Value("Changes with every write.", STRONG_ETAG, required=True)}
 DELETED_ETAG = {"ETag": Value("Of the deleted customer, for a restore with If-Match.", STRONG_ETAG)}
 LOCATION = {"Location": Value("The path of the customer.", required=True)}

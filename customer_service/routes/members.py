@@ -14,7 +14,7 @@ from customer_service.errors import Finding, InvalidRequest, MemberNotFound
 from customer_service.inputs import MESSAGES, RoleInputSchema
 from customer_service.operations import Answer, Operation
 from customer_service.parsing import JSON, json_body
-from customer_service.routes.common import MEMBER_ERRORS, REVALIDATE
+from customer_service.routes.common import LARGE, MEMBER_ERRORS
 from customer_service.schemas import MemberListSchema, MemberSchema
 from customer_service.tokens import is_subject
 
@@ -28,7 +28,7 @@ ADMIN_ERRORS = (*MEMBER_ERRORS, errors.InsufficientRole)
 
 
 @blueprint.get("/members")
-@Operation("Members", {200: Answer(MemberListSchema, REVALIDATE)}, role="admin", errors=ADMIN_ERRORS)
+@Operation("Members", {200: Answer(MemberListSchema, LARGE)}, role="admin", errors=ADMIN_ERRORS)
 def list_members() -> Response:
     """List the members of the organization.
 
@@ -41,7 +41,7 @@ def list_members() -> Response:
 @blueprint.put("/members/<any_text:user_id>")
 @Operation(
     "Members",
-    {200: Answer(MemberSchema, REVALIDATE), 201: Answer(MemberSchema, REVALIDATE)},
+    {200: Answer(MemberSchema, LARGE), 201: Answer(MemberSchema, LARGE)},
     role="admin",
     errors=(*ADMIN_ERRORS, errors.InvalidRequest, errors.LastAdmin),
     request={JSON: RoleInputSchema},

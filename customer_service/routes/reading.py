@@ -16,10 +16,10 @@ from customer_service.parsing import JSON, LIST_PARAMETERS, json_body, list_requ
 from customer_service.routes.common import (
     ETAG,
     IF_NONE_MATCH,
+    LARGE,
     LINK,
     MEMBER_ERRORS,
     READ_ERRORS,
-    REVALIDATE,
     blueprint,
     customers,
     represented,
@@ -66,7 +66,7 @@ def get_customer_by_external_id(external_id: str) -> Response:
 @blueprint.get("/customers")
 @Operation(
     "Customers",
-    {200: Answer(CustomerPageSchema, REVALIDATE | LINK)},
+    {200: Answer(CustomerPageSchema, LARGE | LINK)},
     role="viewer",
     errors=(*MEMBER_ERRORS, errors.InvalidRequest),
     query=LIST_PARAMETERS,
@@ -95,7 +95,7 @@ def list_customers() -> Response:
 @blueprint.post("/customers/batch-get")
 @Operation(
     "Customers",
-    {200: Answer(CustomerBatchSchema, REVALIDATE)},
+    {200: Answer(CustomerBatchSchema, LARGE)},
     role="viewer",
     errors=(*MEMBER_ERRORS, errors.InvalidRequest),
     request={JSON: IdsInputSchema},
@@ -120,7 +120,7 @@ def batch_get_customers() -> Response:
 @blueprint.get("/customers/<customer_id:customer_id>/tax-info-validation")
 @Operation(
     "Customers",
-    {200: Answer(TaxInfoSchema, REVALIDATE)},
+    {200: Answer(TaxInfoSchema, LARGE)},
     role="viewer",
     errors=(*READ_ERRORS, errors.CustomerNotFound),
 )
@@ -135,7 +135,7 @@ def validate_customer_tax_info(customer_id: str) -> Response:
 @blueprint.post("/customers/tax-info-validation")
 @Operation(
     "Customers",
-    {200: Answer(TaxInfoSchema, REVALIDATE)},
+    {200: Answer(TaxInfoSchema, LARGE)},
     role="viewer",
     errors=MEMBER_ERRORS,
     request={JSON: {"anyOf": [CustomerInputSchema, {}]}},

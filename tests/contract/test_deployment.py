@@ -14,6 +14,7 @@ import yaml
 from customer_service import cli, settings
 from customer_service.environment import (
     CacheSettingsSchema,
+    GatewaySettingsSchema,
     JwtSettingsSchema,
     MongoSettingsSchema,
     ServerSettingsSchema,
@@ -33,6 +34,7 @@ SETTINGS = {
         ServerSettingsSchema,
         CacheSettingsSchema,
         TracingSettingsSchema,
+        GatewaySettingsSchema,
     )
     for field in schema().fields.values()
 }

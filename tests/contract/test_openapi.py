@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from customer_service.database import Document
 
-UNDOCUMENTED = {"/openapi.json"}
-PUBLIC = {"/livez", "/readyz", "/metrics", "/openapi.json"}
+UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/<name>"}
+PUBLIC = {"/livez", "/readyz", "/metrics"} | UNDOCUMENTED
 CUSTOMER_PATH = "/organizations/{organizationId}/customers/{customerId}"
 
 

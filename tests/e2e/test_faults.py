@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import signal
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ import pymongo
 import pytest
 
 from tests import mongod, support
+from tests.e2e.crowd import Crowd
 from tests.e2e.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from customer_service.database import Document
 
-CLIENTS = 24
 STOPS = 2
 DEADLINE_SECONDS = 2.0
 PATIENCE_SECONDS = 30
@@ -62,65 +60,6 @@ def test_the_database_goes_and_comes_back(fragile: mongod.Mongod) -> None:
         while server.get(support.url(), support.bearer()).status != 200:
             assert time.monotonic() - back < 3
         assert server.get("/readyz").status == 200
-
-
-class Crowd:
-    """Clients that ask without pause until they are refused a connection, each on one that it keeps, or on new ones."""
-
-    def __init__(self, server: Server, *, keep: bool = True) -> None:
-        self._server = server
-        self._keep = keep
-        self.answered = self.put_off = 0
-        self.failures: list[str] = []
-        self._leaving = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
-
-    def __enter__(self) -> Crowd:
-        for thread in self._threads:
-            thread.start()
-        self.wait_for_answers()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._leaving.set()
-        for thread in self._threads:
-            thread.join()
-
-    def wait_for_answers(self) -> None:
-        """Return once each client was answered five times more, on average, or a request has failed."""
-        enough, deadline = self.answered + CLIENTS * 5, time.monotonic() + PATIENCE_SECONDS
-        while self.answered < enough and not self.failures:
-            assert time.monotonic() < deadline, (self.answered, self.put_off)
-            time.sleep(0.01)
-
-    def _ask(self) -> None:
-        headers = support.bearer()
-        while not self._leaving.is_set():
-            connection = self._server.connect()
-            try:
-                connection.connect()
-            except ConnectionRefusedError:  # the server is gone: a gateway would have gone elsewhere
-                return
-            self._ask_until_closed(connection, headers)
-
-    def _ask_until_closed(self, connection: http.client.HTTPConnection, headers: dict[str, str]) -> None:
-        while connection.sock is not None and not self._leaving.is_set():
-            try:
-                connection.request("GET", support.url(), headers=headers)
-                response = connection.getresponse()
-                body = response.read()
-            except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
-                return
-            if response.status == 503 and b"overloaded" in body:  # a slow machine: nothing was done, and it is told so
-                self.put_off += 1
-            elif response.status != 200:
-                self.failures.append(str(response.status))
-            else:
-                self.answered += 1
-            if not self._keep:
-                break
-        connection.close()
 
 
 @pytest.fixture

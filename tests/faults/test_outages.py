@@ -14,8 +14,8 @@ import pymongo
 import pytest
 
 from tests import support
+from tests.e2e.crowd import CLIENTS, Crowd
 from tests.e2e.server import Server
-from tests.e2e.test_faults import CLIENTS, Crowd
 from tests.faults import failover, flood
 from tests.faults.processes import ports_of_clients, workers
 

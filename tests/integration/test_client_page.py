@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from customer_service import client
+from tests import pages
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from customer_service.testing import CustomerService
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "client.md"
-BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
-INI = """
-[pytest]
-addopts = --import-mode=importlib
-pythonpath = .
-filterwarnings = error
-"""
+PAGE = pages.ROOT / "docs" / "client.md"
 FILE = re.compile(r"# (test_\w+\.py)\n")
 
 
@@ -36,21 +27,19 @@ def settings(customer_service: CustomerService) -> dict[str, str]:
         "CUSTOMERS_URL": customer_service.url,
         "CUSTOMERS_TOKEN": customer_service.token(customer_service.member()),
         "CUSTOMERS_ORGANIZATION": customer_service.organization_id,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PIP_NO_INDEX": "1",
         "PIP_DRY_RUN": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
 def test_every_block_runs(settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    shutil.copytree(pages.ROOT / "examples", tmp_path / "examples")
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     names: dict[str, object] = {}
-    for language, text in BLOCK.findall(PAGE.read_text()):
+    for language, text in pages.blocks("docs/client.md"):
         if language == "sh":
-            run(text, tmp_path)
+            run(text, tmp_path, settings)
         elif file := FILE.match(text):
             (tmp_path / file[1]).write_text(text)
         else:
@@ -59,13 +48,12 @@ def test_every_block_runs(settings: dict[str, str], tmp_path: Path, monkeypatch:
     assert "wrong" in names, "the refusal of the page was not the one that it is about"
 
 
-def run(commands: str, directory: Path) -> None:
+def run(commands: str, directory: Path, settings: dict[str, str]) -> None:
     """Run the commands, whose every warning is a failure."""
     (directory / "pytest.ini").write_text(
         "[pytest]\naddopts = --import-mode=importlib\npythonpath = .\nfilterwarnings = error\n"
     )
-    shell = ["bash", "-euo", "pipefail", "-c", commands]
-    done = subprocess.run(shell, cwd=directory, capture_output=True, text=True, check=False)
+    done = pages.run(commands, directory, settings)
     assert (done.returncode, "WARNING: customer-service" in done.stderr) == (0, False), done.stdout + done.stderr
 
 
@@ -75,8 +63,3 @@ def test_it_names_every_exception_and_method() -> None:
     errors = {name for name, value in vars(client).items() if isinstance(value, type) and issubclass(value, Exception)}
     methods = {name for name in vars(client.CustomerClient) if not name.startswith("_")}
     assert errors | methods <= told
-
-
-def test_every_file_that_it_names_exists() -> None:
-    for path in re.findall(r"\]\(([^)#:]+)\)", PAGE.read_text()):
-        assert (PAGE.parent / path).exists(), path

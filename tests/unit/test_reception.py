@@ -42,6 +42,7 @@ def application(go_on: threading.Event) -> Flask:
     app.add_url_rule("/unread", "unread", lambda: "unread", methods=["POST"])
     app.add_url_rule("/slow", "slow", lambda: str(go_on.wait(PATIENCE)))
     app.add_url_rule("/customers/changes", "changes", lambda: wait(go_on))
+    app.add_url_rule("/docs/<_>", "docs", lambda _: str(go_on.wait(PATIENCE)))
     return app
 
 
@@ -88,6 +89,7 @@ class Desk:
         self._thread.join(PATIENCE)
         self.worker.probes.shutdown()
         self.worker.waiters.shutdown()
+        self.worker.readers[1].shutdown()
         self.worker.tmp.close()
 
 
@@ -212,6 +214,21 @@ class TestRefusal:
         (line,) = [vars(record) for record in caplog.records if vars(record).get("requestId") == "mine"]
         assert (line["status"], line["error"], line["traceId"]) == (503, "Overloaded", "a" * 32)
 
+    def test_who_reads_the_reference_slowly_holds_up_nobody_else(self, desk: Desk) -> None:
+        with ExitStack() as stack:
+            slow = [stack.enter_context(desk.connect()) for _ in range(3)]
+            for connection in slow:
+                connection.sendall(get("/docs/swagger-ui-bundle.js"))
+            line, _ = desk.worker.readers
+            desk.wait_until(lambda _: line.expected_wait(time.monotonic()) > reception.WAIT_SECONDS)
+            one_more, other = (stack.enter_context(desk.connect()) for _ in range(2))
+            one_more.sendall(get("/docs/swagger-ui-bundle.js"))
+            assert read(one_more)[0] == 503
+            other.sendall(post("/echo", b"a body"))
+            assert read(other)[::2] == (200, b"a body")
+            desk.go_on.set()
+            assert [read(connection)[0] for connection in slow] == [200] * 3
+
     def test_a_head_is_answered_without_a_body(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(reception, "WAIT_SECONDS", 0)
         with desk.connect() as connection, desk.connect() as first, desk.connect() as second:
@@ -237,6 +254,18 @@ class TestRefusal:
             connection.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 70_000)
             status, _, body = read(connection)
         assert (status, json.loads(body)["type"]) == (431, "urn:problem-type:request-header-fields-too-large")
+
+    @pytest.mark.parametrize(("origin", "shared"), [("https://app.example", True), ("https://evil.example", False)])
+    def test_a_page_of_an_allowed_origin_may_read_it(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, origin: str, shared: bool
+    ) -> None:
+        monkeypatch.setenv("CORS_ALLOWED_ORIGINS", "https://app.example")
+        desk: Desk = request.getfixturevalue("desk")
+        with desk.connect() as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nOrigin: " + origin.encode() + b"\r\nX-Long: " + b"a" * 70_000)
+            status, headers, _ = read(connection)
+        assert (status, headers["Vary"]) == (431, "Origin")
+        assert headers["Access-Control-Allow-Origin"] == (origin if shared else None)
 
     def test_no_more_is_held_than_memory_is_for(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(reception, "HELD_BYTES", 1000)

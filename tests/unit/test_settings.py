@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from customer_service import environment
 from customer_service.errors import SettingsError
-from customer_service.settings import JwtSettings, MongoSettings, ServerSettings, Settings
+from customer_service.settings import GatewaySettings, JwtSettings, MongoSettings, ServerSettings, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,8 @@ def test_everything_set() -> None:
         "DRAIN_SECONDS": "0.5",
         "LOG_LEVEL": "DEBUG",
         "RATE_LIMIT_PER_MINUTE": "600",
+        "TRUSTED_PROXIES": "10.0.0.5, 10.1.0.0/16 2001:db8::/32",
+        "CORS_ALLOWED_ORIGINS": "https://app.example, http://localhost:5173, https://[::1]:8443",
         "UNRELATED": "x",
     }
     assert Settings.from_environment(environ) == Settings(
@@ -53,6 +56,10 @@ def test_everything_set() -> None:
             leeway_seconds=5,
         ),
         ServerSettings(port=80, workers=4, drain_seconds=0.5, log_level="debug", rate_limit_per_minute=600),
+        gateway=GatewaySettings(
+            (ip_network("10.0.0.5/32"), ip_network("10.1.0.0/16"), ip_network("2001:db8::/32")),
+            ("https://app.example", "http://localhost:5173", "https://[::1]:8443"),
+        ),
     )
 
 
@@ -133,6 +140,18 @@ def test_a_secret_keeps_its_spaces() -> None:
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:otlp"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "grpc://collector"}, ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]),
         ({"OTEL_SDK_DISABLED": "perhaps"}, ["OTEL_SDK_DISABLED"]),
+        ({"TRUSTED_PROXIES": "*"}, ["TRUSTED_PROXIES"]),
+        ({"TRUSTED_PROXIES": "gateway.internal"}, ["TRUSTED_PROXIES"]),
+        ({"TRUSTED_PROXIES": "10.0.0.5/8"}, ["TRUSTED_PROXIES"]),
+        ({"TRUSTED_PROXIES": "10.0.0.5, 0.0.0.0/0"}, ["TRUSTED_PROXIES"]),
+        ({"TRUSTED_PROXIES": "::/0"}, ["TRUSTED_PROXIES"]),
+        ({"CORS_ALLOWED_ORIGINS": "*"}, ["CORS_ALLOWED_ORIGINS"]),
+        ({"CORS_ALLOWED_ORIGINS": "null"}, ["CORS_ALLOWED_ORIGINS"]),
+        ({"CORS_ALLOWED_ORIGINS": "https://app.example/"}, ["CORS_ALLOWED_ORIGINS"]),
+        ({"CORS_ALLOWED_ORIGINS": "https://*.example"}, ["CORS_ALLOWED_ORIGINS"]),
+        ({"CORS_ALLOWED_ORIGINS": "https://App.example"}, ["CORS_ALLOWED_ORIGINS"]),
+        ({"CORS_ALLOWED_ORIGINS": "https://app.example:443"}, ["CORS_ALLOWED_ORIGINS"]),
+        ({"CORS_ALLOWED_ORIGINS": "app.example"}, ["CORS_ALLOWED_ORIGINS"]),
         ({"PORT": "x", "MONGODB_URI": None, "JWT_SECRET": "short"}, ["PORT", "MONGODB_URI", "JWT_SECRET"]),
     ],
 )

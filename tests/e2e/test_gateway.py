@@ -1,0 +1,288 @@
+"""The service behind a real nginx: the path that it adds, the ids, ETags, problems and addresses that it passes."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import re
+import signal
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from customer_service.arrivals import MAXIMUM_BODY_BYTES
+from customer_service.client import CustomerClient
+from customer_service.reception import ARRIVAL_SECONDS, WAIT_SECONDS
+from customer_service.repository import complete
+from customer_service.server import KEEPALIVE_SECONDS
+from customer_service.settings import MongoSettings
+from tests import support
+from tests.e2e.crowd import Crowd
+from tests.e2e.nginx import CONFIGURATION, Nginx
+from tests.e2e.server import Answer, Server
+from tests.support import CUSTOMER_ID, EXAMPLE, MISSING_CUSTOMER_ID, ORGANIZATION, bearer, customers_url, url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+PREFIX = "/crm"
+PATH = PREFIX + url()
+CUSTOMERS = PREFIX + customers_url()
+ELSEWHERE = "127.0.0.2"
+"""An address of this machine that is neither nginx's nor trusted."""
+
+MARKS = {"X-Forwarded-Prefix": "/evil", "X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.1"}
+TRUSTED = "127.0.0.1"
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator[Server]:
+    """The service, which believes nginx, over the example and a member who may write."""
+    support.empty(mongodb_of_session)
+    support.fill(mongodb_of_session)
+    complete(mongodb_of_session)
+    mongodb_of_session.memberships.update_many({}, {"$set": {"role": "editor"}})
+    with Server(mongodb_uri, mongodb_of_session.name, TRUSTED_PROXIES=TRUSTED) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def nginx(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """nginx in front of it, as deploy/nginx says."""
+    with Nginx(tmp_path_factory.mktemp("nginx"), [server.port]) as running:
+        yield running
+
+
+def create(nginx: Nginx, number: int, base: str = "", **changes: Any) -> Answer:
+    body = support.new_customer(taxId=f"AAA010101{number:03d}", **changes)
+    path = PREFIX + customers_url(base=base)
+    return nginx.ask("POST", path, bearer() | JSON | MARKS, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("base", ["", "/api"])
+def test_the_read(nginx: Nginx, base: str) -> None:
+    path = PREFIX + url(base=base)
+    found = nginx.ask("GET", path, bearer())
+    assert (found.status, json.loads(found.body)) == (200, EXAMPLE)
+    etag = found.headers["ETag"]
+    for condition in (etag, f"W/{etag}", f'"x", W/{etag}', "*"):
+        same = nginx.ask("GET", path, bearer() | {"If-None-Match": condition})
+        assert (same.status, same.body, same.headers["ETag"]) == (304, b"", etag)
+    assert nginx.ask("GET", path, bearer() | {"If-None-Match": '"x"'}).status == 200
+    head = nginx.ask("HEAD", path, bearer())
+    assert (head.status, head.body, head.headers["ETag"]) == (200, b"", etag)
+    assert head.headers["Content-Length"] == str(len(found.body))
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "slug"),
+    [
+        (PATH, 401, "authentication-required"),
+        (PATH.replace(ORGANIZATION, "another"), 403, "not-a-member"),
+        (PATH.replace(CUSTOMER_ID, MISSING_CUSTOMER_ID), 404, "customer-not-found"),
+        (f"{CUSTOMERS}?limit=0", 422, "validation-error"),
+    ],
+)
+def test_problems_pass(nginx: Nginx, path: str, status: int, slug: str) -> None:
+    answer = nginx.ask("GET", path, {} if status == 401 else bearer())
+    body = json.loads(answer.body)
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert (body["type"], body["requestId"]) == (f"urn:problem-type:{slug}", answer.headers["X-Request-ID"])
+    assert ("WWW-Authenticate" in answer.headers) == (status == 401)
+
+
+@pytest.mark.parametrize("base", ["", "/api"])
+def test_links_and_locations_lead_to_where_they_say(nginx: Nginx, base: str) -> None:
+    first = 100 if base else 200
+    created = [create(nginx, number, base) for number in range(first, first + 3)]
+    behind = PREFIX + customers_url(base=base)
+    for each in created:
+        assert each.status == 201
+        assert each.headers["Location"] == f"{behind}/{json.loads(each.body)['id']}"
+        assert nginx.ask("GET", each.headers["Location"], bearer()).body == each.body
+    taken = json.loads(create(nginx, first, base).body)
+    assert taken["existing"] == created[0].headers["Location"]
+    path, seen = f"{behind}?limit=1", []
+    while path:
+        page = nginx.ask("GET", path, bearer())
+        seen += [each["id"] for each in json.loads(page.body)["data"]]
+        link = page.headers.get("Link", "")
+        assert not link or link.startswith(f"<{behind}?")
+        path = link.partition(">")[0].lstrip("<")
+    assert len(seen) == len(set(seen))
+    assert {json.loads(each.body)["id"] for each in created} < set(seen)
+
+
+def test_the_client_of_this_project_goes_through(nginx: Nginx) -> None:
+    token = bearer()["Authorization"].removeprefix("Bearer ")
+    with CustomerClient(f"http://127.0.0.1:{nginx.port}{PREFIX}", token, ORGANIZATION) as client:
+        assert client.get(CUSTOMER_ID).legalName == EXAMPLE["legalName"]
+        assert CUSTOMER_ID in {each.id for each in client.search({"q": "dunder"})}
+
+
+@pytest.mark.parametrize("external_id", ["a//b", "a/./b/../c", "a%2Fb", "%25", "100%3F", "a%20b+c", "%C3%B1"])
+def test_an_external_id_arrives_as_it_was_written(nginx: Nginx, server: Server, external_id: str) -> None:
+    path = f"/by-external-id/{external_id}"
+    body = json.dumps(support.new_customer(taxId="XAXX010101000", taxSystem="616", defaultInvoiceUse="S01")).encode()
+    put = nginx.ask("PUT", CUSTOMERS + path, bearer() | JSON, body)
+    assert put.status == 201
+    assert server.get(customers_url() + path, bearer()).body == put.body
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/metrics",
+        "/livez",
+        f"{PREFIX}/metrics",
+        f"{PREFIX}/readyz",
+        f"{PREFIX}/%6Detrics",
+        f"{PREFIX}/organizations/../metrics",
+        f"{PREFIX}//metrics",
+        f"/{PREFIX}/openapi.json",
+        f"{PREFIX}x/openapi.json",
+        PREFIX,
+        "/",
+    ],
+)
+def test_what_is_not_for_the_outside_is_a_problem(nginx: Nginx, path: str) -> None:
+    answer = nginx.ask("GET", path, {"X-Request-ID": "ours"})
+    assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
+    body = json.loads(answer.body)
+    assert (body["status"], body["requestId"]) == (404, "ours")
+    assert answer.headers["X-Request-ID"] == "ours"
+
+
+def test_the_document_names_the_servers_behind_the_prefix(nginx: Nginx) -> None:
+    for base in ("", "/api"):
+        document = json.loads(nginx.ask("GET", f"{PREFIX}{base}/openapi.json", MARKS).body)
+        assert document["servers"] == [{"url": "/crm"}, {"url": "/crm/api"}]
+
+
+class TestConditionalWrites:
+    """A write on a state that the caller named."""
+
+    def test_on_another_state(self, nginx: Nginx) -> None:
+        stale = nginx.ask("PATCH", PATH, bearer() | JSON | {"If-Match": '"stale"'}, b"{}")
+        assert (stale.status, json.loads(stale.body)["type"]) == (412, "urn:problem-type:version-mismatch")
+
+    def test_a_weak_one_matches_nothing_as_the_rfc_says(self, nginx: Nginx) -> None:
+        etag = nginx.ask("GET", PATH, bearer()).headers["ETag"]
+        assert nginx.ask("PATCH", PATH, bearer() | JSON | {"If-Match": f"W/{etag}"}, b"{}").status == 412
+        assert nginx.ask("PATCH", PATH, bearer() | JSON | {"If-Match": etag}, b"{}").status == 200
+
+    def test_an_nginx_that_compresses_by_itself_would_make_it_weak(self, server: Server, tmp_path: Path) -> None:
+        compressing = {"gzip off;": "gzip on; gzip_types application/json; gzip_min_length 1;"}
+        with Nginx(tmp_path, [server.port], compressing) as nginx:
+            found = nginx.ask("GET", PATH, bearer() | {"Accept-Encoding": "gzip"})
+            etag = found.headers["ETag"]
+            assert etag.startswith("W/")
+            assert nginx.ask("GET", PATH, bearer() | {"If-None-Match": etag}).status == 304
+            assert nginx.ask("PATCH", PATH, bearer() | JSON | {"If-Match": etag}, b"{}").status == 412
+
+
+def test_lists_are_compressed_and_a_customer_is_not(nginx: Nginx) -> None:
+    for number in range(300, 304):
+        create(nginx, number)
+    asked = bearer() | {"Accept-Encoding": "gzip"}
+    plain, packed = nginx.ask("GET", CUSTOMERS, bearer()), nginx.ask("GET", CUSTOMERS, asked)
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+    assert gzip.decompress(packed.body) == plain.body
+    assert not {"Content-Encoding", "Vary"} & set(nginx.ask("GET", PATH, asked).headers)
+
+
+def test_a_request_has_one_id_in_both_logs_and_nothing_else_of_it(nginx: Nginx, server: Server) -> None:
+    for given in ("look-for-me", 'hostile"}\\', ""):
+        answer = nginx.ask("GET", f"{PATH}?q=secreto", bearer() | {"X-Request-ID": given})
+        known_by = answer.headers["X-Request-ID"]
+        assert (known_by == given) == (given == "look-for-me")
+        assert re.fullmatch("[0-9a-f]{32}|look-for-me", known_by)
+        assert json.loads(nginx.line_of(known_by))["status"] == 200
+        assert known_by in server.log()
+    assert "secreto" not in nginx.log() + server.log()
+    assert CUSTOMER_ID not in nginx.log()
+
+
+class TestWhoeverIsNoTrustedProxy:
+    """What it says of itself is believed by nobody."""
+
+    @staticmethod
+    def client_of(server: Server, answer: Answer) -> object:
+        known_by = json.loads(answer.body)["requestId"]
+        (line,) = (json.loads(line) for line in server.log().splitlines() if known_by in line)
+        return line["client"]
+
+    def test_its_address_is_that_of_its_connection(self, nginx: Nginx, server: Server) -> None:
+        refused = nginx.ask("GET", PATH, MARKS, source=ELSEWHERE)
+        assert self.client_of(server, refused) == ELSEWHERE
+
+    def test_also_where_it_asks_the_service_itself(self, server: Server) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10, source_address=(ELSEWHERE, 0))
+        headers = bearer() | MARKS | JSON
+        connection.request("POST", customers_url(), json.dumps(support.new_customer()).encode(), headers)
+        assert json.loads(connection.getresponse().read())["existing"] == url(base="")
+        connection.request("GET", url(), headers=MARKS)
+        response = connection.getresponse()
+        refused = Answer(response.status, dict(response.headers), response.read())
+        assert self.client_of(server, refused) == ELSEWHERE
+        connection.close()
+
+    def test_gunicorn_believes_nobody_by_itself(self, server: Server) -> None:
+        contradictory = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}
+        assert server.get(url(), bearer() | contradictory).status == 200
+
+
+class TestStops:
+    """One of two servers leaves, or renews its workers, and no client of nginx notices."""
+
+    ASKED = (
+        ("GET", PATH, None),
+        ("POST", f"{CUSTOMERS}/batch-get", json.dumps({"ids": [CUSTOMER_ID]}).encode()),
+    )
+
+    def test_no_request_is_lost(
+        self, mongodb_uri: str, server: Server, mongodb_of_session: Database[Document], tmp_path: Path
+    ) -> None:
+        with ExitStack() as stack:
+            leaving = stack.enter_context(Server(mongodb_uri, mongodb_of_session.name, TRUSTED_PROXIES=TRUSTED))
+            nginx = stack.enter_context(Nginx(tmp_path, [leaving.port, server.port]))
+            crowd = stack.enter_context(Crowd(nginx, self.ASKED))
+            leaving.signal(signal.SIGHUP)
+            deadline = time.monotonic() + 20
+            while leaving.log().count("Booting worker") < 4:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            time.sleep(1)  # the old workers finish
+            leaving.signal(signal.SIGTERM)
+            assert leaving.wait() == 0
+            before = crowd.answered
+            time.sleep(0.3)
+            assert crowd.answered > before
+            assert crowd.failures == []
+
+    def test_without_any_server_the_answer_is_a_problem_to_try_again(self, tmp_path: Path) -> None:
+        with Nginx(tmp_path, [1]) as nginx:
+            answer = nginx.ask("GET", PATH, bearer())
+        assert (answer.status, answer.headers["Content-Type"]) == (502, "application/problem+json")
+        assert answer.headers["Retry-After"] == "1"
+        assert json.loads(answer.body)["title"] == "Bad Gateway"
+
+
+def test_the_configurations_times_fit_the_services() -> None:
+    site = CONFIGURATION.read_text()
+    assert int(re.findall(r"keepalive_timeout (\d+)s;", site)[0]) < KEEPALIVE_SECONDS
+    assert int(re.findall(r"proxy_read_timeout (\d+)s;", site)[0]) > WAIT_SECONDS + MongoSettings("").timeout_ms / 1000
+    for name in ("client_header_timeout", "client_body_timeout"):
+        assert int(re.findall(rf"{name} (\d+)s;", site)[0]) <= ARRIVAL_SECONDS
+    assert int(re.findall(r"client_max_body_size (\d+)m;", site)[0]) * 1_000_000 > MAXIMUM_BODY_BYTES

@@ -1,0 +1,102 @@
+"""Every command of the README and of docs/ runs as it stands, against a real gunicorn and a real mongod.
+
+A page is found by itself. Its commands run from top to bottom in one shell, in an empty directory, with MONGODB_URI and
+JWT_SECRET set, `customer-service` on the PATH, the service on port 3001, and `my-user` the admin of `my-organization`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from customer_service.repository import MembershipRepository, complete
+from tests import pages, support
+from tests.e2e.server import ROOT, Server
+from tests.support import SECRET, bearer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+NOT_RUN = {
+    r"make (run|\.venv/runtime)": "installs, or serves until it is stopped: tests/e2e/test_starting.py starts the demo",
+    r"make (test|bench|bench-growth)( .*)?": "takes minutes, and the first would run itself",
+    r"\.venv/bin/python -m bench .*": "a part of the benchmark",
+    r"gunicorn wsgi:app": "serves until it is stopped: tests/e2e/server.py starts it",
+    r"sh\.shardCollection\(.*": "asks a sharded cluster, in mongosh",
+}
+"""The only commands that this does not run, and why."""
+
+ELSEWHERE = {
+    "docs/client.md": "tests/integration/test_client_page.py runs its Python between its commands",
+    "docs/transfer.md": "tests/e2e/test_transfer.py looks at what its commands did",
+}
+VALIDATED = "python -c 'from customer_service.settings import Settings; Settings.from_environment()'\n"
+"""What stands behind the commands: a setting that a page exports is one that the service takes."""
+
+
+@pytest.fixture(scope="module")
+def running(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator[Server]:
+    with Server(mongodb_uri, mongodb_of_session.name, MEMBERSHIP_CACHE_SECONDS="0") as server:
+        yield server
+
+
+def runnable(text: str) -> str:
+    """Return the commands without those that are not run, which take a line each."""
+    return "".join(line for line in text.splitlines(keepends=True) if not is_not_run(line))
+
+
+def is_not_run(line: str) -> bool:
+    command = line.partition(" #")[0].strip()
+    return any(re.fullmatch(pattern, command) for pattern in NOT_RUN)
+
+
+@pytest.mark.parametrize("page", [page for page in pages.PAGES if page not in ELSEWHERE and pages.commands(page)])
+def test_its_commands_run(
+    page: str, running: Server, mongodb: Database[Document], mongodb_uri: str, tmp_path: Path
+) -> None:
+    support.fill(mongodb)
+    complete(mongodb)
+    mongodb.memberships.update_many({}, {"$set": {"role": "editor"}})
+    MembershipRepository(mongodb).put("my-user", "my-organization", "admin")
+    text = runnable(pages.commands(page))
+    for written, here in {
+        "http://localhost:3001": f"http://127.0.0.1:{running.port}",
+        "mongodb://localhost:27017": f"'{mongodb_uri}'",
+        "$(openssl rand -hex 32)": f"'{SECRET}'",
+        "<the token that it printed>": bearer()["Authorization"].removeprefix("Bearer "),
+    }.items():
+        text = text.replace(written, here)
+    settings = {"MONGODB_URI": mongodb_uri, "MONGODB_DATABASE": mongodb.name, "JWT_SECRET": SECRET}
+    done = pages.run(text + VALIDATED, tmp_path, settings)
+    assert done.returncode == 0, (
+        f"a command of {page} failed. {done.stderr}{done.stdout}"
+        "What cannot be run here at all belongs into NOT_RUN of tests/e2e/test_pages.py, with the reason."
+    )
+
+
+def test_what_is_not_run_is_there_and_no_more_than_that() -> None:
+    lines = [line.partition(" #")[0].strip() for page in pages.PAGES for line in pages.commands(page).splitlines()]
+    for pattern in NOT_RUN:
+        assert any(re.fullmatch(pattern, line) for line in lines), pattern
+    assert set(ELSEWHERE) <= set(pages.PAGES)
+
+
+def test_every_target_of_make_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in (*pages.PAGES, "CONTRIBUTING.md"):
+        text = (ROOT / page).read_text()
+        assert set(re.findall(r"(?:^    |`)make ([a-z-]+)", text, re.MULTILINE)) <= targets, page
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    for page in pages.PAGES:
+        path = ROOT / page
+        for link in re.findall(r"\]\(([^)#:]+)[)#]", path.read_text()):
+            assert (path.parent / link).exists(), (page, link)

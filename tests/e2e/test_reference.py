@@ -1,0 +1,124 @@
+"""A person opens /docs in a browser, pastes the demo's token, and gets the documented customer.
+
+`SCREENSHOT=docs/reference.png .venv/bin/pytest tests/e2e/test_reference.py` takes the picture of the page anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions as conditions
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests import tools
+from tests.e2e.browser import browser
+from tests.e2e.demo import demo
+from tests.e2e.nginx import Nginx
+from tests.e2e.server import ROOT
+from tests.mongod import free_port
+from tests.support import CUSTOMER_ID, EXAMPLE, ORGANIZATION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from selenium.webdriver import Chrome
+    from selenium.webdriver.remote.webelement import WebElement
+
+PATIENCE = 30
+READ = "#operations-Customers-get_customer"
+
+
+class Page:
+    """The reference as it stands in a browser."""
+
+    def __init__(self, window: Chrome, address: str) -> None:
+        self.window = window
+        window.get(address)
+        self.wait_for(".opblock")
+
+    def wait_for(self, selector: str) -> WebElement:
+        """Return the first of these elements, once it is there."""
+        found: WebElement = WebDriverWait(self.window, PATIENCE).until(
+            conditions.element_to_be_clickable((By.CSS_SELECTOR, selector))
+        )
+        return found
+
+    def authorize(self, token: str) -> None:
+        """Paste a token where the page asks for it."""
+        self.wait_for(".auth-wrapper .authorize").click()
+        self.wait_for(".modal-ux input").send_keys(token)
+        self.wait_for(".modal-ux button.authorize").click()
+        self.wait_for(".modal-ux .btn-done").click()
+
+    def read_customer(self, status: int) -> Any:
+        """Open the documented read, send it as it is filled in, and return the body that comes with this status."""
+        if not self.window.find_elements(By.CSS_SELECTOR, f"{READ}.is-open"):
+            self.wait_for(f"{READ} .opblock-summary-control").click()
+        filled = [each.get_attribute("value") for each in self.window.find_elements(By.CSS_SELECTOR, f"{READ} input")]
+        assert filled[:2] == [ORGANIZATION, CUSTOMER_ID]
+        self.wait_for(f"{READ} .execute").click()
+        shown = (By.CSS_SELECTOR, f"{READ} .live-responses-table tbody .response-col_status")
+        WebDriverWait(self.window, PATIENCE).until(conditions.text_to_be_present_in_element(shown, str(status)))
+        body = self.wait_for(f"{READ} .live-responses-table .highlight-code").text
+        return json.loads(body[body.index("{") : body.rindex("}") + 1])
+
+    def complaints(self) -> list[Any]:
+        """Return what the console says, such as that the page's own policy forbade something."""
+        return [line for line in self.window.get_log("browser") if "status of 401" not in line["message"]]
+
+    def asked(self) -> list[str]:
+        """Return every address that the page loaded anything from."""
+        names: list[str] = self.window.execute_script(
+            "return performance.getEntriesByType('resource').map(e => e.name)"
+        )
+        return names
+
+
+@pytest.fixture(autouse=True)
+def _programs() -> None:
+    """Skip, or fail, before the demo is started."""
+    for name, package in (("chromium", "chromium"), ("chromedriver", "chromium-driver"), ("nginx", "nginx-light")):
+        tools.find(name, package)
+
+
+def test_the_documented_read_in_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUSTED_PROXIES", "127.0.0.1")
+    port = free_port()
+    with demo(port) as printed, Nginx(tmp_path, [port]) as nginx, browser() as window:
+        (address,) = re.findall(r"^  (http://localhost:\d+/docs)$", printed, re.MULTILINE)
+        (token,) = re.findall(r"^  (eyJ\S+)$", printed, re.MULTILINE)
+        for each in (address, f"http://localhost:{nginx.port}/crm/api/docs"):
+            page = Page(window, each)
+            assert window.title == "Customer service: API reference"
+            assert [tag.text.splitlines()[0] for tag in window.find_elements(By.CSS_SELECTOR, "h3.opblock-tag")] == [
+                "Customers",
+                "Members",
+                "Health",
+            ]
+            assert page.read_customer(401)["detail"] == "Authentication required."
+            page.authorize(token)
+            assert page.read_customer(200) == EXAMPLE
+            base = each.removesuffix("/docs").removesuffix("/api")
+            assert all(name.startswith(f"{base}/") for name in page.asked())
+            assert page.complaints() == []
+        elsewhere = "https://evil.example/openapi.json"
+        page = Page(window, f"{address}?url={elsewhere}&configUrl={elsewhere}#/Customers/get_customer")
+        assert not [name for name in page.asked() if name.startswith("https:")]
+        assert window.find_element(By.CSS_SELECTOR, ".info .title").text.startswith("Customer service")
+        take_picture(Page(window, address))
+        assert "eyJ" not in window.execute_script(
+            "return JSON.stringify([localStorage, sessionStorage, document.cookie])"
+        )
+
+
+def take_picture(page: Page) -> None:
+    """Keep the picture of the documentation, where the environment says so."""
+    path = os.environ.get("SCREENSHOT")
+    if path:
+        page.wait_for(READ)
+        page.window.save_screenshot(str(ROOT / path))
