@@ -8,6 +8,7 @@ from contextlib import suppress
 from select import select
 from typing import TYPE_CHECKING, Any
 
+from gunicorn.glogging import Logger
 from gunicorn.util import write_nonblock
 
 from customer_service import drain, metrics, observability, refusals
@@ -57,6 +58,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "limit_request_field_size": HEADER_FIELD_BYTES,
         "forwarder_headers": "",  # no client moves the service to another path
         "forwarded_allow_ips": "",  # nor gunicorn itself: whom to believe is for `gateway` to judge
+        "logger_class": ServerLog,
         "logconfig_dict": observability.logging_config(server.log_level),
         "when_ready": prepare,
         "child_exit": lambda _arbiter, worker: metrics.leave_out(worker.pid),
@@ -86,6 +88,13 @@ def announce_stop(arbiter: Arbiter) -> None:
         arbiter.signal(signum, frame)
 
     signal.signal(signal.SIGTERM, begin)
+
+
+class ServerLog(Logger):
+    """gunicorn's log without its line for each request, which it would put together and nobody would read."""
+
+    def access(self, *_: object, **__: object) -> None:
+        """Say nothing: the service has a line of its own."""
 
 
 class DrainingWorker(ReceivingWorker):

@@ -79,6 +79,7 @@ def test_what_the_application_never_sees_is_told(own: Server) -> None:
 
 
 def test_it_is_the_sum_of_the_workers_whoever_answers(own: Server) -> None:
+    wait_until(lambda: ask(own)["customer_service_workers"] == 2)
     read(own)
     for _ in range(10):
         numbers = ask(own)
