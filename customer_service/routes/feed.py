@@ -13,7 +13,7 @@ from customer_service.database import outside_deadline
 from customer_service.following import CHANGES_PARAMETERS, ChangePageSchema, changes_request, cursor_of
 from customer_service.operations import Answer, Operation
 from customer_service.repository import CustomerFeed
-from customer_service.routes.common import MEMBER_ERRORS, REVALIDATE, blueprint
+from customer_service.routes.common import LARGE, MEMBER_ERRORS, blueprint
 
 if TYPE_CHECKING:
     from flask import Response
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @blueprint.get("/customers/changes")
 @Operation(
     "Customers",
-    {200: Answer(ChangePageSchema, REVALIDATE)},
+    {200: Answer(ChangePageSchema, LARGE)},
     role="viewer",
     errors=(*MEMBER_ERRORS, errors.InvalidRequest, errors.CursorExpired, errors.ChangesUnsupported),
     query=CHANGES_PARAMETERS,

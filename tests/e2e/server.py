@@ -118,10 +118,10 @@ class Server:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def wait(self) -> int:
+    def wait(self, seconds: float = 30) -> int:
         """Return the exit code."""
         assert self.process is not None
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=seconds)
 
     def log(self) -> str:
         """Return what it wrote to its standard streams so far."""

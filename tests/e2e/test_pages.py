@@ -29,11 +29,14 @@ NOT_RUN = {
     r"make (test|bench|bench-growth)( .*)?": "takes minutes, and the first would run itself",
     r"\.venv/bin/python -m bench .*": "a part of the benchmark",
     r"gunicorn wsgi:app": "serves until it is stopped: tests/e2e/server.py starts it",
+    r"pip install --require-hashes .*": "installs what is installed here, from the place of the checkout",
+    r"mongo(dump|restore) .*": "MongoDB's own tools, no part of the lock: test_restoring.py restores without",
     r"sh\.shardCollection\(.*": "asks a sharded cluster, in mongosh",
 }
 """The only commands that this does not run, and why."""
 
 ELSEWHERE = {
+    "docs/changes.md": "tests/e2e/test_changes.py runs its Python between its commands",
     "docs/client.md": "tests/integration/test_client_page.py runs its Python between its commands",
     "docs/transfer.md": "tests/e2e/test_transfer.py looks at what its commands did",
 }
