@@ -19,7 +19,7 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?<=\n\n)((?:    .*\n)+(?:\n+(?:    .*\n)+)*)")
 SECONDS = 60
 
-FAIL_ON_REFUSAL = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
+FAIL_ON_REFUSAL = 'curl() { command curl --silent --show-error --fail "$@"; }\n'
 
 
 def blocks(page: str) -> list[tuple[str, str]]:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,12 +18,14 @@ from customer_service.client import CustomerClient
 from customer_service.reception import WAITERS
 from customer_service.repository import complete
 from customer_service.server import DEFAULT_WORKERS, THREADS
+from tests import pages as documents
 from tests import support
-from tests.e2e.server import ROOT, Server
+from tests.e2e.server import Server
 
 if TYPE_CHECKING:
     import http.client
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pymongo.database import Database
 
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.alone
 
 CHANGES = support.customers_url("/changes")
-PAGE = ROOT / "docs" / "changes.md"
-BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 CROWD = DEFAULT_WORKERS * THREADS + 4
 PROMPT_SECONDS = 2.0  # a request that waited behind the others would take ten times as long
 
@@ -174,18 +169,18 @@ def changing(mongodb: Database[Document]) -> Iterator[None]:
 
 
 def test_the_page_runs_as_it_stands(
-    server: Server, mongodb: Database[Document], monkeypatch: pytest.MonkeyPatch
+    server: Server, mongodb: Database[Document], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CUSTOMERS_URL", f"http://127.0.0.1:{server.port}")
     monkeypatch.setenv("CUSTOMERS_TOKEN", support.bearer()["Authorization"].removeprefix("Bearer "))
     monkeypatch.setenv("CUSTOMERS_ORGANIZATION", support.ORGANIZATION)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     names: dict[str, Any] = {}
     printed = ""
-    for language, text in BLOCK.findall(PAGE.read_text()):
+    for language, text in documents.blocks("docs/changes.md"):
         if language == "sh":
-            command = ["bash", "-euo", "pipefail", "-c", text]
-            printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            done = documents.run(text, tmp_path, {})
+            assert done.returncode == 0, done.stderr
+            printed = done.stdout
         elif language == "python":
             with changing(mongodb):
                 exec(text, names)  # noqa: S102 - it is this project's own page

@@ -1,7 +1,8 @@
 """Every command of the README and of docs/ runs as it stands, against a real gunicorn and a real mongod.
 
-A page is found by itself. Its commands run from top to bottom in one shell, in an empty directory, with MONGODB_URI and
-JWT_SECRET set, `customer-service` on the PATH, the service on port 3001, and `my-user` the admin of `my-organization`.
+A page is found by itself. Its commands run from top to bottom in one shell, in an empty directory, with MONGODB_URI,
+JWT_SECRET and the CUSTOMERS_… of a client set, `customer-service` on the PATH, the service on port 3001, and `my-user`
+the admin of `my-organization`.
 """
 
 from __future__ import annotations
@@ -76,7 +77,14 @@ def test_its_commands_run(
         "<the token that it printed>": bearer()["Authorization"].removeprefix("Bearer "),
     }.items():
         text = text.replace(written, here)
-    settings = {"MONGODB_URI": mongodb_uri, "MONGODB_DATABASE": mongodb.name, "JWT_SECRET": SECRET}
+    settings = {
+        "MONGODB_URI": mongodb_uri,
+        "MONGODB_DATABASE": mongodb.name,
+        "JWT_SECRET": SECRET,
+        "CUSTOMERS_URL": f"http://127.0.0.1:{running.port}",
+        "CUSTOMERS_ORGANIZATION": support.ORGANIZATION,
+        "CUSTOMERS_TOKEN": bearer()["Authorization"].removeprefix("Bearer "),
+    }
     done = pages.run(text + VALIDATED, tmp_path, settings)
     assert done.returncode == 0, (
         f"a command of {page} failed. {done.stderr}{done.stdout}"
