@@ -44,10 +44,8 @@ def list_customer_changes() -> Response:
 
 def _read(asked: ChangesRequest) -> FeedPage:
     """Return what is there, and wait only where that is nothing; whoever waited must be a member still."""
-    feed, go_on = (
-        CustomerFeed(current_app.extensions["database"], current_membership().scope),
-        waiting.granted(asked.wait),
-    )
+    feed = CustomerFeed(current_app.extensions["database"], current_membership().scope)
+    go_on = waiting.granted(asked.wait)
     with waiting.turn():
         page = feed.read(asked.position, lambda: False)
     if page.changes or page.has_more or not go_on():

@@ -9,12 +9,14 @@ import time
 from typing import TYPE_CHECKING
 
 from tests import tools
-from tests.e2e.server import ROOT, Answer
+from tests.e2e.server import ROOT, ask
 from tests.mongod import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from tests.e2e.server import Answer
 
 CONFIGURATION = ROOT / "deploy/nginx/customer-service.conf"
 START_SECONDS = 10
@@ -84,13 +86,7 @@ class Nginx:
         source: str = "127.0.0.1",
     ) -> Answer:
         """Ask once, over a connection of its own."""
-        connection = self.connect(source)
-        try:
-            connection.request(method, path, body, dict(headers or {}))
-            response = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), response.read())
-        finally:
-            connection.close()
+        return ask(self.connect(source), method, path, headers, body)
 
     def log(self) -> str:
         """Return what it wrote of the requests so far."""

@@ -32,6 +32,22 @@ class Answer(NamedTuple):
     body: bytes
 
 
+def ask(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> Answer:
+    """Ask once, and close the connection."""
+    try:
+        connection.request(method, path, body, dict(headers or {}))
+        response = connection.getresponse()
+        return Answer(response.status, dict(response.getheaders()), response.read())
+    finally:
+        connection.close()
+
+
 class Server:
     """gunicorn over `wsgi:app` with two workers, on a free port of 127.0.0.1."""
 
@@ -95,13 +111,7 @@ class Server:
         timeout: float = 10,
     ) -> Answer:
         """Ask once, over a connection of its own."""
-        connection = self.connect(timeout)
-        try:
-            connection.request(method, path, body, dict(headers or {}))
-            response = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), response.read())
-        finally:
-            connection.close()
+        return ask(self.connect(timeout), method, path, headers, body)
 
     def connect(self, timeout: float = 10) -> http.client.HTTPConnection:
         """Return a connection that is not open yet."""
