@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -120,7 +121,7 @@ class TestMergePatch:
         address = customer["address"] | {"city": "Y", "interior": None}
         expected = customer | {"legalName": "X", "taxId": "ABC101010111", "address": address}
         assert changed == expected | {"updatedAt": changed["updatedAt"]}
-        assert changed["updatedAt"] >= customer["updatedAt"]
+        assert datetime.fromisoformat(changed["updatedAt"]) >= datetime.fromisoformat(customer["updatedAt"])
         got = editor.get(path)
         assert got.get_json() == changed
         assert got.headers["ETag"] == response.headers["ETag"] != before
