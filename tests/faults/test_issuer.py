@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from statistics import median
 from typing import TYPE_CHECKING
 
 import jwt
@@ -89,11 +90,10 @@ def test_known_keys_answer_at_once(
             assert status == 200
             times.append(seconds)
         assert len(publisher.requests) > fetches
-    typical = sorted(times)[READS // 2]
-    assert typical < PROMPT_SECONDS
+    assert max(times) < PROMPT_SECONDS
     measured(
-        f"the issuer answers as `{answer.__name__}` does: the median read under a known key takes less than 50 ms",
-        f"half of the reads within {typical * 1000:.0f} ms, at worst {max(times) * 1000:.0f} ms",
+        f"the issuer answers as `{answer.__name__}` does: every read under a known key takes less than 50 ms",
+        f"half of the reads within {median(times) * 1000:.0f} ms, at worst {max(times) * 1000:.0f} ms",
     )
 
 
