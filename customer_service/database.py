@@ -16,12 +16,11 @@ from pymongo.read_concern import ReadConcern
 from customer_service.errors import DatabaseError, DatabaseUnavailable, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from pymongo.collection import Collection
     from pymongo.database import Database
     from pymongo.monitoring import CommandListener
 
@@ -116,20 +115,6 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
             raise DatabaseError(_describe(error)) from error
 
     return translated
-
-
-def find_first(collection: Collection[Document], criteria: Mapping[str, Any]) -> Document | None:
-    """Return what the driver's `find_one` does, for an eighth less of its time: a plain command needs no cursor.
-
-    The driver does not try a command again, so where it fails `find_one` decides, within the same deadline.
-    """
-    command = {"find": collection.name, "filter": criteria, "limit": 1, "singleBatch": True}
-    command["readConcern"] = collection.read_concern.document  # of a plain command the driver says nothing
-    try:
-        found: list[Document] = collection.database.command(command)["cursor"]["firstBatch"]
-    except (PyMongoError, NotImplementedError):  # the latter is mongomock's
-        return collection.find_one(criteria)
-    return found[0] if found else None
 
 
 def connections(database: Database[Document]) -> Connections:

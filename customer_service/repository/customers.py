@@ -12,10 +12,11 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from customer_service import fiscal
-from customer_service.database import Document, as_stored, find_first, translates_errors
+from customer_service.database import Document, as_stored, translates_errors
 from customer_service.errors import CustomerNotFound, Duplicate, DuplicateExternalId, DuplicateTaxId, VersionMismatch
 from customer_service.repository import lists
 from customer_service.repository.lists import CustomerList, Position
+from customer_service.repository.lookup import find_first
 from customer_service.repository.search import search_fields
 
 if TYPE_CHECKING:

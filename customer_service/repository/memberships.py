@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NewType, TypeVar, cast
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from customer_service.database import Document, find_first, translates_errors
+from customer_service.database import Document, translates_errors
 from customer_service.errors import LastAdmin
+from customer_service.repository.lookup import find_first
 from customer_service.roles import ROLES
 
 if TYPE_CHECKING:
