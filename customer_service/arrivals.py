@@ -15,6 +15,7 @@ CODING = re.compile(rb"\ntransfer-encoding[ \t]*:([^\r\n]*)", re.IGNORECASE)
 EXPECTS = re.compile(rb"\nexpect[ \t]*:[ \t]*100-continue", re.IGNORECASE)
 CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}(?=[;\s])")
 LINE_BREAK = b"\r\n"
+NAMES = re.compile(rb"\n(origin|x-request-id|traceparent)[ \t]*:[ \t]*([^\s,]{1,128})[ \t]*\r", re.IGNORECASE)
 
 
 class Arrival:
@@ -51,6 +52,11 @@ class Arrival:
             return False
         self._told = True
         return EXPECTS.search(self.data, 0, self._body_at) is not None
+
+    def names(self) -> dict[str, str]:
+        """Return what the head names itself, its trace and its page by, in lower-case names of fields."""
+        found = NAMES.findall(self.data, 0, MAXIMUM_HEAD_BYTES)
+        return {name.decode().lower(): value.decode("latin-1") for name, value in found}
 
     def _read_head(self) -> None:
         end = self.data.find(END, max(0, self._searched - len(END)))

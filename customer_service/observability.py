@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import random
 import re
 import time
 import traceback
@@ -32,7 +32,11 @@ TRACEPARENT = re.compile(
 
 SAMPLED = 0x01
 CHANCE_BYTES = 40
-"""Of an id for the request (16), for its trace (16) and for its span (8), asked of the system at once."""
+"""Of an id for the request (16), for its trace (16) and for its span (8), made at once.
+
+They are asked of the process: Python makes each process's generator anew when it forks. Asking the system would let
+another thread take the interpreter.
+"""
 
 PROCESSORS: list[Any] = [
     structlog.stdlib.add_log_level,
@@ -182,7 +186,7 @@ def _begin() -> None:
 
 def identify(request_id: str = "", traceparent: str = "") -> Identity:
     """Return what a request is known by: the ids that its caller gave where they are valid, else new ones."""
-    chance = os.urandom(CHANCE_BYTES).hex()
+    chance = f"{random.getrandbits(8 * CHANCE_BYTES):0{2 * CHANCE_BYTES}x}"
     own_id = request_id if SAFE_REQUEST_ID.fullmatch(request_id) else chance[:32]
     caller = caller_of(traceparent)
     trace_id, flags = (caller.trace_id, caller.trace_flags) if caller else (chance[32:64], "00")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import struct
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 from gunicorn.workers.gthread import ThreadWorker
 
 from customer_service import cors, drain, observability, reference, refusals, waiting
-from customer_service.arrivals import MAXIMUM_HEAD_BYTES, Arrival
+from customer_service.arrivals import Arrival
 from customer_service.database import count_deadline_from
 from customer_service.errors import CustomerServiceError, Overloaded, RequestTimeout
 from customer_service.line import Line
 from customer_service.settings import GatewaySettings
+from customer_service.sockets import ClientSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +27,9 @@ if TYPE_CHECKING:
     from gunicorn.http import RequestParser
     from gunicorn.workers.gthread import TConn
 
-    Step = Callable[[TConn, Arrival], object]
-
 WAIT_SECONDS = 1.0
 ARRIVAL_SECONDS = 10.0
 LEAVE_SECONDS = 2.0
-STALL_SECONDS = 2
 RECEIVED_BYTES = 65_536
 HELD_BYTES = 32_000_000
 PROBE = b"GET /livez "
@@ -40,7 +37,6 @@ WAITERS = 32
 WAITS = re.compile(rb"GET [^ ?]*+\?(?<=/customers/changes\?)(?:[^ ]*&)?wait=[1-9]")
 REFERENCE = re.compile(rb"GET " + reference.PATH.pattern.encode())
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-GIVEN = re.compile(rb"\n(origin|x-request-id|traceparent)[ \t]*:[ \t]*([^\s,]{1,128})[ \t]*\r", re.IGNORECASE)
 KEPT: Future[bool] = Future()
 KEPT.set_result(True)
 
@@ -73,11 +69,8 @@ class ReceivingWorker(ThreadWorker):
     def enqueue_req(self, conn: TConn) -> None:
         """Receive a request on a connection that is new, or was kept, or has more behind the request before."""
         if not conn.initialized:
-            stall = struct.pack("ll", STALL_SECONDS, 0)
-            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, stall)
-            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, stall)
+            conn.sock = ClientSocket(conn.sock)
             conn.init()
-        conn.sock.setblocking(False)
         arrival = Arrival(_parser(conn).unreader.take_buffered())
         self.held += len(arrival.data)
         self._go_on(conn, arrival)
@@ -91,6 +84,14 @@ class ReceivingWorker(ThreadWorker):
             self._refuse(RequestTimeout(), conn, arrival)
         for conn, _ in _overdue(self.parting, now):
             self._leave(conn)
+
+    def handle(self, conn: TConn) -> bool:
+        """Answer a request, in any thread; return whether the connection may be kept."""
+        keep = super().handle(conn)
+        with suppress(OSError):
+            _socket(conn).flush()
+            return bool(keep)
+        return False
 
     def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
         """Keep the connection or part from it; where gunicorn parts it stops the main loop, for up to two seconds."""
@@ -110,11 +111,11 @@ class ReceivingWorker(ThreadWorker):
         else:
             super().finish_request(conn, KEPT)
 
-    def _take(self, conn: TConn, arrival: Arrival) -> Step | None:
+    def _take(self, conn: TConn, arrival: Arrival) -> Callable[[TConn, Arrival], object] | None:
         """Take what has arrived; return what to do now, or None where more is needed."""
         try:
             while not arrival.is_whole():
-                data = conn.sock.recv(RECEIVED_BYTES)
+                data = conn.sock.recv(RECEIVED_BYTES, socket.MSG_DONTWAIT)
                 if not data:
                     return self._close
                 arrival.data += data
@@ -133,7 +134,7 @@ class ReceivingWorker(ThreadWorker):
             self.arriving[conn] = arrival
         if arrival.wants_a_word():
             with suppress(OSError):
-                conn.sock.send(CONTINUE)
+                conn.sock.send(CONTINUE, socket.MSG_DONTWAIT)
         self.poller.register(conn.sock, EVENT_READ, partial(self._receive, conn, arrival))
 
     def _receive(self, conn: TConn, arrival: Arrival, connection: socket.socket) -> None:
@@ -161,7 +162,22 @@ class ReceivingWorker(ThreadWorker):
         else:
             line.join(now)
             answer = threads.submit(self._answer, conn, line, now)
-        answer.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+        answer.add_done_callback(partial(self._finish, conn))
+
+    def _finish(self, conn: TConn, answered: Future[bool]) -> None:
+        """Keep the connection at once, in the thread that answered; anything else is for the main loop."""
+        buffered = _parser(conn).unreader.buf.getvalue()
+        if conn in self.waiting or buffered or answered.exception() or not answered.result():
+            self.method_queue.defer(self.finish_request, conn, answered)
+            return
+        super().finish_request(conn, answered)
+        if not self.alive:  # and the main loop may have counted the kept connections before this one
+            self.method_queue.defer(self._cap_keepalive, time.monotonic() + LEAVE_SECONDS)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Part from kept connections by then; threads may be adding some."""
+        for conn in list(self.keepalived_conns):
+            conn.timeout = min(conn.timeout or deadline, deadline)
 
     def _answer(self, conn: TConn, line: Line, admitted: float) -> bool:
         line.leave(time.monotonic())
@@ -169,7 +185,7 @@ class ReceivingWorker(ThreadWorker):
         return self.handle(conn)
 
     def _answer_waiting(self, conn: TConn) -> bool:
-        waiting.allow(lambda: drain.in_progress() or not self.alive or _has_left(conn.sock))
+        waiting.allow(lambda: drain.in_progress() or not self.alive or _socket(conn).has_left())
         return self.handle(conn)
 
     def _keepalive_after(self, conn: TConn, keepalive: object) -> bool:
@@ -178,14 +194,12 @@ class ReceivingWorker(ThreadWorker):
         return bool(keepalive and conn not in self.unfinished and parser.finish_body())
 
     def _refuse(self, error: CustomerServiceError, conn: TConn, arrival: Arrival) -> None:
-        given = {
-            name.lower(): value.decode("latin-1") for name, value in GIVEN.findall(arrival.data, 0, MAXIMUM_HEAD_BYTES)
-        }
-        identity = observability.identify(given.get(b"x-request-id", ""), given.get(b"traceparent", ""))
-        shared = cors.headers_for(given.get(b"origin", ""), self.origins)
+        given = arrival.names()
+        identity = observability.identify(given.get("x-request-id", ""), given.get("traceparent", ""))
+        shared = cors.headers_for(given.get("origin", ""), self.origins)
         answer = refusals.answer(error, identity, shared, empty=arrival.data.startswith(b"HEAD "))
         with suppress(OSError):
-            conn.sock.send(answer)
+            conn.sock.send(answer, socket.MSG_DONTWAIT)
         self._part(conn)
 
     def _part(self, conn: TConn) -> None:
@@ -194,7 +208,6 @@ class ReceivingWorker(ThreadWorker):
         The kernel resets a connection that is closed with bytes unread, and the client may lose its answer.
         """
         try:
-            conn.sock.setblocking(False)
             conn.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self._close(conn)
@@ -205,7 +218,7 @@ class ReceivingWorker(ThreadWorker):
 
     def _drain(self, conn: TConn, connection: socket.socket) -> None:
         try:
-            is_gone = not connection.recv(RECEIVED_BYTES)
+            is_gone = not connection.recv(RECEIVED_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:
@@ -224,17 +237,12 @@ class ReceivingWorker(ThreadWorker):
         conn.close()
 
 
+def _socket(conn: TConn) -> ClientSocket:
+    return cast("ClientSocket", conn.sock)
+
+
 def _parser(conn: TConn) -> RequestParser:
     return cast("RequestParser", conn.parser)
-
-
-def _has_left(connection: socket.socket) -> bool:
-    try:
-        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
 
 
 def _overdue(conns: dict[TConn, Any], now: float) -> list[tuple[TConn, Any]]:
