@@ -99,8 +99,11 @@ def found_by_number(number: int) -> dict[str, Any]:
     """Return a customer that is found by its number alone: 86 tokens for each of a million take an hour to index."""
     document = customer(number)
     living = living_fields({**document, "legalName": str(number), "email": ""})
-    tokens = [each for each in living["search"]["tokens"] if each == LIVING or each.isdigit()]
-    return {**document, **living, "search": {"text": f" {number}", "tokens": tokens}}
+    search = {
+        name: [each for each in living["search"][name] if each == LIVING or each.isdigit()]
+        for name in ("tokens", "coarse")
+    }
+    return {**document, **living, "search": {"text": f" {number}", **search}}
 
 
 def store(

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 from xml.etree import ElementTree
 
+import mongomock
 import pytest
 
 from bench import check, data, load, processes, report, rounds, standin, svg, targets
 from bench.claims import CLAIMS, Claim
 from bench.figures import Measurement, Spread, condensed, ratios, spread
 from bench.growth import Row, rows, smallest
+from customer_service.repository import CustomerRepository
 from customer_service.repository.customers import living_fields
+from customer_service.repository.memberships import OrganizationScope
+from customer_service.repository.search import CustomerQuery
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pymongo.database import Database
+
 LINE = "requests=20000 microseconds=5000000 p50=3100 p99=9200 failures=0\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-ID: 1\r\n\r\n{}"
+
+SINCE = {"createdAt": {"gte": datetime(2025, 1, 1)}}  # noqa: DTZ001 - as BSON has it
 
 REFUSALS = check.refusals(1000)
 EXPECTED: list[Any] = [{"id": data.customer_id(number)} for number in check.SAMPLES]
@@ -203,6 +212,13 @@ class TestData:
         head, _, body = raw.partition(b"\r\n\r\n")
         assert f"Content-Length: {len(body)}".encode() in head
         assert len(json.loads(body)["ids"]) == 20
+
+    @pytest.mark.parametrize("query", [CustomerQuery(), CustomerQuery(("7",)), CustomerQuery(ranges=SINCE)], ids=repr)
+    def test_customers_without_most_tokens_are_found(self, query: CustomerQuery) -> None:
+        database: Database[dict[str, Any]] = mongomock.MongoClient().bench
+        database.customers.insert_many(map(data.found_by_number, range(10)))
+        found = CustomerRepository(database, OrganizationScope(data.ORGANIZATION)).page(query, 10)
+        assert data.customer(7)["_id"] in [each["_id"] for each in found]
 
     def test_a_walk_over_very_many_is_a_sample_of_them(self) -> None:
         walk = data.walk(1_000_000)
