@@ -33,7 +33,7 @@ def find_first(collection: Collection[Document], criteria: Mapping[str, Any]) ->
     anything is unusual, or goes wrong, `find_one` decides, within the same deadline; so it does where somebody listens
     to the commands.
     """
-    with suppress(_Undecided, PyMongoError):
+    with suppress(PyMongoError):
         return _ask(collection, criteria)
     return collection.find_one(criteria)
 
