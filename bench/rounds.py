@@ -109,7 +109,7 @@ def rotated(running: Sequence[Running], number: int) -> Sequence[Running]:
 
 
 def one(each: Running, mongod: Mongod, turn: load.Turn) -> Measurement:
-    """Put one target under load, after some that does not count."""
+    """Put one target under load, after some seconds that do not count."""
     seconds = WARM_UP_SECONDS if each.target.requests == "all" else FEW_WARM_UP_SECONDS
     load.run(each.port, replace(turn, seconds=seconds))
     pids = {"server": each.server.pids(), "mongod": [mongod.pid]}

@@ -105,9 +105,8 @@ def answer_json(value: Mapping[str, Any], headers: Mapping[str, str] | None = No
 
 def _has_already(etag: str) -> bool:
     asked = request.environ.get("HTTP_IF_NONE_MATCH")
-    if asked is None or asked == f'"{etag}"':  # the form in which it was told needs no parser
-        return asked is not None
-    return request.if_none_match.contains_weak(etag)
+    # the form in which it was told needs no parser
+    return asked is not None and (asked == f'"{etag}"' or request.if_none_match.contains_weak(etag))
 
 
 def _changed(change: Change) -> dict[str, Any]:

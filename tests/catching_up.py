@@ -172,7 +172,7 @@ def main(count: int) -> None:
         with pymongo.MongoClient[dict[str, Any]](database_server.uri, w="majority") as mongodb:
             fill(mongodb.tests)
             with Server(database_server.uri, "tests") as server:
-                token = support.bearer(exp=4_000_000_000)["Authorization"].removeprefix("Bearer ")
+                token = support.token(exp=4_000_000_000)
                 with CustomerClient(f"http://127.0.0.1:{server.port}", token, support.ORGANIZATION) as client:
                     cursor = catch_up(server, client, mongodb.tests, count)
                 for waiters in WAITERS:

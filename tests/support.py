@@ -15,6 +15,8 @@ from customer_service.repository import CustomerRepository, IdempotencyRepositor
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
     from flask.testing import FlaskClient
     from pymongo.database import Database
@@ -88,10 +90,23 @@ FIRST_EXAMPLE = {
 NOT_THE_CALLERS = ("id", "organizationId", "createdAt", "updatedAt")
 
 
+def token(subject: str = MEMBER, secret: str = SECRET, **claims: Any) -> str:
+    """Return a valid token of a caller, its claims changed as given."""
+    return jwt.encode({"sub": subject, "exp": int(time.time()) + 600, **claims}, secret, "HS256")
+
+
 def bearer(subject: str = MEMBER, secret: str = SECRET, **claims: Any) -> dict[str, str]:
     """Return the header of a caller with a valid token, its claims changed as given."""
-    payload = {"sub": subject, "exp": int(time.time()) + 600, **claims}
-    return {"Authorization": f"Bearer {jwt.encode(payload, secret, 'HS256')}"}
+    return {"Authorization": f"Bearer {token(subject, secret, **claims)}"}
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10, pause: float = 0.001) -> float:
+    """Wait until the condition holds; return the seconds that it took."""
+    began = time.perf_counter()
+    while not condition():
+        assert time.perf_counter() - began < seconds, "it never came"
+        time.sleep(pause)
+    return time.perf_counter() - began
 
 
 def url(organization: str = ORGANIZATION, customer: str = CUSTOMER_ID, base: str = "/api") -> str:

@@ -21,10 +21,6 @@ SLICE_SECONDS = 0.5
 """How long the driver listens at a time. A socket that has this limit before it is asked keeps it."""
 
 
-class _Undecided(PyMongoError):
-    """That the driver's `find_one` has to decide."""
-
-
 def find_first(collection: Collection[Document], criteria: Mapping[str, Any]) -> Document | None:
     """Return what the driver's `find_one` does, for five ninths of its time.
 
@@ -33,16 +29,18 @@ def find_first(collection: Collection[Document], criteria: Mapping[str, Any]) ->
     anything is unusual, or goes wrong, `find_one` decides, within the same deadline; so it does where somebody listens
     to the commands.
     """
-    with suppress(PyMongoError):
-        return _ask(collection, criteria)
+    left = _csot.remaining()
+    if left is not None and _is_plain(collection.database.client):
+        with suppress(PyMongoError):
+            found = _ask(collection, criteria, left)
+            if found is not None:
+                return found[0] if found else None
     return collection.find_one(criteria)
 
 
-def _ask(collection: Collection[Document], criteria: Mapping[str, Any]) -> Document | None:
+def _ask(collection: Collection[Document], criteria: Mapping[str, Any], left: float) -> list[Document] | None:
+    """Return what MongoDB finds in the seconds that are left; None where it answers anything else."""
     client: Any = collection.database.client
-    left = _csot.remaining()
-    if not _is_plain(client) or left is None:
-        raise _Undecided
     command = {
         "find": collection.name,
         "filter": criteria,
@@ -57,10 +55,7 @@ def _ask(collection: Collection[Document], criteria: Mapping[str, Any]) -> Docum
         connection.send_message(asked, 0)
         answer = connection.receive_message(request_id)
     reply = answer.unpack_response(codec_options=collection.codec_options)[0]
-    if "cursor" not in reply:
-        raise _Undecided
-    found: list[Document] = reply["cursor"]["firstBatch"]
-    return found[0] if found else None
+    return reply["cursor"]["firstBatch"] if "cursor" in reply else None
 
 
 def _is_plain(client: Any) -> bool:

@@ -52,7 +52,7 @@ class Run:
 
     def ask(self, method: str, path: str, body: object = None, token: str | None = None, **headers: str) -> Answer:
         """Ask once, with a token of its own."""
-        own = bearer(ADMIN)["Authorization"].removeprefix("Bearer ") if token is None else token
+        own = support.token(ADMIN) if token is None else token
         self.tokens.append(own)
         sent = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         known = {"Authorization": f"Bearer {own}", "Content-Type": "application/json", **headers}

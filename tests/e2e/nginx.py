@@ -8,7 +8,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from tests import tools
+from tests import support, tools
 from tests.e2e.server import ROOT, ask
 from tests.mongod import free_port
 
@@ -94,10 +94,7 @@ class Nginx:
 
     def line_of(self, request_id: str) -> str:
         """Return the only line of the log on this request, which it writes once it has answered."""
-        deadline = time.monotonic() + START_SECONDS
-        while request_id not in self.log():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        support.wait_until(lambda: request_id in self.log(), START_SECONDS, pause=0.01)
         (line,) = (line for line in self.log().splitlines() if request_id in line)
         return line
 

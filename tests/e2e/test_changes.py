@@ -172,7 +172,7 @@ def test_the_page_runs_as_it_stands(
     server: Server, mongodb: Database[Document], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CUSTOMERS_URL", f"http://127.0.0.1:{server.port}")
-    monkeypatch.setenv("CUSTOMERS_TOKEN", support.bearer()["Authorization"].removeprefix("Bearer "))
+    monkeypatch.setenv("CUSTOMERS_TOKEN", support.token())
     monkeypatch.setenv("CUSTOMERS_ORGANIZATION", support.ORGANIZATION)
     names: dict[str, Any] = {}
     printed = ""
@@ -193,7 +193,7 @@ def test_the_page_runs_as_it_stands(
 def test_the_client_follows_over_a_server_that_dies(mongodb_uri: str, mongodb: Database[Document]) -> None:
     support.fill(mongodb)
     complete(mongodb)
-    token = support.bearer()["Authorization"].removeprefix("Bearer ")
+    token = support.token()
     with Server(mongodb_uri, mongodb.name) as first, ThreadPoolExecutor() as threads:
         url = f"http://127.0.0.1:{first.port}"
         with CustomerClient(url, token, support.ORGANIZATION) as client:

@@ -165,7 +165,7 @@ def test_the_client_creates_across_a_crash(
     database: Database[Document], own_mongod: mongod.Mongod, command: str, collection: str
 ) -> None:
     """One call outlives the server: it goes on until the new one takes its abandoned claim over."""
-    token = support.bearer()["Authorization"].removeprefix("Bearer ")
+    token = support.token()
     new = cast("CustomerInput", support.NEW_CUSTOMER)
     with (
         Server(own_mongod.uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server,

@@ -22,7 +22,7 @@ from customer_service.settings import MongoSettings
 from tests import support
 from tests.e2e.crowd import Crowd
 from tests.e2e.nginx import CONFIGURATION, Nginx
-from tests.e2e.server import Answer, Server
+from tests.e2e.server import Server, ask
 from tests.support import CUSTOMER_ID, EXAMPLE, MISSING_CUSTOMER_ID, ORGANIZATION, bearer, customers_url, url
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.database import Document
+    from tests.e2e.server import Answer
 
 PREFIX = "/crm"
 PATH = PREFIX + url()
@@ -123,8 +124,7 @@ def test_links_and_locations_lead_to_where_they_say(nginx: Nginx, base: str) -> 
 
 
 def test_the_client_of_this_project_goes_through(nginx: Nginx) -> None:
-    token = bearer()["Authorization"].removeprefix("Bearer ")
-    with CustomerClient(f"http://127.0.0.1:{nginx.port}{PREFIX}", token, ORGANIZATION) as client:
+    with CustomerClient(f"http://127.0.0.1:{nginx.port}{PREFIX}", support.token(), ORGANIZATION) as client:
         assert client.get(CUSTOMER_ID).legalName == EXAMPLE["legalName"]
         assert CUSTOMER_ID in {each.id for each in client.search({"q": "dunder"})}
 
@@ -229,14 +229,10 @@ class TestWhoeverIsNoTrustedProxy:
 
     def test_also_where_it_asks_the_service_itself(self, server: Server) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10, source_address=(ELSEWHERE, 0))
-        headers = bearer() | MARKS | JSON
-        connection.request("POST", customers_url(), json.dumps(support.new_customer()).encode(), headers)
-        assert json.loads(connection.getresponse().read())["existing"] == url(base="")
-        connection.request("GET", url(), headers=MARKS)
-        response = connection.getresponse()
-        refused = Answer(response.status, dict(response.headers), response.read())
-        assert self.client_of(server, refused) == ELSEWHERE
-        connection.close()
+        body = json.dumps(support.new_customer()).encode()
+        taken = ask(connection, "POST", customers_url(), bearer() | MARKS | JSON, body)
+        assert json.loads(taken.body)["existing"] == url(base="")
+        assert self.client_of(server, ask(connection, "GET", url(), MARKS)) == ELSEWHERE
 
     def test_gunicorn_believes_nobody_by_itself(self, server: Server) -> None:
         contradictory = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}
@@ -259,10 +255,7 @@ class TestStops:
             nginx = stack.enter_context(Nginx(tmp_path, [leaving.port, server.port]))
             crowd = stack.enter_context(Crowd(nginx, self.ASKED))
             leaving.signal(signal.SIGHUP)
-            deadline = time.monotonic() + 20
-            while leaving.log().count("Booting worker") < 4:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            support.wait_until(lambda: leaving.log().count("Booting worker") >= 4, seconds=20, pause=0.05)
             time.sleep(1)  # the old workers finish
             leaving.signal(signal.SIGTERM)
             assert leaving.wait(90) == 0  # the crowd takes all of a small machine

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,12 +21,13 @@ from tests.e2e.server import PATIENT_MS, ROOT, Server
 from tests.support import SECRET, bearer, samples, url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pymongo.database import Database
 
     from customer_service.database import Document
 
+wait_until = partial(support.wait_until, seconds=30, pause=0.05)
 REQUESTS = 40
 ANSWERED = (
     'customer_service_request_duration_seconds_count{method="GET",'
@@ -55,13 +57,6 @@ def files(server: Server) -> list[str]:
 def workers(server: Server) -> set[int]:
     """Return the ids of the workers that live."""
     return {int(number) for name in files(server) for number in re.findall(r"gauge_livesum_(\d+)\.db", name)}
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def read(server: Server) -> None:

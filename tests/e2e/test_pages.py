@@ -15,7 +15,7 @@ import pytest
 from customer_service.repository import MembershipRepository, complete
 from tests import pages, support
 from tests.e2e.server import ROOT, Server
-from tests.support import SECRET, bearer
+from tests.support import SECRET, token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ def test_its_commands_run(
         "http://localhost:3001": f"http://127.0.0.1:{running.port}",
         "mongodb://localhost:27017": f"'{mongodb_uri}'",
         "$(openssl rand -hex 32)": f"'{SECRET}'",
-        "<the token that it printed>": bearer()["Authorization"].removeprefix("Bearer "),
+        "<the token that it printed>": token(),
     }.items():
         text = text.replace(written, here)
     settings = {
@@ -83,7 +83,7 @@ def test_its_commands_run(
         "JWT_SECRET": SECRET,
         "CUSTOMERS_URL": f"http://127.0.0.1:{running.port}",
         "CUSTOMERS_ORGANIZATION": support.ORGANIZATION,
-        "CUSTOMERS_TOKEN": bearer()["Authorization"].removeprefix("Bearer "),
+        "CUSTOMERS_TOKEN": token(),
     }
     done = pages.run(text + VALIDATED, tmp_path, settings)
     assert done.returncode == 0, (

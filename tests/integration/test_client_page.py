@@ -39,7 +39,7 @@ def test_every_block_runs(settings: dict[str, str], tmp_path: Path, monkeypatch:
     names: dict[str, object] = {}
     for language, text in pages.blocks("docs/client.md"):
         if language == "sh":
-            run(text, tmp_path, settings)
+            run(text, tmp_path)
         elif file := FILE.match(text):
             (tmp_path / file[1]).write_text(text)
         else:
@@ -48,12 +48,12 @@ def test_every_block_runs(settings: dict[str, str], tmp_path: Path, monkeypatch:
     assert "wrong" in names, "the refusal of the page was not the one that it is about"
 
 
-def run(commands: str, directory: Path, settings: dict[str, str]) -> None:
+def run(commands: str, directory: Path) -> None:
     """Run the commands, whose every warning is a failure."""
     (directory / "pytest.ini").write_text(
         "[pytest]\naddopts = --import-mode=importlib\npythonpath = .\nfilterwarnings = error\n"
     )
-    done = pages.run(commands, directory, settings)
+    done = pages.run(commands, directory, {})
     assert (done.returncode, "WARNING: customer-service" in done.stderr) == (0, False), done.stdout + done.stderr
 
 

@@ -29,6 +29,7 @@ from tests.support import (
     problem,
     settings,
     url,
+    wait_until,
 )
 
 if TYPE_CHECKING:
@@ -63,15 +64,6 @@ class Worker(NamedTuple):
         answer = self.client.get(url(), headers=bearer() | headers)
         assert answer.status_code == 200, answer.text
         return str(answer.get_json()["legalName"])
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> float:
-    """Wait until the condition holds; return the seconds that it took."""
-    began = time.perf_counter()
-    while not condition():
-        assert time.perf_counter() - began < seconds, "it never came"
-        time.sleep(0.001)
-    return time.perf_counter() - began
 
 
 @pytest.fixture

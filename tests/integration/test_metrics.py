@@ -15,7 +15,6 @@ from customer_service.app import create_app
 from customer_service.database import Connections, connections
 from customer_service.settings import CacheSettings, Settings
 from tests.forge import issue, jwk
-from tests.integration.test_kept import wait_until
 from tests.issuer import JwksServer
 from tests.support import (
     CUSTOMER_ID,
@@ -33,6 +32,7 @@ from tests.support import (
     serve,
     settings,
     url,
+    wait_until,
 )
 
 if TYPE_CHECKING:
