@@ -65,13 +65,14 @@ class ReceivingWorker(ThreadWorker):
         self.arriving: dict[TConn, Arrival] = {}
         self.parting: dict[TConn, None] = {}
         self.unfinished: set[TConn] = set()
+        self.inside: set[TConn] = set()
 
     def enqueue_req(self, conn: TConn) -> None:
         """Receive a request on a connection that is new, or was kept, or has more behind the request before."""
         if not conn.initialized:
             conn.sock = ClientSocket(conn.sock)
             conn.init()
-        arrival = Arrival(_parser(conn).unreader.take_buffered())
+        arrival = Arrival(parser_of(conn).unreader.take_buffered())
         self.held += len(arrival.data)
         self._go_on(conn, arrival)
 
@@ -93,14 +94,6 @@ class ReceivingWorker(ThreadWorker):
             return bool(keep)
         return False
 
-    def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
-        """Keep the connection or part from it; where gunicorn parts it stops the main loop, for up to two seconds."""
-        self.waiting.discard(conn)
-        if fs.exception() is None and not fs.result():
-            self._part(conn)
-        else:
-            super().finish_request(conn, fs)
-
     def _go_on(self, conn: TConn, arrival: Arrival) -> None:
         step = self._take(conn, arrival)
         if step is not None:
@@ -109,7 +102,7 @@ class ReceivingWorker(ThreadWorker):
         elif arrival.data:
             self._wait(conn, arrival)
         else:
-            super().finish_request(conn, KEPT)
+            self.finish_request(conn, KEPT)
 
     def _take(self, conn: TConn, arrival: Arrival) -> Callable[[TConn, Arrival], object] | None:
         """Take what has arrived; return what to do now, or None where more is needed."""
@@ -147,7 +140,7 @@ class ReceivingWorker(ThreadWorker):
 
     def _admit(self, conn: TConn, arrival: Arrival) -> None:
         now = time.monotonic()
-        _parser(conn).unreader.unread(bytes(arrival.data))
+        parser_of(conn).unreader.unread(bytes(arrival.data))
         if arrival.has_rest:
             self.unfinished.add(conn)
         line, threads = self.readers if REFERENCE.match(arrival.data) else (self.line, self.tpool)
@@ -161,18 +154,27 @@ class ReceivingWorker(ThreadWorker):
             return
         else:
             line.join(now)
+            self.inside.add(conn)
             answer = threads.submit(self._answer, conn, line, now)
-        answer.add_done_callback(partial(self._finish, conn))
+        answer.add_done_callback(lambda done: self._finish(conn, done.exception() is None and done.result()))
 
-    def _finish(self, conn: TConn, answered: Future[bool]) -> None:
+    def _finish(self, conn: TConn, keep: bool) -> None:
         """Keep the connection at once, in the thread that answered; anything else is for the main loop."""
-        buffered = _parser(conn).unreader.buf.getvalue()
-        if conn in self.waiting or buffered or answered.exception() or not answered.result():
-            self.method_queue.defer(self.finish_request, conn, answered)
+        self.inside.discard(conn)
+        if conn in self.waiting or not keep or parser_of(conn).unreader.buf.getvalue():
+            self.method_queue.defer(self._finish_in_loop, conn, keep)
             return
-        super().finish_request(conn, answered)
+        self.finish_request(conn, KEPT)
         if not self.alive:  # and the main loop may have counted the kept connections before this one
             self.method_queue.defer(self._cap_keepalive, time.monotonic() + LEAVE_SECONDS)
+
+    def _finish_in_loop(self, conn: TConn, keep: bool) -> None:
+        """Keep the connection or part from it; where gunicorn parts it stops the main loop, for up to two seconds."""
+        self.waiting.discard(conn)
+        if keep:
+            self.finish_request(conn, KEPT)
+        else:
+            self._part(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Part from kept connections by then; threads may be adding some."""
@@ -241,7 +243,8 @@ def _socket(conn: TConn) -> ClientSocket:
     return cast("ClientSocket", conn.sock)
 
 
-def _parser(conn: TConn) -> RequestParser:
+def parser_of(conn: TConn) -> RequestParser:
+    """Return the parser of a connection that is received."""
     return cast("RequestParser", conn.parser)
 
 

@@ -14,7 +14,7 @@ from gunicorn.util import write_nonblock
 from customer_service import drain, metrics, observability, refusals
 from customer_service.database import connect
 from customer_service.errors import SettingsError
-from customer_service.reception import ReceivingWorker
+from customer_service.inline import InlineWorker
 from customer_service.settings import IN_MEMORY_URI, ServerSettings
 from customer_service.tokens import TokenVerifier
 
@@ -97,7 +97,7 @@ class ServerLog(Logger):
         """Say nothing: the service has a line of its own."""
 
 
-class DrainingWorker(ReceivingWorker):
+class DrainingWorker(InlineWorker):
     """A worker that goes on serving for DRAIN_SECONDS after the master was told to stop.
 
     Then it stops listening, having taken every connection that the kernel had accepted for it, and only once

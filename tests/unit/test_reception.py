@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
-import os
-import selectors
 import socket
 import struct
 import threading
@@ -17,18 +14,16 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 from flask import Flask, request
-from gunicorn.config import Config
-from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn
 
 from customer_service import database, drain, observability, reception, waiting
 from customer_service.metrics import Metrics
 from customer_service.reception import ReceivingWorker
+from tests.desk import PATIENCE, Desk, bodies, get, open_desk, post, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Iterator
 
-PATIENCE = 10.0
 pytestmark = pytest.mark.alone
 RESET = struct.pack("ii", 1, 0)
 
@@ -55,74 +50,10 @@ def wait(go_on: threading.Event) -> str:
     return "nothing"
 
 
-class Desk:
-    """The worker, and what a client needs to come to it."""
-
-    def __init__(self, listener: socket.socket) -> None:
-        self.go_on = threading.Event()
-        config = Config()
-        config.set("threads", 1)
-        config.set("keepalive", 5)
-        app = application(self.go_on)
-        self.worker = ReceivingWorker(1, os.getppid(), [listener], app, 30, config, Logger(config))
-        self.worker.wsgi = app  # type: ignore[assignment]
-        self.worker.tpool = self.worker.get_thread_pool()
-        self.worker.poller = selectors.DefaultSelector()
-        self.worker.method_queue.init()
-        self.address = listener.getsockname()
-        self._thread = threading.Thread(target=self.worker.run)
-        self._thread.start()
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(self.address, timeout=PATIENCE)
-
-    def wait_until(self, condition: Callable[[ReceivingWorker], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition(self.worker):
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-
-    def close(self) -> None:
-        self.go_on.set()
-        self.worker.alive = False
-        self.worker.method_queue.defer(lambda: None)
-        self._thread.join(PATIENCE)
-        self.worker.probes.shutdown()
-        self.worker.waiters.shutdown()
-        self.worker.readers[1].shutdown()
-        self.worker.tmp.close()
-
-
 @pytest.fixture
 def desk() -> Iterator[Desk]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        made = Desk(listener)
+    with open_desk(ReceivingWorker, application, threads=1) as made:
         yield made
-        made.close()
-
-
-def post(path: str, body: bytes = b"", *headers: str, length: int | None = None) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body) if length is None else length}", *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def get(path: str, *headers: str, method: str = "GET") -> bytes:
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode()
-
-
-def bodies(connection: socket.socket) -> Generator[bytes]:
-    """Return the bodies of answers that follow one another: an HTTPResponse would read into the next."""
-    with connection.makefile("rb") as answers:
-        while answers.readline():
-            length = http.client.parse_headers(answers)["Content-Length"]
-            yield answers.read(int(length))
-
-
-def read(connection: socket.socket, method: str = "GET") -> tuple[int, http.client.HTTPMessage, bytes]:
-    """Return the answer on the connection, on which no other is on its way."""
-    response = http.client.HTTPResponse(connection, method=method)
-    response.begin()
-    return response.status, response.headers, response.read()
 
 
 class TestArrival:
