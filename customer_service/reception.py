@@ -90,7 +90,7 @@ class ReceivingWorker(ThreadWorker):
         """Answer a request, in any thread; return whether the connection may be kept."""
         keep = super().handle(conn)
         with suppress(OSError):
-            _socket(conn).flush()
+            cast("ClientSocket", conn.sock).flush()
             return bool(keep)
         return False
 
@@ -187,7 +187,7 @@ class ReceivingWorker(ThreadWorker):
         return self.handle(conn)
 
     def _answer_waiting(self, conn: TConn) -> bool:
-        waiting.allow(lambda: drain.in_progress() or not self.alive or _socket(conn).has_left())
+        waiting.allow(lambda: drain.in_progress() or not self.alive or cast("ClientSocket", conn.sock).has_left())
         return self.handle(conn)
 
     def _keepalive_after(self, conn: TConn, keepalive: object) -> bool:
@@ -237,10 +237,6 @@ class ReceivingWorker(ThreadWorker):
         self.nr_conns -= 1
         self.unfinished.discard(conn)
         conn.close()
-
-
-def _socket(conn: TConn) -> ClientSocket:
-    return cast("ClientSocket", conn.sock)
 
 
 def parser_of(conn: TConn) -> RequestParser:
