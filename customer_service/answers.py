@@ -88,7 +88,7 @@ def answer_written(document: Document, location: str | None = None) -> Response:
 def answer_body(body: bytes, etag: str, location: str | None = None) -> Response:
     """Answer a customer whose bytes and ETag are at hand."""
     headers = {"ETag": f'"{etag}"', **REVALIDATE, **({"Location": location} if location else {})}
-    return Response(body, HTTPStatus.CREATED if location else HTTPStatus.OK, headers, mimetype=JSON)
+    return Response(body, HTTPStatus.CREATED if location else HTTPStatus.OK, headers, content_type=JSON)
 
 
 def answer_nothing(headers: Mapping[str, str] | None = None) -> Response:

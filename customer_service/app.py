@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.routing import BaseConverter
 
 from customer_service import (
@@ -30,8 +29,8 @@ from customer_service.settings import Settings
 from customer_service.tokens import TokenVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from wsgiref.types import WSGIApplication
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from flask import Response
     from pymongo.database import Database
@@ -141,4 +140,13 @@ def _harden(response: Response) -> Response:
 def _under_documented_paths(app: Flask) -> WSGIApplication:
     """Answer under /api as well as under /: the specification's two curls differ in this."""
     inner: WSGIApplication = app.wsgi_app
-    return DispatcherMiddleware(inner, {url: inner for url in openapi.SERVERS if url != "/"})
+    (prefix,) = (url for url in openapi.SERVERS if url != "/")
+
+    def answering(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == prefix or path.startswith(f"{prefix}/"):
+            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
+            environ["PATH_INFO"] = path.removeprefix(prefix)
+        return inner(environ, start_response)
+
+    return answering

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
 import re
 import time
@@ -205,15 +206,17 @@ def _end(log: Any, metrics: Metrics, response: Response) -> Response:
     trail, asked = _trail(), request_ctx.request
     route = asked.url_rule.rule if asked.url_rule else None
     seconds = time.perf_counter() - trail.started
-    response.headers.extend(trail.identity.headers())
-    log.info(
-        "request",
-        **trail.fields,
-        method=asked.method,
-        route=route,
-        status=response.status_code,
-        durationMs=round(seconds * 1000, 3),
-        **trail.identity.fields(),
-    )
+    for name, value in trail.identity.headers().items():
+        response.headers.add(name, value)
+    if log.is_enabled_for(logging.INFO):
+        log.info(
+            "request",
+            **trail.fields,
+            method=asked.method,
+            route=route,
+            status=response.status_code,
+            durationMs=round(seconds * 1000, 3),
+            **trail.identity.fields(),
+        )
     metrics.observe(asked.method, route, response.status_code, seconds)
     return response

@@ -64,7 +64,7 @@ def represented(customer_id: str) -> Representation:
     """
     kept: Kept[Representation] = current_app.extensions["kept"]
     since = kept.since
-    if kept.customers is None or since is None or "no-cache" in request.headers.get("Cache-Control", ""):
+    if kept.customers is None or since is None or "no-cache" in request.environ.get("HTTP_CACHE_CONTROL", ""):
         return represent(customers().get(customer_id))
     key = (current_membership().scope, customer_id)
     return kept.customers.get(key) or kept.customers.load(
