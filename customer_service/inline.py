@@ -21,11 +21,11 @@ CROWD = 64
 """The most events of a turn of the loop that may be answered in it, one behind the other."""
 
 TRIAL_SECONDS = 0.03
-WAIT_SHARE = 2 / 3
+WAIT_SHARE = 1.0
 
 
 class Promptness:
-    """Whether reads work rather than wait: whether most of them wait for less than WAIT_SHARE of what they work.
+    """Whether reads work rather than wait: whether most of them wait for at most WAIT_SHARE of what they work.
 
     It is found out anew in each second, from all its reads; during its first TRIAL_SECONDS any is worth a try. The
     seconds are those of the system's clock, so that all workers try at once, and none measures the others' threads.

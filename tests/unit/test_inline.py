@@ -192,12 +192,12 @@ class TestPromptness:
         promptness = Promptness()
         for _ in range(100):
             assert promptness.is_worth_it(7.5)
-            promptness.note(took=0.0016, worked=0.001)
+            promptness.note(took=0.0019, worked=0.001)
 
     def test_what_waits_is_not_until_the_next_second(self) -> None:
         promptness = Promptness()
         assert promptness.is_worth_it(7.5)
-        promptness.note(took=0.0017, worked=0.001)
+        promptness.note(took=0.0021, worked=0.001)
         assert not promptness.is_worth_it(7.99)
         assert promptness.is_worth_it(8.0)
 
