@@ -253,7 +253,9 @@ class TestRefusedSets:
         refetch(source, clock)
         assert source.find("one")
         assert source.find("two") is None
-        assert caplog.messages == [f"JWK set not usable: the JWK set {reason}"]
+        assert source._thread
+        own = [record.getMessage() for record in caplog.records if record.thread == source._thread.ident]
+        assert own == [f"JWK set not usable: the JWK set {reason}"]
 
 
 class TestOutage:
