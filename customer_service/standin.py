@@ -61,7 +61,8 @@ class StandIn:
             raise self._failure
 
     def _watch(self) -> None:
-        while self._wanted.wait():
+        while True:
+            self._wanted.wait()
             step = self._step
             time.sleep(PATIENCE_SECONDS)
             if step is not None:
