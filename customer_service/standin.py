@@ -67,7 +67,7 @@ class StandIn:
             time.sleep(PATIENCE_SECONDS)
             if step is not None:
                 self._stand_in(step)
-            elif self._step is None:
+            else:
                 self._sleep()
 
     def _sleep(self) -> None:
