@@ -76,7 +76,6 @@ class InlineWorker(ReceivingWorker):
         if not self._is_inline(conn, arrival):
             super()._admit(conn, arrival)
             return
-        parser_of(conn).unreader.unread(bytes(arrival.data))
         count_deadline_from(self.polled_at)
         is_alone = not self.inside
         began, worked = time.monotonic(), time.thread_time()

@@ -119,6 +119,7 @@ class ReceivingWorker(ThreadWorker):
             return self._close
         except CustomerServiceError as error:
             return partial(self._refuse, error)
+        parser_of(conn).unreader.unread(bytes(arrival.data))
         return self._admit
 
     def _wait(self, conn: TConn, arrival: Arrival) -> None:
@@ -140,7 +141,6 @@ class ReceivingWorker(ThreadWorker):
 
     def _admit(self, conn: TConn, arrival: Arrival) -> None:
         now = time.monotonic()
-        parser_of(conn).unreader.unread(bytes(arrival.data))
         if arrival.has_rest:
             self.unfinished.add(conn)
         line, threads = self.readers if REFERENCE.match(arrival.data) else (self.line, self.tpool)

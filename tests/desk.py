@@ -7,12 +7,13 @@ import os
 import selectors
 import socket
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+
+from tests.support import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -55,10 +56,7 @@ class Desk:
 
     def wait_until(self, condition: Callable[[ReceivingWorker], object]) -> None:
         """Return once the worker is so."""
-        deadline = time.monotonic() + PATIENCE
-        while not condition(self.worker):
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
+        wait_until(lambda: condition(self.worker), PATIENCE)
 
     def close(self) -> None:
         """Let it come to its end."""

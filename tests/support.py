@@ -15,7 +15,9 @@ from customer_service.repository import CustomerRepository, IdempotencyRepositor
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import logging
+    import threading
+    from collections.abc import Callable, Iterable
 
     from flask import Flask
     from flask.testing import FlaskClient
@@ -107,6 +109,11 @@ def wait_until(condition: Callable[[], object], seconds: float = 10, pause: floa
         assert time.perf_counter() - began < seconds, "it never came"
         time.sleep(pause)
     return time.perf_counter() - began
+
+
+def messages_of(thread: threading.Thread, records: Iterable[logging.LogRecord]) -> list[str]:
+    """Return what this thread logged: one that an earlier test left behind may log too."""
+    return [record.getMessage() for record in records if record.thread == thread.ident]
 
 
 def url(organization: str = ORGANIZATION, customer: str = CUSTOMER_ID, base: str = "/api") -> str:

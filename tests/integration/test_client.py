@@ -51,7 +51,7 @@ from customer_service.schemas import (
     MemberSchema,
     TaxInfoSchema,
 )
-from tests.support import new_customer
+from tests.support import messages_of, new_customer
 
 if TYPE_CHECKING:
     from customer_service.client import CustomerInput
@@ -248,8 +248,7 @@ class TestErrors:
         client = customer_service.client()
         client.create(new(externalId="private-id"))
         assert client.get_by_external_id("private-id") in client.search({"email": new()["email"]})
-        own = [record.getMessage() for record in caplog.records if record.thread == threading.get_ident()]
-        assert own == []
+        assert messages_of(threading.current_thread(), caplog.records) == []
 
     def test_of_methods(self, customer_service: CustomerService) -> None:
         with pytest.raises(ProblemError, match="405 method-not-allowed"):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from wsgiref.types import WSGIApplication
 
+    from customer_service.standin import StandIn
+
 pytestmark = pytest.mark.alone
 
 PATH = f"/organizations/o/customers/{CUSTOMER_ID}"
@@ -74,6 +76,18 @@ def ask(connection: socket.socket, *headers: str, path: str = PATH) -> bytes:
     return read(connection)[2]
 
 
+def stand_in_of(desk: Desk) -> StandIn:
+    assert isinstance(desk.worker, InlineWorker)
+    return desk.worker.stand_in
+
+
+def judge_from_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next read be the first of its second, and its outcome count at once."""
+    monkeypatch.setattr(inline, "TRIAL_SECONDS", 0)
+    monkeypatch.setattr(inline, "WAIT_SHARE", 2)
+    time.sleep(1.001 - time.monotonic() % 1)
+
+
 class TestWho:
     @pytest.mark.parametrize("path", [PATH, f"/organizations/o/customers/{CUSTOMER_ID.upper()}"])
     def test_a_single_read_is_answered_by_the_loop(self, kept: socket.socket, path: str) -> None:
@@ -110,18 +124,14 @@ class TestWho:
         assert ask(kept) == THREAD
 
     def test_reads_that_wait_by_a_thread(self, kept: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(inline, "TRIAL_SECONDS", 0)
-        monkeypatch.setattr(inline, "WAIT_SHARE", 2)
-        time.sleep(1.001 - time.monotonic() % 1)
+        judge_from_now(monkeypatch)
         assert [ask(kept, "X-Wait: 0.01") for _ in range(3)] == [LOOP, THREAD, THREAD]
 
     def test_what_waits_beside_a_thread_proves_nothing(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(inline, "TRIAL_SECONDS", 0)
-        monkeypatch.setattr(inline, "WAIT_SHARE", 2)
         with keep(desk) as busy, keep(desk) as connection:
             busy.sendall(get("/organizations/o/customers", "X-Hang: yes"))
             desk.wait_until(lambda worker: worker.inside)
-            time.sleep(1.001 - time.monotonic() % 1)
+            judge_from_now(monkeypatch)
             assert [ask(connection, "X-Wait: 0.01") for _ in range(3)] == [LOOP] * 3
             desk.go_on.set()
             assert read(busy)[2] == THREAD
@@ -148,7 +158,7 @@ class TestHeldUp:
             time.sleep(0.05)
             desk.go_on.set()
             assert read(hanging)[2] == LOOP
-            assert wait_until(lambda: not desk.worker.stand_in.is_active()) < 0.5  # type: ignore[attr-defined]
+            assert wait_until(lambda: not stand_in_of(desk).is_active()) < 0.5
             assert (ask(hanging), ask(other)) == (LOOP, LOOP)
 
     def test_what_was_told_with_it_is_answered_once(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +169,7 @@ class TestHeldUp:
                 for connection in several:
                     connection.sendall(get(PATH, f"X-Wait: {0.02 if number % 2 else 0}"))
                 assert {read(connection)[2] for connection in several} <= {LOOP, THREAD}
-            assert desk.worker.stand_in.turns  # type: ignore[attr-defined]
+            assert stand_in_of(desk).turns
             assert desk.worker.nr_conns == len(several)
 
     def test_who_sends_two_at_once_gets_both(self, kept: socket.socket) -> None:
@@ -181,7 +191,7 @@ class TestHeldUp:
         with keep(desk) as hanging:
             hanging.sendall(get(PATH, "X-Hang: yes"))
             monkeypatch.setattr(desk.worker, "murder_keepalived", lambda: 1 / 0)
-            wait_until(lambda: desk.worker.stand_in._failure)  # type: ignore[attr-defined]
+            wait_until(lambda: stand_in_of(desk)._failure)
             desk.go_on.set()
             desk.thread.join(PATIENCE)
             assert isinstance(desk.failure, ZeroDivisionError)

@@ -16,6 +16,7 @@ from customer_service.keys import VerificationKey
 from tests import issuer
 from tests.forge import jwk
 from tests.issuer import JwksServer
+from tests.support import messages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -254,8 +255,7 @@ class TestRefusedSets:
         assert source.find("one")
         assert source.find("two") is None
         assert source._thread
-        own = [record.getMessage() for record in caplog.records if record.thread == source._thread.ident]
-        assert own == [f"JWK set not usable: the JWK set {reason}"]
+        assert messages_of(source._thread, caplog.records) == [f"JWK set not usable: the JWK set {reason}"]
 
 
 class TestOutage:
