@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, request
+from werkzeug.exceptions import NotFound
 from werkzeug.routing import BaseConverter
 
 from customer_service import (
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     error_handlers.init_app(app)
     connection_errors.init_app(app)
     app.before_request(_refuse_overloaded)
+    app.before_request(_refuse_doubled_slash)
     app.after_request(_harden)
     cors.init_app(app, settings.gateway.cors_allowed_origins)
     kept = _keep(settings, app.extensions["database"])
@@ -140,6 +142,12 @@ def _refuse_overloaded() -> None:
     if request.environ.get(OVERLOADED):
         connection_errors.counts[HTTPStatus.SERVICE_UNAVAILABLE] += 1
         raise Overloaded
+
+
+def _refuse_doubled_slash() -> None:
+    """Raise NotFound for a path that begins with two slashes: the framework would take it for one with one."""
+    if request.environ["PATH_INFO"].startswith("//"):
+        raise NotFound
 
 
 def _harden(response: Response) -> Response:

@@ -1,15 +1,14 @@
 """gunicorn's gevent worker with three additions: it drains, bounds every wait for a client, and answers problems.
 
 design: each connection has a greenlet, which gunicorn's `handle` serves request by request. The greenlets take turns
-by themselves, so `handle_request` yields first: a client whose next request is already there would else be served again
-and again. Nothing here parses HTTP.
+by themselves, so a kept connection yields before its next request: a client whose next request is already there would
+else be served again and again. Nothing here parses HTTP.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import partial
 from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any, cast
 
@@ -55,6 +54,7 @@ FINISH_SECONDS = 5.0
 
 HEARTBEAT_SECONDS = 1.0
 RECEIVE_BYTES = 65_536
+HTTP_1_1 = (1, 1)
 
 _is_kept: ContextVar[bool] = ContextVar("is_kept", default=False)
 
@@ -106,8 +106,10 @@ class DrainingWorker(GeventWorker):
 
     def handle_request(self, listener_name: Any, req: Request, sock: socket.socket, addr: Any) -> bool:
         """Answer a request; if a part of its body was not read, the answer closes the connection."""
-        gevent.sleep(0)
+        if req.req_number > 1:
+            gevent.sleep(0)
         sock.settimeout(ANSWER_SECONDS)
+        req.version = min(req.version or HTTP_1_1, HTTP_1_1)  # the answer repeats it (RFC 9110, section 6.2)
         body = UnreadBody(req) if has_body(req) else None
         try:
             return super().handle_request(listener_name, req, sock, addr)
@@ -129,7 +131,8 @@ class DrainingWorker(GeventWorker):
     def _listen(self, listener: socket.socket) -> StreamServer:
         pool = Pool(self.worker_connections)
         self.pools.append(pool)
-        server = StreamServer(listener, partial(self.handle, listener), spawn=pool)
+        # gunicorn asks a listener for its name, and this one may be closed when a connection's greenlet begins.
+        server = StreamServer(listener, lambda client, address: self.handle(client, client, address), spawn=pool)
         server.max_accept = 1  # the other workers accept the next connection
         server.start()
         return server
