@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.figures import Measurement, Spread, of_each, ratios
+from bench.figures import Measurement, Spread, best_of, of_each, ratios
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +28,7 @@ class Claim:
     at_least: bool = True
     figure: str = "rate"
     other_figure: str = ""
+    connections: int = 16
 
     def text(self) -> str:
         """Return the claim in words."""
@@ -39,12 +40,13 @@ class Claim:
             f"{names[self.other_figure or self.figure]}{others}"
         )
 
-    def measured(self, seen: Mapping[str, Sequence[Measurement]]) -> Spread | None:
-        """Return the ratio, or None where one of them was not measured."""
-        if any(key not in seen for key in (self.one, *self.others)):
+    def measured(self, seen: Mapping[tuple[str, int], Sequence[Measurement]]) -> Spread | None:
+        """Return the ratio, or None if one of them was not measured."""
+        one, *others = ((key, self.connections) for key in (self.one, *self.others))
+        if any(key not in seen for key in (one, *others)):
             return None
-        rounds = zip(*(of_each(seen[key], self.other_figure or self.figure) for key in self.others), strict=True)
-        return ratios(of_each(seen[self.one], self.figure), [max(each) for each in rounds])
+        best = best_of(*(of_each(seen[key], self.other_figure or self.figure) for key in others))
+        return ratios(of_each(seen[one], self.figure), best)
 
     def holds(self, ratio: Spread) -> bool:
         """Whether the median keeps the bound."""

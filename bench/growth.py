@@ -9,12 +9,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pymongo
-
-from bench import check, data, load, results, rounds
+from bench import check, data, load, mongod, results, rounds
 from bench.figures import condensed, of_each, ratios
 from bench.targets import all_targets
-from tests.mongod import Mongod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
 
 SIZES = (1_000, 100_000, 1_000_000)
 CONNECTIONS = (1, 16, 64, 256)
+USUAL_CONNECTIONS = 16
 WORKLOADS: dict[str, Callable[[int], Iterator[data.Request]]] = {
     "read": lambda count: data.reads(data.walk(count)),
     "list of 20": data.lists,
@@ -49,9 +47,9 @@ class Row:
 
 def rows(sizes: Sequence[int]) -> list[Row]:
     """Return what to measure: every request at every size, and the read over more and fewer connections."""
-    by_size = [Row(request, size, rounds.CONNECTIONS) for request in WORKLOADS for size in sizes]
+    by_size = [Row(request, size, USUAL_CONNECTIONS) for request in WORKLOADS for size in sizes]
     middle = sizes[len(sizes) // 2]
-    others = (each for each in CONNECTIONS if each != rounds.CONNECTIONS)
+    others = (each for each in CONNECTIONS if each != USUAL_CONNECTIONS)
     return by_size + [Row("read", middle, connections) for connections in others]
 
 
@@ -61,18 +59,13 @@ def smallest(row: Row, all_rows: Iterable[Row]) -> Row:
     return min(alike, key=lambda each: each.customers)
 
 
-def run(count: int, seconds: int, sizes: Sequence[int], tell: Callable[[str], None]) -> dict[str, Any]:
+def run(count: int, seconds: int, sizes: Sequence[int], log: Callable[[str], None]) -> dict[str, Any]:
     """Measure all rows in so many interleaved rounds, on one mongod with a database of each size."""
-    mongod = Mongod(CACHE_GIGABYTES)
-    try:
-        mongod.start()
-        with pymongo.MongoClient[dict[str, Any]](mongod.uri) as client:
+    with mongod.running(CACHE_GIGABYTES) as database, tempfile.TemporaryDirectory() as directory:
+        with database.client() as client:
             for size in sizes:
-                data.store(client[_database(size)], size, tell, data.found_by_number)
-        with tempfile.TemporaryDirectory() as directory:
-            seen = _measure(count, seconds, sizes, rounds.Place(mongod, Path(directory), tell))
-    finally:
-        mongod.close()
+                data.store(client[_database(size)], size, log, data.found_by_number)
+        seen = _measure(count, seconds, sizes, rounds.Place(database, Path(directory), log))
     return {
         "machine": results.machine(),
         "plan": {"rounds": count, "seconds": seconds},
@@ -92,13 +85,13 @@ def _measure(count: int, seconds: int, sizes: Sequence[int], place: Place) -> di
         }
         for (request, size), file in files.items():
             _check(running[size].port, request, WORKLOADS[request](size))
-            load.run(running[size].port, load.Turn(file, rounds.CONNECTIONS, rounds.FIRST_WARM_UP_SECONDS, 0))
+            load.run(running[size].port, load.Turn(file, rounds.WARM_UP_CONNECTIONS, rounds.FIRST_WARM_UP_SECONDS, 0))
         for number in range(1, count + 1):
             for row, measured in seen.items():
                 turn = load.Turn(files[row.request, row.customers], row.connections, seconds, number)
                 found = rounds.one(running[row.customers], place.mongod, turn)
                 measured.append(found)
-                place.tell(f"round {number} of {count}: {row}: p50 {found.p50_us / 1000:.2f} ms")
+                place.log(f"round {number} of {count}: {row}: p50 {found.p50_us / 1000:.2f} ms")
     return seen
 
 

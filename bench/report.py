@@ -31,12 +31,13 @@ def starting(results: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _of_target(key: str, target: Mapping[str, Any]) -> list[str]:
+    row = target["connections"]["16"]
     return [
         key,
-        _spread(target["ratio"]),
-        f"{target['rate']['median']:,.0f}",
-        *(f"{target[name]['median']:.0f}" for name in ("server_us", "mongod_us")),
-        *(f"{target[name]['median'] / 1000:.2f}" for name in ("p50_us", "p99_us")),
+        spread(Spread(**row["ratio"])),
+        f"{row['rate']['median']:,.0f}",
+        *(f"{row[name]['median']:.0f}" for name in ("server_us", "mongod_us")),
+        *(f"{row[name]['median'] / 1000:.2f}" for name in ("p50_us", "p99_us")),
         f"{target['worker_mib']:.0f}",
         target["stale"],
     ]
@@ -47,7 +48,7 @@ def claims(results: Mapping[str, Any]) -> list[list[str]]:
     rows = [["claim", "measured", "holds"]]
     for each in results["claims"]:
         ratio = each["measured"]
-        measured = _spread(ratio) if ratio else "not measured"
+        measured = spread(Spread(**ratio)) if ratio else "not measured"
         rows.append([each["claim"], measured, {True: "yes", False: "no", None: ""}[each["holds"]]])
     return rows
 
@@ -77,7 +78,7 @@ def _of_row(row: Mapping[str, Any]) -> list[str]:
         str(row["connections"]),
         *(f"{row[name]['median'] / 1000:.2f}" for name in ("p50_us", "p99_us")),
         f"{row['rate']['median']:,.0f}",
-        _spread(row["p50_ratio"]),
+        spread(Spread(**row["p50_ratio"])),
     ]
 
 
@@ -110,7 +111,7 @@ def insert(document: str, name: str, text: str) -> str:
 def picture(results: Mapping[str, Any]) -> str:
     """Return the ratios of all targets as SVG."""
     bars = [
-        svg.Bar(key, _kind(key, target["mode"]), Spread(**target["ratio"]))
+        svg.Bar(key, _kind(key, target["mode"]), Spread(**target["connections"]["16"]["ratio"]))
         for key, target in results["targets"].items()
     ]
     title = f"Reads of a customer a second, as a ratio to {results['base']}"
@@ -118,8 +119,9 @@ def picture(results: Mapping[str, Any]) -> str:
     return svg.draw(title, f"Median of {plan['rounds']} rounds; the whisker is the least and the greatest.", bars)
 
 
-def _spread(ratio: Mapping[str, float]) -> str:
-    return f"{ratio['median']:.2f} ({ratio['minimum']:.2f}–{ratio['maximum']:.2f})"
+def spread(ratio: Spread) -> str:
+    """Return a ratio with its extremes as text."""
+    return f"{ratio.median:.2f} ({ratio.minimum:.2f}–{ratio.maximum:.2f})"
 
 
 def _kind(key: str, mode: str) -> str:

@@ -69,16 +69,25 @@ def conditions(measurements: Mapping[Any, Sequence[Measurement]]) -> dict[str, A
 
 
 def _of_target(target: Target, base: str, seen: Seen) -> dict[str, Any]:
-    measurements = seen.measurements[target.key]
-    rates, others = of_each(measurements, "rate"), of_each(seen.measurements[base], "rate")
     return {
         "mode": target.mode,
+        "kind": target.kind,
         "stale": STALENESS[target.mode],
-        "ratio": asdict(ratios(rates, others)),
-        **condensed(measurements),
         "worker_mib": round(seen.memory[target.key] / WORKERS / MEBIBYTE, 1),
         "first_answer_s": round(seen.first_answer[target.key], 2),
         "idle_cores": round(seen.idle[target.key], 4),
+        "connections": {
+            str(connections): _of_row(measurements, seen.measurements[base, connections])
+            for (key, connections), measurements in seen.measurements.items()
+            if key == target.key
+        },
+    }
+
+
+def _of_row(measurements: Sequence[Measurement], base: Sequence[Measurement]) -> dict[str, Any]:
+    return {
+        "ratio": asdict(ratios(of_each(measurements, "rate"), of_each(base, "rate"))),
+        **condensed(measurements),
         "rounds": [asdict(each) for each in measurements],
     }
 

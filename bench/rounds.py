@@ -2,66 +2,87 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from bench import check, data, load, processes
+from bench import check, data, load, mongod, processes
 from bench.figures import Measurement
-from tests.mongod import free_port
+from bench.targets import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from bench.targets import Target
-    from tests.mongod import Mongod
 
-CONNECTIONS = 16
+T = TypeVar("T")
+
 FEW = 1_000
 FIRST_WARM_UP_SECONDS = 3
 WARM_UP_SECONDS = 1
 FEW_WARM_UP_SECONDS = 4  # a round is longer than a customer is kept: each of the few has to be kept anew
+WARM_UP_CONNECTIONS = 16
 IDLE_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long to measure: rounds, seconds of load on each target in a round, stored customers."""
+    """How long to measure: rounds, seconds of load on each row in a round, stored customers, seconds of idling."""
 
     rounds: int
     seconds: int
     customers: int
+    idle_seconds: int = IDLE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to measure: the mongod with the stored customers, a directory for files, and who is told of progress."""
+    """Where to measure: the mongod with the stored customers, a directory for files, and what shows the progress."""
 
-    mongod: Mongod
+    mongod: mongod.Mongod
     directory: Path
-    tell: Callable[[str], None]
+    log: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is measured once in a round: a target under so many connections."""
+
+    target: Target
+    connections: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The key of its measurements."""
+        return self.target.key, self.connections
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.target.key}, {self.connections} connections"
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A target that has been started, and gave its first answer after so many seconds."""
+    """A target that has been started and gave its first answer after so many seconds, with the proxy it has, if any."""
 
     target: Target
     port: int
     server: processes.Server
+    proxy: processes.Server | None
     first_answer: float
 
 
 @dataclass(slots=True)
 class Seen:
-    """What was measured of each target, by its key: in every round, before them all, and after.
+    """What was measured: of each row in every round, and of each target before them all and after.
 
-    Seconds to the first answer; the share of one core that it uses while nobody asks; at last its memory in bytes.
+    Seconds to the first answer; the share of one core that it uses while it gets no requests; its memory in bytes.
     """
 
-    measurements: dict[str, list[Measurement]] = field(default_factory=dict)
+    measurements: dict[tuple[str, int], list[Measurement]] = field(default_factory=dict)
     first_answer: dict[str, float] = field(default_factory=dict)
     idle: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
@@ -69,50 +90,68 @@ class Seen:
 
 def start(target: Target, place: Place, stack: ExitStack) -> Running:
     """Start a target, to be stopped with the stack, and return once it answers; raises RuntimeError."""
-    port = free_port()
-    settings = target.settings(port, place.mongod.uri)
-    log, started = place.directory / f"{port}.log", time.monotonic()
-    server = processes.Server(target.arguments(port), target.directory, settings, log)
+    uri, proxy = place.mongod.uri, None
+    if target.distance_ms is not None:
+        uri, proxy = _start_proxy(target.distance_ms, place, stack)
+    port, started = processes.free_port(), time.monotonic()
+    environment, server_log = target.settings(port, uri), place.directory / f"{port}.log"
+    server = processes.Server(target.arguments(port), target.directory, environment, server_log)
+    _wait(server, port, stack)
+    check.ask(port, next(data.reads([0])))
+    return Running(target, port, server, proxy, time.monotonic() - started)
+
+
+def _start_proxy(milliseconds: int, place: Place, stack: ExitStack) -> tuple[str, processes.Server]:
+    port = processes.free_port()
+    command = [sys.executable, "-m", "bench.latency", str(port), str(place.mongod.port), str(milliseconds)]
+    proxy = processes.Server(command, ROOT, {}, place.directory / f"{port}.log")
+    _wait(proxy, port, stack)
+    return mongod.uri_of(port), proxy
+
+
+def _wait(server: processes.Server, port: int, stack: ExitStack) -> None:
     stack.callback(server.stop)
     server.wait_until_listening(port)
-    check.ask(port, next(data.reads([0])))
-    return Running(target, port, server, time.monotonic() - started)
 
 
-def measure(targets: Sequence[Target], plan: Plan, place: Place) -> Seen:
-    """Start, check and warm every target, then measure the rounds."""
+def measure(rows: Sequence[Row], plan: Plan, place: Place) -> Seen:
+    """Start, check and warm the target of every row, then measure the rounds."""
     with ExitStack() as stack:
-        running = []
-        for target in targets:
-            place.tell(f"starting {target.key}")
-            running.append(start(target, place, stack))
-        files = write_requests(running, plan.customers, place.directory)
-        check_all(running, plan.customers)
-        for each in running:
-            place.tell(f"warming {each.target.key}")
-            load.run(each.port, load.Turn(files[each.target.requests], CONNECTIONS, FIRST_WARM_UP_SECONDS, 0))
-        seen = Seen(first_answer={each.target.key: each.first_answer for each in running}, idle=idle(running, place))
+        running = {}
+        for key, target in {row.target.key: row.target for row in rows}.items():
+            place.log(f"starting {key}")
+            running[key] = start(target, place, stack)
+        everything = list(running.values())
+        files = write_requests(everything, plan.customers, place.directory)
+        check_all(everything, plan.customers)
+        for each in everything:
+            place.log(f"warming {each.target.key}")
+            load.run(each.port, load.Turn(files[each.target.requests], WARM_UP_CONNECTIONS, FIRST_WARM_UP_SECONDS, 0))
+        seen = Seen({row.key: [] for row in rows}, {each.target.key: each.first_answer for each in everything})
+        seen.idle = idle(everything, place, plan.idle_seconds)
         for number in range(1, plan.rounds + 1):
-            for each in rotated(running, number):
-                turn = load.Turn(files[each.target.requests], CONNECTIONS, plan.seconds, number)
-                found = one(each, place.mongod, turn)
-                seen.measurements.setdefault(each.target.key, []).append(found)
-                place.tell(f"round {number} of {plan.rounds}: {each.target.key}: {found.rate:,.0f} a second")
-        seen.memory = {each.target.key: processes.pss_bytes(each.server.pids()) for each in running}
+            for row in ordered(rows, number):
+                turn = load.Turn(files[row.target.requests], row.connections, plan.seconds, number)
+                found = one(running[row.target.key], place.mongod, turn)
+                seen.measurements[row.key].append(found)
+                place.log(f"round {number} of {plan.rounds}: {row}: {found.rate:,.0f} a second")
+        seen.memory = {each.target.key: processes.pss_bytes(each.server.pids()) for each in everything}
         return seen
 
 
-def rotated(running: Sequence[Running], number: int) -> Sequence[Running]:
-    """Begin every round with another target, so that none always follows the same machine state."""
-    first = number * len(running) // 3 % len(running)
-    return [*running[first:], *running[:first]]
+def ordered(rows: Sequence[T], number: int) -> Sequence[T]:
+    """Return the rows of a round, which begins with another row and goes the other way than the one before."""
+    first = number * len(rows) // 3 % len(rows)
+    rotated = [*rows[first:], *rows[:first]]
+    return rotated if number % 2 else rotated[::-1]
 
 
-def one(each: Running, mongod: Mongod, turn: load.Turn) -> Measurement:
+def one(each: Running, database: mongod.Mongod, turn: load.Turn) -> Measurement:
     """Put one target under load, after some seconds that do not count."""
     seconds = WARM_UP_SECONDS if each.target.requests == "all" else FEW_WARM_UP_SECONDS
     load.run(each.port, replace(turn, seconds=seconds))
-    pids = {"server": each.server.pids(), "mongod": [mongod.pid]}
+    pids = {"server": each.server.pids(), "mongod": database.server.pids()}
+    pids["proxy"] = each.proxy.pids() if each.proxy else []
     before = {name: processes.cpu_seconds(some) for name, some in pids.items()}
     everyone = processes.machine_seconds()
     seen = load.run(each.port, turn)
@@ -130,17 +169,19 @@ def one(each: Running, mongod: Mongod, turn: load.Turn) -> Measurement:
     )
 
 
-def idle(running: Sequence[Running], place: Place) -> dict[str, float]:
-    """Return the share of one core that each target uses while nobody asks it."""
-    place.tell(f"watching them idle for {IDLE_SECONDS} s")
+def idle(running: Sequence[Running], place: Place, seconds: int) -> dict[str, float]:
+    """Return the share of one core that each target uses while it gets no requests; none if there are no seconds."""
+    if not seconds:
+        return {}
+    place.log(f"watching them idle for {seconds} s")
     pids = {each.target.key: each.server.pids() for each in running}
     before = {key: processes.cpu_seconds(some) for key, some in pids.items()}
-    time.sleep(IDLE_SECONDS)
-    return {key: (processes.cpu_seconds(some) - before[key]) / IDLE_SECONDS for key, some in pids.items()}
+    time.sleep(seconds)
+    return {key: (processes.cpu_seconds(some) - before[key]) / seconds for key, some in pids.items()}
 
 
 def write_requests(running: Sequence[Running], customers: int, directory: Path) -> dict[str, Path]:
-    """Write what is asked: of `all` customers, of a `few` that a cache can keep, and whether those have changed."""
+    """Write what is asked: of `all` customers, of a `few` that a cache can hold, and whether those have changed."""
     few = range(0, customers, max(1, customers // FEW))
     files = {
         "all": data.write(data.reads(data.walk(customers)), directory / "all"),
@@ -162,11 +203,11 @@ def conditional(port: int, numbers: Sequence[int]) -> list[data.Request]:
 
 
 def check_all(running: Sequence[Running], customers: int) -> None:
-    """Hold every target to the service's answers; raises Unequal that names the one that differs."""
-    working = [each for each in running if each.target.mode != "bare"]
+    """Compare every target's answers with the service's; raises Unequal that names the one that differs."""
+    working = [each for each in running if each.target.kind != "limit"]
     if not working:
         return
-    services = [each for each in working if each.target.name.startswith("this service")]
+    services = [each for each in working if each.target.kind == "service"]
     expected = check.bodies((services or working)[0].port)
     check.check_expiry({each.target.key: each.port for each in working})
     for each in working:

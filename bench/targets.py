@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PEERS = Path(__file__).with_name("peers")
 WORKERS = 2
+CONNECTIONS = (16, 64, 256)
 DATABASE = "bench"
 MEMBERSHIP_SECONDS = 5
 
@@ -46,7 +47,11 @@ STALENESS = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server to measure: `needs` is what is there where it is installed, `requests` what it is asked."""
+    """A server to measure.
+
+    `needs` is the file that shows that it is installed, `requests` names what it is asked, and `distance_ms` is the
+    latency that a proxy adds to its MongoDB; None is MongoDB without a proxy.
+    """
 
     name: str
     mode: str
@@ -55,12 +60,16 @@ class Target:
     directory: Path = ROOT
     requests: str = "all"
     environment: Mapping[str, str] = field(default_factory=dict)
+    distance_ms: int | None = None
+    kind: str = "service"
 
     @property
     def key(self) -> str:
         """The name under which its figures stand."""
         usual = "few" if self.mode == "hot" else "all"
-        return f"{self.name}, {self.mode}" + ("" if self.requests == usual else f", {self.requests}")
+        requests = "" if self.requests == usual else f", {self.requests}"
+        distance = "" if self.distance_ms is None else f", MongoDB {self.distance_ms} ms away"
+        return f"{self.name}, {self.mode}{requests}{distance}"
 
     def settings(self, port: int, mongodb_uri: str) -> dict[str, str]:
         """Return the environment to start it with."""

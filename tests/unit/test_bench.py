@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
+import sys
+import time
 from contextlib import nullcontext
 from datetime import datetime
-from types import SimpleNamespace
+from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from xml.etree import ElementTree
 
 import mongomock
 import pytest
 
-from bench import check, data, load, processes, report, rounds, standin, svg, targets
+from bench import against, check, data, load, processes, report, rounds, standin, svg, targets
 from bench.claims import CLAIMS, Claim
 from bench.figures import Measurement, Spread, condensed, ratios, spread
 from bench.growth import Row, rows, smallest
@@ -22,8 +26,6 @@ from customer_service.repository.memberships import OrganizationScope
 from customer_service.repository.search import CustomerQuery
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pymongo.database import Database
 
 LINE = "requests=20000 microseconds=5000000 p50=3100 p99=9200 failures=0\n"
@@ -70,10 +72,10 @@ class TestFigures:
 
 
 class TestClaims:
-    SEEN: ClassVar[dict[str, Any]] = {
-        "one": [measured(20), measured(30)],
-        "two": [measured(10), measured(30)],
-        "three": [measured(5), measured(60)],
+    SEEN: ClassVar[dict[tuple[str, int], Any]] = {
+        ("one", 16): [measured(20), measured(30)],
+        ("two", 16): [measured(10), measured(30)],
+        ("three", 16): [measured(5), measured(60)],
     }
 
     def test_the_best_of_others_is_that_of_the_round(self) -> None:
@@ -179,11 +181,14 @@ class TestCheck:
 
 
 class TestRounds:
-    def test_every_target_has_its_turn_in_every_round_and_nobody_is_always_first(self) -> None:
-        everyone: Any = [SimpleNamespace(target=name) for name in "abcdefghi"]
-        orders = [rounds.rotated(everyone, number) for number in range(1, 4)]
-        assert all(len(order) == len(everyone) for order in orders)
-        assert len({order[0].target for order in orders}) == 3
+    def test_every_row_has_its_turn_in_every_round_and_none_is_always_first(self) -> None:
+        orders = [rounds.ordered("abcdefghi", number) for number in range(1, 4)]
+        assert all(sorted(order) == list("abcdefghi") for order in orders)
+        assert len({order[0] for order in orders}) == 3
+
+    def test_of_two_neighbours_each_is_the_first_in_turn(self) -> None:
+        orders = ["".join(rounds.ordered("abcdefgh", number)) for number in (1, 2)]
+        assert ["ab" in order for order in orders] == [True, False]
 
     def test_this_process_has_used_time_and_memory(self) -> None:
         pid = int(processes.PROC.joinpath("self").resolve().name)
@@ -254,3 +259,59 @@ class TestGrowth:
         assert smallest(Row("read", 100, 256), found) == Row("read", 100, 256)
         assert {row.connections for row in found if row.customers == 100} == {1, 16, 64, 256}
         assert len(found) == len(set(found))
+
+
+class TestAgainst:
+    def test_what_is_not_installed_in_this_version_is_named(self) -> None:
+        here = metadata.version("pymongo")
+        lock = (
+            f"pymongo=={here} \\\n    --hash=sha256:0\nflask==0.1\nno-such-package[extra]==1.0 ; python_version > '3'\n"
+        )
+        assert list(against.not_installed(lock)) == ["flask==0.1", "no-such-package==1.0"]
+
+    def test_another_commit_is_imported_from_its_own_files(self, tmp_path: Path) -> None:
+        tree = against.checkout("HEAD", tmp_path / "tree", lambda _: None)
+        tree.check_import()
+        with pytest.raises(RuntimeError, match="imports"):
+            against.Tree("wrong", tmp_path, tree.python).check_import()
+
+    def test_both_are_compared_within_a_round(self) -> None:
+        this, other = (against.Tree(name, Path(name), Path("python")) for name in ("this", "abc"))
+        seen = rounds.Seen()
+        for kind in against.KINDS:
+            slow = 10.0 * (1 + (kind.distance_ms or 0))
+            seen.measurements[kind.row(other).key] = [measured(slow), measured(2 * slow)]
+            seen.measurements[kind.row(this).key] = [measured(2 * slow), measured(3 * slow)]
+        heads, *rows = against.table(seen, this, other)
+        assert len(rows) == len(against.KINDS)
+        assert rows[0][heads.index("× reads/s")] == "1.75 (1.50–2.00)"
+        assert [row[1:] for row in against.distances(seen, this, other)[1:]] == [
+            ["2.00 (2.00–2.00)"] * 2,
+            ["6.00 (6.00–6.00)"] * 2,
+        ]
+
+
+class TestLatency:
+    @pytest.mark.parametrize("milliseconds", [0, 20])
+    def test_a_round_trip_takes_so_much_longer_and_brings_the_same(self, milliseconds: int, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as echo:
+            port = processes.free_port()
+            command = [sys.executable, "-m", "bench.latency", str(port), str(echo.getsockname()[1]), str(milliseconds)]
+            proxy = processes.Server(command, targets.ROOT, {}, tmp_path / "log")
+            try:
+                proxy.wait_until_listening(port)
+                echo.accept()[0].close()
+                with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                    server = echo.accept()[0]
+                    started = time.monotonic()
+                    client.sendall(b"question")
+                    assert server.recv(100) == b"question"
+                    server.sendall(b"answer")
+                    assert client.recv(100) == b"answer"
+                    assert time.monotonic() - started >= milliseconds / 1000
+                    server.sendall(b"the last")
+                    server.close()
+                    assert client.recv(100) == b"the last"
+                    assert client.recv(100) == b""
+            finally:
+                proxy.stop()
