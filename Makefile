@@ -74,7 +74,7 @@ bench-installed: $(VENV)/dev $(BENCH_PEERS:=/installed) bench/peers/fastify/node
 .PHONY: wrk
 wrk:
 	@command -v wrk >/dev/null || { [ $$(id -u) = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq wrk; } \
-		|| echo "wrk is missing (apt-get install wrk): our own stand-in puts the load on"
+		|| echo "wrk is missing (apt-get install wrk): our own load generator takes its place"
 
 bench/.venv-granian/installed: WITH := -r requirements.txt
 bench/.venv-%/installed: bench/peers/%/requirements.txt requirements.txt

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import against, data, growth, mongod, report, results, rounds, targets
+from bench import against, data, growth, mongod, report, results, rounds, targets, writes
 
 DOCS = targets.ROOT / "docs"
 FIGURES, GROWTH, PICTURE, PAGE = (
@@ -29,21 +29,20 @@ def show(*parts: str) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Measure every target that is installed; figures of a part of them are printed and not kept."""
-    chosen = [each for each in targets.all_targets() if re.search(arguments.only, each.key)]
-    installed = [each for each in chosen if each.is_installed()]
-    left_out = [each for each in chosen if not each.is_installed()]
-    for each in left_out:
-        log(f"{each.key} is left out: {each.needs.name} is not installed")
+    """Measure every row whose target is installed; figures of a part of them are printed and not kept."""
+    chosen = [each for each in targets.all_rows() if re.search(arguments.only, each.name)]
+    rows = [each for each in chosen if each.target.is_installed()]
+    left_out = list(dict.fromkeys(each.name for each in chosen if not each.target.is_installed()))
+    for name in left_out:
+        log(f"{name} is left out: it is not installed")
     plan = rounds.Plan(arguments.rounds, arguments.seconds, arguments.customers)
-    rows = [rounds.Row(target, connections) for target in installed for connections in targets.CONNECTIONS]
     with mongod.running() as database, tempfile.TemporaryDirectory() as directory:
         with database.client() as client:
             data.store(client[targets.DATABASE], plan.customers, log)
+            writes.store(client, [row.target for row in rows if row.target.mode == "writing"], log)
         seen = rounds.measure(rows, plan, rounds.Place(database, Path(directory), log))
-    found = results.of_run(installed, left_out, plan, seen)
-    tables = (report.table(found), report.starting(found), report.claims(found))
-    show(report.conditions(found), *map(report.plain, tables))
+    found = results.of_run(rows, left_out, plan, seen)
+    show(report.conditions(found), *map(report.plain, report.tables(found).values()))
     if not arguments.only:
         keep(FIGURES, found)
         PICTURE.write_text(report.picture(found))
@@ -65,10 +64,9 @@ def compare(arguments: argparse.Namespace) -> None:
 def write_page(_: argparse.Namespace) -> None:
     """Write the kept figures into docs/performance.md."""
     page, found = PAGE.read_text(), json.loads(FIGURES.read_text())
-    conditions = report.conditions(found)
-    page = report.insert(page, "figures", f"{conditions}\n\n{report.markdown(report.table(found))}")
-    page = report.insert(page, "starting", report.markdown(report.starting(found)))
-    page = report.insert(page, "claims", report.markdown(report.claims(found)))
+    page = report.insert(page, "conditions", report.conditions(found))
+    for name, table in report.tables(found).items():
+        page = report.insert(page, name, report.markdown(table))
     if GROWTH.exists():
         found = json.loads(GROWTH.read_text())
         growing = f"{report.conditions(found)}\n\n{report.markdown(report.growth(found))}"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from bench import data, mongod, report, rounds
 from bench.figures import of_each, ratios
-from bench.targets import DATABASE, ROOT, Target
+from bench.targets import DATABASE, ROOT, Row, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,9 +37,10 @@ class Kind:
     connections: int
     distance_ms: int | None = None
 
-    def row(self, tree: Tree) -> rounds.Row:
+    def row(self, tree: Tree) -> Row:
         """Return what to measure of a checkout."""
-        return rounds.Row(tree.target(self.mode, self.distance_ms), self.connections)
+        requests = "few" if self.mode == "hot" else "all"
+        return Row(tree.target(self.mode, self.distance_ms), self.connections, requests)
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -72,7 +73,6 @@ class Tree:
             (str(gunicorn), "wsgi:app"),
             gunicorn,
             self.directory,
-            requests="few" if mode == "hot" else "all",
             environment=self.environment(),
             distance_ms=distance_ms,
         )

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import check, data, load, mongod, results, rounds
+from bench.claims import USUAL_CONNECTIONS
 from bench.figures import condensed, of_each, ratios
-from bench.targets import all_targets
+from bench.targets import SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 SIZES = (1_000, 100_000, 1_000_000)
 CONNECTIONS = (1, 16, 64, 256)
-USUAL_CONNECTIONS = 16
 WORKLOADS: dict[str, Callable[[int], Iterator[data.Request]]] = {
     "read": lambda count: data.reads(data.walk(count)),
     "list of 20": data.lists,
@@ -29,7 +29,6 @@ WORKLOADS: dict[str, Callable[[int], Iterator[data.Request]]] = {
     "batch-get of 20": data.batch_gets,
 }
 CACHE_GIGABYTES = 3  # a million customers fit
-SERVED = "this service under gunicorn, remembering"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def run(count: int, seconds: int, sizes: Sequence[int], log: Callable[[str], Non
         "machine": results.machine(),
         "plan": {"rounds": count, "seconds": seconds},
         **results.conditions(seen),
-        "rows": [_told(row, seen) for row in seen],
+        "rows": [_result(row, seen) for row in seen],
     }
 
 
@@ -85,10 +84,11 @@ def _measure(count: int, seconds: int, sizes: Sequence[int], place: Place) -> di
         }
         for (request, size), file in files.items():
             _check(running[size].port, request, WORKLOADS[request](size))
-            load.run(running[size].port, load.Turn(file, rounds.WARM_UP_CONNECTIONS, rounds.FIRST_WARM_UP_SECONDS, 0))
+            load.warm(running[size].port, load.Turn(file, USUAL_CONNECTIONS, rounds.FIRST_WARM_UP_SECONDS, 0))
         for number in range(1, count + 1):
             for row, measured in seen.items():
                 turn = load.Turn(files[row.request, row.customers], row.connections, seconds, number)
+                load.warm(running[row.customers].port, replace(turn, seconds=rounds.WARM_UP_SECONDS))
                 found = rounds.one(running[row.customers], place.mongod, turn)
                 measured.append(found)
                 place.log(f"round {number} of {count}: {row}: p50 {found.p50_us / 1000:.2f} ms")
@@ -96,22 +96,21 @@ def _measure(count: int, seconds: int, sizes: Sequence[int], place: Place) -> di
 
 
 def _check(port: int, name: str, requests: Iterator[data.Request]) -> None:
-    """Hold that a request of this kind is answered with customers; raises RuntimeError."""
+    """Ask for customers once; raises RuntimeError if the answer has none."""
     answer = check.ask(port, next(requests))
     if answer.status != HTTPStatus.OK or not (answer.json().get("data") or answer.json().get("id")):
         raise RuntimeError(f"{name} is answered {answer.status} {answer.body[:200]!r}")
 
 
 def _start(size: int, place: Place, stack: ExitStack) -> Running:
-    target = next(each for each in all_targets() if each.key == SERVED)
-    return rounds.start(replace(target, environment={"MONGODB_DATABASE": _database(size)}), place, stack)
+    return rounds.start(replace(SERVICE, environment={"MONGODB_DATABASE": _database(size)}), place, stack)
 
 
 def _database(size: int) -> str:
     return f"bench_{size}"
 
 
-def _told(row: Row, seen: dict[Row, list[Measurement]]) -> dict[str, Any]:
+def _result(row: Row, seen: dict[Row, list[Measurement]]) -> dict[str, Any]:
     base = seen[smallest(row, seen)]
     ratio = ratios(of_each(seen[row], "p50_us"), of_each(base, "p50_us"))
     return {**asdict(row), "p50_ratio": asdict(ratio), **condensed(seen[row])}

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench import check, data, load, mongod, processes
+from bench import check, data, load, mongod, processes, writes
 from bench.figures import Measurement
 from bench.targets import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from bench.targets import Target
+    from bench.targets import Row, Target
 
 T = TypeVar("T")
 
 FEW = 1_000
 FIRST_WARM_UP_SECONDS = 3
 WARM_UP_SECONDS = 1
-FEW_WARM_UP_SECONDS = 4  # a round is longer than a customer is kept: each of the few has to be kept anew
-WARM_UP_CONNECTIONS = 16
+HOT_WARM_UP_SECONDS = 4  # a round is longer than a customer is cached: each of the few has to be cached anew
 IDLE_SECONDS = 20
 
 
@@ -45,23 +44,6 @@ class Place:
     mongod: mongod.Mongod
     directory: Path
     log: Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What is measured once in a round: a target under so many connections."""
-
-    target: Target
-    connections: int
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """The key of its measurements."""
-        return self.target.key, self.connections
-
-    def __str__(self) -> str:
-        """Return it in words."""
-        return f"{self.target.key}, {self.connections} connections"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +104,47 @@ def measure(rows: Sequence[Row], plan: Plan, place: Place) -> Seen:
             place.log(f"starting {key}")
             running[key] = start(target, place, stack)
         everything = list(running.values())
-        files = write_requests(everything, plan.customers, place.directory)
         check_all(everything, plan.customers)
-        for each in everything:
-            place.log(f"warming {each.target.key}")
-            load.run(each.port, load.Turn(files[each.target.requests], WARM_UP_CONNECTIONS, FIRST_WARM_UP_SECONDS, 0))
+        turns = Turns(place.directory, plan.customers, everything)
+        for name, row in {row.name: row for row in reversed(rows)}.items():
+            place.log(f"warming {name}")
+            load.warm(running[row.target.key].port, turns.turn(row, FIRST_WARM_UP_SECONDS, 0))
         seen = Seen({row.key: [] for row in rows}, {each.target.key: each.first_answer for each in everything})
         seen.idle = idle(everything, place, plan.idle_seconds)
         for number in range(1, plan.rounds + 1):
             for row in ordered(rows, number):
-                turn = load.Turn(files[row.target.requests], row.connections, plan.seconds, number)
-                found = one(running[row.target.key], place.mongod, turn)
+                each = running[row.target.key]
+                load.warm(each.port, turns.turn(row, _warm_up_seconds(row), number))
+                found = one(each, place.mongod, turns.turn(row, plan.seconds, number))
                 seen.measurements[row.key].append(found)
                 place.log(f"round {number} of {plan.rounds}: {row}: {found.rate:,.0f} a second")
         seen.memory = {each.target.key: processes.pss_bytes(each.server.pids()) for each in everything}
         return seen
+
+
+class Turns:
+    """What is asked in each turn: reads of files that all turns share, or writes that no other turn has sent."""
+
+    def __init__(self, directory: Path, customers: int, running: Sequence[Running]) -> None:
+        """Write the files of the reads: of `all` customers, of a `few`, and whether those have changed."""
+        few = range(0, customers, max(1, customers // FEW))
+        hot = [each for each in running if each.target.mode == "hot"]
+        reads = {"all": data.reads(data.walk(customers)), "few": data.reads(few)}
+        if hot:
+            reads["304"] = iter(conditional(hot[0].port, few))
+        self._files = {name: data.write(requests, directory / name) for name, requests in reads.items()}
+        self._writer = writes.Writer(directory)
+
+    def turn(self, row: Row, seconds: int, number: int) -> load.Turn:
+        """Return the load of a row in this round."""
+        if row.requests in self._files:
+            return load.Turn(self._files[row.requests], row.connections, seconds, number)
+        file = self._writer.write(row.target.key, row.requests, seconds)
+        return load.Turn(file, row.connections, seconds, None)
+
+
+def _warm_up_seconds(row: Row) -> int:
+    return HOT_WARM_UP_SECONDS if row.target.mode == "hot" else WARM_UP_SECONDS
 
 
 def ordered(rows: Sequence[T], number: int) -> Sequence[T]:
@@ -147,9 +155,7 @@ def ordered(rows: Sequence[T], number: int) -> Sequence[T]:
 
 
 def one(each: Running, database: mongod.Mongod, turn: load.Turn) -> Measurement:
-    """Put one target under load, after some seconds that do not count."""
-    seconds = WARM_UP_SECONDS if each.target.requests == "all" else FEW_WARM_UP_SECONDS
-    load.run(each.port, replace(turn, seconds=seconds))
+    """Put one target under load, and return what was measured."""
     pids = {"server": each.server.pids(), "mongod": database.server.pids()}
     pids["proxy"] = each.proxy.pids() if each.proxy else []
     before = {name: processes.cpu_seconds(some) for name, some in pids.items()}
@@ -180,19 +186,6 @@ def idle(running: Sequence[Running], place: Place, seconds: int) -> dict[str, fl
     return {key: (processes.cpu_seconds(some) - before[key]) / seconds for key, some in pids.items()}
 
 
-def write_requests(running: Sequence[Running], customers: int, directory: Path) -> dict[str, Path]:
-    """Write what is asked: of `all` customers, of a `few` that a cache can hold, and whether those have changed."""
-    few = range(0, customers, max(1, customers // FEW))
-    files = {
-        "all": data.write(data.reads(data.walk(customers)), directory / "all"),
-        "few": data.write(data.reads(few), directory / "few"),
-    }
-    unchanged = [each for each in running if each.target.requests == "304"]
-    if unchanged:
-        files["304"] = data.write(conditional(unchanged[0].port, few), directory / "304")
-    return files
-
-
 def conditional(port: int, numbers: Sequence[int]) -> list[data.Request]:
     """Return the requests for these customers by a caller who has them already."""
     found = []
@@ -204,16 +197,38 @@ def conditional(port: int, numbers: Sequence[int]) -> list[data.Request]:
 
 def check_all(running: Sequence[Running], customers: int) -> None:
     """Compare every target's answers with the service's; raises Unequal that names the one that differs."""
-    working = [each for each in running if each.target.kind != "limit"]
-    if not working:
+    check_reads([each for each in running if each.target.mode not in {"bare", "writing"}], customers)
+    check_writes([each for each in running if each.target.mode == "writing"])
+
+
+def check_reads(running: Sequence[Running], customers: int) -> None:
+    """Compare what readers answer with what the service does, or the first of them if it is none; raises Unequal."""
+    if not running:
         return
-    services = [each for each in working if each.target.kind == "service"]
-    expected = check.bodies((services or working)[0].port)
-    check.check_expiry({each.target.key: each.port for each in working})
-    for each in working:
-        try:
+    expected = check.bodies(_service(running).port)
+    check.check_expiry({each.target.key: each.port for each in running})
+    for each in running:
+        with _named(each):
             check.check(each.port, expected, customers)
-            if each.target.requests == "304":
-                check.check_unchanged(each.port, conditional(services[0].port, [0])[0])
-        except check.Unequal as error:
-            raise check.Unequal(f"{each.target.key} {error}") from None
+            if each.target.mode == "hot":
+                check.check_unchanged(each.port, conditional(each.port, [0])[0])
+
+
+def check_writes(running: Sequence[Running]) -> None:
+    """Compare what writers store with what the service does, or the first of them if it is none; raises Unequal."""
+    expected: list[Any] | None = None
+    for each in sorted(running, key=lambda each: each is not _service(running)):
+        with _named(each):
+            expected = writes.check(each.port, expected)
+
+
+def _service(running: Sequence[Running]) -> Running:
+    return next((each for each in running if each.target.kind == "service"), running[0])
+
+
+@contextmanager
+def _named(each: Running) -> Iterator[None]:
+    try:
+        yield
+    except check.Unequal as error:
+        raise check.Unequal(f"{each.target.key} {error}") from None
