@@ -45,7 +45,7 @@ app = FastAPI(lifespan=lifespan, openapi_url=None)
 
 
 def remember(kept: dict[K, V], most: int, key: K, value: V) -> None:
-    """Keep a value, in place of the oldest where the map is full."""
+    """Keep a value, in place of the oldest if the map is full."""
     if len(kept) >= most:
         del kept[next(iter(kept))]
     kept[key] = value
