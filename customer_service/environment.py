@@ -17,6 +17,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PEM_MARK = "-----BEGIN"
 KEY_SETTINGS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
+RESERVED_CLAIMS = ("iss", "sub", "exp", "nbf", "iat", "jti")  # RFC 7519, section 4.1, but for aud
 MINIMUM_SECRET_BYTES = 32  # RFC 7518, section 3.2: a key at least as long as the hash
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 """An origin as a browser sends it (RFC 6454, section 6.2), where its port is not the own one of its scheme."""
@@ -82,6 +83,12 @@ class JwtSettingsSchema(_EnvironmentSchema):
     algorithms = fields.Function(data_key="JWT_ALGORITHMS", deserialize=_words)
     issuer = fields.String(data_key="JWT_ISSUER")
     audience = fields.String(data_key="JWT_AUDIENCE")
+    audience_claim = fields.String(
+        data_key="JWT_AUDIENCE_CLAIM",
+        validate=validate.NoneOf(
+            RESERVED_CLAIMS, error="has another meaning; name aud, client_id or one of your issuer's"
+        ),
+    )
     leeway_seconds = fields.Integer(data_key="JWT_LEEWAY_SECONDS", validate=validate.Range(0, 300))
 
     @validates_schema(skip_on_field_errors=False)
@@ -89,6 +96,11 @@ class JwtSettingsSchema(_EnvironmentSchema):
         given = [name for name in ("secret", "public_key", "jwks_url") if name in data]
         if len(given) != 1:
             raise ValidationError(f"set exactly one of them, not {len(given)}", " | ".join(KEY_SETTINGS))
+
+    @validates_schema
+    def _audience_of_claim(self, data: dict[str, Any], **_: object) -> None:
+        if "audience_claim" in data and "audience" not in data:
+            raise ValidationError("needs JWT_AUDIENCE, the value that the claim must have", "JWT_AUDIENCE_CLAIM")
 
     @validates_schema
     def _strong_key(self, data: dict[str, Any], **_: object) -> None:

@@ -36,6 +36,7 @@ def test_everything_set() -> None:
         "JWT_ALGORITHMS": "RS256, ES256",
         "JWT_ISSUER": "https://issuer.example/",
         "JWT_AUDIENCE": "customers",
+        "JWT_AUDIENCE_CLAIM": "client_id",
         "JWT_LEEWAY_SECONDS": "5",
         "PORT": "80",
         "WEB_CONCURRENCY": "4",
@@ -53,6 +54,7 @@ def test_everything_set() -> None:
             algorithms=("RS256", "ES256"),
             issuer="https://issuer.example/",
             audience="customers",
+            audience_claim="client_id",
             leeway_seconds=5,
         ),
         ServerSettings(port=80, workers=4, drain_seconds=0.5, log_level="debug", rate_limit_per_minute=600),
@@ -129,6 +131,9 @@ def test_a_secret_keeps_its_spaces() -> None:
         ({"JWT_SECRET": None, "JWT_JWKS_URL": "https://"}, ["JWT_JWKS_URL"]),
         ({"JWT_SECRET": None, "JWT_JWKS_URL": "https://[x"}, ["JWT_JWKS_URL"]),
         ({"JWT_LEEWAY_SECONDS": "-1"}, ["JWT_LEEWAY_SECONDS"]),
+        ({"JWT_AUDIENCE_CLAIM": "client_id"}, ["JWT_AUDIENCE_CLAIM: needs JWT_AUDIENCE"]),
+        ({"JWT_AUDIENCE_CLAIM": "sub", "JWT_AUDIENCE": "x"}, ["JWT_AUDIENCE_CLAIM: has another meaning"]),
+        ({"JWT_AUDIENCE_CLAIM": "iss", "JWT_AUDIENCE": "x"}, ["JWT_AUDIENCE_CLAIM: has another meaning"]),
         ({"PORT": "0"}, ["PORT"]),
         ({"PORT": "65536"}, ["PORT"]),
         ({"WEB_CONCURRENCY": "0"}, ["WEB_CONCURRENCY"]),
@@ -162,6 +167,21 @@ def test_what_is_wrong_is_named_in_one_line(changes: dict[str, str | None], name
     message = str(caught.value)
     assert all(name in message for name in names)
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("given", "any_audience"),
+    [
+        ({"jwks_url": "https://issuer.example/keys"}, True),
+        ({"jwks_url": "https://issuer.example/keys", "issuer": "x"}, False),
+        ({"jwks_url": "https://issuer.example/keys", "audience": "x"}, False),
+        ({"secret": SECRET}, False),
+        ({"public_key": PEM}, False),
+    ],
+    ids=str,
+)
+def test_a_key_set_without_issuer_and_audience_accepts_any(given: dict[str, str], any_audience: bool) -> None:
+    assert JwtSettings(**given).accepts_any_audience is any_audience  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8080/keys", "http://127.0.0.1/keys", "http://[::1]:1/keys"])
