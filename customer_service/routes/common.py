@@ -22,6 +22,7 @@ blueprint = guarded_blueprint("customers")
 MEMBER_ERRORS = (
     errors.AuthenticationRequired,
     errors.InvalidToken,
+    errors.ExpiredToken,
     errors.RateLimited,
     errors.NotAMember,
     errors.DatabaseError,
