@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from customer_service.repository import CustomerBatchRepository, MembershipRepository
+from customer_service.repository import CustomerBatchRepository
 from customer_service.settings import MongoSettings
-from customer_service.terminal import EXIT_FAILURE, complain, open_database
+from customer_service.terminal import EXIT_FAILURE, EXIT_INTERRUPTED, complain, members_of, open_database
 from customer_service.transfer import files, formats
 from customer_service.transfer.checkpoint import Checkpoint, Tally
 from customer_service.transfer.exporting import EVERYBODY, PAGE, exported, metadata_names
@@ -60,6 +60,8 @@ def import_customers(organization: str, file: str, form: Format | None) -> None:
         click.echo(f"going on behind {tally.rows} rows that were done before", err=True)
     try:
         _import(file, form, customers, tally, checkpoint)
+    except KeyboardInterrupt:
+        sys.exit(complain(_how_to_resume(tally, checkpoint), EXIT_INTERRUPTED))
     except (formats.Unreadable, OSError) as error:
         sys.exit(complain(f"{file}: {error}", EXIT_FAILURE))
     if checkpoint:
@@ -79,15 +81,17 @@ def export_customers(organization: str, file: str, form: Format | None) -> None:
     \b
     Examples:
       customer-service export ORGANIZATION customers.csv.gz
-      customer-service export ORGANIZATION --format ndjson | wc -l
+      customer-service export ORGANIZATION | wc -l
     """
-    form = _format(file, form)
+    form = form or ("ndjson" if file == STANDARD else _format(file, None))
     customers = _customers(organization)
     unreadable: list[str] = []
     names = metadata_names(customers) if form == "csv" else []
     try:
         with files.writing(file) as stream, _bar(file, "exporting", lambda: customers.count(EVERYBODY)) as bar:
             formats.write(_shown(exported(customers, unreadable.append), bar), stream, form, names)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         sys.exit(complain(f"{file}: {error.strerror}", EXIT_FAILURE))
     for each in unreadable:
@@ -116,6 +120,12 @@ def _import(
         Importer(customers, tally, tell, on_batch).run(formats.read(stream, form))
 
 
+def _how_to_resume(tally: Tally, checkpoint: Checkpoint | None) -> str:
+    if checkpoint is None:
+        return "interrupted; import it again from the beginning: nothing is stored twice"
+    return f"interrupted after row {tally.rows}; run the same command again to continue there"
+
+
 def _bar(file: str, label: str, length: Callable[[], int]) -> AbstractContextManager[Any]:
     """Return a progress bar on a terminal's standard error, for all but the standard input and output."""
     if file == STANDARD or not _is_terminal():
@@ -136,12 +146,8 @@ def _is_terminal() -> bool:
 
 
 def _customers(organization: str) -> CustomerBatchRepository:
-    """Return the organization's customers; one that nobody is a member of is a slip of the pen."""
     database = open_database()
-    members = MembershipRepository(database).page(organization)
-    if not members:
-        raise click.BadParameter("has no members; `customer-service members add` makes one", param_hint="ORGANIZATION")
-    return CustomerBatchRepository(database, members[0].scope)
+    return CustomerBatchRepository(database, members_of(database, organization)[0].scope)
 
 
 def _format(file: str, given: Format | None) -> Format:

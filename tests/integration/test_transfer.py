@@ -230,7 +230,11 @@ class TestCutOff:
             return add_many(self, customers)
 
         monkeypatch.setattr(CustomerBatchRepository, "add_many", killed)
-        assert shell("import", ORGANIZATION, "c.ndjson").code == 1
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert run.code == 130
+        assert (
+            summary(run) == "customer-service: interrupted after row 20; run the same command again to continue there"
+        )
         monkeypatch.setattr(CustomerBatchRepository, "add_many", add_many)
         return file
 
@@ -255,6 +259,21 @@ class TestCutOff:
         cut.write_bytes(cut.read_bytes() + b"\n")
         run = shell("import", ORGANIZATION, "c.ndjson")
         assert summary(run) == "rows 25  created 2  changed 0  unchanged 21  failed 2"
+
+    def test_the_standard_input_begins_anew(
+        self, shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", killed)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(ndjson([numbered(1)]))))
+        run = shell("import", ORGANIZATION, "-", "--format", "ndjson")
+        assert run.code == 130
+        assert run.err == (
+            "customer-service: interrupted; import it again from the beginning: nothing is stored twice\n"
+        )
+        assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.usefixtures("cut")
     def test_another_organization_begins_anew(self, shell: Shell, filled: Database[Document]) -> None:
@@ -310,7 +329,7 @@ class TestExport:
 
     @pytest.mark.usefixtures("customers")
     def test_to_the_standard_output(self, shell: Shell) -> None:
-        run = shell("export", ORGANIZATION, "--format", "ndjson")
+        run = shell("export", ORGANIZATION)
         assert run.out.count("\n") == 29
         assert set(json.loads(run.out.partition("\n")[0])) == set(numbered(0))
 
@@ -328,6 +347,19 @@ class TestExport:
         assert (run.code, run.err) == (1, "customer-service: none/c.csv: No such file or directory\n")
 
     @pytest.mark.usefixtures("customers")
+    def test_its_file_is_new(self, shell: Shell, tmp_path: Path) -> None:
+        theirs = tmp_path / "theirs"
+        theirs.write_text("theirs")
+        theirs.chmod(0o644)
+        (tmp_path / "a.csv.part").symlink_to(theirs)
+        (tmp_path / "b.csv").symlink_to(theirs)
+        for name in ("a.csv", "b.csv"):
+            assert shell("export", ORGANIZATION, name).code == 0
+            assert not (tmp_path / name).is_symlink()
+            assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+        assert (theirs.read_text(), theirs.stat().st_mode & 0o777) == ("theirs", 0o644)
+
+    @pytest.mark.usefixtures("customers")
     def test_half_a_file_is_none(self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "c.csv").write_text("the one before")
 
@@ -335,7 +367,8 @@ class TestExport:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(formats, "write", cut)
-        assert shell("export", ORGANIZATION, "c.csv").code == 1
+        run = shell("export", ORGANIZATION, "c.csv")
+        assert (run.code, run.err) == (130, "customer-service: interrupted; run the same command again\n")
         assert (tmp_path / "c.csv").read_text() == "the one before"
         assert sorted(each.name for each in tmp_path.iterdir()) == ["c.csv", "in.ndjson"]
 
