@@ -12,7 +12,7 @@ import pytest
 
 from customer_service.repository import CustomerRepository, MembershipRepository, ensure_indexes
 from customer_service.repository.memberships import OrganizationScope
-from customer_service.transfer import formats
+from customer_service.transfer.columns import COLUMNS
 from tests import pages
 from tests.bulk import row
 from tests.e2e.demo import COMMAND
@@ -51,7 +51,7 @@ def test_every_command_runs(mongodb: Database[Document], environ: dict[str, str]
 
 
 def test_the_header_is_that_of_an_export() -> None:
-    header = f"{','.join(formats.COLUMNS)},metadata.segment"
+    header = f"{','.join(COLUMNS)},metadata.segment"
     assert f"\n{header}\n" in DOCUMENT
 
 
