@@ -42,6 +42,9 @@ SPANISH = {
     "externalId": ("Id externo",),
 }
 IGNORED = re.compile(r'[^\w,;\t|"\0]|_')  # not the signs that a header was not split right, or not decoded
+SHOWN = 20
+"""How many columns a message names: a file that is no CSV may have a hundred thousand."""
+
 KNOWN = f"{', '.join(COLUMNS)}, {METADATA}*"
 
 
@@ -78,15 +81,15 @@ def fields_of(names: Sequence[str], given: Mapping[str, str]) -> list[str | None
         raise Unreadable(f"The header has no column of --column: {', '.join(sorted(missing))}.")
     if unknown := [place for place, name in enumerate(names) if name.strip() and fields[place] is None]:
         raise Unreadable(_unknown(unknown))
-    for place, field in enumerate(fields):
-        if field and field in fields[:place]:
-            first = fields.index(field) + 1
-            raise Unreadable(f"Column {place + 1} of the header is there twice: column {first} is {field} too.")
+    first: dict[str | None, int] = {}
+    for place, field in enumerate(fields, 1):
+        if field and first.setdefault(field, place) != place:
+            raise Unreadable(f"Column {place} of the header is there twice: column {first[field]} is {field} too.")
     return fields
 
 
 def _unknown(places: Sequence[int]) -> str:
-    which = ", ".join(str(place + 1) for place in places)
+    which = ", ".join(str(place + 1) for place in places[:SHOWN]) + (", …" if len(places) > SHOWN else "")
     subject = f"Column {which} of the header is" if len(places) == 1 else f"Columns {which} of the header are"
     return (
         f"{subject} none of these, nor of their Spanish names: {KNOWN}. "
