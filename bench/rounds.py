@@ -115,7 +115,10 @@ def measure(rows: Sequence[Row], plan: Plan, place: Place) -> Seen:
             for row in ordered(rows, number):
                 each = running[row.target.key]
                 load.warm(each.port, turns.turn(row, _warm_up_seconds(row), number))
-                found = one(each, place.mongod, turns.turn(row, plan.seconds, number))
+                try:
+                    found = one(each, place.mongod, turns.turn(row, plan.seconds, number))
+                except load.LoadFailed as error:
+                    raise load.LoadFailed(f"{row}: {error}") from None
                 seen.measurements[row.key].append(found)
                 place.log(f"round {number} of {plan.rounds}: {row}: {found.rate:,.0f} a second")
         seen.memory = {each.target.key: processes.pss_bytes(each.server.pids()) for each in everything}
