@@ -179,25 +179,31 @@ class CustomerPatchSchema(InputSchema):
     )
 
 
+class _ListOfBoundedLength(fields.List[Any]):
+    """A list whose elements are validated only if it is not too long."""
+
+    def __init__(self, element: fields.Field[Any], maximum: int, **options: Any) -> None:
+        self._check_length = validate.Length(max=maximum, error="too-many")
+        super().__init__(element, required=True, validate=self._check_length, error_messages=CODES, **options)
+
+    def _deserialize(self, value: Any, *arguments: Any, **options: Any) -> list[Any]:
+        if isinstance(value, list):
+            self._check_length(value)
+        return super()._deserialize(value, *arguments, **options)
+
+
 class IdsInputSchema(InputSchema):
     """The ids of up to 100 customers."""
 
-    ids = fields.List(
-        fields.String(required=True, error_messages=CODES),
-        required=True,
-        validate=validate.Length(max=MAXIMUM_IDS, error="too-many"),
-        error_messages=CODES,
-    )
+    ids = _ListOfBoundedLength(fields.String(required=True, error_messages=CODES), MAXIMUM_IDS)
 
 
 class BatchInputSchema(InputSchema):
     """Up to 100 customers, each of which is judged by itself."""
 
-    customers = fields.List(
+    customers = _ListOfBoundedLength(
         fields.Raw(allow_none=True),
-        required=True,
-        validate=validate.Length(max=MAXIMUM_BATCH, error="too-many"),
-        error_messages=CODES,
+        MAXIMUM_BATCH,
         metadata={"schema": {"items": {"anyOf": [{"$ref": "#/components/schemas/CustomerInput"}, {}]}}},
     )
 
