@@ -94,7 +94,7 @@ class ChangePage:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one value: its JSON Pointer, a stable code, what to do next, and a value that would do, if any."""
+    """What is wrong with one value: its JSON Pointer, a stable code, what to do next, and in some a `suggestion`."""
 
     path: str
     code: str
