@@ -7,6 +7,7 @@ missing or of the wrong type counts as not given: the shape of a customer is jud
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from stdnum.mx import rfc
 
 from customer_service import catalogues
 from customer_service.catalogues import COUNTRIES, USES, USES_BY_REGIME
+from customer_service.characters import comparable, has_bidi_control, is_blank
 from customer_service.errors import Finding
 
 if TYPE_CHECKING:
@@ -24,6 +26,17 @@ if TYPE_CHECKING:
 
 GENERICS = frozenset({"XAXX010101000", "XEXX010101000"})
 """The RFCs that stand for the general public, and for a foreigner without one."""
+
+_PLACEHOLDERS = """
+    CLIENTEEXTRANJERO DESCONOCIDA DESCONOCIDO EXTRANJERA EXTRANJERO FOREIGN FOREIGNER GENERIC GENERICA GENERICO
+    NA ND NIL NINGUNA NINGUNO NOAPLICA NOAPPLICABLE NODISPONIBLE NONE NORFC NOTAPPLICABLE NOTAVAILABLE
+    NOTAXID NOTIENE NULL PENDIENTE PENDING PUBLICOENGENERAL PUBLICOGENERAL RFC RFCGENERICO SD SINDATO SINDATOS SINID
+    SINIDENTIFICACION SINNUMERO SINREGISTRO SINRFC SINTAXID SN TAXID TBD UNKNOWN VENTASALPUBLICO
+"""
+PLACEHOLDERS = frozenset(_PLACEHOLDERS.split())
+"""What stands in place of a tax id that is not known, in capitals without accents, spaces and punctuation."""
+
+REPEATED = re.compile(r"([09X])\1*")
 
 DOMESTIC = "MEX"
 LEGAL_NAME, TAX_ID, TAX_SYSTEM, EMAIL, PHONE = "/legalName", "/taxId", "/taxSystem", "/email", "/phone"
@@ -81,10 +94,30 @@ def warnings(customer: Mapping[str, Any]) -> list[Finding]:
 
 
 def unique_keys(customer: Mapping[str, Any]) -> dict[str, str]:
-    """Return the ids that no other living customer of the organization may have; it need not be normalized before."""
+    """Return the keys that no other active customer of the organization may have; it need not be normalized before.
+
+    They are compared in NFC and without invisible characters. A foreign tax id is unique among those of its country;
+    a generic RFC, or what stands for a tax id that is not known, is no key in any country.
+    """
     customer = normalized(customer)
-    names = ("externalId",) if _is_generic(customer) else ("externalId", "taxId")
-    return {name: text for name in names if (text := _text(customer, f"/{name}"))}
+    keys = {"externalId": comparable(_text(customer, "/externalId") or ""), "taxId": _tax_id_key(customer)}
+    return {name: key for name, key in keys.items() if key}
+
+
+def _tax_id_key(customer: Mapping[str, Any]) -> str | None:
+    tax_id, country = comparable(_text(customer, TAX_ID) or "").strip(), _country(customer)
+    if _is_placeholder(tax_id):
+        return None
+    return tax_id if country == DOMESTIC else f"{country}:{tax_id}"
+
+
+def _is_placeholder(tax_id: str) -> bool:
+    """Whether many customers may have this tax id, since it names none of them."""
+    if len(tax_id) > MAXIMUM_FOREIGN_TAX_ID_LENGTH:
+        return False
+    letters = tax_id if tax_id.isascii() else unicodedata.normalize("NFKD", tax_id)
+    plain = "".join(filter(str.isalnum, letters))
+    return not plain or plain in GENERICS or plain in PLACEHOLDERS or REPEATED.fullmatch(plain) is not None
 
 
 def _is_generic(customer: Mapping[str, Any]) -> bool:
@@ -95,10 +128,10 @@ def _name_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
     name = _text(customer, LEGAL_NAME)
     if name is None:
         return
-    if not 0 < len(name) <= MAXIMUM_LEGAL_NAME_LENGTH:
-        yield Finding(LEGAL_NAME, "invalid-length", "Give a legal name of 1 to 300 characters.")
-    if "|" in name or UNSTORABLE.search(name):
-        yield Finding(LEGAL_NAME, "invalid-character", "Remove vertical bars and control characters.")
+    if is_blank(name) or len(name) > MAXIMUM_LEGAL_NAME_LENGTH:
+        yield Finding(LEGAL_NAME, "invalid-length", "Give a legal name of 1 to 300 characters that can be seen.")
+    if "|" in name or UNSTORABLE.search(name) or has_bidi_control(name):
+        yield Finding(LEGAL_NAME, "invalid-character", "Remove vertical bars, and control characters of any kind.")
 
 
 def _tax_id_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
@@ -109,10 +142,10 @@ def _tax_id_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
         if not RFC_PATTERN.fullmatch(tax_id):
             yield Finding(TAX_ID, "invalid-rfc", "Give the RFC without separators: 12 characters or 13, in capitals.")
         return
-    if not 0 < len(tax_id) <= MAXIMUM_FOREIGN_TAX_ID_LENGTH:
-        yield Finding(TAX_ID, "invalid-length", "Give a tax id of 1 to 40 characters.")
-    if UNSTORABLE.search(tax_id):
-        yield Finding(TAX_ID, "invalid-character", "Remove control characters.")
+    if is_blank(tax_id) or len(tax_id) > MAXIMUM_FOREIGN_TAX_ID_LENGTH:
+        yield Finding(TAX_ID, "invalid-length", "Give a tax id of 1 to 40 characters that can be seen.")
+    if UNSTORABLE.search(tax_id) or has_bidi_control(tax_id):
+        yield Finding(TAX_ID, "invalid-character", "Remove control characters of any kind.")
 
 
 def _regime_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:

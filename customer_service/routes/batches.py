@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from customer_service import errors
+from customer_service import errors, fiscal
 from customer_service.answers import answer_json, etag_of
 from customer_service.error_handlers import failure_of
 from customer_service.errors import CustomerServiceError, Finding, InvalidRequest, serialize_findings
@@ -52,11 +52,11 @@ def _once() -> Callable[[object], Keyed]:
     seen: set[str] = set()
 
     def judge(body: object) -> Keyed:
-        external_id = body.get("externalId") if isinstance(body, dict) else None
-        if isinstance(external_id, str):
-            if external_id in seen:
-                raise InvalidRequest([Finding("/externalId", "repeated", MESSAGES["repeated"])])
-            seen.add(external_id)
+        key = fiscal.unique_keys(body).get("externalId") if isinstance(body, dict) else None
+        if key in seen:
+            raise InvalidRequest([Finding("/externalId", "repeated", MESSAGES["repeated"])])
+        if key is not None:
+            seen.add(key)
         return keyed(body)
 
     return judge

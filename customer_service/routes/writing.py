@@ -9,8 +9,9 @@ from flask import Response, current_app, request
 from customer_service import changes, errors
 from customer_service.answers import answer_body, answer_nothing, answer_written, etag_of, represent
 from customer_service.authorization import current_membership
+from customer_service.characters import comparable
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch
-from customer_service.inputs import MESSAGES, CustomerInputSchema, CustomerPatchSchema
+from customer_service.inputs import CustomerInputSchema, CustomerPatchSchema
 from customer_service.operations import Answer, Operation, Value
 from customer_service.parsing import JSON, MERGE_PATCH, idempotency_key, is_conditional, json_body, require_match
 from customer_service.repository import IdempotencyRepository
@@ -184,7 +185,7 @@ def put_customer_by_external_id(external_id: str) -> Response:
         body = json_body()
         require_match(document, etag_of)
         customer = changes.accepted(_with_external_id(body, external_id))
-        status, stored = put(customers(), Keyed("externalId", external_id, customer), document)
+        status, stored = put(customers(), Keyed("externalId", comparable(external_id), customer), document)
         return stored, location(stored["_id"]) if status == "created" else None
 
     return answer_written(*_on_the_newest(attempt))
@@ -204,6 +205,7 @@ def _with_external_id(body: object, external_id: str) -> object:
     """Return the body with the id of the path, which it may omit or repeat; raises InvalidRequest."""
     if not isinstance(body, dict):
         return body
-    if body.get("externalId") not in (None, external_id):
-        raise InvalidRequest([Finding("/externalId", "invalid-value", MESSAGES["invalid-value"])])
+    given = external_id if body.get("externalId") is None else body["externalId"]
+    if not isinstance(given, str) or comparable(given) != comparable(external_id):
+        raise InvalidRequest([Finding("/externalId", "invalid-value", "Leave it out: it must equal the path's.")])
     return {**body, "externalId": external_id}

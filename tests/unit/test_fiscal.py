@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stdnum.mx import rfc as stdnum_rfc
 
 from customer_service import catalogues, fiscal
+from customer_service.characters import comparable
 from customer_service.errors import Finding
 from customer_service.fiscal import normalized, unique_keys
 
@@ -169,6 +170,8 @@ Asociación Civil
 S. de Responsabilidad Limitada
 """
 
+BIDI = [f"A{char}B" for char in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"]
+
 LETTERS = st.sampled_from(string.ascii_uppercase + "&Ñ")
 ALPHANUMERICS = st.sampled_from(string.ascii_uppercase + string.digits)
 RFCS = st.tuples(
@@ -321,16 +324,33 @@ class TestNormalized:
 
 
 class TestLegalName:
-    @pytest.mark.parametrize("name", ["X", "Ñ" * 300, "3M & CO. (MÉXICO)", '"L\'ÉTÉ"', "😀"])
+    @pytest.mark.parametrize(
+        "name", ["X", "Ñ" * 300, "3M & CO. (MÉXICO)", '"L\'ÉTÉ"', "😀", "X\u200b", "A\u00adB", "👨\u200d👩"]
+    )
     def test_accepted(self, name: str) -> None:
         assert errors(customer(legalName=name)) == set()
 
-    @pytest.mark.parametrize("name", ["", "   ", "\n\t\u00a0", "X" * 301, "Ñ" * 10_000])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("", "   ", "\n\t\u00a0", "X" * 301, "Ñ" * 10_000),
+            *(
+                "\u200b",
+                "\u2060\u2060",
+                " \ufeff \u00ad",
+                "\u3164",
+                "\u115f\uffa0",
+                "\ufe0f",
+                "\U000e0041",
+                "\u3000\u180e",
+            ),
+        ],
+    )
     def test_length(self, name: str) -> None:
         assert errors(normalized(customer(legalName=name))) == {("/legalName", "invalid-length")}
 
     @pytest.mark.parametrize(
-        "name", ["A|B", "|", "A\x00B", "A\nB", "A\tB", "A\x7fB", "A\x85B", "A\x9fB", "A\ud800B", "A\n"]
+        "name", ["A|B", "|", "A\x00B", "A\nB", "A\tB", "A\x7fB", "A\x85B", "A\x9fB", "A\ud800B", "A\n", *BIDI]
     )
     def test_characters(self, name: str) -> None:
         assert errors(customer(legalName=name)) == {("/legalName", "invalid-character")}
@@ -421,11 +441,11 @@ class TestForeignTaxId:
     def test_accepted(self, tax_id: str) -> None:
         assert errors(foreigner(taxId=tax_id)) == set()
 
-    @pytest.mark.parametrize("tax_id", ["", "1" * 41, "1" * 10_000])
+    @pytest.mark.parametrize("tax_id", ["", "1" * 41, "1" * 10_000, "\u200b", " \u2060"])
     def test_length(self, tax_id: str) -> None:
         assert errors(foreigner(taxId=tax_id)) == {("/taxId", "invalid-length")}
 
-    @pytest.mark.parametrize("tax_id", ["1\n", "\x00", "1\x7f", "\ud800"])
+    @pytest.mark.parametrize("tax_id", ["1\n", "\x00", "1\x7f", "\ud800", *BIDI])
     def test_characters(self, tax_id: str) -> None:
         assert errors(foreigner(taxId=tax_id)) == {("/taxId", "invalid-character")}
 
@@ -499,10 +519,67 @@ class TestUniqueKeys:
     def test_both(self) -> None:
         assert unique_keys(customer(externalId="crm-1")) == {"externalId": "crm-1", "taxId": COMPANY}
 
-    @pytest.mark.parametrize("country", ["MEX", "mex", None, "USA", "XXX", 5])
+    @pytest.mark.parametrize("country", ["MEX", "mex", None])
     def test_in_the_form_that_they_are_stored_in(self, country: Any) -> None:
         given = customer(taxId=f" {COMPANY.lower()}\n", externalId=" crm-1", country=country)
         assert unique_keys(given) == {"externalId": " crm-1", "taxId": COMPANY}
+
+    @pytest.mark.parametrize(("country", "key"), [("USA", "USA:1A"), ("usa", "USA:1A"), ("XXX", "XXX:1A"), (5, ":1A")])
+    def test_a_foreign_one_has_its_country(self, country: Any, key: str) -> None:
+        assert unique_keys(customer(taxId=" 1a", country=country)) == {"taxId": key}
+
+    @pytest.mark.parametrize(
+        ("sent", "key"),
+        [
+            ("\u200bB1\u2060", "B1"),
+            ("\u200b B1 \u00ad", "B1"),
+            ("N\u0303A1", "ÑA1"),
+            ("N\u034f\u0303A1", "ÑA1"),
+            ("\u00c5", "\u00c5"),
+            ("\u212b", "\u00c5"),
+            ("\ufb01", "FI"),
+        ],
+    )
+    def test_are_compared_in_nfc_without_what_is_not_seen(self, sent: str, key: str) -> None:
+        assert unique_keys(foreigner(taxId=sent)) == {"taxId": f"USA:{key}"}
+        assert unique_keys({"externalId": sent}) == {"externalId": comparable(sent)}
+        assert comparable(comparable(sent)) == comparable(sent)
+
+    def test_what_is_longer_than_any_is_compared_as_it_is(self) -> None:
+        endless = "e\u0301" * 200
+        assert unique_keys({"externalId": endless, "taxId": endless}) == {
+            "externalId": endless,
+            "taxId": endless.upper(),
+        }
+
+    @pytest.mark.parametrize(
+        "placeholder",
+        [
+            *("0", "00", "000000000", "000-00-0000", "0.", "9", "999999999", "XXX", "x", "N/A", "n.a.", "NA", "n / a"),
+            *("SIN RFC", "sin-rfc", "Sin R.F.C.", "EXTRANJERO", "Extranjera", "S/N", "s.d.", "Ninguno", "NONE", "null"),
+            *(
+                "No aplica",
+                "SIN NÚMERO",
+                "sin nu\u0301mero",
+                "GENÉRICO",
+                "-",
+                "...",
+                "\u200b",
+                "\uff2e\uff0f\uff21",
+                "n\u200ba",
+            ),
+            *("XEXX-010101-000", "xexx 010101 000", "Público en general", "Unknown", "TBD"),
+        ],
+    )
+    @pytest.mark.parametrize("country", ["MEX", "USA", "XXX", None, 5])
+    def test_a_placeholder_is_none_anywhere(self, placeholder: str, country: Any) -> None:
+        assert unique_keys(customer(taxId=placeholder, country=country, externalId="a")) == {"externalId": "a"}
+
+    @pytest.mark.parametrize(
+        "tax_id", ["1", "10", "09", "XX1", "NAB", "123456789", "111111111", "RFC1", "中文", "Ñ", "SINA"]
+    )
+    def test_what_is_like_a_placeholder_is_one(self, tax_id: str) -> None:
+        assert unique_keys(foreigner(taxId=tax_id)) == {"taxId": f"USA:{tax_id}"}
 
     @pytest.mark.parametrize("absent", [None, "", " ", 1, {"$ne": 1}])
     def test_what_is_absent_is_none(self, absent: object) -> None:
@@ -510,17 +587,13 @@ class TestUniqueKeys:
         assert unique_keys({"externalId": absent} if absent != " " else {}) == {}
 
     @pytest.mark.parametrize("tax_id", [GENERIC_DOMESTIC, GENERIC_FOREIGN, " xaxx010101000 "])
-    @pytest.mark.parametrize("country", ["MEX", "mex", None])
-    def test_a_generic_one_is_none_in_mexico(self, tax_id: str, country: str | None) -> None:
+    @pytest.mark.parametrize("country", ["MEX", "mex", None, "USA", "XXX", "", 5])
+    def test_a_generic_one_is_none_in_any_country(self, tax_id: str, country: Any) -> None:
         assert unique_keys(customer(taxId=tax_id, country=country, externalId="crm-1")) == {"externalId": "crm-1"}
         assert unique_keys({"taxId": tax_id}) == {}
 
     def test_another_is(self) -> None:
         assert unique_keys(customer(taxId="XAXX010101001")) == {"taxId": "XAXX010101001"}
-
-    @pytest.mark.parametrize("country", ["USA", "XXX", "", 5])
-    def test_a_generic_one_is_elsewhere(self, country: Any) -> None:
-        assert unique_keys(customer(taxId=GENERIC_FOREIGN, country=country)) == {"taxId": GENERIC_FOREIGN}
 
 
 class TestEmail:
