@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Response, current_app, request
+from flask import Response, current_app
 
 from customer_service import changes, errors
 from customer_service.answers import answer_body, answer_nothing, answer_written, etag_of, represent
@@ -13,7 +13,15 @@ from customer_service.characters import comparable
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch
 from customer_service.inputs import CustomerInputSchema, CustomerPatchSchema
 from customer_service.operations import Answer, Operation, Value
-from customer_service.parsing import JSON, MERGE_PATCH, idempotency_key, is_conditional, json_body, require_match
+from customer_service.parsing import (
+    JSON,
+    MERGE_PATCH,
+    canonical_json,
+    idempotency_key,
+    is_conditional,
+    json_body,
+    require_match,
+)
 from customer_service.repository import IdempotencyRepository
 from customer_service.routes.common import (
     BODY_ERRORS,
@@ -52,21 +60,22 @@ R = TypeVar("R")
 def create_customer() -> Response:
     """Create a customer.
 
-    With an Idempotency-Key, the same request answers what it answered first, with `Idempotent-Replayed: true`.
+    With an Idempotency-Key, the same request answers what it answered first, with `Idempotent-Replayed: true`. It is
+    the same if its JSON is: the order of members does not count.
     """
     body, key = json_body(), idempotency_key()
     customer = changes.accepted(body)
     if key is not None:
-        return _create_once(key, customer)
+        return _create_once(key, canonical_json(body), customer)
     document, _ = customers().add(customer)
     return answer_written(document, location(document["_id"]))
 
 
-def _create_once(key: str, customer: dict[str, Any]) -> Response:
+def _create_once(key: str, request_body: bytes, customer: dict[str, Any]) -> Response:
     keys = IdempotencyRepository(
         current_app.extensions["database"], current_membership().scope, current_membership().user_id
     )
-    claim = keys.claim(key, request.get_data())
+    claim = keys.claim(key, request_body)
     replayed = claim.answer is not None
     if claim.answer is not None:
         body, etag = claim.answer
