@@ -22,7 +22,7 @@ MAXIMUM_FINDINGS_BYTES = 60_000
 class Finding:
     """What is wrong with one value: `path` is its JSON Pointer, `code` a stable slug, `message` the next step.
 
-    The message never holds the value, since messages end up in logs. `suggestion` is a value that would do, if any.
+    `suggestion` is the value to send instead, if there is one. The message never holds a value: it may be logged.
     """
 
     path: str
@@ -30,24 +30,24 @@ class Finding:
     message: str
     suggestion: str | None = None
 
+    def as_json(self) -> dict[str, str]:
+        """Return the finding as it is answered, without a suggestion if there is none, its path cut if it is long."""
+        path = self.path
+        if len(path) > MAXIMUM_PATH_LENGTH:
+            path = f"{path[: MAXIMUM_PATH_LENGTH - 1]}…"
+        return {name: value for name, value in {**asdict(self), "path": path}.items() if value is not None}
+
 
 def serialize_findings(
     findings: Sequence[Finding], maximum_bytes: int = MAXIMUM_FINDINGS_BYTES
 ) -> list[dict[str, str]]:
     """Return the findings for an answer: at most 100 and so many bytes of JSON, the last of which counts the rest."""
-    first = [_serialize(finding) for finding in findings[:MAXIMUM_FINDINGS]]
+    first = [finding.as_json() for finding in findings[:MAXIMUM_FINDINGS]]
     if len(first) == len(findings) and sum(map(_bytes_of, first)) <= maximum_bytes:
         return first
     room = maximum_bytes - _bytes_of(_count_of_rest(len(findings)))
     fitting = sum(1 for _ in takewhile(lambda length: length <= room, accumulate(map(_bytes_of, first[:-1]))))
     return [*first[:fitting], _count_of_rest(len(findings) - fitting)]
-
-
-def _serialize(finding: Finding) -> dict[str, str]:
-    path = finding.path
-    if len(path) > MAXIMUM_PATH_LENGTH:
-        path = f"{path[: MAXIMUM_PATH_LENGTH - 1]}…"
-    return {name: text for name, text in {**asdict(finding), "path": path}.items() if text is not None}
 
 
 def _bytes_of(finding: Mapping[str, str]) -> int:
@@ -56,7 +56,7 @@ def _bytes_of(finding: Mapping[str, str]) -> int:
 
 
 def _count_of_rest(count: int) -> dict[str, str]:
-    return _serialize(Finding("", "more-findings", f"{count:,} more findings are left out: mend the others first."))
+    return Finding("", "more-findings", f"{count:,} more findings are left out: mend the others first.").as_json()
 
 
 def pointer(name: str) -> str:

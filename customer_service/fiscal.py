@@ -16,7 +16,7 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from stdnum.mx import rfc
 
-from customer_service import catalogues
+from customer_service import catalogues, characters
 from customer_service.catalogues import COUNTRIES, USES, USES_BY_REGIME
 from customer_service.characters import comparable, has_bidi_control, is_blank
 from customer_service.errors import Finding
@@ -44,12 +44,15 @@ INVOICE_USE, ZIP, STATE, COUNTRY = "/defaultInvoiceUse", "/address/zip", "/addre
 
 MAXIMUM_LEGAL_NAME_LENGTH = 300
 MAXIMUM_FOREIGN_TAX_ID_LENGTH = 40
+MAXIMUM_PHONE_LENGTH = 255
 MAXIMUM_EMAIL_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, less the brackets
 COMPANY_RFC_LENGTH = 12
 NATIONAL_DIGITS = 10
 
 RFC_PATTERN = re.compile(r"[A-Z&Ñ]{3,4}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[A-Z0-9]{2}[0-9A]")
 ZIP_PATTERN = re.compile(r"[0-9]{5}")
+PHONE_PATTERN = re.compile(r"[ \u00a0]*\+?[0-9 \u00a0().\u2010-\u2015-]+")
+OLD_MOBILE_PHONE = re.compile(r"521[0-9]{10}")  # until 2019 mobile numbers had a 1 before them, if called from abroad
 E164_PATTERN = re.compile(r"\+[1-9][0-9]{1,14}")
 PLAIN_EMAIL = re.compile(r"[a-z0-9]{1,30}(?:[._-][a-z0-9]{1,30})?@[a-z0-9]{5,30}\.(?:com|org|net|mx|com\.mx)", re.ASCII)
 PLAIN_PHONE = re.compile(r"[2-9][0-9]{9}", re.ASCII)
@@ -71,10 +74,11 @@ _ANYBODY = _Receiver("a customer", frozenset(USES_BY_REGIME))
 
 
 def normalized(customer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy as it is to be judged and stored: trimmed, the tax id in capitals, the country never null."""
+    """Return a copy as it is to be judged and stored: texts trimmed, the tax id in capitals, the country never null."""
     copy = dict(customer)
-    if isinstance(name := copy.get("legalName"), str):
-        copy["legalName"] = name.strip()
+    for name in ("legalName", "email"):
+        if isinstance(text := copy.get(name), str):
+            copy[name] = text.strip()
     if isinstance(tax_id := copy.get("taxId"), str):
         copy["taxId"] = tax_id.strip().upper()
     if isinstance(address := copy.get("address"), Mapping):
@@ -179,29 +183,34 @@ def _is_email(text: str) -> bool:
     if len(text) > MAXIMUM_EMAIL_LENGTH:  # the library would normalize all of it first
         return False
     try:
-        validate_email(text, check_deliverability=False, test_environment=True)
+        email = validate_email(text, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         return False
-    return True
+    return "." in email.ascii_domain
 
 
 def _phone_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
     phone, region = _text(customer, PHONE), COUNTRIES.get(_country(customer))
-    if phone is not None and region is not None and not _is_phone(phone, region):
-        yield Finding(PHONE, "invalid-phone", "Give ten national digits, or E.164: a plus sign and digits alone.")
+    if phone is None or region is None or _is_phone(phone, region):
+        return
+    if OLD_MOBILE_PHONE.fullmatch(re.sub(r"[^0-9]", "", phone[:MAXIMUM_PHONE_LENGTH])):
+        yield Finding(PHONE, "invalid-phone", "Leave out the 1 behind 52: a number in Mexico has ten digits.")
+    else:
+        yield Finding(PHONE, "invalid-phone", "Give one number: ten national digits, or E.164, and no extension.")
 
 
 def _is_phone(text: str, region: str) -> bool:
     if region == COUNTRIES[DOMESTIC] and PLAIN_PHONE.fullmatch(text):  # as with an email
         return True
-    if UNSTORABLE.search(text):  # the library would skip them, and the phone is stored as it is sent
+    if not PHONE_PATTERN.fullmatch(text):  # the library would skip the rest, and the phone is stored as it is sent
         return False
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return False
-    ten_digits = len(phonenumbers.national_significant_number(number)) == NATIONAL_DIGITS
-    return phonenumbers.is_possible_number(number) and (ten_digits or E164_PATTERN.fullmatch(text) is not None)
+    digits = phonenumbers.national_significant_number(number)
+    has_known_form = len(digits) == NATIONAL_DIGITS or E164_PATTERN.fullmatch(text) is not None
+    return has_known_form and digits.strip("0") != "" and phonenumbers.is_possible_number(number)
 
 
 def _address_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
@@ -243,6 +252,23 @@ def _name_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(LEGAL_NAME, "not-upper-case", "Write the legal name in capitals, as the SAT registers it.")
 
 
+def _garbled_name_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    name = _text(customer, LEGAL_NAME) or ""
+    if len(name) > MAXIMUM_LEGAL_NAME_LENGTH:
+        return
+    unescaped = characters.without_html_entities(name)
+    decoded = characters.without_mojibake(unescaped)
+    is_incomplete = characters.has_lost_characters(decoded)
+    suggestion = None if is_incomplete else characters.plain_spaces(decoded) or None
+    if unescaped != name:
+        yield Finding(LEGAL_NAME, "html-entity", "Write the characters themselves, such as & for &amp;.", suggestion)
+    if is_incomplete or decoded != unescaped:
+        message = "Compare the name with the customer's papers: another program garbled its accents or its Ñ."
+        yield Finding(LEGAL_NAME, "mojibake", message, suggestion)
+    if characters.plain_spaces(name) != name.strip():
+        yield Finding(LEGAL_NAME, "odd-spaces", "Write one plain space between the words of the name.", suggestion)
+
+
 def _receiver(customer: Mapping[str, Any]) -> _Receiver:
     """Tell the kind of receiver, as far as the country and the tax id are right in themselves."""
     tax_id, country = _text(customer, TAX_ID) or "", _country(customer)
@@ -277,4 +303,4 @@ def _value(customer: Mapping[str, Any], path: str) -> Any:
 
 
 _ERRORS = (_name_errors, _tax_id_errors, _regime_errors, _use_errors, _email_errors, _phone_errors, _address_errors)
-_WARNINGS = (_name_warnings, _check_digit_warnings, _zip_warnings)
+_WARNINGS = (_name_warnings, _garbled_name_warnings, _check_digit_warnings, _zip_warnings)

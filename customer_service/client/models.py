@@ -94,7 +94,7 @@ class ChangePage:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one value: its JSON Pointer, a stable code, what to do next, and in some a `suggestion`."""
+    """What is wrong with one value: its JSON Pointer, a stable code, what to do next, and what to send instead."""
 
     path: str
     code: str

@@ -291,9 +291,9 @@ class TestWholeCustomers:
 
 class TestNormalized:
     def test_trims_and_capitalizes(self) -> None:
-        given = customer(legalName=" \tDunder Mifflin\n", taxId=" ñum901231ab3\n", country="mex", email=" A@b.mx ")
+        given = customer(legalName=" \tDunder Mifflin\n", taxId=" ñum901231ab3\n", country="mex", email=" A@b.mx\n")
         assert normalized(given) == customer(
-            legalName="Dunder Mifflin", taxId="ÑUM901231AB3", country="MEX", email=" A@b.mx "
+            legalName="Dunder Mifflin", taxId="ÑUM901231AB3", country="MEX", email="A@b.mx"
         )
 
     def test_capitalizes_a_tax_id_abroad(self) -> None:
@@ -611,6 +611,9 @@ class TestEmail:
             "a@",
             "@b.mx",
             "a@b",
+            "noreply@test",
+            "a@localhost",
+            "a@x.localhost",
             "a@b.mx\n",
             " a@b.mx",
             "a@b.mx ",
@@ -646,8 +649,10 @@ class TestPhone:
             ("MEX", "+526474010101"),
             ("MEX", "+52 (647) 401-0101"),
             ("MEX", "647 401 01 01"),
-            ("MEX", "647-401-0101 ext. 12"),
+            ("MEX", "647\u00a0401\u20130101"),
+            ("MEX", "55.1234.5678"),
             ("MEX", "+12025550123"),
+            ("MEX", "8000000000"),
             ("MEX", "+34912345678"),
             ("USA", "2025550123"),
             ("ESP", "+34912345678"),
@@ -662,6 +667,27 @@ class TestPhone:
         ("country", "phone"),
         [
             *(("MEX", text) for text in HOSTILE),
+            ("MEX", "647-401-0101 ext. 12"),
+            ("MEX", "6474010101x12"),
+            ("MEX", "6474010101;ext=12"),
+            ("MEX", "6474010101,12"),
+            ("MEX", "6474010101#12"),
+            ("MEX", "tel:6474010101"),
+            ("MEX", "tel:+526474010101"),
+            ("MEX", "Tel. 6474010101"),
+            ("MEX", "6474010101 / 6474010102"),
+            ("MEX", "6474010101/02"),
+            ("MEX", "6474010101 6474010102"),
+            ("MEX", "6474010101, 6474010102"),
+            ("MEX", "6474010101 y 6474010102"),
+            ("MEX", "6474010101; 6474010102"),
+            ("MEX", "+526474010101+526474010102"),
+            ("MEX", "0000000000"),
+            ("MEX", "000-000-0000"),
+            ("MEX", "+520000000000"),
+            ("USA", "0000000000"),
+            ("ESP", "+340000000000"),
+            ("MEX", "1800FLOWERS"),
             ("MEX", "abc"),
             ("MEX", "123"),
             ("MEX", "647401010"),
@@ -685,6 +711,19 @@ class TestPhone:
         assert errors(foreigner(country=country, phone=phone, taxId=GENERIC_FOREIGN, zip="85900")) == {
             ("/phone", "invalid-phone")
         }
+
+    @pytest.mark.parametrize(
+        "phone", ["+5216474010101", "+52 1 647 401 0101", "5216474010101", "+521-647-401-0101", "tel:+5216474010101"]
+    )
+    @pytest.mark.parametrize("country", ["MEX", "USA"])
+    def test_the_1_of_mobile_phones_is_named(self, phone: str, country: str) -> None:
+        (finding,) = fiscal.errors(foreigner(country=country, phone=phone, taxId=GENERIC_FOREIGN, zip="85900"))
+        assert finding.message.startswith("Leave out the 1 behind 52")
+
+    @pytest.mark.parametrize("phone", ["+52164740101011", "1" * 10_000, "0000000000"])
+    def test_another_wrong_number_has_no_such_1(self, phone: str) -> None:
+        (finding,) = fiscal.errors(customer(phone=phone))
+        assert finding.message.startswith("Give one number")
 
     def test_is_left_as_it_is_sent(self) -> None:
         assert normalized(customer(phone=" 647 401 0101 "))["phone"] == " 647 401 0101 "
@@ -840,6 +879,73 @@ class TestLegalNameWarnings:
     @pytest.mark.parametrize("name", ["Ñ", "É", "3M", "123", "&", "中文", "😀"])
     def test_no_small_letters(self, name: str) -> None:
         assert warnings(customer(legalName=name)) == set()
+
+
+class TestGarbledNames:
+    @pytest.mark.parametrize(
+        ("name", "code", "suggestion"),
+        [
+            ("ACME  NORTE", "odd-spaces", "ACME NORTE"),
+            ("ACME\u00a0NORTE", "odd-spaces", "ACME NORTE"),
+            ("ACME \u2003 NORTE", "odd-spaces", "ACME NORTE"),
+            ("ACME\u200b NORTE", "odd-spaces", "ACME NORTE"),
+            ("A &amp; B", "html-entity", "A & B"),
+            ("A &AMP; B", "html-entity", "A & B"),
+            ("O&#39;BRIEN", "html-entity", "O'BRIEN"),
+            ("PE&#xD1;A", "html-entity", "PEÑA"),
+            ("PE&Ntilde;A", "html-entity", "PEÑA"),
+            ("Ã\u2018ANDU", "mojibake", "ÑANDU"),
+            ("JOSÃ‰ PEÃ\u2018A", "mojibake", "JOSÉ PEÑA"),
+            ("CAFÃ‰ Â°", "mojibake", "CAFÉ °"),
+            ("A â€“ B", "mojibake", "A – B"),
+            ("CAF\ufffd", "mojibake", None),
+            ("Ã\u2018ANDU CAF\ufffd", "mojibake", None),
+            ("\ufffd", "mojibake", None),
+            ("CAFÃ?", "mojibake", None),
+        ],
+    )
+    @pytest.mark.parametrize("build", [customer, person, foreigner])
+    def test_are_warned_of_with_what_to_send_instead(
+        self, build: Callable[..., dict[str, Any]], name: str, code: str, suggestion: str | None
+    ) -> None:
+        given_customer = build(legalName=name)
+        assert fiscal.errors(given_customer) == []
+        (warning,) = (each for each in fiscal.warnings(given_customer) if each.code != "not-upper-case")
+        assert (warning.path, warning.code, warning.suggestion) == ("/legalName", code, suggestion)
+        assert name not in warning.message
+
+    def test_all_that_is_odd_has_one_suggestion(self) -> None:
+        found_in = fiscal.warnings(customer(legalName="Ã\u2018ANDU  &AMP; CIA"))
+        assert [(each.code, each.suggestion) for each in found_in] == [
+            (code, "ÑANDU & CIA") for code in ("html-entity", "mojibake", "odd-spaces")
+        ]
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *(
+                "SÃO PAULO",
+                "IRMÃ",
+                "ÑÁÉ",
+                "AT&T",
+                "A &B; C",
+                "PRINT &COPY SA 1",
+                "R&D;",
+                "A&;B",
+                "Â",
+                "€",
+                "MÜLLER",
+                "X Ã Y",
+            ),
+            *("&#;", "&unknown;".upper(), "中文", "100 °C", "¿QUÉ?"),
+        ],
+    )
+    def test_what_is_right_is_not(self, name: str) -> None:
+        assert warnings(customer(legalName=name)) == set()
+
+    def test_nothing_is_suggested_for_what_is_too_long_or_empty(self) -> None:
+        assert fiscal.warnings(customer(legalName="A  B" * 100)) == []
+        assert [each.suggestion for each in fiscal.warnings(customer(legalName="\u200b"))] == [None]
 
 
 class TestFindings:
