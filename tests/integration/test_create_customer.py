@@ -206,7 +206,7 @@ class TestFindings:
             ({"defaultInvoiceUse": "D01"}, "/defaultInvoiceUse", "invoice-use-not-allowed"),
             *(
                 ({"email": email}, "/email", "invalid-email")
-                for email in ("", "x", "a@b@c.mx", "a@b.mx\n", "A <a@b.mx>")
+                for email in ("", "x", "a@b@c.mx", "a@b.mx\nx", "A <a@b.mx>", "noreply@test")
             ),
             *(({"phone": phone}, "/phone", "invalid-phone") for phone in ("", "123", "call me", "647401010\x00")),
             ({"phone": "1" * 256}, "/phone", "invalid-length"),
@@ -274,6 +274,9 @@ class TestDuplicates:
         assert editor.get(problem(response, 409, "duplicate-external-id")["existing"]).json == first.get_json()
         assert create(editor, taxId="ABC101010111", externalId="A/B").status_code == 201
         assert len(stored(service)) == len(before) + 1
+
+    def test_an_email_is_trimmed(self, editor: FlaskClient) -> None:
+        assert create(editor, email=" a@b.mx\n").get_json()["email"] == "a@b.mx"
 
     def test_a_tax_id_is_unique_in_its_country(self, editor: FlaskClient) -> None:
         """The number 123456789 is one company of the United States, and another of Canada."""
