@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import phonenumbers
@@ -297,9 +298,14 @@ def _text(customer: Mapping[str, Any], path: str) -> str | None:
 def _value(customer: Mapping[str, Any], path: str) -> Any:
     """Return what the JSON Pointer points at, or None."""
     value: Any = customer
-    for key in path.split("/")[1:]:
+    for key in _steps(path):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
+
+
+@cache
+def _steps(path: str) -> list[str]:
+    return path.split("/")[1:]
 
 
 _ERRORS = (_name_errors, _tax_id_errors, _regime_errors, _use_errors, _email_errors, _phone_errors, _address_errors)

@@ -108,7 +108,7 @@ def json_body(*media_types: str) -> object:
     allowed = media_types or (JSON,)
     if request.mimetype not in allowed:
         raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
-    if request.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
+    if request.environ.get("HTTP_CONTENT_ENCODING", "").lower() not in ("", "identity"):
         raise UnsupportedMediaType("Send the body without a Content-Encoding.")
     body = request.get_data()
     if len(body) > MAXIMUM_BODY_BYTES:
