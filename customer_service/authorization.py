@@ -9,7 +9,7 @@ from flask import Blueprint, current_app, g, request
 from flask.globals import request_ctx
 from werkzeug.exceptions import NotFound
 
-from customer_service import limits
+from customer_service import rate_limits
 from customer_service.errors import AuthenticationRequired, InsufficientRole, NotAMember
 from customer_service.operations import role_of
 from customer_service.roles import ROLES
@@ -51,7 +51,7 @@ def authorize(organization_id: str, role: Role) -> None:
     """
     extensions = current_app.extensions
     subject = extensions["verifier"].verify(_bearer_token())
-    limits.spend(subject)
+    rate_limits.spend(subject)
     membership = extensions["memberships"].find(subject, organization_id)
     if membership is None:
         raise NotAMember

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
 blueprint = Blueprint("reference", __name__)
-root = Blueprint("root", __name__)
 
 PATH = re.compile(r"(?:/api)?/(?:docs|openapi\.json)")
 """How a path of this blueprint begins as it is sent, before anything is decoded: whoever reads requests can tell it."""
@@ -62,14 +61,6 @@ def init_app(app: Flask) -> None:
     """Let the application tell what it answers, to programs and to people."""
     app.extensions["document"] = cache(partial(openapi.build, app, __version__))  # when first asked for: it takes 40 ms
     app.register_blueprint(blueprint)
-    app.register_blueprint(root)
-
-
-@blueprint.before_request
-def _only_as_it_is_spelled() -> None:
-    """Let nobody who spells a path otherwise have an answer that is large: a slow reader of it would hold a thread."""
-    if not PATH.match(request.environ["RAW_URI"]):
-        raise NotFound
 
 
 @blueprint.get("/openapi.json")
@@ -91,7 +82,7 @@ def get_errors() -> Response:
     return Response(errors.page(), headers=STRICT, mimetype="text/html")
 
 
-@root.get("/")
+@blueprint.get("/")
 def get_links() -> Response:
     """Answer with the paths of the reference page and of the OpenAPI document, as links too (RFC 8631)."""
     docs, document = url_for("reference.get_reference"), url_for("reference.get_openapi")
