@@ -173,7 +173,7 @@ def _under_documented_paths(app: Flask) -> WSGIApplication:
         path = environ.get("PATH_INFO", "")
         if path == prefix or path.startswith(f"{prefix}/"):
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
-            environ["PATH_INFO"] = path.removeprefix(prefix)
+            environ["PATH_INFO"] = path.removeprefix(prefix) or "/"
         return inner(environ, start_response)
 
     return answering

@@ -72,8 +72,10 @@ def create_indexes(*, drop_replaced: bool) -> None:
     """Create the indexes that the queries need. Run it on every deployment: it changes nothing twice.
 
     Customers that another program or an earlier release stored are completed: they are listed and searched from
-    then on. Run it with --drop-replaced once no worker of the earlier release is left: those ask for the indexes by
-    name, and fail without.
+    then on. Customers of one organization that share a tax id or external id are printed as twins, by their ids.
+
+    Run it with --drop-replaced once no worker of the earlier release is left: those ask for the indexes by name, and
+    fail without.
 
     \b
     Example:
@@ -85,6 +87,11 @@ def create_indexes(*, drop_replaced: bool) -> None:
     for name in repository.replaced_indexes(database, drop=drop_replaced):
         click.echo(f"{'dropped' if drop_replaced else 'replaced'}  {name}")
     completed, shared = repository.complete(database)
+    changed, twins = repository.backfill_unique_keys(database)
+    if changed:
+        click.echo(f"changed  the unique keys of {changed} customers")
+    for each in twins:
+        click.echo(f"twins  {each.customer_id} and {each.other_id} of {each.organization_id} have the same {each.name}")
     click.echo(f"completed  {completed} customers, {shared} of which share a tax id or external id with another")
 
 

@@ -91,8 +91,15 @@ def _answer_http(error: HTTPException) -> Response:
     if problem is None:
         return _answer_unexpected(error)
     headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-    own_words = error.description != type(error).description and error.description
-    return respond(replace(problem, headers=headers, detail=own_words or problem.detail))
+    return respond(replace(problem, headers=headers, detail=_detail_of(error, problem)))
+
+
+def _detail_of(error: HTTPException, problem: Problem) -> str:
+    if error.description and error.description != type(error).description:
+        return error.description
+    if problem.status == HTTPStatus.NOT_FOUND and request.path.endswith("/"):
+        return f"{problem.detail} Leave out the slash at the end of the path."
+    return problem.detail
 
 
 def _answer_unexpected(error: Exception) -> Response:

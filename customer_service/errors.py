@@ -3,23 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import accumulate, takewhile
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import orjson
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+MAXIMUM_FINDINGS = 100
+MAXIMUM_PATH_LENGTH = 200
+MAXIMUM_FINDINGS_BYTES = 60_000
+"""The longest findings of one error: the rest of its body fits into the other 5,536 of 65,536 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What is wrong with one value: `path` is its JSON Pointer, `code` a stable slug, `message` the next step.
 
-    The message never holds the value: findings end up in logs.
+    `suggestion` is the value to send instead, if there is one. The message never holds a value: it may be logged.
     """
 
     path: str
     code: str
     message: str
+    suggestion: str | None = None
+
+    def as_json(self) -> dict[str, str]:
+        """Return the finding as it is answered, without a suggestion if there is none, its path cut if it is long."""
+        path = self.path
+        if len(path) > MAXIMUM_PATH_LENGTH:
+            path = f"{path[: MAXIMUM_PATH_LENGTH - 1]}…"
+        return {name: value for name, value in {**asdict(self), "path": path}.items() if value is not None}
+
+
+def serialize_findings(
+    findings: Sequence[Finding], maximum_bytes: int = MAXIMUM_FINDINGS_BYTES
+) -> list[dict[str, str]]:
+    """Return the findings for an answer: at most 100 and so many bytes of JSON, the last of which counts the rest."""
+    first = [finding.as_json() for finding in findings[:MAXIMUM_FINDINGS]]
+    if len(first) == len(findings) and sum(map(_bytes_of, first)) <= maximum_bytes:
+        return first
+    room = maximum_bytes - _bytes_of(_count_of_rest(len(findings)))
+    fitting = sum(1 for _ in takewhile(lambda length: length <= room, accumulate(map(_bytes_of, first[:-1]))))
+    return [*first[:fitting], _count_of_rest(len(findings) - fitting)]
+
+
+def _bytes_of(finding: Mapping[str, str]) -> int:
+    """Return how many bytes the finding takes in a JSON array."""
+    return len(orjson.dumps(finding)) + 1
+
+
+def _count_of_rest(count: int) -> dict[str, str]:
+    return Finding("", "more-findings", f"{count:,} more findings are left out: mend the others first.").as_json()
 
 
 def pointer(name: str) -> str:
@@ -97,7 +134,8 @@ class InvalidRequest(CustomerServiceError):
     def __init__(self, findings: Sequence[Finding]) -> None:
         """Keep what is wrong, value by value."""
         super().__init__(", ".join(sorted({finding.code for finding in findings})))
-        self.members = {"errors": [asdict(finding) for finding in findings]}
+        self.findings = findings
+        self.members = {"errors": serialize_findings(findings)}
 
 
 class Duplicate(CustomerServiceError):

@@ -7,16 +7,19 @@ missing or of the wrong type counts as not given: the shape of a customer is jud
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from stdnum.mx import rfc
 
-from customer_service import catalogues
+from customer_service import catalogues, characters
 from customer_service.catalogues import COUNTRIES, USES, USES_BY_REGIME
+from customer_service.characters import comparable, has_bidi_control, is_blank
 from customer_service.errors import Finding
 
 if TYPE_CHECKING:
@@ -25,18 +28,32 @@ if TYPE_CHECKING:
 GENERICS = frozenset({"XAXX010101000", "XEXX010101000"})
 """The RFCs that stand for the general public, and for a foreigner without one."""
 
+_PLACEHOLDERS = """
+    CLIENTEEXTRANJERO DESCONOCIDA DESCONOCIDO EXTRANJERA EXTRANJERO FOREIGN FOREIGNER GENERIC GENERICA GENERICO
+    NA ND NIL NINGUNA NINGUNO NOAPLICA NOAPPLICABLE NODISPONIBLE NONE NORFC NOTAPPLICABLE NOTAVAILABLE
+    NOTAXID NOTIENE NULL PENDIENTE PENDING PUBLICOENGENERAL PUBLICOGENERAL RFC RFCGENERICO SD SINDATO SINDATOS SINID
+    SINIDENTIFICACION SINNUMERO SINREGISTRO SINRFC SINTAXID SN TAXID TBD UNKNOWN VENTASALPUBLICO
+"""
+PLACEHOLDERS = frozenset(_PLACEHOLDERS.split())
+"""What stands in place of a tax id that is not known, in capitals without accents, spaces and punctuation."""
+
+REPEATED = re.compile(r"([09X])\1*")
+
 DOMESTIC = "MEX"
 LEGAL_NAME, TAX_ID, TAX_SYSTEM, EMAIL, PHONE = "/legalName", "/taxId", "/taxSystem", "/email", "/phone"
 INVOICE_USE, ZIP, STATE, COUNTRY = "/defaultInvoiceUse", "/address/zip", "/address/state", "/address/country"
 
 MAXIMUM_LEGAL_NAME_LENGTH = 300
 MAXIMUM_FOREIGN_TAX_ID_LENGTH = 40
+MAXIMUM_PHONE_LENGTH = 255
 MAXIMUM_EMAIL_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, less the brackets
 COMPANY_RFC_LENGTH = 12
 NATIONAL_DIGITS = 10
 
 RFC_PATTERN = re.compile(r"[A-Z&Ñ]{3,4}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[A-Z0-9]{2}[0-9A]")
 ZIP_PATTERN = re.compile(r"[0-9]{5}")
+PHONE_PATTERN = re.compile(r"[ \u00a0]*\+?[0-9 \u00a0().\u2010-\u2015-]+")
+OLD_MOBILE_PHONE = re.compile(r"521[0-9]{10}")  # until 2019 mobile numbers had a 1 before them, if called from abroad
 E164_PATTERN = re.compile(r"\+[1-9][0-9]{1,14}")
 PLAIN_EMAIL = re.compile(r"[a-z0-9]{1,30}(?:[._-][a-z0-9]{1,30})?@[a-z0-9]{5,30}\.(?:com|org|net|mx|com\.mx)", re.ASCII)
 PLAIN_PHONE = re.compile(r"[2-9][0-9]{9}", re.ASCII)
@@ -58,10 +75,11 @@ _ANYBODY = _Receiver("a customer", frozenset(USES_BY_REGIME))
 
 
 def normalized(customer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy as it is to be judged and stored: trimmed, the tax id in capitals, the country never null."""
+    """Return a copy as it is to be judged and stored: texts trimmed, the tax id in capitals, the country never null."""
     copy = dict(customer)
-    if isinstance(name := copy.get("legalName"), str):
-        copy["legalName"] = name.strip()
+    for name in ("legalName", "email"):
+        if isinstance(text := copy.get(name), str):
+            copy[name] = text.strip()
     if isinstance(tax_id := copy.get("taxId"), str):
         copy["taxId"] = tax_id.strip().upper()
     if isinstance(address := copy.get("address"), Mapping):
@@ -81,10 +99,30 @@ def warnings(customer: Mapping[str, Any]) -> list[Finding]:
 
 
 def unique_keys(customer: Mapping[str, Any]) -> dict[str, str]:
-    """Return the ids that no other living customer of the organization may have; it need not be normalized before."""
+    """Return the keys that no other active customer of the organization may have; it need not be normalized before.
+
+    They are compared in NFC and without invisible characters. A foreign tax id is unique among those of its country;
+    a generic RFC, or what stands for a tax id that is not known, is no key in any country.
+    """
     customer = normalized(customer)
-    names = ("externalId",) if _is_generic(customer) else ("externalId", "taxId")
-    return {name: text for name in names if (text := _text(customer, f"/{name}"))}
+    keys = {"externalId": comparable(_text(customer, "/externalId") or ""), "taxId": _tax_id_key(customer)}
+    return {name: key for name, key in keys.items() if key}
+
+
+def _tax_id_key(customer: Mapping[str, Any]) -> str | None:
+    tax_id, country = comparable(_text(customer, TAX_ID) or "").strip(), _country(customer)
+    if _is_placeholder(tax_id):
+        return None
+    return tax_id if country == DOMESTIC else f"{country}:{tax_id}"
+
+
+def _is_placeholder(tax_id: str) -> bool:
+    """Whether many customers may have this tax id, since it names none of them."""
+    if len(tax_id) > MAXIMUM_FOREIGN_TAX_ID_LENGTH:
+        return False
+    letters = tax_id if tax_id.isascii() else unicodedata.normalize("NFKD", tax_id)
+    plain = "".join(filter(str.isalnum, letters))
+    return not plain or plain in GENERICS or plain in PLACEHOLDERS or REPEATED.fullmatch(plain) is not None
 
 
 def _is_generic(customer: Mapping[str, Any]) -> bool:
@@ -95,10 +133,10 @@ def _name_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
     name = _text(customer, LEGAL_NAME)
     if name is None:
         return
-    if not 0 < len(name) <= MAXIMUM_LEGAL_NAME_LENGTH:
-        yield Finding(LEGAL_NAME, "invalid-length", "Give a legal name of 1 to 300 characters.")
-    if "|" in name or UNSTORABLE.search(name):
-        yield Finding(LEGAL_NAME, "invalid-character", "Remove vertical bars and control characters.")
+    if is_blank(name) or len(name) > MAXIMUM_LEGAL_NAME_LENGTH:
+        yield Finding(LEGAL_NAME, "invalid-length", "Give a legal name of 1 to 300 characters that can be seen.")
+    if "|" in name or UNSTORABLE.search(name) or has_bidi_control(name):
+        yield Finding(LEGAL_NAME, "invalid-character", "Remove vertical bars, and control characters of any kind.")
 
 
 def _tax_id_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
@@ -109,10 +147,10 @@ def _tax_id_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
         if not RFC_PATTERN.fullmatch(tax_id):
             yield Finding(TAX_ID, "invalid-rfc", "Give the RFC without separators: 12 characters or 13, in capitals.")
         return
-    if not 0 < len(tax_id) <= MAXIMUM_FOREIGN_TAX_ID_LENGTH:
-        yield Finding(TAX_ID, "invalid-length", "Give a tax id of 1 to 40 characters.")
-    if UNSTORABLE.search(tax_id):
-        yield Finding(TAX_ID, "invalid-character", "Remove control characters.")
+    if is_blank(tax_id) or len(tax_id) > MAXIMUM_FOREIGN_TAX_ID_LENGTH:
+        yield Finding(TAX_ID, "invalid-length", "Give a tax id of 1 to 40 characters that can be seen.")
+    if UNSTORABLE.search(tax_id) or has_bidi_control(tax_id):
+        yield Finding(TAX_ID, "invalid-character", "Remove control characters of any kind.")
 
 
 def _regime_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
@@ -146,29 +184,34 @@ def _is_email(text: str) -> bool:
     if len(text) > MAXIMUM_EMAIL_LENGTH:  # the library would normalize all of it first
         return False
     try:
-        validate_email(text, check_deliverability=False, test_environment=True)
+        email = validate_email(text, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         return False
-    return True
+    return "." in email.ascii_domain
 
 
 def _phone_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
     phone, region = _text(customer, PHONE), COUNTRIES.get(_country(customer))
-    if phone is not None and region is not None and not _is_phone(phone, region):
-        yield Finding(PHONE, "invalid-phone", "Give ten national digits, or E.164: a plus sign and digits alone.")
+    if phone is None or region is None or _is_phone(phone, region):
+        return
+    if OLD_MOBILE_PHONE.fullmatch(re.sub(r"[^0-9]", "", phone[:MAXIMUM_PHONE_LENGTH])):
+        yield Finding(PHONE, "invalid-phone", "Leave out the 1 behind 52: a number in Mexico has ten digits.")
+    else:
+        yield Finding(PHONE, "invalid-phone", "Give one number: ten national digits, or E.164, and no extension.")
 
 
 def _is_phone(text: str, region: str) -> bool:
     if region == COUNTRIES[DOMESTIC] and PLAIN_PHONE.fullmatch(text):  # as with an email
         return True
-    if UNSTORABLE.search(text):  # the library would skip them, and the phone is stored as it is sent
+    if not PHONE_PATTERN.fullmatch(text):  # the library would skip the rest, and the phone is stored as it is sent
         return False
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return False
-    ten_digits = len(phonenumbers.national_significant_number(number)) == NATIONAL_DIGITS
-    return phonenumbers.is_possible_number(number) and (ten_digits or E164_PATTERN.fullmatch(text) is not None)
+    digits = phonenumbers.national_significant_number(number)
+    has_known_form = len(digits) == NATIONAL_DIGITS or E164_PATTERN.fullmatch(text) is not None
+    return has_known_form and digits.strip("0") != "" and phonenumbers.is_possible_number(number)
 
 
 def _address_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
@@ -210,6 +253,23 @@ def _name_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(LEGAL_NAME, "not-upper-case", "Write the legal name in capitals, as the SAT registers it.")
 
 
+def _garbled_name_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    name = _text(customer, LEGAL_NAME) or ""
+    if len(name) > MAXIMUM_LEGAL_NAME_LENGTH:
+        return
+    unescaped = characters.without_html_entities(name)
+    decoded = characters.without_mojibake(unescaped)
+    is_incomplete = characters.has_lost_characters(decoded)
+    suggestion = None if is_incomplete else characters.plain_spaces(decoded) or None
+    if unescaped != name:
+        yield Finding(LEGAL_NAME, "html-entity", "Write the characters themselves, such as & for &amp;.", suggestion)
+    if is_incomplete or decoded != unescaped:
+        message = "Compare the name with the customer's papers: another program garbled its accents or its Ñ."
+        yield Finding(LEGAL_NAME, "mojibake", message, suggestion)
+    if characters.plain_spaces(name) != name.strip():
+        yield Finding(LEGAL_NAME, "odd-spaces", "Write one plain space between the words of the name.", suggestion)
+
+
 def _receiver(customer: Mapping[str, Any]) -> _Receiver:
     """Tell the kind of receiver, as far as the country and the tax id are right in themselves."""
     tax_id, country = _text(customer, TAX_ID) or "", _country(customer)
@@ -238,10 +298,15 @@ def _text(customer: Mapping[str, Any], path: str) -> str | None:
 def _value(customer: Mapping[str, Any], path: str) -> Any:
     """Return what the JSON Pointer points at, or None."""
     value: Any = customer
-    for key in path.split("/")[1:]:
+    for key in _steps(path):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 
+@cache
+def _steps(path: str) -> list[str]:
+    return path.split("/")[1:]
+
+
 _ERRORS = (_name_errors, _tax_id_errors, _regime_errors, _use_errors, _email_errors, _phone_errors, _address_errors)
-_WARNINGS = (_name_warnings, _check_digit_warnings, _zip_warnings)
+_WARNINGS = (_name_warnings, _garbled_name_warnings, _check_digit_warnings, _zip_warnings)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from customer_service import catalogues, fiscal
+from customer_service.characters import BIDI_CONTROLS, IGNORABLE, comparable
 from customer_service.errors import Finding, InvalidRequest, pointer
 from customer_service.roles import ROLES
 
@@ -26,18 +27,24 @@ METADATA_PATH = "/metadata"
 PLAIN_KEY = re.compile(r"[^$.\x00-\x1f\x7f]+")
 
 # What the document says of values beyond marshmallow's types: the fiscal rules in part, for they look across fields.
-PLAIN_TEXT = {"minLength": 1, "maxLength": MAXIMUM_LENGTH, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
+CONTROLS = r"\u0000-\u001f\u007f-\u009f"
+UNSEEN = rf"\s{CONTROLS}{IGNORABLE}"
+PLAIN_TEXT = {
+    "minLength": 1,
+    "maxLength": MAXIMUM_LENGTH,
+    "pattern": f"^[^{CONTROLS}]*[^{CONTROLS}{IGNORABLE}][^{CONTROLS}]*$",
+}
 LEGAL_NAME = {
     "minLength": 1,
     "maxLength": fiscal.MAXIMUM_LEGAL_NAME_LENGTH,
-    "pattern": r"^[^|\u0000-\u001f\u007f-\u009f]*[^|\s\u0000-\u001f\u007f-\u009f][^|\u0000-\u001f\u007f-\u009f]*$",
+    "pattern": f"^[^|{CONTROLS}{BIDI_CONTROLS}]*[^|{UNSEEN}][^|{CONTROLS}{BIDI_CONTROLS}]*$",
     "example": "Dunder Mifflin",
 }
 TAX_ID = {
     "minLength": 1,
     "maxLength": fiscal.MAXIMUM_FOREIGN_TAX_ID_LENGTH,
-    "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
-    "description": "In Mexico an RFC of 12 characters or 13, elsewhere any; it is stored in capitals.",
+    "pattern": f"^[^{CONTROLS}{BIDI_CONTROLS}]*[^{UNSEEN}][^{CONTROLS}{BIDI_CONTROLS}]*$",
+    "description": "In Mexico an RFC of 12 characters or 13, elsewhere any, unique in its country; stored in capitals.",
     "example": "DUM901231AB3",
 }
 TAX_SYSTEM = {"enum": sorted(catalogues.USES_BY_REGIME), "example": "601"}
@@ -98,7 +105,7 @@ def _required(schema: Mapping[str, Any]) -> fields.String:
 
 
 def _check_external_id(value: str) -> None:
-    if not 0 < len(value) <= MAXIMUM_LENGTH:
+    if not comparable(value) or len(value) > MAXIMUM_LENGTH:
         raise ValidationError("invalid-length")
     if CONTROL_CHARACTER.search(value):
         raise ValidationError("invalid-character")
@@ -179,25 +186,31 @@ class CustomerPatchSchema(InputSchema):
     )
 
 
+class _ListOfBoundedLength(fields.List[Any]):
+    """A list whose elements are validated only if it is not too long."""
+
+    def __init__(self, element: fields.Field[Any], maximum: int, **options: Any) -> None:
+        self._check_length = validate.Length(max=maximum, error="too-many")
+        super().__init__(element, required=True, validate=self._check_length, error_messages=CODES, **options)
+
+    def _deserialize(self, value: Any, *arguments: Any, **options: Any) -> list[Any]:
+        if isinstance(value, list):
+            self._check_length(value)
+        return super()._deserialize(value, *arguments, **options)
+
+
 class IdsInputSchema(InputSchema):
     """The ids of up to 100 customers."""
 
-    ids = fields.List(
-        fields.String(required=True, error_messages=CODES),
-        required=True,
-        validate=validate.Length(max=MAXIMUM_IDS, error="too-many"),
-        error_messages=CODES,
-    )
+    ids = _ListOfBoundedLength(fields.String(required=True, error_messages=CODES), MAXIMUM_IDS)
 
 
 class BatchInputSchema(InputSchema):
     """Up to 100 customers, each of which is judged by itself."""
 
-    customers = fields.List(
+    customers = _ListOfBoundedLength(
         fields.Raw(allow_none=True),
-        required=True,
-        validate=validate.Length(max=MAXIMUM_BATCH, error="too-many"),
-        error_messages=CODES,
+        MAXIMUM_BATCH,
         metadata={"schema": {"items": {"anyOf": [{"$ref": "#/components/schemas/CustomerInput"}, {}]}}},
     )
 

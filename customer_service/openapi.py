@@ -99,6 +99,7 @@ def build(app: Flask, version: str) -> dict[str, Any]:
         plugins=[marshmallow],
         info={"description": DESCRIPTION},
         servers=servers(),
+        externalDocs={"description": "Every problem type, and what it means", "url": "docs/errors"},
         tags=[{"name": name, "description": description} for name, description in TAGS.items()],
     )
     marshmallow.converter.add_attribute_function(_own_schema)

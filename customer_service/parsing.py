@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
+from codecs import BOM_UTF8
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+NOT_JSON = "The body is not JSON in UTF-8, of at most 1,024 levels."
+LATIN_1 = "The body is not UTF-8: it looks like Latin-1 (ISO 8859-1, Windows-1252). Encode it in UTF-8."
+MAXIMUM_NAME_LENGTH = 200
 MAXIMUM_LIMIT = 100
 DEFAULT_LIMIT = 50
 MAXIMUM_TEXT_LENGTH = 255
@@ -103,14 +109,68 @@ def json_body(*media_types: str) -> object:
     allowed = media_types or (JSON,)
     if request.mimetype not in allowed:
         raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
+    if request.environ.get("HTTP_CONTENT_ENCODING", "").lower() not in ("", "identity"):
+        raise UnsupportedMediaType("Send the body without a Content-Encoding.")
     with request.environ[DEADLINE].paused():
         body = request.get_data()
     if len(body) > MAXIMUM_BODY_BYTES:
         raise RequestEntityTooLarge
+    return _parse(body.removeprefix(BOM_UTF8))
+
+
+def _parse(body: bytes) -> object:
     try:
-        return orjson.loads(body)
+        value: object = orjson.loads(body)
     except ValueError:
-        raise BadRequest("The body is not JSON in UTF-8, of at most 1,024 levels.") from None
+        raise BadRequest(LATIN_1 if _is_latin_1(body) else NOT_JSON) from None
+    if body.count(b":") != _count_members(value):  # a colon in a text, or a member that orjson dropped
+        _require_unique_names(body.decode())
+    return value
+
+
+def _is_latin_1(body: bytes) -> bool:
+    """Whether the body is not UTF-8, and would be JSON if each of its bytes were a character."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        with suppress(ValueError):
+            orjson.loads(body.decode("latin-1"))
+            return True
+    return False
+
+
+def _count_members(value: object) -> int:
+    """Return how many members the objects in a value have together."""
+    count, values = 0, [value]
+    while values:
+        each = values.pop()
+        if isinstance(each, dict):
+            count += len(each)
+            values += each.values()
+        elif isinstance(each, list):
+            values += each
+    return count
+
+
+def _require_unique_names(text: str) -> None:
+    """Raise the error of 400 if an object has two members of one name: parsers disagree on which of them counts."""
+    try:
+        json.loads(text, object_pairs_hook=_require_unique_names_of)
+    except RecursionError:
+        raise BadRequest(NOT_JSON) from None
+
+
+def _require_unique_names_of(members: list[tuple[str, object]]) -> None:
+    names = set[str]()
+    for name, _ in members:
+        if name in names:
+            raise BadRequest(f"Give each member once: {json.dumps(name[:MAXIMUM_NAME_LENGTH])} is repeated.")
+        names.add(name)
+
+
+def canonical_json(value: object) -> bytes:
+    """Return a JSON value in the form that does not depend on spaces, escapes and the order of members."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def idempotency_key() -> str | None:

@@ -183,6 +183,7 @@ class FindingSchema(Schema):
     path = fields.String(required=True, metadata={"description": "JSON Pointer.", "example": "/address/zip"})
     code = fields.String(required=True, metadata={"description": "Stable.", "example": "invalid-zip"})
     message = fields.String(required=True, metadata={"description": "What to do next."})
+    suggestion = fields.String(metadata={"description": "The value to send instead, if there is one."})
 
 
 class TaxInfoSchema(Schema):
@@ -206,6 +207,12 @@ class MemberListSchema(Schema):
     data = fields.List(fields.Nested(MemberSchema), required=True)
 
 
+PROBLEM_TYPE = (
+    "Stable identifier of the kind of problem. What follows `urn:problem-type:` is its anchor at "
+    "[docs/errors](docs/errors)."
+)
+
+
 class FailureSchema(Schema):
     """An error without the request that met it (RFC 9457), with further members for some types."""
 
@@ -214,7 +221,7 @@ class FailureSchema(Schema):
 
     type = fields.String(
         required=True,
-        metadata={"description": "Stable identifier of the kind of problem.", "example": "urn:problem-type:not-found"},
+        metadata={"description": PROBLEM_TYPE, "example": "urn:problem-type:not-found"},
     )
     title = fields.String(required=True, metadata={"description": "The kind of problem in words."})
     status = fields.Integer(required=True, metadata={"description": "The HTTP status."})

@@ -9,6 +9,7 @@ from customer_service import changes, fiscal
 from customer_service.errors import (
     CustomerServiceError,
     Duplicate,
+    DuplicateTaxId,
     Finding,
     InvalidRequest,
     MalformedDocument,
@@ -71,6 +72,10 @@ def put(customers: CustomerRepository, new: Keyed, document: Document | None) ->
     """
     if document is None:
         return _add(customers, new)
+    if (
+        new.name == "taxId" and fiscal.unique_keys(document).get("taxId") != new.value
+    ):  # another program moved it abroad
+        raise DuplicateTaxId(document["organizationId"], str(document["_id"]))
     customer = new.customer
     if "externalId" not in customer and document.get("externalId"):  # known by its tax id: nothing is said of this one
         customer = {**customer, "externalId": document["externalId"]}

@@ -9,11 +9,12 @@ from hashlib import blake2b
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, request, url_for
 from werkzeug.exceptions import NotFound
 
 from customer_service import __version__, compression, gateway, openapi
 from customer_service.answers import answer_json
+from customer_service.reference import errors
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -73,6 +74,20 @@ def get_openapi() -> Response:
 def get_reference() -> Response:
     """Show the page; every address in it is relative, and so right behind any prefix."""
     return Response(OWN.joinpath("page.html").read_bytes(), headers=STRICT, mimetype="text/html")
+
+
+@blueprint.get("/docs/errors")
+def get_errors() -> Response:
+    """Show every problem type."""
+    return Response(errors.page(), headers=STRICT, mimetype="text/html")
+
+
+@blueprint.get("/")
+def get_links() -> Response:
+    """Answer with the paths of the reference page and of the OpenAPI document, as links too (RFC 8631)."""
+    docs, document = url_for("reference.get_reference"), url_for("reference.get_openapi")
+    links = f'<{docs}>; rel="service-doc", <{document}>; rel="service-desc"'
+    return answer_json({"docs": docs, "openapi": document}, {"Link": links})
 
 
 @blueprint.get("/docs/<name>")

@@ -14,6 +14,7 @@ from customer_service.repository.memberships import (
 )
 from customer_service.repository.positions import Position
 from customer_service.repository.quotas import QuotaRepository
+from customer_service.repository.unique_keys import backfill_unique_keys
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
@@ -28,6 +29,7 @@ __all__ = [
     "OrganizationScope",
     "Position",
     "QuotaRepository",
+    "backfill_unique_keys",
     "complete",
     "ensure_indexes",
     "replaced_indexes",

@@ -12,6 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from customer_service import fiscal
+from customer_service.characters import comparable
 from customer_service.database import Document, as_stored, translates_errors
 from customer_service.errors import CustomerNotFound, Duplicate, DuplicateExternalId, DuplicateTaxId, VersionMismatch
 from customer_service.repository import lists
@@ -85,8 +86,8 @@ class CustomerRepository:
 
     @translates_errors
     def find_by_external_id(self, external_id: str) -> Document | None:
-        """Return the living customer that the caller knows by this id, or None."""
-        return self._find({"unique.externalId": external_id})
+        """Return the active customer with this external id, compared as its unique key is, or None."""
+        return self._find({"unique.externalId": comparable(external_id)})
 
     @translates_errors
     def find_many(self, customer_ids: Sequence[str]) -> list[Document]:

@@ -44,6 +44,7 @@ PACE_SECONDS = 0.25
 
 STORES = ("insert", "replace")
 OF_ONE = {*STORES, "update", "delete"}
+OF_ALL = {"dropDatabase", "invalidate"}
 HISTORY_LOST = (136, 260, 280, 286)
 """The server's codes of an oplog that does not reach back so far, and of a database that was dropped since."""
 
@@ -166,7 +167,7 @@ class CustomerFeed:
 
     def _changes_of(self, session: ClientSession, events: Sequence[Document]) -> list[Change]:
         """Return what the events tell of the organization, each customer as it is behind the last of them."""
-        events = [event for event in events if self._is_of_customers(event)]
+        events = [event for event in events if self._is_of_one_customer(event)]
         if not events:
             return []
         ids = [event["documentKey"]["_id"] for event in events]
@@ -178,11 +179,15 @@ class CustomerFeed:
             if event["isOwn"] or customer_id in found
         ]
 
-    def _is_of_customers(self, event: Document) -> bool:
-        """Whether an event is about somebody's customer; raises CursorExpired where it is about all of them."""
-        if self._collection.name not in (event["ns"].get("coll"), event.get("to", {}).get("coll")):
+    def _is_of_one_customer(self, event: Document) -> bool:
+        """Whether an event is about one customer of any organization; raises CursorExpired if it is about all of them.
+
+        An event of the whole database has no collection, and `invalidate` no `ns` at all.
+        """
+        kind, names = event["operationType"], [event.get(place, {}).get("coll") for place in ("ns", "to")]
+        if kind not in OF_ALL and self._collection.name not in names:
             return False
-        if event["operationType"] not in OF_ONE:
+        if kind not in OF_ONE or "_id" not in event.get("documentKey", {}):
             raise CursorExpired
         return True
 

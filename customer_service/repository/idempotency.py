@@ -53,7 +53,7 @@ class IdempotencyRepository:
 
     @translates_errors
     def claim(self, key: str, body: bytes) -> Claim:
-        """Claim the key for a request with this body, or return what it was answered.
+        """Claim the key for a request with this body in its canonical form, or return what it was answered.
 
         Raises KeyReused for another body than the first, and RequestInProgress while the first is younger than 10
         seconds and not done.

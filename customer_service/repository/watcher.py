@@ -103,6 +103,8 @@ class Watcher:
         """Return what is wrong with the stream at this point, or None."""
         if not changes.alive or (change is not None and change["operationType"] not in WRITES):
             return "a collection was dropped or renamed"
+        if change is not None and not self._is_of_one_document(change):
+            return "a change names no document"
         topology = self._database.client.topology_description
         if topology.topology_type_name.startswith("ReplicaSet") and changes.address != self._database.client.primary:
             return "another primary"
@@ -112,6 +114,9 @@ class Watcher:
             if self.lag_seconds > MAXIMUM_LAG_SECONDS:
                 return "it lags"
         return None
+
+    def _is_of_one_document(self, change: Document) -> bool:
+        return change.get("ns", {}).get("coll") in self._collections and "_id" in change.get("documentKey", {})
 
     def _tell(self, state: str) -> None:
         if state != self._told:

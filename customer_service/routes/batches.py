@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from customer_service import errors
+from customer_service import errors, fiscal
 from customer_service.answers import answer_json, etag_of
 from customer_service.error_handlers import failure_of
-from customer_service.errors import CustomerServiceError, Finding, InvalidRequest
+from customer_service.errors import CustomerServiceError, Finding, InvalidRequest, serialize_findings
 from customer_service.inputs import MESSAGES, BatchInputSchema
 from customer_service.operations import Answer, Operation
 from customer_service.parsing import JSON, json_body
@@ -17,13 +17,15 @@ from customer_service.schemas import UpsertsSchema
 from customer_service.upserts import keyed, put_many
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flask import Response
 
     from customer_service.upserts import Keyed, Outcome
 
 BATCH = BatchInputSchema()
+MAXIMUM_FINDINGS_BYTES = 38_000
+"""The longest findings of all customers of a batch together: the rest of 100 results takes up to 27,500 bytes."""
 
 
 @blueprint.post("/customers/batch-upsert")
@@ -42,7 +44,7 @@ def batch_upsert_customers() -> Response:
     """
     bodies = BATCH.accepted(json_body())["customers"]
     outcomes = put_many(customers_as(CustomerBatchRepository), bodies, _once())
-    return answer_json({"results": [_result(*each) for each in enumerate(outcomes)]})
+    return answer_json({"results": _results(outcomes)})
 
 
 def _once() -> Callable[[object], Keyed]:
@@ -50,17 +52,26 @@ def _once() -> Callable[[object], Keyed]:
     seen: set[str] = set()
 
     def judge(body: object) -> Keyed:
-        external_id = body.get("externalId") if isinstance(body, dict) else None
-        if isinstance(external_id, str):
-            if external_id in seen:
-                raise InvalidRequest([Finding("/externalId", "repeated", MESSAGES["repeated"])])
-            seen.add(external_id)
+        key = fiscal.unique_keys(body).get("externalId") if isinstance(body, dict) else None
+        if key in seen:
+            raise InvalidRequest([Finding("/externalId", "repeated", MESSAGES["repeated"])])
+        if key is not None:
+            seen.add(key)
         return keyed(body)
 
     return judge
 
 
-def _result(index: int, outcome: Outcome) -> dict[str, Any]:
+def _results(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Return what became of each customer; those that were refused share the bytes that findings may take."""
+    refused = sum(isinstance(outcome, InvalidRequest) for outcome in outcomes)
+    return [_result(*each, MAXIMUM_FINDINGS_BYTES // max(refused, 1)) for each in enumerate(outcomes)]
+
+
+def _result(index: int, outcome: Outcome, findings_bytes: int) -> dict[str, Any]:
+    if isinstance(outcome, InvalidRequest):
+        findings = serialize_findings(outcome.findings, findings_bytes)
+        return {"index": index, "status": "failed", "problem": {**failure_of(outcome), "errors": findings}}
     if isinstance(outcome, CustomerServiceError):
         return {"index": index, "status": "failed", "problem": failure_of(outcome)}
     status, document = outcome

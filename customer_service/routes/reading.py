@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, url_for
@@ -10,6 +9,7 @@ from flask import Response, url_for
 from customer_service import changes, errors
 from customer_service.answers import answer_found, answer_json, listed, represent
 from customer_service.authorization import current_membership
+from customer_service.errors import serialize_findings
 from customer_service.inputs import CustomerInputSchema, IdsInputSchema
 from customer_service.operations import Answer, Operation
 from customer_service.parsing import JSON, LIST_PARAMETERS, json_body, list_request
@@ -153,8 +153,8 @@ def _judgement(customer: object) -> Response:
     return answer_json(
         {
             "isValid": not found,
-            "errors": [asdict(finding) for finding in found],
-            "warnings": [asdict(finding) for finding in doubts],
+            "errors": serialize_findings(found),
+            "warnings": serialize_findings(doubts),
         }
     )
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Response, current_app, request
+from flask import Response, current_app
 
 from customer_service import changes, errors
 from customer_service.answers import answer_body, answer_nothing, answer_written, etag_of, represent
 from customer_service.authorization import current_membership
+from customer_service.characters import comparable
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch
-from customer_service.inputs import MESSAGES, CustomerInputSchema, CustomerPatchSchema
+from customer_service.inputs import CustomerInputSchema, CustomerPatchSchema
 from customer_service.operations import Answer, Operation, Value
-from customer_service.parsing import JSON, MERGE_PATCH, idempotency_key, is_conditional, json_body, require_match
+from customer_service.parsing import (
+    JSON,
+    MERGE_PATCH,
+    canonical_json,
+    idempotency_key,
+    is_conditional,
+    json_body,
+    require_match,
+)
 from customer_service.repository import IdempotencyRepository
 from customer_service.routes.common import (
     BODY_ERRORS,
@@ -51,21 +60,22 @@ R = TypeVar("R")
 def create_customer() -> Response:
     """Create a customer.
 
-    With an Idempotency-Key, the same request answers what it answered first, with `Idempotent-Replayed: true`.
+    With an Idempotency-Key, the same request answers what it answered first, with `Idempotent-Replayed: true`. It is
+    the same if its JSON is: the order of members does not count.
     """
     body, key = json_body(), idempotency_key()
     customer = changes.accepted(body)
     if key is not None:
-        return _create_once(key, customer)
+        return _create_once(key, canonical_json(body), customer)
     document, _ = customers().add(customer)
     return answer_written(document, location(document["_id"]))
 
 
-def _create_once(key: str, customer: dict[str, Any]) -> Response:
+def _create_once(key: str, request_body: bytes, customer: dict[str, Any]) -> Response:
     keys = IdempotencyRepository(
         current_app.extensions["database"], current_membership().scope, current_membership().user_id
     )
-    claim = keys.claim(key, request.get_data())
+    claim = keys.claim(key, request_body)
     replayed = claim.answer is not None
     if claim.answer is not None:
         body, etag = claim.answer
@@ -184,7 +194,7 @@ def put_customer_by_external_id(external_id: str) -> Response:
         body = json_body()
         require_match(document, etag_of)
         customer = changes.accepted(_with_external_id(body, external_id))
-        status, stored = put(customers(), Keyed("externalId", external_id, customer), document)
+        status, stored = put(customers(), Keyed("externalId", comparable(external_id), customer), document)
         return stored, location(stored["_id"]) if status == "created" else None
 
     return answer_written(*_on_the_newest(attempt))
@@ -204,6 +214,7 @@ def _with_external_id(body: object, external_id: str) -> object:
     """Return the body with the id of the path, which it may omit or repeat; raises InvalidRequest."""
     if not isinstance(body, dict):
         return body
-    if body.get("externalId") not in (None, external_id):
-        raise InvalidRequest([Finding("/externalId", "invalid-value", MESSAGES["invalid-value"])])
+    given = external_id if body.get("externalId") is None else body["externalId"]
+    if not isinstance(given, str) or comparable(given) != comparable(external_id):
+        raise InvalidRequest([Finding("/externalId", "invalid-value", "Leave it out: it must equal the path's.")])
     return {**body, "externalId": external_id}

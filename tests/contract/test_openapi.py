@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from customer_service.database import Document
 
-UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/<name>"}
+UNDOCUMENTED = {"/", "/openapi.json", "/docs", "/docs/errors", "/docs/<name>"}
 PUBLIC = {"/livez", "/readyz", "/metrics"} | UNDOCUMENTED
 CUSTOMER_PATH = "/organizations/{organizationId}/customers/{customerId}"
 

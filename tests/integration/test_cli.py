@@ -12,6 +12,8 @@ from bson import ObjectId
 
 from customer_service import __version__, cli
 from customer_service.demo import EXAMPLE_CUSTOMER
+from customer_service.repository import backfill_unique_keys, ensure_indexes
+from customer_service.repository import unique_keys as repository_unique_keys
 from customer_service.repository.customers import living_fields
 from tests.integration.test_queries import INDEXES
 from tests.support import MEMBER, ORGANIZATION, SECRET
@@ -91,7 +93,11 @@ def test_customers_of_other_programs_are_completed(
         ]
     )
     done = Run(monkeypatch, capsys, "indexes")
-    assert done.out.splitlines()[-1] == "completed  4 customers, 1 of which share a tax id or external id with another"
+    *_, twins, completion = done.out.splitlines()
+    assert completion == "completed  4 customers, 1 of which share a tax id or external id with another"
+    twin = configured.customers.find_one({"taxId": "dum901231ab3"})
+    assert twin is not None
+    assert twins == f"twins  {twin['_id']} and {bare['_id']} of {ORGANIZATION} have the same taxId"
     assert configured.customers.count_documents({"search.tokens": "dunder"}) == 4
     assert configured.customers.count_documents({"unique": {}}) == 3
     completed = configured.customers.find_one({"_id": bare["_id"]})
@@ -100,6 +106,54 @@ def test_customers_of_other_programs_are_completed(
     assert (completed["version"], completed["updatedAt"]) == (1, datetime(2025, 1, 26, 10))  # noqa: DTZ001 - as BSON has it
     again = Run(monkeypatch, capsys, "indexes")
     assert "completed  0 customers" in again.out
+
+
+def test_unique_keys_of_an_earlier_release_are_changed(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It compared tax ids without the country, and external ids as they are sent."""
+    Run(monkeypatch, capsys, "indexes")
+
+    def store(country: str, external_id: str, **changes: object) -> ObjectId:
+        customer_id = ObjectId()
+        given = EXAMPLE_CUSTOMER | {"_id": customer_id, "externalId": external_id, **changes}
+        given["address"] = EXAMPLE_CUSTOMER["address"] | {"country": country}
+        earlier = {"externalId": external_id, "taxId": given["taxId"]}
+        configured.customers.insert_one({**given, **living_fields(given), "unique": earlier})
+        return customer_id
+
+    american = store("USA", "crm-é", taxId="123456789")
+    placeholder = store("CAN", "crm-e\u0301", taxId="N/A")
+    unchanged = store("MEX", "crm-1", taxId="SAT970701NN3")
+    first = Run(monkeypatch, capsys, "indexes").out.splitlines()
+    assert first[-3:-1] == [
+        "changed  the unique keys of 2 customers",
+        f"twins  {placeholder} and {american} of {ORGANIZATION} have the same externalId",
+    ]
+    keys = {each["_id"]: each["unique"] for each in configured.customers.find()}
+    assert keys == {
+        american: {"externalId": "crm-é", "taxId": "USA:123456789"},
+        placeholder: {},
+        unchanged: {"externalId": "crm-1", "taxId": "SAT970701NN3"},
+    }
+    second = Run(monkeypatch, capsys, "indexes").out.splitlines()
+    assert (second[-2], "changed" in second[-3]) == (first[-2], False)
+    configured.customers.update_one({"_id": american}, {"$set": {"deletedAt": 1}, "$unset": {"unique": ""}})
+    third = Run(monkeypatch, capsys, "indexes").out.splitlines()
+    assert (third[-2], "twins" in str(third)) == ("changed  the unique keys of 1 customers", False)
+
+
+def test_a_twin_that_comes_meanwhile_is_left_to_the_next_run(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_indexes(configured)
+    one, other = (EXAMPLE_CUSTOMER | {"_id": ObjectId()} for _ in range(2))
+    configured.customers.insert_many([{**one, **living_fields(one)}, {**other, "search": {}, "unique": {}}])
+    monkeypatch.setattr(repository_unique_keys, "_twins_of", lambda *_: [])
+    assert backfill_unique_keys(configured) == (0, [])
+    monkeypatch.undo()
+    twins = [(ORGANIZATION, str(other["_id"]), "taxId", str(one["_id"]))]
+    assert backfill_unique_keys(configured) == (0, twins)
 
 
 def test_what_an_earlier_release_asks_for_is_dropped_when_told(

@@ -141,7 +141,9 @@ class TestPut:
     @pytest.mark.parametrize("other", ["crm-2", "CRM-1", "", 1, ["crm-1"], {"$ne": ""}])
     def test_another_id_in_the_body(self, service: Service, editor: FlaskClient, other: object) -> None:
         before = stored(service)
-        assert findings(put(editor, externalId=other)) == [("/externalId", "invalid-value")]
+        response = put(editor, externalId=other)
+        assert findings(response) == [("/externalId", "invalid-value")]
+        assert "must equal the path's" in response.get_json()["errors"][0]["message"]
         assert stored(service) == before
 
     def test_who_has_the_id_may_have_been_created_otherwise(self, editor: FlaskClient) -> None:
@@ -194,8 +196,31 @@ class TestIds:
 
     def test_case_and_accents_count(self, editor: FlaskClient) -> None:
         put(editor, "crm-é")
-        for other in ("CRM-É", "crm-e", "crm-e\u0301", "crm-é ", "crm-é/"):
+        for other in ("CRM-É", "crm-e", "crm-é ", "crm-é/"):
             assert editor.get(path_of(other)).status_code == 404
+
+    def test_what_looks_the_same_is_the_same(self, service: Service, editor: FlaskClient) -> None:
+        """The customer keeps the text that was stored, until a PUT by another replaces it."""
+        created = put(editor, "crm-é").get_json()
+        for other in ("crm-e\u0301", "crm\u200b-é", "\ufeffcrm-é", "crm-e\u2060\u0301\u00ad"):
+            assert editor.get(path_of(other)).get_json() == created
+            collision = editor.post(customers_url(), json=new_customer(taxId="ABC101010111", externalId=other))
+            assert problem(collision, 409, "duplicate-external-id")["existing"].endswith(created["id"])
+        changed = put(editor, "crm-e\u0301")
+        assert changed.status_code == 200
+        assert changed.get_json()["externalId"] == "crm-e\u0301"
+        assert put(editor, "crm-é", externalId="crm-e\u0301").get_json()["externalId"] == "crm-é"
+        assert len(stored(service)) == 3
+
+    @pytest.mark.parametrize("external_id", ["\u200b", "\u2060\ufeff", "\U000e0001"])
+    def test_nothing_to_be_seen(self, service: Service, editor: FlaskClient, external_id: str) -> None:
+        before = stored(service)
+        assert findings(put(editor, external_id)) == [("/externalId", "invalid-length")]
+        assert findings(editor.post(customers_url(), json=new_customer(externalId=external_id))) == [
+            ("/externalId", "invalid-length")
+        ]
+        assert editor.get(path_of(external_id)).status_code == 404
+        assert stored(service) == before
 
     def test_a_slash_may_be_sent_as_it_is(self, editor: FlaskClient) -> None:
         created = put(editor, "a/b//c").get_json()

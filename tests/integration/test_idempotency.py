@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COLLEAGUE = "colleague-of-the-member"
 KEY = "4f1c0a4e-try-again"
 BODY = json.dumps(NEW_CUSTOMER).encode()
+OTHER_BODY = json.dumps(NEW_CUSTOMER | {"phone": None}).encode()
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +88,7 @@ def leave_claim(service: Service, claimed_at: datetime) -> ObjectId:
 
 
 class TestReplay:
-    """The same key and bytes: the first answer."""
+    """The same key and JSON: the first answer."""
 
     def test_the_first_answer_again(self, service: Service) -> None:
         first, second = post(service), post(service)
@@ -117,11 +118,26 @@ class TestReplay:
         assert outcome(post(service, key=None)) == (409, "duplicate-tax-id")
         assert service.database.idempotencyKeys.count_documents({}) == 0
 
-    def test_other_bytes(self, service: Service) -> None:
+    def test_the_same_json_in_other_bytes(self, service: Service) -> None:
+        first = post(service)
+        reversed_members = dict(reversed(NEW_CUSTOMER.items()))
+        reversed_members["address"] = dict(reversed(NEW_CUSTOMER["address"].items()))  # type: ignore[attr-defined]
+        for body in (
+            json.dumps(reversed_members).encode(),
+            json.dumps(NEW_CUSTOMER, indent=1).encode() + b"\n",
+            b"\xef\xbb\xbf" + BODY,
+            BODY.replace(b"Sabre", b"S\\u0061bre"),
+        ):
+            again = post(service, body)
+            assert is_replayed(again)
+            assert told(again) == told(first)
+        assert len(stored(service)) == 1
+
+    def test_another_body(self, service: Service) -> None:
         post(service)
-        other = json.dumps(NEW_CUSTOMER | {"legalName": "Vance Refrigeration"}).encode()
-        for body in (other, BODY + b" ", json.dumps(NEW_CUSTOMER, indent=1).encode()):
-            assert outcome(post(service, body)) == (422, "idempotency-key-reused")
+        for changes in ({"legalName": "Vance Refrigeration"}, {"legalName": "SABRE"}, {"metadata": None}):
+            other = json.dumps(NEW_CUSTOMER | changes).encode()
+            assert outcome(post(service, other)) == (422, "idempotency-key-reused")
         assert len(stored(service)) == 1
         assert is_replayed(post(service))
 
@@ -200,9 +216,9 @@ class TestClaims:
         assert answer.headers["Retry-After"] == "1"
         assert stored(service) == []
 
-    def test_running_with_other_bytes(self, service: Service) -> None:
+    def test_running_with_another_body(self, service: Service) -> None:
         leave_claim(service, ago(seconds=1))
-        assert outcome(post(service, BODY + b" ")) == (422, "idempotency-key-reused")
+        assert outcome(post(service, OTHER_BODY)) == (422, "idempotency-key-reused")
 
     def test_abandoned_before_the_customer_was_stored(self, service: Service) -> None:
         customer_id = leave_claim(service, ago(seconds=10.1))
@@ -254,9 +270,9 @@ class TestClaims:
         assert not is_replayed(second)
         assert second.get_json()["id"] != first.get_json()["id"]
 
-    def test_forgotten_with_other_bytes(self, service: Service) -> None:
+    def test_forgotten_with_another_body(self, service: Service) -> None:
         leave_claim(service, ago(hours=24, seconds=1))
-        assert post(service, BODY + b" ").status_code == 201
+        assert post(service, OTHER_BODY).status_code == 201
 
 
 def test_mongodb_forgets_by_itself(service: Service) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import mongomock
 import pytest
 
 from customer_service import reference
+from customer_service.problems import ALL_PROBLEMS
 from tests.support import problem, serve
 
 if TYPE_CHECKING:
@@ -74,3 +77,55 @@ def test_what_is_spelled_otherwise_is_nothing(client: FlaskClient, path: str) ->
     """A worker tells by the first bytes of a request that its answer is large."""
     raw = {"RAW_URI": path}
     problem(client.get(path.removeprefix("http://localhost"), environ_overrides=raw), 404, "not-found")
+
+
+@pytest.mark.parametrize("base", ["", "/api"])
+def test_the_root_leads_to_both(client: FlaskClient, base: str) -> None:
+    for path in dict.fromkeys((f"{base}/", base or "/")):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert answer.get_json() == {"docs": f"{base}/docs", "openapi": f"{base}/openapi.json"}
+        assert answer.headers["Link"] == (
+            f'<{base}/docs>; rel="service-doc", <{base}/openapi.json>; rel="service-desc"'
+        )
+        assert client.head(path).status_code == 200
+        for link in answer.get_json().values():
+            assert client.get(link).status_code == 200
+
+
+SLUGS = sorted({problem.slug for problem in ALL_PROBLEMS})
+
+
+@pytest.mark.parametrize("base", ["", "/api"])
+def test_each_problem_type_has_an_anchor(client: FlaskClient, base: str) -> None:
+    document = client.get(f"{base}/openapi.json").get_json()
+    linked = urljoin(f"http://localhost{base}/openapi.json", document["externalDocs"]["url"])
+    assert linked == f"http://localhost{base}/docs/errors"
+    described = document["components"]["schemas"]["Problem"]["properties"]["type"]
+    assert f"({document['externalDocs']['url']})" in described["description"]
+    page = client.get(f"{base}/docs/errors")
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    assert page.headers["Content-Security-Policy"] == client.get("/docs").headers["Content-Security-Policy"]
+    anchors = re.findall(r'<h2 id="([^"]+)">', page.text)
+    assert anchors == SLUGS == [each.removeprefix("urn:problem-type:") for each in described["enum"]]
+    assert client.get(f"{base}/docs/page.css").status_code == 200
+    assert 'href="page.css"' in page.text
+    assert "Use a method that <code>Allow</code> names." in page.text
+
+
+def test_each_problem_type_is_on_the_page_of_the_repository() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "errors.md").read_text()
+    sections = re.findall(r"^## ([a-z-]+)\n\n(\d{3})\. \S", page, re.MULTILINE)
+    assert sections == sorted({(problem.slug, str(problem.status.value)) for problem in ALL_PROBLEMS})
+    assert len(re.findall("^## ", page, re.MULTILINE)) == len(sections)
+
+
+@pytest.mark.parametrize("path", ["/organizations/x/customers/", "/organizations/x/members/", "/livez/", "/nothing/"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_slash_at_the_end_is_named(client: FlaskClient, path: str, method: str) -> None:
+    detail = problem(client.open(path, method=method), 404, "not-found")["detail"]
+    assert detail == "There is nothing at this path. Leave out the slash at the end of the path."
+
+
+def test_where_none_is_at_the_end_none_is_named(client: FlaskClient) -> None:
+    assert problem(client.get("/nothing"), 404, "not-found")["detail"] == "There is nothing at this path."

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stdnum.mx import rfc as stdnum_rfc
 
 from customer_service import catalogues, fiscal
+from customer_service.characters import comparable
 from customer_service.errors import Finding
 from customer_service.fiscal import normalized, unique_keys
 
@@ -169,6 +170,8 @@ Asociación Civil
 S. de Responsabilidad Limitada
 """
 
+BIDI = [f"A{char}B" for char in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"]
+
 LETTERS = st.sampled_from(string.ascii_uppercase + "&Ñ")
 ALPHANUMERICS = st.sampled_from(string.ascii_uppercase + string.digits)
 RFCS = st.tuples(
@@ -288,9 +291,9 @@ class TestWholeCustomers:
 
 class TestNormalized:
     def test_trims_and_capitalizes(self) -> None:
-        given = customer(legalName=" \tDunder Mifflin\n", taxId=" ñum901231ab3\n", country="mex", email=" A@b.mx ")
+        given = customer(legalName=" \tDunder Mifflin\n", taxId=" ñum901231ab3\n", country="mex", email=" A@b.mx\n")
         assert normalized(given) == customer(
-            legalName="Dunder Mifflin", taxId="ÑUM901231AB3", country="MEX", email=" A@b.mx "
+            legalName="Dunder Mifflin", taxId="ÑUM901231AB3", country="MEX", email="A@b.mx"
         )
 
     def test_capitalizes_a_tax_id_abroad(self) -> None:
@@ -321,16 +324,33 @@ class TestNormalized:
 
 
 class TestLegalName:
-    @pytest.mark.parametrize("name", ["X", "Ñ" * 300, "3M & CO. (MÉXICO)", '"L\'ÉTÉ"', "😀"])
+    @pytest.mark.parametrize(
+        "name", ["X", "Ñ" * 300, "3M & CO. (MÉXICO)", '"L\'ÉTÉ"', "😀", "X\u200b", "A\u00adB", "👨\u200d👩"]
+    )
     def test_accepted(self, name: str) -> None:
         assert errors(customer(legalName=name)) == set()
 
-    @pytest.mark.parametrize("name", ["", "   ", "\n\t\u00a0", "X" * 301, "Ñ" * 10_000])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("", "   ", "\n\t\u00a0", "X" * 301, "Ñ" * 10_000),
+            *(
+                "\u200b",
+                "\u2060\u2060",
+                " \ufeff \u00ad",
+                "\u3164",
+                "\u115f\uffa0",
+                "\ufe0f",
+                "\U000e0041",
+                "\u3000\u180e",
+            ),
+        ],
+    )
     def test_length(self, name: str) -> None:
         assert errors(normalized(customer(legalName=name))) == {("/legalName", "invalid-length")}
 
     @pytest.mark.parametrize(
-        "name", ["A|B", "|", "A\x00B", "A\nB", "A\tB", "A\x7fB", "A\x85B", "A\x9fB", "A\ud800B", "A\n"]
+        "name", ["A|B", "|", "A\x00B", "A\nB", "A\tB", "A\x7fB", "A\x85B", "A\x9fB", "A\ud800B", "A\n", *BIDI]
     )
     def test_characters(self, name: str) -> None:
         assert errors(customer(legalName=name)) == {("/legalName", "invalid-character")}
@@ -421,11 +441,11 @@ class TestForeignTaxId:
     def test_accepted(self, tax_id: str) -> None:
         assert errors(foreigner(taxId=tax_id)) == set()
 
-    @pytest.mark.parametrize("tax_id", ["", "1" * 41, "1" * 10_000])
+    @pytest.mark.parametrize("tax_id", ["", "1" * 41, "1" * 10_000, "\u200b", " \u2060"])
     def test_length(self, tax_id: str) -> None:
         assert errors(foreigner(taxId=tax_id)) == {("/taxId", "invalid-length")}
 
-    @pytest.mark.parametrize("tax_id", ["1\n", "\x00", "1\x7f", "\ud800"])
+    @pytest.mark.parametrize("tax_id", ["1\n", "\x00", "1\x7f", "\ud800", *BIDI])
     def test_characters(self, tax_id: str) -> None:
         assert errors(foreigner(taxId=tax_id)) == {("/taxId", "invalid-character")}
 
@@ -499,10 +519,67 @@ class TestUniqueKeys:
     def test_both(self) -> None:
         assert unique_keys(customer(externalId="crm-1")) == {"externalId": "crm-1", "taxId": COMPANY}
 
-    @pytest.mark.parametrize("country", ["MEX", "mex", None, "USA", "XXX", 5])
+    @pytest.mark.parametrize("country", ["MEX", "mex", None])
     def test_in_the_form_that_they_are_stored_in(self, country: Any) -> None:
         given = customer(taxId=f" {COMPANY.lower()}\n", externalId=" crm-1", country=country)
         assert unique_keys(given) == {"externalId": " crm-1", "taxId": COMPANY}
+
+    @pytest.mark.parametrize(("country", "key"), [("USA", "USA:1A"), ("usa", "USA:1A"), ("XXX", "XXX:1A"), (5, ":1A")])
+    def test_a_foreign_one_has_its_country(self, country: Any, key: str) -> None:
+        assert unique_keys(customer(taxId=" 1a", country=country)) == {"taxId": key}
+
+    @pytest.mark.parametrize(
+        ("sent", "key"),
+        [
+            ("\u200bB1\u2060", "B1"),
+            ("\u200b B1 \u00ad", "B1"),
+            ("N\u0303A1", "ÑA1"),
+            ("N\u034f\u0303A1", "ÑA1"),
+            ("\u00c5", "\u00c5"),
+            ("\u212b", "\u00c5"),
+            ("\ufb01", "FI"),
+        ],
+    )
+    def test_are_compared_in_nfc_without_what_is_not_seen(self, sent: str, key: str) -> None:
+        assert unique_keys(foreigner(taxId=sent)) == {"taxId": f"USA:{key}"}
+        assert unique_keys({"externalId": sent}) == {"externalId": comparable(sent)}
+        assert comparable(comparable(sent)) == comparable(sent)
+
+    def test_what_is_longer_than_any_is_compared_as_it_is(self) -> None:
+        endless = "e\u0301" * 200
+        assert unique_keys({"externalId": endless, "taxId": endless}) == {
+            "externalId": endless,
+            "taxId": endless.upper(),
+        }
+
+    @pytest.mark.parametrize(
+        "placeholder",
+        [
+            *("0", "00", "000000000", "000-00-0000", "0.", "9", "999999999", "XXX", "x", "N/A", "n.a.", "NA", "n / a"),
+            *("SIN RFC", "sin-rfc", "Sin R.F.C.", "EXTRANJERO", "Extranjera", "S/N", "s.d.", "Ninguno", "NONE", "null"),
+            *(
+                "No aplica",
+                "SIN NÚMERO",
+                "sin nu\u0301mero",
+                "GENÉRICO",
+                "-",
+                "...",
+                "\u200b",
+                "\uff2e\uff0f\uff21",
+                "n\u200ba",
+            ),
+            *("XEXX-010101-000", "xexx 010101 000", "Público en general", "Unknown", "TBD"),
+        ],
+    )
+    @pytest.mark.parametrize("country", ["MEX", "USA", "XXX", None, 5])
+    def test_a_placeholder_is_none_anywhere(self, placeholder: str, country: Any) -> None:
+        assert unique_keys(customer(taxId=placeholder, country=country, externalId="a")) == {"externalId": "a"}
+
+    @pytest.mark.parametrize(
+        "tax_id", ["1", "10", "09", "XX1", "NAB", "123456789", "111111111", "RFC1", "中文", "Ñ", "SINA"]
+    )
+    def test_what_is_like_a_placeholder_is_one(self, tax_id: str) -> None:
+        assert unique_keys(foreigner(taxId=tax_id)) == {"taxId": f"USA:{tax_id}"}
 
     @pytest.mark.parametrize("absent", [None, "", " ", 1, {"$ne": 1}])
     def test_what_is_absent_is_none(self, absent: object) -> None:
@@ -510,17 +587,13 @@ class TestUniqueKeys:
         assert unique_keys({"externalId": absent} if absent != " " else {}) == {}
 
     @pytest.mark.parametrize("tax_id", [GENERIC_DOMESTIC, GENERIC_FOREIGN, " xaxx010101000 "])
-    @pytest.mark.parametrize("country", ["MEX", "mex", None])
-    def test_a_generic_one_is_none_in_mexico(self, tax_id: str, country: str | None) -> None:
+    @pytest.mark.parametrize("country", ["MEX", "mex", None, "USA", "XXX", "", 5])
+    def test_a_generic_one_is_none_in_any_country(self, tax_id: str, country: Any) -> None:
         assert unique_keys(customer(taxId=tax_id, country=country, externalId="crm-1")) == {"externalId": "crm-1"}
         assert unique_keys({"taxId": tax_id}) == {}
 
     def test_another_is(self) -> None:
         assert unique_keys(customer(taxId="XAXX010101001")) == {"taxId": "XAXX010101001"}
-
-    @pytest.mark.parametrize("country", ["USA", "XXX", "", 5])
-    def test_a_generic_one_is_elsewhere(self, country: Any) -> None:
-        assert unique_keys(customer(taxId=GENERIC_FOREIGN, country=country)) == {"taxId": GENERIC_FOREIGN}
 
 
 class TestEmail:
@@ -538,6 +611,9 @@ class TestEmail:
             "a@",
             "@b.mx",
             "a@b",
+            "noreply@test",
+            "a@localhost",
+            "a@x.localhost",
             "a@b.mx\n",
             " a@b.mx",
             "a@b.mx ",
@@ -573,8 +649,10 @@ class TestPhone:
             ("MEX", "+526474010101"),
             ("MEX", "+52 (647) 401-0101"),
             ("MEX", "647 401 01 01"),
-            ("MEX", "647-401-0101 ext. 12"),
+            ("MEX", "647\u00a0401\u20130101"),
+            ("MEX", "55.1234.5678"),
             ("MEX", "+12025550123"),
+            ("MEX", "8000000000"),
             ("MEX", "+34912345678"),
             ("USA", "2025550123"),
             ("ESP", "+34912345678"),
@@ -589,6 +667,27 @@ class TestPhone:
         ("country", "phone"),
         [
             *(("MEX", text) for text in HOSTILE),
+            ("MEX", "647-401-0101 ext. 12"),
+            ("MEX", "6474010101x12"),
+            ("MEX", "6474010101;ext=12"),
+            ("MEX", "6474010101,12"),
+            ("MEX", "6474010101#12"),
+            ("MEX", "tel:6474010101"),
+            ("MEX", "tel:+526474010101"),
+            ("MEX", "Tel. 6474010101"),
+            ("MEX", "6474010101 / 6474010102"),
+            ("MEX", "6474010101/02"),
+            ("MEX", "6474010101 6474010102"),
+            ("MEX", "6474010101, 6474010102"),
+            ("MEX", "6474010101 y 6474010102"),
+            ("MEX", "6474010101; 6474010102"),
+            ("MEX", "+526474010101+526474010102"),
+            ("MEX", "0000000000"),
+            ("MEX", "000-000-0000"),
+            ("MEX", "+520000000000"),
+            ("USA", "0000000000"),
+            ("ESP", "+340000000000"),
+            ("MEX", "1800FLOWERS"),
             ("MEX", "abc"),
             ("MEX", "123"),
             ("MEX", "647401010"),
@@ -612,6 +711,19 @@ class TestPhone:
         assert errors(foreigner(country=country, phone=phone, taxId=GENERIC_FOREIGN, zip="85900")) == {
             ("/phone", "invalid-phone")
         }
+
+    @pytest.mark.parametrize(
+        "phone", ["+5216474010101", "+52 1 647 401 0101", "5216474010101", "+521-647-401-0101", "tel:+5216474010101"]
+    )
+    @pytest.mark.parametrize("country", ["MEX", "USA"])
+    def test_the_1_of_mobile_phones_is_named(self, phone: str, country: str) -> None:
+        (finding,) = fiscal.errors(foreigner(country=country, phone=phone, taxId=GENERIC_FOREIGN, zip="85900"))
+        assert finding.message.startswith("Leave out the 1 behind 52")
+
+    @pytest.mark.parametrize("phone", ["+52164740101011", "1" * 10_000, "0000000000"])
+    def test_another_wrong_number_has_no_such_1(self, phone: str) -> None:
+        (finding,) = fiscal.errors(customer(phone=phone))
+        assert finding.message.startswith("Give one number")
 
     def test_is_left_as_it_is_sent(self) -> None:
         assert normalized(customer(phone=" 647 401 0101 "))["phone"] == " 647 401 0101 "
@@ -767,6 +879,73 @@ class TestLegalNameWarnings:
     @pytest.mark.parametrize("name", ["Ñ", "É", "3M", "123", "&", "中文", "😀"])
     def test_no_small_letters(self, name: str) -> None:
         assert warnings(customer(legalName=name)) == set()
+
+
+class TestGarbledNames:
+    @pytest.mark.parametrize(
+        ("name", "code", "suggestion"),
+        [
+            ("ACME  NORTE", "odd-spaces", "ACME NORTE"),
+            ("ACME\u00a0NORTE", "odd-spaces", "ACME NORTE"),
+            ("ACME \u2003 NORTE", "odd-spaces", "ACME NORTE"),
+            ("ACME\u200b NORTE", "odd-spaces", "ACME NORTE"),
+            ("A &amp; B", "html-entity", "A & B"),
+            ("A &AMP; B", "html-entity", "A & B"),
+            ("O&#39;BRIEN", "html-entity", "O'BRIEN"),
+            ("PE&#xD1;A", "html-entity", "PEÑA"),
+            ("PE&Ntilde;A", "html-entity", "PEÑA"),
+            ("Ã\u2018ANDU", "mojibake", "ÑANDU"),
+            ("JOSÃ‰ PEÃ\u2018A", "mojibake", "JOSÉ PEÑA"),
+            ("CAFÃ‰ Â°", "mojibake", "CAFÉ °"),
+            ("A â€“ B", "mojibake", "A – B"),
+            ("CAF\ufffd", "mojibake", None),
+            ("Ã\u2018ANDU CAF\ufffd", "mojibake", None),
+            ("\ufffd", "mojibake", None),
+            ("CAFÃ?", "mojibake", None),
+        ],
+    )
+    @pytest.mark.parametrize("build", [customer, person, foreigner])
+    def test_are_warned_of_with_what_to_send_instead(
+        self, build: Callable[..., dict[str, Any]], name: str, code: str, suggestion: str | None
+    ) -> None:
+        given_customer = build(legalName=name)
+        assert fiscal.errors(given_customer) == []
+        (warning,) = (each for each in fiscal.warnings(given_customer) if each.code != "not-upper-case")
+        assert (warning.path, warning.code, warning.suggestion) == ("/legalName", code, suggestion)
+        assert name not in warning.message
+
+    def test_all_that_is_odd_has_one_suggestion(self) -> None:
+        found_in = fiscal.warnings(customer(legalName="Ã\u2018ANDU  &AMP; CIA"))
+        assert [(each.code, each.suggestion) for each in found_in] == [
+            (code, "ÑANDU & CIA") for code in ("html-entity", "mojibake", "odd-spaces")
+        ]
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *(
+                "SÃO PAULO",
+                "IRMÃ",
+                "ÑÁÉ",
+                "AT&T",
+                "A &B; C",
+                "PRINT &COPY SA 1",
+                "R&D;",
+                "A&;B",
+                "Â",
+                "€",
+                "MÜLLER",
+                "X Ã Y",
+            ),
+            *("&#;", "&unknown;".upper(), "中文", "100 °C", "¿QUÉ?"),
+        ],
+    )
+    def test_what_is_right_is_not(self, name: str) -> None:
+        assert warnings(customer(legalName=name)) == set()
+
+    def test_nothing_is_suggested_for_what_is_too_long_or_empty(self) -> None:
+        assert fiscal.warnings(customer(legalName="A  B" * 100)) == []
+        assert [each.suggestion for each in fiscal.warnings(customer(legalName="\u200b"))] == [None]
 
 
 class TestFindings:

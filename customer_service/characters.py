@@ -1,0 +1,67 @@
+"""Characters that are not seen, texts that look the same, and texts that another program garbled."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from contextlib import suppress
+
+IGNORABLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
+)
+"""The characters of Unicode's Default_Ignorable_Code_Point up to U+FFFF, as a class of regular expressions has them."""
+
+BIDI_CONTROLS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""The twelve characters of Unicode's Bidi_Control, in the same form."""
+
+LONGEST_COMPARED = 300  # normalizing takes quadratic time, and no longer text is accepted anywhere
+
+_IGNORABLE = re.compile(rf"[{IGNORABLE}\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]")
+_HTML_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31});")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+_BIDI_CONTROL = re.compile(f"[{BIDI_CONTROLS}]")
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has no character that is seen."""
+    return not _IGNORABLE.sub("", text).strip()
+
+
+def has_bidi_control(text: str) -> bool:
+    """Whether a text can show its characters in another order than it has them."""
+    return not text.isascii() and _BIDI_CONTROL.search(text) is not None
+
+
+def comparable(text: str) -> str:
+    """Return the text in the form that unique keys are compared in: without invisible characters, in NFC."""
+    if text.isascii() or len(text) > LONGEST_COMPARED:
+        return text
+    return unicodedata.normalize("NFC", _IGNORABLE.sub("", text))
+
+
+def plain_spaces(text: str) -> str:
+    """Return the text with one plain space between its words, and without invisible characters."""
+    return " ".join(_IGNORABLE.sub("", text).split())
+
+
+def without_html_entities(text: str) -> str:
+    """Return the text with the character in the place of each entity, such as `&amp;`."""
+    return _HTML_ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
+
+
+def without_mojibake(text: str) -> str:
+    """Return the text as it was before its UTF-8 was read as Windows-1252."""
+    return _NOT_ASCII.sub(lambda garbled: _read_as_utf_8(garbled[0]), text)
+
+
+def has_lost_characters(text: str) -> bool:
+    """Whether the text shows that characters were lost in it, for which others stand now."""
+    return "\ufffd" in text or "Ã?" in text
+
+
+def _read_as_utf_8(text: str) -> str:
+    with suppress(UnicodeError):
+        return text.encode("cp1252").decode()
+    return text

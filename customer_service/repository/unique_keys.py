@@ -1,0 +1,71 @@
+"""The unique keys of the customers that an earlier release stored, in the form that they are compared in today."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pymongo.errors import DuplicateKeyError
+
+from customer_service.database import Document, translates_errors
+from customer_service.fiscal import unique_keys
+from customer_service.repository.customers import CustomerRepository
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pymongo.collection import Collection
+    from pymongo.database import Database
+
+READ = dict.fromkeys(("organizationId", "externalId", "taxId", "address.country", "unique"), 1)
+
+
+class Twins(NamedTuple):
+    """Two active customers of one organization that share a key; the unique index holds only the other's."""
+
+    organization_id: str
+    customer_id: str
+    name: str
+    other_id: str
+
+
+@translates_errors
+def backfill_unique_keys(database: Database[Document]) -> tuple[int, list[Twins]]:
+    """Give the active customers the keys that they should have; return how many were changed, and the twins.
+
+    A customer keeps each key that no other one has.
+    """
+    collection = database[CustomerRepository.COLLECTION]
+    changed, twins = 0, list[Twins]()
+    for document in collection.find({"unique": {"$exists": True}, "deletedAt": None}, READ):
+        wanted = unique_keys(document)
+        if document["unique"] != wanted:
+            found = _twins_of(collection, document, wanted)
+            changed += _store(collection, document, wanted, found)
+            twins += found
+    return changed, twins
+
+
+def _twins_of(collection: Collection[Document], document: Document, wanted: Mapping[str, str]) -> list[Twins]:
+    organization_id, customer_id = document.get("organizationId"), document["_id"]
+    others: dict[str, Any] = {
+        name: collection.find_one(
+            {"organizationId": organization_id, f"unique.{name}": key, "_id": {"$ne": customer_id}}, {"_id": 1}
+        )
+        for name, key in wanted.items()
+    }
+    return [
+        Twins(str(organization_id), str(customer_id), name, str(other["_id"]))
+        for name, other in others.items()
+        if other
+    ]
+
+
+def _store(collection: Collection[Document], document: Document, wanted: Mapping[str, str], twins: list[Twins]) -> int:
+    """Store the keys that no twin has; return 1, or 0 if that changes nothing or someone else was faster."""
+    taken = {each.name for each in twins}
+    free = {name: key for name, key in wanted.items() if name not in taken}
+    unchanged = {name: document.get(name) for name in ("_id", "organizationId", "unique")}
+    try:
+        return collection.update_one(unchanged, {"$set": {"unique": free}}).modified_count
+    except DuplicateKeyError:  # the next run finds the twin
+        return 0

@@ -1,0 +1,60 @@
+"""Rows that are known by their tax ids: none takes the place of another customer, of this country or another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from customer_service.errors import CustomerServiceError, DuplicateTaxId, InvalidRequest
+from customer_service.repository import CustomerBatchRepository, OrganizationScope
+from customer_service.repository.customers import COLLISIONS
+from customer_service.upserts import keyed, put_many
+from tests.support import ORGANIZATION, fill, new_customer
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+ABROAD = {"taxId": "123456789", "taxSystem": "616", "defaultInvoiceUse": "S01", "phone": None}
+
+
+@pytest.fixture
+def customers(database: Database[Document]) -> CustomerBatchRepository:
+    fill(database)
+    return CustomerBatchRepository(database, OrganizationScope(ORGANIZATION))
+
+
+def store(customers: CustomerBatchRepository, country: str, **changes: Any) -> str:
+    """Store one row as an import does; return what became of it, or the path and the code of what is wrong."""
+    row = new_customer(**ABROAD | changes, address={"country": country})
+    (outcome,) = put_many(customers, [row], lambda body: keyed(body, tuple(COLLISIONS)))
+    if isinstance(outcome, InvalidRequest):
+        return " ".join(f"{finding.path} {finding.code}" for finding in outcome.findings)
+    return type(outcome).__name__ if isinstance(outcome, CustomerServiceError) else outcome.status
+
+
+def test_one_number_of_two_countries(customers: CustomerBatchRepository) -> None:
+    assert store(customers, "USA") == "created"
+    assert store(customers, "CAN") == "created"
+    assert store(customers, "USA", legalName="Sabre") == "changed"
+    assert store(customers, "CAN") == "unchanged"
+
+
+@pytest.mark.parametrize("tax_id", ["XEXX010101000", "XAXX010101000", "0", "N/A", "sin rfc", "EXTRANJERO"])
+def test_a_key_of_many_needs_an_external_id(customers: CustomerBatchRepository, tax_id: str) -> None:
+    assert store(customers, "USA", taxId=tax_id) == "/externalId required"
+    for number in (1, 2):
+        assert store(customers, "USA", taxId=tax_id, externalId=f"crm-{number}") == "created"
+        assert store(customers, "USA", taxId=tax_id, externalId=f"crm-{number}") == "unchanged"
+
+
+def test_one_that_another_program_moved_abroad_stays(
+    customers: CustomerBatchRepository, database: Database[Document]
+) -> None:
+    assert store(customers, "USA") == "created"
+    database.customers.update_one({"taxId": "123456789"}, {"$set": {"address.country": "CAN"}})
+    before = database.customers.find_one({"taxId": "123456789"})
+    assert store(customers, "USA", legalName="Sabre") == DuplicateTaxId.__name__
+    assert database.customers.find_one({"taxId": "123456789"}) == before
