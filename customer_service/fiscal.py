@@ -80,6 +80,12 @@ def warnings(customer: Mapping[str, Any]) -> list[Finding]:
     return [finding for rule in _WARNINGS for finding in rule(customer)]
 
 
+def possible_tax_systems(customer: Mapping[str, Any]) -> frozenset[str]:
+    """Return the regimes that a normalized customer without errors may have: its own if given, else its receiver's."""
+    regime, regimes = _text(customer, TAX_SYSTEM), _receiver(customer).regimes
+    return regimes if regime is None else frozenset({regime})
+
+
 def unique_keys(customer: Mapping[str, Any]) -> dict[str, str]:
     """Return the ids that no other living customer of the organization may have; it need not be normalized before."""
     customer = normalized(customer)

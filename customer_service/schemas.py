@@ -193,6 +193,57 @@ class TaxInfoSchema(Schema):
     warnings = fields.List(fields.Nested(FindingSchema), required=True)
 
 
+class CodeSchema(Schema):
+    """A code of one of the SAT's catalogues, with its name there."""
+
+    code = fields.String(required=True, metadata={"example": "SON"})
+    name = fields.String(required=True, metadata={"description": "In Spanish.", "example": "Sonora"})
+
+
+class CodeListSchema(Schema):
+    """A catalogue in the order of its codes."""
+
+    data = fields.List(fields.Nested(CodeSchema), required=True)
+
+
+class TaxSystemSchema(Schema):
+    """A regime of c_RegimenFiscal, and the receivers that may have it."""
+
+    code = fields.String(required=True, metadata={"example": "601"})
+    name = fields.String(required=True, metadata={"example": "General de Ley Personas Morales"})
+    companies = fields.Boolean(required=True, metadata={"description": "Those whose RFC has 12 characters."})
+    persons = fields.Boolean(required=True, metadata={"description": "Those whose RFC has 13 characters."})
+
+
+class TaxSystemListSchema(Schema):
+    """The regimes in the order of their codes."""
+
+    data = fields.List(fields.Nested(TaxSystemSchema), required=True)
+
+
+class InvoiceUseSchema(Schema):
+    """A use of c_UsoCFDI, and the regimes that allow it."""
+
+    code = fields.String(required=True, metadata={"example": "G01"})
+    name = fields.String(required=True, metadata={"example": "Adquisición de mercancías"})
+    taxSystems = fields.List(fields.String(), required=True, metadata={"example": ["601", "603"]})
+
+
+class InvoiceUseListSchema(Schema):
+    """The uses in the order of their codes."""
+
+    data = fields.List(fields.Nested(InvoiceUseSchema), required=True)
+
+
+class ZipCodeSchema(Schema):
+    """Where a postal code is, as far as the SAT's c_CodigoPostal says."""
+
+    zip = fields.String(required=True, metadata={"example": "86500"})
+    state = fields.Nested(CodeSchema, required=True)
+    municipality = fields.Nested(CodeSchema, required=True, allow_none=True)
+    city = fields.Nested(CodeSchema, required=True, allow_none=True)
+
+
 class MemberSchema(Schema):
     """A member of the organization."""
 

@@ -27,6 +27,7 @@ from customer_service.client.errors import (
     Unreachable,
     ValidationFailed,
     VersionMismatch,
+    ZipCodeNotFound,
 )
 from customer_service.client.models import (
     Address,
@@ -34,14 +35,18 @@ from customer_service.client.models import (
     Batch,
     Change,
     ChangePage,
+    Code,
     Customer,
     CustomerInput,
     CustomerPatch,
     Filters,
     Finding,
+    InvoiceUse,
     Member,
     Page,
     TaxInfo,
+    TaxSystem,
+    ZipCode,
 )
 
 __all__ = [
@@ -52,6 +57,7 @@ __all__ = [
     "Change",
     "ChangePage",
     "ClientError",
+    "Code",
     "Conflict",
     "CursorExpired",
     "Customer",
@@ -65,6 +71,7 @@ __all__ = [
     "Finding",
     "Forbidden",
     "InsufficientRole",
+    "InvoiceUse",
     "KeyReused",
     "LastAdmin",
     "Member",
@@ -77,6 +84,7 @@ __all__ = [
     "RequestInProgress",
     "ServerError",
     "TaxInfo",
+    "TaxSystem",
     "Unauthorized",
     "Unavailable",
     "UnexpectedAnswer",
@@ -84,4 +92,6 @@ __all__ = [
     "Unreachable",
     "ValidationFailed",
     "VersionMismatch",
+    "ZipCode",
+    "ZipCodeNotFound",
 ]

@@ -16,10 +16,14 @@ from customer_service.client.models import (
     Batch,
     batch_of,
     change_page_of,
+    codes_of,
     customer_of,
+    invoice_uses_of,
     member_of,
     page_of,
     tax_info_of,
+    tax_systems_of,
+    zip_code_of,
 )
 from customer_service.client.remembered import Remembered
 
@@ -29,13 +33,17 @@ if TYPE_CHECKING:
     from customer_service.client.calls import Answer, Token
     from customer_service.client.models import (
         ChangePage,
+        Code,
         Customer,
         CustomerInput,
         CustomerPatch,
         Filters,
+        InvoiceUse,
         Member,
         Page,
         TaxInfo,
+        TaxSystem,
+        ZipCode,
     )
     from customer_service.roles import Role
 
@@ -190,6 +198,32 @@ class CustomerClient:
     def delete_member(self, user_id: str) -> None:
         """End a membership."""
         self._delete(Call("DELETE", self._member(user_id), repeatable=True))
+
+    def list_tax_systems(self) -> tuple[TaxSystem, ...]:
+        """Return the regimes that a customer may have."""
+        return self._catalog(tax_systems_of, "tax-systems")
+
+    def list_invoice_uses(self, tax_system: str | None = None, tax_id: str | None = None) -> tuple[InvoiceUse, ...]:
+        """Return the uses that an invoice may have, for a receiver of this regime and of this RFC if given."""
+        given = {"taxSystem": tax_system, "taxId": tax_id}
+        query = {name: value for name, value in given.items() if value is not None}
+        return self._catalog(invoice_uses_of, "invoice-uses", query)
+
+    def list_countries(self) -> tuple[Code, ...]:
+        """Return the countries."""
+        return self._catalog(codes_of, "countries")
+
+    def list_states(self) -> tuple[Code, ...]:
+        """Return Mexico's states."""
+        return self._catalog(codes_of, "states")
+
+    def get_zip_code(self, zip_code: str) -> ZipCode:
+        """Return the place of a Mexican zip code."""
+        return self._catalog(zip_code_of, f"zip-codes/{segment(zip_code)}")
+
+    def _catalog(self, reader: Callable[[Any], T], name: str, query: Mapping[str, str] | None = None) -> T:
+        call = Call("GET", f"/catalogs/{name}", repeatable=True, query=query or {})
+        return _read(reader, self._caller.send(call))
 
     def _changes(self, cursor: str | None) -> ChangePage:
         path = f"{self._organization}/customers/changes"

@@ -111,6 +111,43 @@ class TaxInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """A code of one of the SAT's catalogues, and its name there."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaxSystem:
+    """A regime, and whether companies and persons may have it."""
+
+    code: str
+    name: str
+    companies: bool
+    persons: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceUse:
+    """A use of invoices, and the regimes that allow it."""
+
+    code: str
+    name: str
+    taxSystems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ZipCode:
+    """Where a zip code is; many have no municipality, and most have no city."""
+
+    zip: str
+    state: Code
+    municipality: Code | None
+    city: Code | None
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A member of the organization: what its tokens call it, and what it may do."""
 
@@ -226,6 +263,27 @@ def findings_of(told: list[Mapping[str, Any]]) -> tuple[Finding, ...]:
 def tax_info_of(told: Mapping[str, Any]) -> TaxInfo:
     """Return the judgement; raises as `customer_of`."""
     return TaxInfo(told["isValid"], findings_of(told["errors"]), findings_of(told["warnings"]))
+
+
+def codes_of(told: Mapping[str, Any]) -> tuple[Code, ...]:
+    """Return the codes of a catalogue; raises as `customer_of`."""
+    return tuple(_known(Code, each) for each in told["data"])
+
+
+def tax_systems_of(told: Mapping[str, Any]) -> tuple[TaxSystem, ...]:
+    """Return the regimes; raises as `customer_of`."""
+    return tuple(_known(TaxSystem, each) for each in told["data"])
+
+
+def invoice_uses_of(told: Mapping[str, Any]) -> tuple[InvoiceUse, ...]:
+    """Return the uses; raises as `customer_of`."""
+    return tuple(InvoiceUse(each["code"], each["name"], tuple(each["taxSystems"])) for each in told["data"])
+
+
+def zip_code_of(told: Mapping[str, Any]) -> ZipCode:
+    """Return the place of a zip code; raises as `customer_of`."""
+    state, *others = (told[name] and _known(Code, told[name]) for name in ("state", "municipality", "city"))
+    return ZipCode(told["zip"], state, *others)
 
 
 def member_of(told: Mapping[str, Any]) -> Member:

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 Customers = TypeVar("Customers", bound=CustomerRepository)
 blueprint = guarded_blueprint("customers")
 
-MEMBER_ERRORS = (
+TOKEN_ERRORS = (
     errors.AuthenticationRequired,
     errors.InvalidToken,
     errors.RateLimited,
-    errors.NotAMember,
     errors.DatabaseError,
     errors.DatabaseUnavailable,
     errors.SigningKeysUnavailable,
 )
+"""What every route that needs a token may answer in place of its result."""
+
+MEMBER_ERRORS = (*TOKEN_ERRORS, errors.NotAMember)
 """What every route of an organization may answer in place of its result."""
 
 READ_ERRORS = (*MEMBER_ERRORS, errors.MalformedDocument)

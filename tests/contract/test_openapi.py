@@ -121,6 +121,11 @@ FOLLOWED: dict[str, tuple[str, str, Any]] = {
     "get_liveness": ("GET", "/livez", None),
     "get_readiness": ("GET", "/readyz", None),
     "get_metrics": ("GET", "/metrics", None),
+    "list_tax_systems": ("GET", "/catalogs/tax-systems", None),
+    "list_invoice_uses": ("GET", "/catalogs/invoice-uses?taxSystem=601", None),
+    "list_countries": ("GET", "/catalogs/countries", None),
+    "list_states": ("GET", "/catalogs/states", None),
+    "get_zip_code": ("GET", "/catalogs/zip-codes/86500", None),
     "list_customers": ("GET", f"{CUSTOMERS}?limit=1&include=total", None),
     "create_customer": ("POST", CUSTOMERS, BODY | {"taxId": "AAA010101AA1", "externalId": "crm/1"}),
     "get_customer": ("GET", f"{CUSTOMERS}/{CUSTOMER_ID}", None),
@@ -169,6 +174,9 @@ REFUSED: list[tuple[str, str, str, Any, dict[str, str]]] = [
     ("delete_customer", "DELETE", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}", None, {}),
     ("restore_customer", "POST", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/restore", None, {}),
     ("restore_customer", "POST", f"{CUSTOMERS}/{CUSTOMER_ID}/restore", None, STALE),
+    ("list_invoice_uses", "GET", "/catalogs/invoice-uses?taxSystem=x", None, {}),
+    ("get_zip_code", "GET", "/catalogs/zip-codes/01001", None, {}),
+    ("get_zip_code", "GET", "/catalogs/zip-codes/x", None, {}),
 ]
 
 
@@ -203,7 +211,7 @@ def _refused(service: Service) -> Iterator[Exchange]:
     for name, method, path, body, headers in REFUSED:
         yield name, ask(path, method=method, json=body, headers=bearer() | headers)
     for name, (method, path, body) in FOLLOWED.items():
-        if not path.startswith("/organizations"):
+        if not path.startswith(("/organizations", "/catalogs")):
             continue
         yield name, ask(path, method=method, json=body)
         yield name, ask(path, method=method, json=body, headers={"Authorization": "Bearer x"})

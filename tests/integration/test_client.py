@@ -18,6 +18,7 @@ from customer_service import inputs, plugin
 from customer_service.client import (
     Address,
     BadRequest,
+    Code,
     CustomerClient,
     CustomerNotFound,
     DuplicateExternalId,
@@ -25,15 +26,20 @@ from customer_service.client import (
     Filters,
     Finding,
     InsufficientRole,
+    InvoiceUse,
     KeyReused,
     LastAdmin,
     Member,
     MemberNotFound,
     NotAMember,
+    NotFound,
     ProblemError,
+    TaxSystem,
     Unauthorized,
     ValidationFailed,
     VersionMismatch,
+    ZipCode,
+    ZipCodeNotFound,
     errors,
     models,
 )
@@ -44,12 +50,16 @@ from customer_service.problems import ALL_PROBLEMS
 from customer_service.repository import idempotency
 from customer_service.schemas import (
     AddressSchema,
+    CodeSchema,
     CustomerBatchSchema,
     CustomerPageSchema,
     CustomerSchema,
     FindingSchema,
+    InvoiceUseSchema,
     MemberSchema,
     TaxInfoSchema,
+    TaxSystemSchema,
+    ZipCodeSchema,
 )
 from tests.support import messages_of, new_customer
 
@@ -80,6 +90,10 @@ class TestNames:
             (models.Finding, FindingSchema),
             (models.TaxInfo, TaxInfoSchema),
             (models.Member, MemberSchema),
+            (models.Code, CodeSchema),
+            (models.TaxSystem, TaxSystemSchema),
+            (models.InvoiceUse, InvoiceUseSchema),
+            (models.ZipCode, ZipCodeSchema),
         ],
     )
     def test_of_answers(self, told: Any, schema: Any) -> None:
@@ -193,6 +207,26 @@ class TestCustomers:
         assert (judged.isValid, judged.errors) == (True, ())
         wrong = client.validate_tax_info(new(taxId="SAB"))
         assert [(each.path, each.code) for each in wrong.errors] == [("/taxId", "invalid-rfc")]
+
+    def test_the_catalogues(self, customer_service: CustomerService) -> None:
+        client = customer_service.client()
+        assert client.list_tax_systems()[0] == TaxSystem("601", "General de Ley Personas Morales", True, False)
+        assert client.list_invoice_uses("605", "GODE561231GR8")[0] == InvoiceUse("CN01", "Nómina", ("605",))
+        assert len(client.list_invoice_uses()) == 24
+        assert Code("MEX", "México") in client.list_countries()
+        assert Code("CMX", "Ciudad de México") in client.list_states()
+        cardenas = Code("002", "Cárdenas")
+        assert client.get_zip_code("86500") == ZipCode(
+            "86500", Code("TAB", "Tabasco"), cardenas, Code("01", "Cárdenas")
+        )
+        assert client.get_zip_code("01001").municipality is None
+        with pytest.raises(ValidationFailed, match="/taxSystem unknown-tax-system"):
+            client.list_invoice_uses("999")
+        for none in ("8650", "../tax-systems", ".", "a/b"):
+            with pytest.raises(NotFound):
+                client.get_zip_code(none)
+        with pytest.raises(ZipCodeNotFound):
+            client.get_zip_code("17000")
 
     def test_members(self, customer_service: CustomerService) -> None:
         admin = customer_service.client("admin")
