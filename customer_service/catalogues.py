@@ -106,7 +106,9 @@ _COUNTRIES = """
 COUNTRIES: Mapping[str, str] = MappingProxyType(dict(pair.split(":") for pair in _COUNTRIES.split()))
 """The alpha-2 codes of ISO 3166-1, by the alpha-3 ones."""
 
-_MAXIMUM_FOLDED_LENGTH = 100  # longer than any state or legal form: decomposing takes quadratic time
+_ARTICLES = {"EL", "LA", "LOS", "LAS", "DE", "DEL"}  # `del` is an article too, behind the preposition `de`
+
+_MAXIMUM_FOLDED_LENGTH = 100  # longer than any place or legal form: decomposing takes quadratic time
 
 
 def zips_of(state: str) -> range | None:
@@ -114,10 +116,19 @@ def zips_of(state: str) -> range | None:
     return _ZIPS_BY_STATE.get(_fold(state[:_MAXIMUM_FOLDED_LENGTH]))
 
 
+def is_same_place(name: str, other: str) -> bool:
+    """Whether two names of places differ in case, accents, punctuation and articles alone."""
+    return _words_of_place(name) == _words_of_place(other)
+
+
 def has_legal_form(name: str, *, is_company: bool) -> bool:
     """Whether the name ends in S.A. de C.V. or its kin; those that look like a surname count for companies only."""
     pattern = _COMPANY_ENDING if is_company else _ENDING
     return pattern.search(_fold(name[-_MAXIMUM_FOLDED_LENGTH:])) is not None
+
+
+def _words_of_place(name: str) -> list[str]:
+    return [word for word in _fold(name[:_MAXIMUM_FOLDED_LENGTH]).split() if word not in _ARTICLES]
 
 
 def _fold(text: str) -> str:

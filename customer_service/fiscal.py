@@ -18,9 +18,12 @@ from stdnum.mx import rfc
 from customer_service import catalogues
 from customer_service.catalogues import COUNTRIES, USES, USES_BY_REGIME
 from customer_service.errors import Finding
+from customer_service.sat_catalogues import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from customer_service.sat_catalogues import Place
 
 GENERICS = frozenset({"XAXX010101000", "XEXX010101000"})
 """The RFCs that stand for the general public, and for a foreigner without one."""
@@ -28,6 +31,7 @@ GENERICS = frozenset({"XAXX010101000", "XEXX010101000"})
 DOMESTIC = "MEX"
 LEGAL_NAME, TAX_ID, TAX_SYSTEM, EMAIL, PHONE = "/legalName", "/taxId", "/taxSystem", "/email", "/phone"
 INVOICE_USE, ZIP, STATE, COUNTRY = "/defaultInvoiceUse", "/address/zip", "/address/state", "/address/country"
+MUNICIPALITY = "/address/municipality"
 
 MAXIMUM_LEGAL_NAME_LENGTH = 300
 MAXIMUM_FOREIGN_TAX_ID_LENGTH = 40
@@ -68,6 +72,28 @@ def normalized(customer: Mapping[str, Any]) -> dict[str, Any]:
         country = DOMESTIC if address.get("country") is None else address["country"]
         copy["address"] = {**address, "country": country.upper() if isinstance(country, str) else country}
     return copy
+
+
+def with_place(customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a normalized customer without errors, with the place of its zip where it names none itself."""
+    address = customer["address"]
+    names = {name: text for name, text in _place_names(customer).items() if address.get(name) is None}
+    return {**customer, "address": {**address, **names}}
+
+
+def with_place_after(before: Mapping[str, Any], customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same if its zip is another than before: names that are those of the zip before give way too."""
+    if _text(before, ZIP) == _text(customer, ZIP):
+        return dict(customer)
+    names, address = _place_names(before), customer["address"]
+    kept = {name: None if text is not None and names.get(name) == text else text for name, text in address.items()}
+    return with_place({**customer, "address": kept})
+
+
+def _place_names(customer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the state, municipality and city that the SAT has for the customer's zip, as far as it has them."""
+    place = place_of(_text(customer, ZIP) or "") if _country(customer) == DOMESTIC else None
+    return {name: part.name for name, part in place._asdict().items() if part} if place else {}
 
 
 def errors(customer: Mapping[str, Any]) -> list[Finding]:
@@ -198,12 +224,31 @@ def _check_digit_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _zip_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
-    zip_code, state = _text(customer, ZIP), _text(customer, STATE)
-    if _country(customer) != DOMESTIC or zip_code is None or state is None:
+    zip_code = _text(customer, ZIP) or ""
+    if _country(customer) != DOMESTIC or not ZIP_PATTERN.fullmatch(zip_code):
         return
-    zips = catalogues.zips_of(state)
-    if zips is not None and ZIP_PATTERN.fullmatch(zip_code) and int(zip_code[:2]) not in zips:
+    place = place_of(zip_code)
+    if place is None:
+        yield Finding(ZIP, "unknown-zip", "Compare the postal code with the customer's papers: the SAT has none such.")
+    if _is_outside_state(zip_code, place, _text(customer, STATE) or ""):
         yield Finding(ZIP, "zip-outside-state", "Compare the postal code with the state: it is none of the state's.")
+    elif _is_outside_municipality(place, _text(customer, MUNICIPALITY) or ""):
+        message = "Compare the postal code with the municipality: it is none of the municipality's."
+        yield Finding(ZIP, "zip-outside-municipality", message)
+
+
+def _is_outside_state(zip_code: str, place: Place | None, state: str) -> bool:
+    """Whether a zip is none of a state's, neither by its first digits nor by the catalogue, which errs in some."""
+    zips = catalogues.zips_of(state)
+    if zips is None or int(zip_code[:2]) in zips:
+        return False
+    return place is None or catalogues.zips_of(place.state.code) != zips
+
+
+def _is_outside_municipality(place: Place | None, municipality: str) -> bool:
+    if place is None or place.municipality is None or not municipality:
+        return False
+    return not catalogues.is_same_place(municipality, place.municipality.name)
 
 
 def _name_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:

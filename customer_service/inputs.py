@@ -44,7 +44,10 @@ TAX_SYSTEM = {"enum": sorted(catalogues.USES_BY_REGIME), "example": "601"}
 INVOICE_USE = {"enum": sorted(catalogues.USES), "description": "One that the regime allows.", "example": "G01"}
 EMAIL = {"format": "email", "maxLength": fiscal.MAXIMUM_EMAIL_LENGTH, "example": "billing@dundermifflin.com"}
 PHONE = {"description": "Ten national digits, or E.164.", "example": "6474010101"}
-ZIP = {"description": "Required in Mexico, and five digits there.", "example": "86500"}
+ZIP = {
+    "description": "Required in Mexico, and five digits there; it fills in the state, the municipality and the city.",
+    "example": "86500",
+}
 COUNTRY = {"pattern": "^[A-Za-z]{3}$", "description": "ISO 3166-1 alpha-3; MEX where absent or null.", "example": "MEX"}
 METADATA = {
     "maxProperties": MAXIMUM_METADATA_KEYS,

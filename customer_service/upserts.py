@@ -53,7 +53,7 @@ def keyed(body: object, names: Sequence[str] = ("externalId",)) -> Keyed:
         errors = [*errors, Finding("/externalId", "required", MESSAGES["required"])]
     if errors or name is None or not isinstance(body, dict):
         raise InvalidRequest(errors)
-    return Keyed(name, keys[name], changes.canonical(fiscal.normalized(body)))
+    return Keyed(name, keys[name], changes.to_store(body))
 
 
 def put(customers: CustomerRepository, new: Keyed, document: Document | None) -> Upserted:

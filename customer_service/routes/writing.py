@@ -183,7 +183,7 @@ def put_customer_by_external_id(external_id: str) -> Response:
         document = customers().find_by_external_id(external_id)
         body = json_body()
         require_match(document, etag_of)
-        customer = changes.accepted(_with_external_id(body, external_id))
+        customer = changes.accepted_after(document, _with_external_id(body, external_id))
         status, stored = put(customers(), Keyed("externalId", external_id, customer), document)
         return stored, location(stored["_id"]) if status == "created" else None
 

@@ -105,7 +105,8 @@ class TestNotStored:
         assert stored(service) == before
 
     def test_no_warning(self, service: Service) -> None:
-        good = new_customer(legalName="UNIVERSIDAD ROBOTICA ESPAÑOLA", taxId="URE180429TM6", address={"zip": "83000"})
+        good = new_customer(legalName="UNIVERSIDAD ROBOTICA ESPAÑOLA", taxId="URE180429TM6")
+        good["address"] |= {"zip": "83000", "municipality": "Hermosillo"}
         assert told(judge(service, good)) == (True, [], [])
 
     def test_a_corporate_suffix(self, service: Service) -> None:

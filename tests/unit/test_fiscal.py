@@ -15,6 +15,7 @@ from stdnum.mx import rfc as stdnum_rfc
 from customer_service import catalogues, fiscal
 from customer_service.errors import Finding
 from customer_service.fiscal import normalized, unique_keys
+from customer_service.sat_catalogues import ZIP_NUMBERS, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,9 @@ REGIMES_BY_RECEIVER = {
     ("USA", COMPANY): ["616"],
     ("ESP", PERSON): ["616"],
 }
+
+OUTSIDE_STATE = ("/address/zip", "zip-outside-state")
+UNKNOWN_ZIP = ("/address/zip", "unknown-zip")
 
 HOSTILE = [
     "",
@@ -208,7 +212,7 @@ def customer(**changes: Any) -> dict[str, Any]:
         },
     }
     for name, value in changes.items():
-        part = whole["address"] if name in ("zip", "state", "country") else whole
+        part = whole["address"] if name in whole["address"] else whole
         part[name] = value
     return whole
 
@@ -700,15 +704,126 @@ class TestState:
         first, last = map(int, bounds.split("-"))
         for name in [key, key.lower(), *names.split("|")]:
             for digits in range(100):
-                expected = set() if first <= digits <= last else {("/address/zip", "zip-outside-state")}
-                assert warnings(customer(state=name, zip=f"{digits:02}500")) == expected
+                found_in = warnings(customer(state=name, municipality=None, zip=f"{digits:02}500"))
+                assert (OUTSIDE_STATE in found_in) == (not first <= digits <= last)
+                assert found_in <= {OUTSIDE_STATE, UNKNOWN_ZIP}
 
     @pytest.mark.parametrize("state", [*HOSTILE, None, 5, "California", "Son0ra", "Sonor", "26", "México Lindo", "..."])
     def test_unknown_is_never_outside(self, state: Any) -> None:
-        assert warnings(customer(state=state, zip="01000")) == set()
+        assert warnings(customer(state=state, municipality=None, zip="01000")) == set()
+
+    @pytest.mark.parametrize("state", ["Nayarit", "nay", "Oaxaca", "OAX"])
+    def test_where_the_catalogue_errs_either_state_is_right(self, state: str) -> None:
+        assert warnings(customer(state=state, zip="68318")) == set()
+
+    @pytest.mark.parametrize("state", ["Sonora", "Jalisco"])
+    def test_where_the_catalogue_errs_no_third_state_is(self, state: str) -> None:
+        assert warnings(customer(state=state, zip="68318")) == {OUTSIDE_STATE}
+
+    def test_every_zip_is_in_the_state_that_the_catalogue_has_for_it(self) -> None:
+        for number in range(0, ZIP_NUMBERS, 7):
+            if place := place_of(f"{number:05}"):
+                given_customer = customer(zip=f"{number:05}", state=place.state.name, municipality=None)
+                assert warnings(given_customer) == set()
 
     def test_of_another_country_is_never_outside(self) -> None:
         assert warnings(foreigner(state="Sonora", zip="01000")) == set()
+
+
+class TestKnownZip:
+    @pytest.mark.parametrize("zip_code", ["00000", "17000", "00999"])
+    def test_the_sat_has_no_such_zip(self, zip_code: str) -> None:
+        assert warnings(customer(zip=zip_code, state=None)) == {UNKNOWN_ZIP}
+        assert warnings(foreigner(zip=zip_code)) == set()
+        assert errors(customer(zip=zip_code)) == set()
+
+
+class TestMunicipality:
+    @pytest.mark.parametrize(
+        ("zip_code", "state", "names"),
+        [
+            ("86500", "Tabasco", "Cárdenas|CARDENAS|cárdenas|C\u0301a\u0301rdenas|Los Cárdenas| Cárdenas. "),
+            ("01000", "CDMX", "Álvaro Obregón|alvaro obregon|ÁLVARO  OBREGÓN"),
+            ("63530", "Nayarit", "Del Nayar|El Nayar|Nayar|DEL NAYAR"),
+            ("85900", "Sonora", "Huatabampo|HUATABAMPO"),
+            ("85900", "Sonora", None),
+            ("85900", "Sonora", ""),
+            ("85900", "Sonora", 5),
+            ("01001", "CDMX", "Huatabampo"),
+        ],
+    )
+    def test_inside(self, zip_code: str, state: str, names: Any) -> None:
+        for name in names.split("|") if isinstance(names, str) else [names]:
+            assert warnings(customer(zip=zip_code, state=state, municipality=name)) == set(), name
+
+    @pytest.mark.parametrize(
+        "name", ["Hermosillo", "Huatabamp", "Huatabampo Viejo", "Cárdenas", "El", "...", "x" * 999]
+    )
+    def test_outside(self, name: str) -> None:
+        assert warnings(customer(municipality=name)) == {("/address/zip", "zip-outside-municipality")}
+
+    def test_follows_from_the_state(self) -> None:
+        assert warnings(customer(zip="86500", municipality="Huatabampo")) == {OUTSIDE_STATE}
+
+    def test_abroad_there_is_none(self) -> None:
+        assert warnings(foreigner(zip="86500", municipality="Huatabampo", state="Sonora")) == set()
+
+    def test_no_two_of_a_state_have_the_same_words(self) -> None:
+        places = {place[:2] for number in range(ZIP_NUMBERS) if (place := place_of(f"{number:05}"))}
+        names = [(state.code, municipality.name) for state, municipality in places if municipality]
+        for state in {state for state, _ in names}:
+            own = sorted(name for each, name in names if each == state)
+            folded = {tuple(catalogues._words_of_place(name)) for name in own}
+            assert len(folded) == len(own), state
+
+
+class TestPlace:
+    """The names that the SAT has for a zip, wherever a customer gives none of its own."""
+
+    NAMES = ("state", "municipality", "city")
+
+    def placed(self, **address: Any) -> list[Any]:
+        given_customer = {"address": {"country": "MEX", "street": "x", **address}}
+        before = copy.deepcopy(given_customer)
+        stored = fiscal.with_place(given_customer)["address"]
+        assert given_customer == before
+        assert stored["street"] == "x"
+        return [stored.get(name) for name in self.NAMES]
+
+    def test_fills_what_is_absent_or_null(self) -> None:
+        assert self.placed(zip="86500") == ["Tabasco", "Cárdenas", "Cárdenas"]
+        assert self.placed(zip="86500", **dict.fromkeys(self.NAMES)) == ["Tabasco", "Cárdenas", "Cárdenas"]
+        assert self.placed(zip="01001", city=None) == ["Ciudad de México", None, None]
+
+    def test_overwrites_nothing(self) -> None:
+        assert self.placed(zip="86500", state="Sonora", city="") == ["Sonora", "Cárdenas", ""]
+
+    @pytest.mark.parametrize("address", [{"zip": None}, {}, {"zip": "17000"}, {"zip": "86500", "country": "USA"}])
+    def test_where_there_is_none(self, address: dict[str, Any]) -> None:
+        assert self.placed(**address) == [None, None, None]
+
+    def moved(self, before: dict[str, Any], after: dict[str, Any]) -> list[Any]:
+        customers = [fiscal.with_place({"address": {"country": "MEX", **each}}) for each in (before, after)]
+        stored = fiscal.with_place_after(*customers)["address"]
+        return [stored.get(name) for name in self.NAMES]
+
+    def test_another_zip_replaces_what_the_old_one_had_filled_in(self) -> None:
+        old = dict(zip(self.NAMES, self.placed(zip="86500"), strict=True))
+        assert self.moved({"zip": "86500"}, old | {"zip": "83000"}) == ["Sonora", "Hermosillo", "Hermosillo"]
+        assert self.moved({"zip": "86500"}, old | {"zip": "01001"}) == ["Ciudad de México", None, None]
+        assert self.moved({"zip": "86500"}, old | {"zip": "17000"}) == [None, None, None]
+        assert self.moved({"zip": "86500"}, old | {"zip": "10001", "country": "USA"}) == [None, None, None]
+
+    def test_another_zip_leaves_what_the_old_one_had_not(self) -> None:
+        own = {"state": "TAB", "municipality": "CÁRDENAS", "city": "Cárdenas"}
+        assert self.moved({"zip": "86500"}, own | {"zip": "83000"}) == ["TAB", "CÁRDENAS", "Hermosillo"]
+        assert self.moved({"zip": "17000"}, own | {"zip": "83000"}) == list(own.values())
+        assert self.moved({"zip": "86500", "country": "USA"}, own | {"zip": "83000"}) == list(own.values())
+
+    def test_the_same_zip_leaves_everything(self) -> None:
+        own = {"zip": "86500", "state": "Tabasco", "municipality": "Other", "city": ""}
+        assert self.moved({"zip": "86500"}, own) == ["Tabasco", "Other", ""]
+        assert self.moved({"zip": "86500"}, own | {"country": "USA"}) == ["Tabasco", "Other", ""]
 
 
 class TestLegalNameWarnings:
