@@ -209,7 +209,7 @@ def _address_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(COUNTRY, "unknown-country", "Give the country's three letters of ISO 3166-1, such as MEX.")
     if _country(customer) != DOMESTIC or not isinstance(customer.get("address"), Mapping):
         return
-    if zip_code is None:
+    if zip_code is None and not _is_generic(customer):  # CFDI40149: an invoice to a generic RFC has the issuer's zip
         yield Finding(ZIP, "required", "Give the postal code of the fiscal address: Mexico's invoices need it.")
     elif isinstance(zip_code, str) and not ZIP_PATTERN.fullmatch(zip_code):
         yield Finding(ZIP, "invalid-zip", "Give the five digits of the postal code.")

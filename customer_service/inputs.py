@@ -45,7 +45,10 @@ INVOICE_USE = {"enum": sorted(catalogues.USES), "description": "One that the reg
 EMAIL = {"format": "email", "maxLength": fiscal.MAXIMUM_EMAIL_LENGTH, "example": "billing@dundermifflin.com"}
 PHONE = {"description": "Ten national digits, or E.164.", "example": "6474010101"}
 ZIP = {
-    "description": "Required in Mexico, and five digits there; it fills in the state, the municipality and the city.",
+    "description": (
+        "Required in Mexico unless the RFC is generic, and five digits there; it fills in the state, the municipality "
+        "and the city."
+    ),
     "example": "86500",
 }
 COUNTRY = {"pattern": "^[A-Za-z]{3}$", "description": "ISO 3166-1 alpha-3; MEX where absent or null.", "example": "MEX"}
@@ -131,7 +134,7 @@ def _wrong_entry(key: str, text: object) -> str | None:
 
 
 class AddressInputSchema(InputSchema):
-    """An address to store; `zip` is required in Mexico, `country` is MEX where absent."""
+    """An address to store; `zip` is required in Mexico unless the RFC is generic, `country` is MEX where absent."""
 
     street = _optional()
     exterior = _optional()

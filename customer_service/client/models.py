@@ -156,7 +156,10 @@ class Member:
 
 
 class AddressInput(TypedDict, total=False):
-    """An address to send; `zip` is required in Mexico, `country` is MEX where absent, and null clears a part."""
+    """An address to send; null clears a part.
+
+    `zip` is required in Mexico unless the RFC is generic, and `country` is MEX if absent.
+    """
 
     street: str | None
     exterior: str | None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import ObjectId
 
-from tests.support import PLACE, Service, customers_url, new_customer
+from tests.support import EXAMPLE, PLACE, Service, customers_url, findings, new_customer
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -55,6 +55,21 @@ def test_where_the_sat_has_none(editor: FlaskClient, address: dict[str, Any]) ->
     foreign = {"taxSystem": "616", "defaultInvoiceUse": "S01", "phone": None}
     given = body(**address) | (foreign if "country" in address else {})
     assert place_in(editor.post(customers_url(), json=given).get_json()) == dict.fromkeys(PLACE)
+
+
+@pytest.mark.parametrize("tax_id", ["XAXX010101000", "xexx010101000 "])
+@pytest.mark.parametrize("address", [{}, {"zip": None, "country": "MEX"}])
+def test_a_generic_rfc_needs_no_zip(editor: FlaskClient, tax_id: str, address: dict[str, Any]) -> None:
+    given = body(**address) | {"taxId": tax_id, "taxSystem": "616", "defaultInvoiceUse": "S01"}
+    for _ in range(2):
+        customer = editor.put(BY_ID, json=given).get_json()
+        assert customer["address"] == dict.fromkeys(EXAMPLE["address"]) | {"country": "MEX"}
+    path = customers_url("/" + customer["id"])
+    assert editor.get(f"{path}/tax-info-validation").get_json()["isValid"]
+    named = {"taxId": "SAB010203AB1", "taxSystem": "601"}
+    assert findings(editor.patch(path, json=named)) == [("/address/zip", "required")]
+    assert place_in(editor.patch(path, json=named | {"address": {"zip": "86500"}}).get_json()) == PLACE
+    assert findings(editor.patch(path, json={"address": {"zip": None}})) == [("/address/zip", "required")]
 
 
 def test_a_put_of_the_same_body_finds_nothing_to_do(editor: FlaskClient) -> None:

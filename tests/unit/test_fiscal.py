@@ -681,6 +681,17 @@ class TestZip:
     def test_required_in_mexico(self, address: dict[str, Any]) -> None:
         assert errors({"address": address}) == {("/address/zip", "required")}
 
+    @pytest.mark.parametrize("tax_id", [GENERIC_DOMESTIC, GENERIC_FOREIGN])
+    def test_optional_for_a_generic_rfc(self, tax_id: str) -> None:
+        for address in ({}, {"zip": None}, {"zip": "86500", "country": None}):
+            assert errors({"taxId": tax_id, "address": address}) == set()
+        assert errors({"taxId": tax_id, "address": {"zip": "8650"}}) == {("/address/zip", "invalid-zip")}
+        assert errors({"taxId": tax_id, "address": {"zip": ""}}) == {("/address/zip", "invalid-zip")}
+
+    @pytest.mark.parametrize("tax_id", ["XAXX010101001", "XEXX010101", "", None, 5])
+    def test_required_for_what_only_looks_generic(self, tax_id: Any) -> None:
+        assert ("/address/zip", "required") in errors({"taxId": tax_id, "address": {}})
+
     @pytest.mark.parametrize("address", [None, "", [], 5])
     def test_not_asked_for_without_an_address(self, address: Any) -> None:
         assert errors({"address": address}) == set()
