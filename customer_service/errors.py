@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 class Finding:
     """What is wrong with one value: `path` is its JSON Pointer, `code` a stable slug, `message` the next step.
 
-    The message never holds the value: findings end up in logs.
+    `suggestion` is the value to send instead, if there is one. The message never holds a value: it may be logged.
     """
 
     path: str
     code: str
     message: str
+    suggestion: str | None = None
+
+    def as_json(self) -> dict[str, str]:
+        """Return the finding as it is answered, without a suggestion if there is none."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def pointer(name: str) -> str:
@@ -94,7 +99,7 @@ class InvalidRequest(CustomerServiceError):
     def __init__(self, findings: Sequence[Finding]) -> None:
         """Keep what is wrong, value by value."""
         super().__init__(", ".join(sorted({finding.code for finding in findings})))
-        self.members = {"errors": [asdict(finding) for finding in findings]}
+        self.members = {"errors": [finding.as_json() for finding in findings]}
 
 
 class Duplicate(CustomerServiceError):

@@ -255,10 +255,14 @@ def _name_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
     name = _text(customer, LEGAL_NAME)
     if name is None:
         return
-    if catalogues.has_legal_form(name, is_company=_receiver(customer) is _COMPANY):
-        yield Finding(LEGAL_NAME, "corporate-suffix", "Leave out the legal form: the SAT registers names without it.")
+    is_company = _receiver(customer) is _COMPANY
+    suggestion = catalogues.without_legal_form(" ".join(name.upper().split()), is_company=is_company) or None
+    if catalogues.has_legal_form(name, is_company=is_company):
+        message = "Leave out the legal form: the SAT registers names without it."
+        yield Finding(LEGAL_NAME, "corporate-suffix", message, suggestion)
     if name != name.upper():
-        yield Finding(LEGAL_NAME, "not-upper-case", "Write the legal name in capitals, as the SAT registers it.")
+        message = "Write the legal name in capitals, as the SAT registers it."
+        yield Finding(LEGAL_NAME, "not-upper-case", message, suggestion)
 
 
 def _receiver(customer: Mapping[str, Any]) -> _Receiver:

@@ -183,6 +183,7 @@ class FindingSchema(Schema):
     path = fields.String(required=True, metadata={"description": "JSON Pointer.", "example": "/address/zip"})
     code = fields.String(required=True, metadata={"description": "Stable.", "example": "invalid-zip"})
     message = fields.String(required=True, metadata={"description": "What to do next."})
+    suggestion = fields.String(metadata={"description": "The value to send instead, if there is one."})
 
 
 class TaxInfoSchema(Schema):

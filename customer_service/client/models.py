@@ -94,11 +94,12 @@ class ChangePage:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one value: its JSON Pointer, a stable code, and what to do next."""
+    """What is wrong with one value: its JSON Pointer, a stable code, what to do next, and what to send instead."""
 
     path: str
     code: str
     message: str
+    suggestion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, url_for
@@ -153,8 +152,8 @@ def _judgement(customer: object) -> Response:
     return answer_json(
         {
             "isValid": not found,
-            "errors": [asdict(finding) for finding in found],
-            "warnings": [asdict(finding) for finding in doubts],
+            "errors": [finding.as_json() for finding in found],
+            "warnings": [finding.as_json() for finding in doubts],
         }
     )
 

@@ -207,6 +207,8 @@ class TestCustomers:
         assert (judged.isValid, judged.errors) == (True, ())
         wrong = client.validate_tax_info(new(taxId="SAB"))
         assert [(each.path, each.code) for each in wrong.errors] == [("/taxId", "invalid-rfc")]
+        assert [each.suggestion for each in client.validate_tax_info(new(legalName="Sabre")).warnings][:1] == ["SABRE"]
+        assert wrong.errors[0].suggestion is None
 
     def test_the_catalogues(self, customer_service: CustomerService) -> None:
         client = customer_service.client()

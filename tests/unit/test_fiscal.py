@@ -895,6 +895,158 @@ class TestLegalNameWarnings:
         assert warnings(customer(legalName=name)) == set()
 
 
+SUGGESTED_FORMS = """
+S.A.
+S.A. de C.V.
+S.A. DE C.V.
+S. A. de C. V.
+S.A de C.V
+SA de CV
+SADECV
+S.A.DE C.V.
+S.A.DE.C.V.
+S.A. DE C,V,
+SA.CV.
+S.A.B.
+S.A.B. de C.V.
+SAB de CV
+S.A.P.I.
+S.A.P.I. de C.V.
+SAPI DE CV
+S.A.P.I.B.
+S.A.P.I.B. de C.V.
+S.A.S.
+S.A.S. de C.V.
+S. de R.L.
+S. de R.L. de C.V.
+S de RL de CV
+S.DE R.L.DE C.V.
+S. DE R.L. C.V.
+S. de R.L. M.I.
+S. de R.L. MI
+S. de R.L. de I.P.
+S. de R.L. de I.P. de C.V.
+S.R.L.
+S. en C.
+S. en C. de C.V.
+S. en C. por A.
+S. en C. por A. de C.V.
+S. en N.C.
+S. en N.C. de C.V.
+S.N.C.
+S.C.
+S. C.
+S.C. de C.V.
+S.C. de R.L.
+S.C. de R.L. de C.V.
+S.C. de P. de R.L.
+S.C. de P. de R.L. de C.V.
+S.C. DE A.P. DE R.L. DE C.V.
+S.C.A.P. de R.L. de C.V.
+S.C.L.
+S.C.P.
+S.C.S.
+S.P.R. de R.L.
+S.P.R. de R.L. de C.V.
+S.P.R. de R.I.
+S.P.R. de R.S.
+S.S.S.
+A.C.
+A. C.
+A. en P.
+A.B.P.
+I.A.P.
+I.B.P.
+E.S.A.L.
+S.A. de C.V., SOFOM, E.N.R.
+S.A.P.I. de C.V., S.O.F.O.M., E.N.R.
+S.A. de C.V. SOFOM E.R.
+S.A. de C.V., SOFOM, Entidad No Regulada
+S.A. de C.V., S.F.P.
+S.A. de C.V., SOFIPO
+S.A. de C.V., SOFOL
+Sociedad Anónima
+Sociedad Anónima de Capital Variable
+Sociedad Anónima Bursátil de Capital Variable
+Sociedad Anónima Promotora de Inversión de Capital Variable
+Sociedad Anónima Promotora de Inversión Bursátil de Capital Variable
+Sociedad por Acciones Simplificada de Capital Variable
+Sociedad de Responsabilidad Limitada
+Sociedad de Responsabilidad Limitada de Capital Variable
+S. de Responsabilidad Limitada de Capital Variable
+Sociedad Civil
+Sociedad Cooperativa de Responsabilidad Limitada
+Sociedad de Producción Rural de Responsabilidad Ilimitada
+Sociedad en Comandita Simple
+Sociedad en Comandita por Acciones
+Sociedad en Nombre Colectivo
+Asociación Civil
+Institución de Asistencia Privada
+"""
+
+
+def suggestions(given: dict[str, Any]) -> dict[str, str | None]:
+    return {finding.code: finding.suggestion for finding in fiscal.warnings(given) if finding.path == "/legalName"}
+
+
+class TestSuggestion:
+    """The name as the SAT registers it: without its legal form, in capitals."""
+
+    def test_there_are_enough(self) -> None:
+        assert len(set(SUGGESTED_FORMS.strip().splitlines())) >= 60
+
+    @pytest.mark.parametrize("form", SUGGESTED_FORMS.strip().splitlines())
+    @pytest.mark.parametrize("name", ["Peña  Núñez y Cía.", "3M & Co", "Grupo 7", '"X"', "D.H.L.", "Sigma(2)"])
+    def test_of_a_company(self, name: str, form: str) -> None:
+        expected = " ".join(name.upper().split())
+        for written in (f"{name} {form}", f"{name}, {form}", f"{name} - {form.upper()}", f"{name} ({form.lower()})"):
+            given_customer = customer(legalName=written)
+            assert suggestions(given_customer)["corporate-suffix"] == expected, written
+            assert set(suggestions(given_customer).values()) == {expected}
+
+    def test_another_form_before_it_is_a_part_of_the_name(self) -> None:
+        assert suggestions(customer(legalName="GRUPO SC SA DE CV")) == {"corporate-suffix": "GRUPO SC"}
+        assert suggestions(customer(legalName="RADIO SPR S.A.")) == {"corporate-suffix": "RADIO SPR"}
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("Grupo Sami", "Acer", "Distribuidora Acer", "Grupo Saser", "Casa", "La Casa", "Rosas", "Radio SPR"),
+            *("Caja SCAP", "Grupo S", "Vitamina C", "Plan de P", "Optica ER", "Cafe MI", "Comercial DE IP"),
+            *("Sociedad de Amigos", "La Sociedad", "Grupo CV", "Nueva Vision De C", "SA de CV Industrial", "MASC"),
+            *("S.A. de C.V. Dunder", "Acme Inc.", "Acme, LLC", "X de CVA", "Grupo Sofoma", "Discapacidad"),
+        ],
+    )
+    def test_only_looks_like_one(self, name: str) -> None:
+        upper = name.upper()
+        assert set(suggestions(customer(legalName=name)).items()) <= {("not-upper-case", upper)}
+        assert suggestions(customer(legalName=upper)) == {}
+
+    @pytest.mark.parametrize("name", ["María Sá", "Luis S. C.", "Ana Sas", "Juan A.C.", "Eva Sapi", "Pedro Sá Sá"])
+    @pytest.mark.parametrize("build", [person, foreigner])
+    def test_a_surname_stays(self, build: Callable[..., dict[str, Any]], name: str) -> None:
+        assert suggestions(build(legalName=name)) == {"not-upper-case": name.upper()}
+
+    @pytest.mark.parametrize("form", ["s.a. de c.v.", "Sa", "(s. de r.l.)", "Sociedad Anónima", " - Sapi de CV"])
+    def test_nothing_would_remain(self, form: str) -> None:
+        assert set(suggestions(normalized(customer(legalName=form))).values()) == {None}
+
+    def test_keeps_accents_and_makes_spaces_single(self) -> None:
+        name = "  Muñoz\u2003\t&  Ibáñez\u00a0Güemes , S.A."
+        assert suggestions(normalized(customer(legalName=name)))["not-upper-case"] == "MUÑOZ & IBÁÑEZ GÜEMES"
+        assert (
+            suggestions(customer(legalName="Nu\u0301n\u0303ez S.\u0301A."))["corporate-suffix"] == "NU\u0301N\u0303EZ"
+        )
+
+    @given(st.text(max_size=250), st.sampled_from(SUGGESTED_FORMS.strip().splitlines()))
+    def test_begins_as_the_name_does_and_has_single_spaces(self, name: str, form: str) -> None:
+        for given_customer in (customer(legalName=f"{name} {form}"), person(legalName=f"{name} {form}")):
+            for suggestion in suggestions(given_customer).values():
+                if suggestion is not None:
+                    assert suggestion == " ".join(suggestion.split()) != ""
+                    assert f"{name} {form}".upper().split()[0].startswith(suggestion.split()[0])
+
+
 class TestFindings:
     SECRET = "zq\u0301Zq-sentinel"
 
