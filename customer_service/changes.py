@@ -12,7 +12,7 @@ from customer_service.schemas import CustomerSchema
 
 INPUT = CustomerInputSchema()
 STORED = CustomerSchema()
-NOT_THE_CALLERS = ("id", "organizationId", "createdAt", "updatedAt")
+NOT_THE_CALLERS = ("id", "organizationId", "satValidation", "createdAt", "updatedAt")
 ADDRESS_FIELDS = tuple(AddressInputSchema().fields)
 ALWAYS_STORED = tuple(name for name in INPUT.fields if name not in {"externalId", "metadata"})
 

@@ -33,6 +33,12 @@ LEGAL_NAME, TAX_ID, TAX_SYSTEM, EMAIL, PHONE = "/legalName", "/taxId", "/taxSyst
 INVOICE_USE, ZIP, STATE, COUNTRY = "/defaultInvoiceUse", "/address/zip", "/address/state", "/address/country"
 MUNICIPALITY = "/address/municipality"
 
+SAT_COMPARES = (LEGAL_NAME, TAX_ID, ZIP, TAX_SYSTEM)
+"""The values that the SAT compares with its register: its answer is about these, and no others."""
+
+SAT_STATUSES = ("matched", "mismatched", "not-found")
+MISMATCHED = "mismatched"
+
 MAXIMUM_LEGAL_NAME_LENGTH = 300
 MAXIMUM_FOREIGN_TAX_ID_LENGTH = 40
 MAXIMUM_EMAIL_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, less the brackets
@@ -110,6 +116,11 @@ def possible_tax_systems(customer: Mapping[str, Any]) -> frozenset[str]:
     """Return the regimes that a normalized customer without errors may have: its own if given, else its receiver's."""
     regime, regimes = _text(customer, TAX_SYSTEM), _receiver(customer).regimes
     return regimes if regime is None else frozenset({regime})
+
+
+def is_same_to_sat(customer: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the SAT's answer about one customer is also true of the other."""
+    return all(_value(customer, path) == _value(other, path) for path in SAT_COMPARES)
 
 
 def unique_keys(customer: Mapping[str, Any]) -> dict[str, str]:

@@ -103,7 +103,7 @@ def _required(schema: Mapping[str, Any]) -> fields.String:
     return fields.String(required=True, error_messages=CODES, metadata={"schema": schema})
 
 
-def _check_external_id(value: str) -> None:
+def _check_plain_text(value: str) -> None:
     if not 0 < len(value) <= MAXIMUM_LENGTH:
         raise ValidationError("invalid-length")
     if CONTROL_CHARACTER.search(value):
@@ -158,7 +158,7 @@ class CustomerInputSchema(InputSchema):
     defaultInvoiceUse = _required(INVOICE_USE)
     address = fields.Nested(AddressInputSchema, required=True, error_messages=CODES)
     externalId = fields.String(
-        allow_none=True, validate=_check_external_id, error_messages=CODES, metadata={"schema": PLAIN_TEXT}
+        allow_none=True, validate=_check_plain_text, error_messages=CODES, metadata={"schema": PLAIN_TEXT}
     )
     metadata = fields.Dict(
         allow_none=True,
@@ -205,6 +205,43 @@ class BatchInputSchema(InputSchema):
         validate=validate.Length(max=MAXIMUM_BATCH, error="too-many"),
         error_messages=CODES,
         metadata={"schema": {"items": {"anyOf": [{"$ref": "#/components/schemas/CustomerInput"}, {}]}}},
+    )
+
+
+class SatValidationInputSchema(InputSchema):
+    """What the SAT answered about a customer; `mismatches` only if the status is `mismatched`."""
+
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(fiscal.SAT_STATUSES, error="invalid-value"),
+        error_messages=CODES,
+        metadata={"schema": {"enum": list(fiscal.SAT_STATUSES), "example": "mismatched"}},
+    )
+    mismatches = fields.List(
+        fields.String(
+            validate=validate.OneOf(fiscal.SAT_COMPARES, error="invalid-value"),
+            error_messages=CODES,
+            metadata={"schema": {"enum": list(fiscal.SAT_COMPARES)}},
+        ),
+        error_messages=CODES,
+        metadata={"schema": {"description": "The values that differ from the SAT's.", "example": ["/address/zip"]}},
+    )
+    checkedAt = fields.String(
+        required=True,
+        error_messages=CODES,
+        metadata={
+            "schema": {
+                "format": "date-time",
+                "description": "When the SAT answered; not in the future.",
+                "example": "2025-01-26T10:00:00Z",
+            }
+        },
+    )
+    source = fields.String(
+        required=True,
+        validate=_check_plain_text,
+        error_messages=CODES,
+        metadata={"schema": PLAIN_TEXT | {"description": "Who asked the SAT.", "example": "my-pac"}},
     )
 
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         InvoiceUse,
         Member,
         Page,
+        SatValidationInput,
         TaxInfo,
         TaxSystem,
         ZipCode,
@@ -185,6 +186,19 @@ class CustomerClient:
             return _read(tax_info_of, self._caller.send(Call("GET", path, repeatable=True)))
         path = f"{self._organization}/customers/tax-info-validation"
         return _read(tax_info_of, self._send("POST", path, customer, repeatable=True))
+
+    def put_sat_validation(
+        self, customer_id: str, validation: SatValidationInput, *, if_match: str | None = None
+    ) -> Customer:
+        """Store the SAT's answer about the customer, until a value changes that it is about."""
+        path = f"{self._customer(customer_id)}/sat-validation"
+        body = {**validation, **query_of({"checkedAt": validation["checkedAt"]})}
+        return self._written(self._send("PUT", path, body, conditions(if_match), repeatable=True))
+
+    def delete_sat_validation(self, customer_id: str, *, if_match: str | None = None) -> None:
+        """Remove the SAT's answer about the customer, if there is one."""
+        path = f"{self._customer(customer_id)}/sat-validation"
+        self._delete(Call("DELETE", path, repeatable=True, headers=conditions(if_match)))
 
     def list_members(self) -> tuple[Member, ...]:
         """Return the members in the order of their user ids."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from customer_service.roles import Role
 
@@ -29,6 +29,19 @@ class Address:
     country: str | None = None
 
 
+SatStatus = Literal["matched", "mismatched", "not-found"]
+
+
+@dataclass(frozen=True, slots=True)
+class SatValidation:
+    """What the SAT answered about a customer: `mismatches` are the JSON Pointers of what differs, if it said so."""
+
+    status: SatStatus
+    checkedAt: datetime
+    source: str
+    mismatches: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Customer:
     """A customer as the service tells it; `etag` is for `if_match`, and None in lists and batches, which tell none."""
@@ -46,6 +59,7 @@ class Customer:
     updatedAt: datetime
     externalId: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    satValidation: SatValidation | None = None
     etag: str | None = field(default=None, compare=False)
 
 
@@ -190,6 +204,18 @@ class CustomerInput(_Optional):
     address: AddressInput
 
 
+class _Mismatches(TypedDict, total=False):
+    mismatches: Sequence[str]
+
+
+class SatValidationInput(_Mismatches):
+    """What the SAT answered, to send; `mismatches` only if the status is `mismatched`."""
+
+    status: SatStatus
+    checkedAt: datetime
+    source: str
+
+
 class CustomerPatch(TypedDict, total=False):
     """What to change of a customer (RFC 7396): what is absent stays, None clears what may be empty."""
 
@@ -234,6 +260,7 @@ def customer_of(told: Mapping[str, Any], etag: str | None = None) -> Customer:
             "address": _known(Address, told["address"]),
             "createdAt": datetime.fromisoformat(told["createdAt"]),
             "updatedAt": datetime.fromisoformat(told["updatedAt"]),
+            "satValidation": _sat_validation_of(told["satValidation"]) if "satValidation" in told else None,
             "etag": etag,
         }
     )
@@ -293,6 +320,11 @@ def zip_code_of(told: Mapping[str, Any]) -> ZipCode:
 def member_of(told: Mapping[str, Any]) -> Member:
     """Return the member; raises as `customer_of`."""
     return Member(told["userId"], told["role"])
+
+
+def _sat_validation_of(told: Mapping[str, Any]) -> SatValidation:
+    checked_at = datetime.fromisoformat(told["checkedAt"])
+    return SatValidation(told["status"], checked_at, told["source"], tuple(told.get("mismatches", ())))
 
 
 def _change_of(told: Mapping[str, Any]) -> Change:

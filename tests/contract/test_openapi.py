@@ -113,6 +113,12 @@ BODY = {
 CUSTOMERS = f"/organizations/{ORGANIZATION}/customers"
 MEMBERS = f"/organizations/{ORGANIZATION}/members"
 STALE = {"If-Match": '"stale"'}
+SAT_ANSWER = {
+    "status": "mismatched",
+    "mismatches": ["/address/zip"],
+    "checkedAt": "2025-01-26T10:00:00Z",
+    "source": "my-pac",
+}
 NEEDS_A_FAULT = {"408", "429", "431", "500", "503"}
 Exchange = tuple[str, "TestResponse"]
 
@@ -141,6 +147,8 @@ FOLLOWED: dict[str, tuple[str, str, Any]] = {
     "validate_tax_info": ("POST", f"{CUSTOMERS}/tax-info-validation", {"taxId": 1}),
     "get_customer_by_external_id": ("GET", f"{CUSTOMERS}/by-external-id/crm%2F1", None),
     "put_customer_by_external_id": ("PUT", f"{CUSTOMERS}/by-external-id/crm-2", BODY | {"taxId": "AAA010101AA2"}),
+    "put_sat_validation": ("PUT", f"{CUSTOMERS}/{CUSTOMER_ID}/sat-validation", SAT_ANSWER),
+    "delete_sat_validation": ("DELETE", f"{CUSTOMERS}/{CUSTOMER_ID}/sat-validation", None),
     "list_members": ("GET", MEMBERS, None),
     "put_member": ("PUT", f"{MEMBERS}/another", {"role": "editor"}),
     "delete_member": ("DELETE", f"{MEMBERS}/another", None),
@@ -174,6 +182,11 @@ REFUSED: list[tuple[str, str, str, Any, dict[str, str]]] = [
     ("delete_customer", "DELETE", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}", None, {}),
     ("restore_customer", "POST", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/restore", None, {}),
     ("restore_customer", "POST", f"{CUSTOMERS}/{CUSTOMER_ID}/restore", None, STALE),
+    ("put_sat_validation", "PUT", f"{CUSTOMERS}/{CUSTOMER_ID}/sat-validation", {}, {}),
+    ("put_sat_validation", "PUT", f"{CUSTOMERS}/{CUSTOMER_ID}/sat-validation", SAT_ANSWER, STALE),
+    ("put_sat_validation", "PUT", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/sat-validation", SAT_ANSWER, {}),
+    ("delete_sat_validation", "DELETE", f"{CUSTOMERS}/{CUSTOMER_ID}/sat-validation", None, STALE),
+    ("delete_sat_validation", "DELETE", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/sat-validation", None, {}),
     ("list_invoice_uses", "GET", "/catalogs/invoice-uses?taxSystem=x", None, {}),
     ("get_zip_code", "GET", "/catalogs/zip-codes/01001", None, {}),
     ("get_zip_code", "GET", "/catalogs/zip-codes/x", None, {}),
@@ -318,7 +331,7 @@ def test_the_page_keys_are_required_and_no_other(service: Service, document: dic
     customer = service.client.get(url(), headers=bearer()).get_json()
     schemas = document["components"]["schemas"]
     assert set(schemas["Customer"]["required"]) == set(customer)
-    assert set(schemas["Customer"]["properties"]) == {*customer, "externalId", "metadata"}
+    assert set(schemas["Customer"]["properties"]) == {*customer, "externalId", "metadata", "satValidation"}
     assert set(schemas["Address"]["properties"]) == set(customer["address"]) == set(schemas["Address"]["required"])
 
 

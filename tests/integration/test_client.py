@@ -8,7 +8,7 @@ import sys
 import threading
 import typing
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -34,6 +34,7 @@ from customer_service.client import (
     NotAMember,
     NotFound,
     ProblemError,
+    SatValidation,
     TaxSystem,
     Unauthorized,
     ValidationFailed,
@@ -57,6 +58,7 @@ from customer_service.schemas import (
     FindingSchema,
     InvoiceUseSchema,
     MemberSchema,
+    SatValidationSchema,
     TaxInfoSchema,
     TaxSystemSchema,
     ZipCodeSchema,
@@ -91,6 +93,7 @@ class TestNames:
             (models.TaxInfo, TaxInfoSchema),
             (models.Member, MemberSchema),
             (models.Code, CodeSchema),
+            (models.SatValidation, SatValidationSchema),
             (models.TaxSystem, TaxSystemSchema),
             (models.InvoiceUse, InvoiceUseSchema),
             (models.ZipCode, ZipCodeSchema),
@@ -105,12 +108,13 @@ class TestNames:
             (models.AddressInput, inputs.AddressInputSchema),
             (models.CustomerInput, inputs.CustomerInputSchema),
             (models.CustomerPatch, inputs.CustomerPatchSchema),
+            (models.SatValidationInput, inputs.SatValidationInputSchema),
         ],
     )
     def test_of_requests(self, sent: Any, schema: Any) -> None:
         fields = schema().fields
         assert set(sent.__annotations__) == set(fields)
-        if sent is models.CustomerInput:
+        if sent in (models.CustomerInput, models.SatValidationInput):
             assert sent.__required_keys__ == {name for name, field in fields.items() if field.required}
 
     def test_of_filters(self) -> None:
@@ -209,6 +213,27 @@ class TestCustomers:
         assert [(each.path, each.code) for each in wrong.errors] == [("/taxId", "invalid-rfc")]
         assert [each.suggestion for each in client.validate_tax_info(new(legalName="Sabre")).warnings][:1] == ["SABRE"]
         assert wrong.errors[0].suggestion is None
+
+    def test_what_the_sat_answered(self, customer_service: CustomerService) -> None:
+        client = customer_service.client()
+        customer = customer_service.customer()
+        assert customer.satValidation is None
+        checked_at = datetime(2025, 1, 26, 10, tzinfo=UTC)
+        stored = client.put_sat_validation(
+            customer.id,
+            {"status": "mismatched", "mismatches": ["/address/zip"], "checkedAt": checked_at, "source": "my-pac"},
+            if_match=customer.etag,
+        )
+        assert stored.satValidation == SatValidation("mismatched", checked_at, "my-pac", ("/address/zip",))
+        assert client.get(customer.id) == stored
+        with pytest.raises(VersionMismatch):
+            client.delete_sat_validation(customer.id, if_match=customer.etag)
+        client.delete_sat_validation(customer.id, if_match=stored.etag)
+        assert client.get(customer.id).satValidation is None
+        matched = client.put_sat_validation(
+            customer.id, {"status": "matched", "checkedAt": checked_at, "source": "my-pac"}
+        )
+        assert matched.satValidation == SatValidation("matched", checked_at, "my-pac")
 
     def test_the_catalogues(self, customer_service: CustomerService) -> None:
         client = customer_service.client()
