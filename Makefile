@@ -54,19 +54,27 @@ faults: $(VENV)/dev ## Kill, hang, flood and soak the service, and print what it
 BENCH_PEERS := bench/.venv-eve bench/.venv-fastapi bench/.venv-granian
 ROUNDS ?= 5
 SECONDS ?= 5
+COMMIT ?= HEAD
 
 .PHONY: bench
 bench: bench-installed ## Time the read of a customer beside its peers: ROUNDS=5 SECONDS=5
 	$(BIN)/python -m bench --rounds $(ROUNDS) --seconds $(SECONDS)
+
+.PHONY: bench-against
+bench-against: $(VENV)/dev wrk ## Time the reads beside those of another COMMIT, HEAD, in interleaved rounds
+	$(BIN)/python -m bench against $(COMMIT) --rounds $(ROUNDS) --seconds $(SECONDS)
 
 .PHONY: bench-growth
 bench-growth: bench-installed ## Show how cost grows with customers and connections
 	$(BIN)/python -m bench growth
 
 .PHONY: bench-installed
-bench-installed: $(VENV)/dev $(BENCH_PEERS:=/installed) bench/peers/fastify/node_modules
+bench-installed: $(VENV)/dev $(BENCH_PEERS:=/installed) bench/peers/fastify/node_modules wrk
+
+.PHONY: wrk
+wrk:
 	@command -v wrk >/dev/null || { [ $$(id -u) = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq wrk; } \
-		|| echo "wrk is missing (apt-get install wrk): our own stand-in puts the load on"
+		|| echo "wrk is missing (apt-get install wrk): our own load generator takes its place"
 
 bench/.venv-granian/installed: WITH := -r requirements.txt
 bench/.venv-%/installed: bench/peers/%/requirements.txt requirements.txt

@@ -1,12 +1,3 @@
-"""gunicorn's settings, all from the environment: a wrong one stops the server with a line that names it."""
+"""gunicorn's configuration when it is started beside this file, as `gunicorn wsgi:app`."""
 
-import sys
-
-from customer_service import server
-from customer_service.errors import SettingsError
-from customer_service.settings import Settings
-
-try:
-    globals().update(server.options(Settings.from_environment()))
-except SettingsError as error:
-    sys.exit(f"customer-service cannot start. {error}")
+from customer_service.server.config import *  # noqa: F403 - gunicorn reads the names of this module

@@ -1,7 +1,8 @@
-"""The read of a customer, timed beside its peers on a real mongod and real sockets: `make bench`.
+"""The service, timed beside its peers on a real mongod and real sockets: `make bench`.
 
-`data` stores the customers and says what to ask; `targets` names who answers, and `processes` runs them; `check` holds
-that they all do the same work; `load` puts them under load with wrk or the `standin`; `rounds` interleaves them and
-`figures` condenses what it saw; `claims` says what must hold, `results` keeps it all, and `report` and `svg` tell it.
-`growth` shows how the cost of the service grows with its customers and connections.
+`data` stores the customers and makes the reads, `writes` the writes; `targets` lists what is measured; `mongod` and
+`processes` run the servers, and `latency` is the proxy that moves MongoDB away. `check` compares the answers, so that
+all do the same work; `load` puts them under load with wrk or the `load_generator`; `rounds` interleaves them and
+`figures` condenses what was measured; `claims` says what must hold, `results` keeps it all, `report` and `svg` show it.
+`against` compares this checkout with another commit, `growth` the cost of the service with few customers and with many.
 """

@@ -10,10 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import pymongo
-
-from bench import data, growth, report, results, rounds, targets
-from tests.mongod import Mongod
+from bench import against, data, growth, mongod, report, results, rounds, targets, writes
 
 DOCS = targets.ROOT / "docs"
 FIGURES, GROWTH, PICTURE, PAGE = (
@@ -21,7 +18,7 @@ FIGURES, GROWTH, PICTURE, PAGE = (
 )
 
 
-def tell(progress: str) -> None:
+def log(progress: str) -> None:
     """Show progress, apart from the results."""
     sys.stderr.write(f"{progress}\n")
 
@@ -32,25 +29,20 @@ def show(*parts: str) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Measure every target that is installed; figures of a part of them are printed and not kept."""
-    chosen = [each for each in targets.all_targets() if re.search(arguments.only, each.key)]
-    installed = [each for each in chosen if each.is_installed()]
-    left_out = [each for each in chosen if not each.is_installed()]
-    for each in left_out:
-        tell(f"{each.key} is left out: {each.needs.name} is not installed")
+    """Measure every row whose target is installed; figures of a part of them are printed and not kept."""
+    chosen = [each for each in targets.all_rows() if re.search(arguments.only, each.name)]
+    rows = [each for each in chosen if each.target.is_installed()]
+    left_out = list(dict.fromkeys(each.name for each in chosen if not each.target.is_installed()))
+    for name in left_out:
+        log(f"{name} is left out: it is not installed")
     plan = rounds.Plan(arguments.rounds, arguments.seconds, arguments.customers)
-    mongod = Mongod()
-    try:
-        mongod.start()
-        with pymongo.MongoClient[dict[str, Any]](mongod.uri) as client:
-            data.store(client[targets.DATABASE], plan.customers, tell)
-        with tempfile.TemporaryDirectory() as directory:
-            seen = rounds.measure(installed, plan, rounds.Place(mongod, Path(directory), tell))
-    finally:
-        mongod.close()
-    found = results.of_run(installed, left_out, plan, seen)
-    tables = (report.table(found), report.starting(found), report.claims(found))
-    show(report.conditions(found), *map(report.plain, tables))
+    with mongod.running() as database, tempfile.TemporaryDirectory() as directory:
+        with database.client() as client:
+            data.store(client[targets.DATABASE], plan.customers, log)
+            writes.store(client, [row.target for row in rows if row.target.mode == "writing"], log)
+        seen = rounds.measure(rows, plan, rounds.Place(database, Path(directory), log))
+    found = results.of_run(rows, left_out, plan, seen)
+    show(report.conditions(found), *map(report.plain, report.tables(found).values()))
     if not arguments.only:
         keep(FIGURES, found)
         PICTURE.write_text(report.picture(found))
@@ -58,18 +50,23 @@ def run(arguments: argparse.Namespace) -> None:
 
 def grow(arguments: argparse.Namespace) -> None:
     """Show how the cost of the service grows with its customers and connections."""
-    found = growth.run(arguments.rounds, arguments.seconds, arguments.sizes, tell)
+    found = growth.run(arguments.rounds, arguments.seconds, arguments.sizes, log)
     show(report.conditions(found), report.plain(report.growth(found)))
     keep(GROWTH, found)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Measure this checkout beside another commit."""
+    plan = rounds.Plan(arguments.rounds, arguments.seconds, arguments.customers, idle_seconds=0)
+    show(*map(report.plain, against.run(arguments.commit, plan, log)))
 
 
 def write_page(_: argparse.Namespace) -> None:
     """Write the kept figures into docs/performance.md."""
     page, found = PAGE.read_text(), json.loads(FIGURES.read_text())
-    conditions = report.conditions(found)
-    page = report.insert(page, "figures", f"{conditions}\n\n{report.markdown(report.table(found))}")
-    page = report.insert(page, "starting", report.markdown(report.starting(found)))
-    page = report.insert(page, "claims", report.markdown(report.claims(found)))
+    page = report.insert(page, "conditions", report.conditions(found))
+    for name, table in report.tables(found).items():
+        page = report.insert(page, name, report.markdown(table))
     if GROWTH.exists():
         found = json.loads(GROWTH.read_text())
         growing = f"{report.conditions(found)}\n\n{report.markdown(report.growth(found))}"
@@ -93,15 +90,23 @@ def parser() -> argparse.ArgumentParser:
     growing.add_argument("--sizes", type=int, nargs="+", default=list(growth.SIZES), help="stored customers")
     growing.add_argument("--rounds", type=int, default=5)
     growing.add_argument("--seconds", type=int, default=3)
+    comparing = commands.add_parser("against", help="this checkout beside another commit, in interleaved rounds")
+    comparing.set_defaults(do=compare)
+    comparing.add_argument("commit", help="a commit, as git names it")
+    _add_sizes(comparing)
     commands.add_parser("report", help="write the kept figures into docs/performance.md").set_defaults(do=write_page)
     return root
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
+    _add_sizes(command)
+    command.add_argument("--only", default="", help="a regular expression: only these targets, and nothing is kept")
+
+
+def _add_sizes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rounds", type=int, default=5, help="how often each target has its turn")
     command.add_argument("--seconds", type=int, default=5, help="how long a turn is")
     command.add_argument("--customers", type=int, default=100_000, help="how many are stored")
-    command.add_argument("--only", default="", help="a regular expression: only these targets, and nothing is kept")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whether a target does the work that it is timed for: the same body, and the same refusals."""
+"""The check that a target does the reads that it is timed for: the same body, and the same refusals."""
 
 from __future__ import annotations
 

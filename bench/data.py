@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
 ORGANIZATION = "550e8400-e29b-41d4-a716-446655440000"
-OTHER_ORGANIZATION = "org-of-somebody-else"
+OTHER_ORGANIZATION = "another-organization"
 MEMBER = "auth0|5f7c8ec7c33c6c004bbafe82"
+VIEWER = "auth0|viewer"
 STRANGER = "auth0|stranger"
 SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of this benchmark's own servers, which listen on 127.0.0.1
 LIFETIME_SECONDS = 86_400
+MEMBERSHIP = ("userId", "organizationId", "role")
 BATCH = 5_000
 PROGRESS = 50_000
 MOST_REQUESTS = 100_000
@@ -111,6 +113,7 @@ def store(
     count: int,
     progress: Callable[[str], None],
     make: Callable[[int], dict[str, Any]] = searchable,
+    index: Callable[[Database[dict[str, Any]]], object] = ensure_indexes,
 ) -> None:
     """Store so many customers, with one of another organization, and their memberships; then make the indexes."""
     database.customers.insert_one(customer(count, OTHER_ORGANIZATION))
@@ -119,10 +122,14 @@ def store(
         database.customers.insert_many(map(make, range(start, end)), ordered=False)
         if end % PROGRESS == 0 or end == count:
             progress(f"{end:,} of {count:,} customers stored")
-    members = ((MEMBER, ORGANIZATION), ("auth0|other", OTHER_ORGANIZATION))
-    database.memberships.insert_many([{"userId": user, "organizationId": of, "role": "viewer"} for user, of in members])
+    members = (
+        (MEMBER, ORGANIZATION, "editor"),
+        (VIEWER, ORGANIZATION, "viewer"),
+        ("auth0|other", OTHER_ORGANIZATION, "editor"),
+    )
+    database.memberships.insert_many([dict(zip(MEMBERSHIP, member, strict=True)) for member in members])
     progress(f"making the indexes of {count:,} customers")
-    ensure_indexes(database)
+    index(database)
 
 
 def path(number: int, organization_id: str = ORGANIZATION) -> str:
@@ -165,7 +172,7 @@ def batch_gets(count: int) -> Iterator[Request]:
 
 
 def write(requests: Iterable[Request], file: Path) -> Path:
-    """Write the requests where wrk's script and the stand-in read them: raw, with a NUL between two."""
+    """Write the requests for wrk and for the load generator: raw, with a NUL between two."""
     file.write_bytes(b"\0".join(request.raw() for request in requests))
     return file
 

@@ -9,12 +9,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pymongo
-
-from bench import check, data, load, results, rounds
+from bench import check, data, load, mongod, results, rounds
+from bench.claims import USUAL_CONNECTIONS
 from bench.figures import condensed, of_each, ratios
-from bench.targets import all_targets
-from tests.mongod import Mongod
+from bench.targets import SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +29,6 @@ WORKLOADS: dict[str, Callable[[int], Iterator[data.Request]]] = {
     "batch-get of 20": data.batch_gets,
 }
 CACHE_GIGABYTES = 3  # a million customers fit
-SERVED = "this service under gunicorn, remembering"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +46,9 @@ class Row:
 
 def rows(sizes: Sequence[int]) -> list[Row]:
     """Return what to measure: every request at every size, and the read over more and fewer connections."""
-    by_size = [Row(request, size, rounds.CONNECTIONS) for request in WORKLOADS for size in sizes]
+    by_size = [Row(request, size, USUAL_CONNECTIONS) for request in WORKLOADS for size in sizes]
     middle = sizes[len(sizes) // 2]
-    others = (each for each in CONNECTIONS if each != rounds.CONNECTIONS)
+    others = (each for each in CONNECTIONS if each != USUAL_CONNECTIONS)
     return by_size + [Row("read", middle, connections) for connections in others]
 
 
@@ -61,23 +58,18 @@ def smallest(row: Row, all_rows: Iterable[Row]) -> Row:
     return min(alike, key=lambda each: each.customers)
 
 
-def run(count: int, seconds: int, sizes: Sequence[int], tell: Callable[[str], None]) -> dict[str, Any]:
+def run(count: int, seconds: int, sizes: Sequence[int], log: Callable[[str], None]) -> dict[str, Any]:
     """Measure all rows in so many interleaved rounds, on one mongod with a database of each size."""
-    mongod = Mongod(CACHE_GIGABYTES)
-    try:
-        mongod.start()
-        with pymongo.MongoClient[dict[str, Any]](mongod.uri) as client:
+    with mongod.running(CACHE_GIGABYTES) as database, tempfile.TemporaryDirectory() as directory:
+        with database.client() as client:
             for size in sizes:
-                data.store(client[_database(size)], size, tell, data.found_by_number)
-        with tempfile.TemporaryDirectory() as directory:
-            seen = _measure(count, seconds, sizes, rounds.Place(mongod, Path(directory), tell))
-    finally:
-        mongod.close()
+                data.store(client[_database(size)], size, log, data.found_by_number)
+        seen = _measure(count, seconds, sizes, rounds.Place(database, Path(directory), log))
     return {
         "machine": results.machine(),
         "plan": {"rounds": count, "seconds": seconds},
         **results.conditions(seen),
-        "rows": [_told(row, seen) for row in seen],
+        "rows": [_result(row, seen) for row in seen],
     }
 
 
@@ -92,33 +84,33 @@ def _measure(count: int, seconds: int, sizes: Sequence[int], place: Place) -> di
         }
         for (request, size), file in files.items():
             _check(running[size].port, request, WORKLOADS[request](size))
-            load.run(running[size].port, load.Turn(file, rounds.CONNECTIONS, rounds.FIRST_WARM_UP_SECONDS, 0))
+            load.warm(running[size].port, load.Turn(file, USUAL_CONNECTIONS, rounds.FIRST_WARM_UP_SECONDS, 0))
         for number in range(1, count + 1):
             for row, measured in seen.items():
                 turn = load.Turn(files[row.request, row.customers], row.connections, seconds, number)
+                load.warm(running[row.customers].port, replace(turn, seconds=rounds.WARM_UP_SECONDS))
                 found = rounds.one(running[row.customers], place.mongod, turn)
                 measured.append(found)
-                place.tell(f"round {number} of {count}: {row}: p50 {found.p50_us / 1000:.2f} ms")
+                place.log(f"round {number} of {count}: {row}: p50 {found.p50_us / 1000:.2f} ms")
     return seen
 
 
 def _check(port: int, name: str, requests: Iterator[data.Request]) -> None:
-    """Hold that a request of this kind is answered with customers; raises RuntimeError."""
+    """Ask for customers once; raises RuntimeError if the answer has none."""
     answer = check.ask(port, next(requests))
     if answer.status != HTTPStatus.OK or not (answer.json().get("data") or answer.json().get("id")):
         raise RuntimeError(f"{name} is answered {answer.status} {answer.body[:200]!r}")
 
 
 def _start(size: int, place: Place, stack: ExitStack) -> Running:
-    target = next(each for each in all_targets() if each.key == SERVED)
-    return rounds.start(replace(target, environment={"MONGODB_DATABASE": _database(size)}), place, stack)
+    return rounds.start(replace(SERVICE, environment={"MONGODB_DATABASE": _database(size)}), place, stack)
 
 
 def _database(size: int) -> str:
     return f"bench_{size}"
 
 
-def _told(row: Row, seen: dict[Row, list[Measurement]]) -> dict[str, Any]:
+def _result(row: Row, seen: dict[Row, list[Measurement]]) -> dict[str, Any]:
     base = seen[smallest(row, seen)]
     ratio = ratios(of_each(seen[row], "p50_us"), of_each(base, "p50_us"))
     return {**asdict(row), "p50_ratio": asdict(ratio), **condensed(seen[row])}

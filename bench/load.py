@@ -1,4 +1,4 @@
-"""Load on a server, by wrk where it is installed and by our own stand-in where it is not."""
+"""Load on a server, by wrk if it is installed and by our own load generator if it is not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ LINE = re.compile(
     r" failures=(?P<failures>\d+)$",
     re.MULTILINE,
 )
-STAND_IN = "our own stand-in for wrk (bench/standin.py), whose cost per request is higher"
+OWN_GENERATOR = "our own load generator (bench/load_generator.py), which costs more for each request than wrk"
 
 
 class LoadFailed(Exception):
@@ -25,12 +26,15 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A load to put on: the file of its requests, connections, seconds, and the seed of the walk through the file."""
+    """A load to put on: the file of its requests, connections, seconds, and the seed of a random walk through the file.
+
+    Without a seed every request of the file is sent once, in order, and the load fails if there are too few.
+    """
 
     requests: Path
     connections: int
     seconds: int
-    seed: int
+    seed: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +61,20 @@ def generator() -> str:
     """Return what puts the load on, in words."""
     wrk = shutil.which("wrk")
     if wrk is None:
-        return STAND_IN
+        return OWN_GENERATOR
     version = subprocess.run([wrk, "-v"], capture_output=True, text=True, check=False).stdout  # noqa: S603
     return "wrk " + version.split()[1].rpartition("/")[2] + ", one thread"
 
 
 def run(port: int, turn: Turn) -> Load:
     """Put a turn's load on the server at this port; raises LoadFailed."""
-    arguments = [str(turn.requests), str(turn.seed)]
+    arguments = [str(turn.requests), "once" if turn.seed is None else str(turn.seed)]
     wrk = shutil.which("wrk")
     if wrk:
         command = [wrk, "-t1", f"-c{turn.connections}", f"-d{turn.seconds}s", "--timeout", "10s", "-s", str(SCRIPT)]
         command += [f"http://127.0.0.1:{port}", "--", *arguments]
     else:
-        command = [sys.executable, "-m", "bench.standin", str(port), str(turn.connections), str(turn.seconds)]
+        command = [sys.executable, "-m", "bench.load_generator", str(port), str(turn.connections), str(turn.seconds)]
         command += arguments
     before = _children_seconds()
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
@@ -79,8 +83,14 @@ def run(port: int, turn: Turn) -> Load:
     return replace(parse(done.stdout), cpu_seconds=_children_seconds() - before)
 
 
+def warm(port: int, turn: Turn) -> None:
+    """Put a load on that is not measured: it may be too short for an answer."""
+    with suppress(LoadFailed):
+        run(port, turn)
+
+
 def parse(output: str) -> Load:
-    """Read the line that bench/walk.lua prints; raises LoadFailed where it is missing or tells of failures alone."""
+    """Read the line that bench/walk.lua prints; raises LoadFailed if it is missing, or names failures alone."""
     line = LINE.search(output)
     if line is None:
         raise LoadFailed(f"no figures in {output!r}")

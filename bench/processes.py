@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 60
 STOP_SECONDS = 15
+PORTS = iter(random.SystemRandom().sample(range(20_000, 32_000), 1_500))
+"""Ports below those that Linux gives to outgoing connections: no such connection takes one before its server starts."""
 # Where proc(5) has these in /proc/<pid>/stat, counted from behind the command.
 SESSION, USER_TICKS, SYSTEM_TICKS = 3, 11, 12
 PSS = re.compile(r"^Pss: +(\d+) kB$", re.MULTILINE)
@@ -54,10 +58,10 @@ class Server:
         everyone = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
         return [pid for pid in everyone if _stat(pid)[SESSION] == self._process.pid]
 
-    def stop(self) -> None:
-        """Stop it, by force where it does not leave by itself."""
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Stop it, by force if it does not exit within so many seconds."""
         self._signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + seconds
         while self._process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         self._signal(signal.SIGKILL)
@@ -69,6 +73,15 @@ class Server:
                 os.kill(pid, number)
             except ProcessLookupError:
                 continue
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that no process listens on; raises OSError."""
+    for port in PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is left")
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

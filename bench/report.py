@@ -1,55 +1,118 @@
-"""What is told of the results: a table for the terminal and for docs/performance.md, and a picture."""
+"""The results as tables, for the terminal and for docs/performance.md, and as a picture."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from bench import svg
-from bench.figures import Spread
+from bench.claims import EVE, USUAL_CONNECTIONS
+from bench.figures import Spread, ratios
+from bench.targets import CONNECTIONS, WRITES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-COLUMNS = (
-    *("", "× {base}", "requests/s", "server µs", "mongod µs", "p50 ms", "p99 ms", "MiB a worker"),
-    "may be older than the database",
-)
+FIGURES = ("requests/s", "server µs", "mongod µs", "p50 ms", "p99 ms")
 BEGIN, END = "<!-- {name}: written by python -m bench report -->", "<!-- end of {name} -->"
+Table = list[list[str]]
 
 
-def table(results: Mapping[str, Any]) -> list[list[str]]:
-    """Return the figures of every target as rows of text, the first of them the heads of the columns."""
-    heads = [column.format(base=results["base"]) for column in COLUMNS]
-    return [heads, *(_of_target(key, target) for key, target in results["targets"].items())]
+def tables(results: Mapping[str, Any]) -> dict[str, Table]:
+    """Return every table of the results by its name: rows of text, the first of them the heads of the columns."""
+    rows = results["rows"]
+    writes = [row for row in rows if row["requests"] in WRITES]
+    far = [row for row in rows if row["distance_ms"] is not None]
+    reads = [row for row in rows if row not in writes and row not in far]
+    return {
+        "figures": reading(reads, results["servers"]),
+        "connections": connections(reads),
+        "distance": distance(far),
+        "writes": writing(writes),
+        "starting": starting(results["servers"]),
+        "claims": claims(results),
+    }
 
 
-def starting(results: Mapping[str, Any]) -> list[list[str]]:
-    """Return how every target starts and idles as rows of text, below the heads of the columns."""
-    heads = ["", "first answer s", "idle, % of a core"]
-    rows = results["targets"].items()
-    return [heads, *([key, f"{row['first_answer_s']:.2f}", f"{100 * row['idle_cores']:.2f}"] for key, row in rows)]
-
-
-def _of_target(key: str, target: Mapping[str, Any]) -> list[str]:
+def reading(rows: Sequence[Mapping[str, Any]], servers: Mapping[str, Any]) -> Table:
+    """Return the figures of the reads over the usual connections."""
+    heads = ["", f"× {EVE}", *FIGURES, "MiB a worker", "may be older than the database"]
+    usual = [row for row in rows if row["connections"] == USUAL_CONNECTIONS]
     return [
-        key,
-        _spread(target["ratio"]),
-        f"{target['rate']['median']:,.0f}",
-        *(f"{target[name]['median']:.0f}" for name in ("server_us", "mongod_us")),
-        *(f"{target[name]['median'] / 1000:.2f}" for name in ("p50_us", "p99_us")),
-        f"{target['worker_mib']:.0f}",
-        target["stale"],
+        heads,
+        *(
+            [row["name"], _ratio(row), *_figures(row), f"{servers[row['server']]['worker_mib']:.0f}", row["stale"]]
+            for row in usual
+        ),
     ]
 
 
-def claims(results: Mapping[str, Any]) -> list[list[str]]:
-    """Return every claim with its measured ratio as rows of text, below the heads of the columns."""
-    rows = [["claim", "measured", "holds"]]
-    for each in results["claims"]:
-        ratio = each["measured"]
-        measured = _spread(ratio) if ratio else "not measured"
-        rows.append([each["claim"], measured, {True: "yes", False: "no", None: ""}[each["holds"]]])
-    return rows
+def connections(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the rate and the latency of the reads over few and many connections."""
+    columns = [f"{name} at {count}" for name in ("requests/s", "p99 ms") for count in CONNECTIONS]
+    found = {(row["name"], row["connections"]): row for row in rows}
+    return [
+        ["", *columns],
+        *(
+            [
+                name,
+                *(f"{found[name, count]['rate']['median']:,.0f}" for count in CONNECTIONS),
+                *(f"{found[name, count]['p99_us']['median'] / 1000:.2f}" for count in CONNECTIONS),
+            ]
+            for name in dict.fromkeys(row["name"] for row in rows)
+        ),
+    ]
+
+
+def distance(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the figures of the reads whose MongoDB is behind the proxy, each beside the same without a delay."""
+    near = {row["server"].partition(", MongoDB")[0]: row for row in rows if row["distance_ms"] == 0}
+    compared = [(row, near.get(row["server"].partition(", MongoDB")[0])) for row in rows]
+    return [
+        ["", "× 0 ms away", *FIGURES],
+        *([row["name"], _compared(row, other), *_figures(row)] for row, other in compared),
+    ]
+
+
+def writing(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the figures of the writes."""
+    return [
+        ["", "connections", "× FastAPI", *FIGURES],
+        *([row["name"], str(row["connections"]), _ratio(row), *_figures(row)] for row in rows),
+    ]
+
+
+def starting(servers: Mapping[str, Any]) -> Table:
+    """Return how every server starts and idles."""
+    heads = ["", "first answer s", "idle, % of a core"]
+    rows = servers.items()
+    return [heads, *([key, f"{row['first_answer_s']:.2f}", f"{100 * row['idle_cores']:.2f}"] for key, row in rows)]
+
+
+def _figures(row: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{row['rate']['median']:,.0f}",
+        *(f"{row[name]['median']:.0f}" for name in ("server_us", "mongod_us")),
+        *(f"{row[name]['median'] / 1000:.2f}" for name in ("p50_us", "p99_us")),
+    ]
+
+
+def _ratio(row: Mapping[str, Any]) -> str:
+    return spread(Spread(**row["ratio"])) if row["ratio"] else ""
+
+
+def _compared(row: Mapping[str, Any], other: Mapping[str, Any] | None) -> str:
+    if other is None:
+        return ""
+    return spread(ratios(*([each["rate"] for each in some["rounds"]] for some in (row, other))))
+
+
+def claims(results: Mapping[str, Any]) -> Table:
+    """Return every claim with what was measured."""
+    rows = [
+        [each["claim"], spread(Spread(**each["measured"])), "yes" if each["holds"] else "no"]
+        for each in results["claims"]
+    ]
+    return [["claim", "measured", "holds"], *rows]
 
 
 def conditions(results: Mapping[str, Any]) -> str:
@@ -64,20 +127,20 @@ def conditions(results: Mapping[str, Any]) -> str:
     )
 
 
-def growth(results: Mapping[str, Any]) -> list[list[str]]:
+def growth(results: Mapping[str, Any]) -> Table:
     """Return how the cost grows as rows of text, below the heads of the columns."""
     heads = ["request", "customers", "connections", "p50 ms", "p99 ms", "requests/s", "× p50 of the fewest customers"]
-    return [heads, *map(_of_row, results["rows"])]
+    return [heads, *map(_growth, results["rows"])]
 
 
-def _of_row(row: Mapping[str, Any]) -> list[str]:
+def _growth(row: Mapping[str, Any]) -> list[str]:
     return [
         row["request"],
         f"{row['customers']:,}",
         str(row["connections"]),
         *(f"{row[name]['median'] / 1000:.2f}" for name in ("p50_us", "p99_us")),
         f"{row['rate']['median']:,.0f}",
-        _spread(row["p50_ratio"]),
+        spread(Spread(**row["p50_ratio"])),
     ]
 
 
@@ -108,21 +171,14 @@ def insert(document: str, name: str, text: str) -> str:
 
 
 def picture(results: Mapping[str, Any]) -> str:
-    """Return the ratios of all targets as SVG."""
-    bars = [
-        svg.Bar(key, _kind(key, target["mode"]), Spread(**target["ratio"]))
-        for key, target in results["targets"].items()
-    ]
-    title = f"Reads of a customer a second, as a ratio to {results['base']}"
+    """Return the reads over the usual connections, as a ratio to Eve's, as SVG."""
+    rows = [row for row in results["rows"] if row["connections"] == USUAL_CONNECTIONS and row["requests"] not in WRITES]
+    bars = [svg.Bar(row["name"], row["kind"], Spread(**(row["ratio"]))) for row in rows if row["ratio"]]
+    title = f"Reads of a customer a second, as a ratio to {EVE}"
     plan = results["plan"]
     return svg.draw(title, f"Median of {plan['rounds']} rounds; the whisker is the least and the greatest.", bars)
 
 
-def _spread(ratio: Mapping[str, float]) -> str:
-    return f"{ratio['median']:.2f} ({ratio['minimum']:.2f}–{ratio['maximum']:.2f})"
-
-
-def _kind(key: str, mode: str) -> str:
-    if mode == "bare":
-        return "limit"
-    return "service" if key.startswith("this service") else "peer"
+def spread(ratio: Spread) -> str:
+    """Return a ratio with its extremes as text."""
+    return f"{ratio.median:.2f} ({ratio.minimum:.2f}–{ratio.maximum:.2f})"

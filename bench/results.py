@@ -1,4 +1,4 @@
-"""The results of a run as JSON, which keeps every round's figures, so that all that is told follows from it."""
+"""The results of a run as JSON, with every round's figures: the tables and the picture follow from it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from bench import load
 from bench.claims import CLAIMS, EVE
 from bench.figures import condensed, of_each, ratios, spread
-from bench.targets import STALENESS, WORKERS
+from bench.targets import STALENESS, WORKERS, WRITES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bench.claims import Claim, LatencyClaim
     from bench.figures import Measurement
     from bench.rounds import Plan, Seen
-    from bench.targets import Target
+    from bench.targets import Row
 
 MEBIBYTE = 1024 * 1024
 
@@ -44,18 +45,16 @@ def _version(*command: str) -> str:
         return "none"
 
 
-def of_run(targets: Sequence[Target], left_out: Sequence[Target], plan: Plan, seen: Seen) -> dict[str, Any]:
+def of_run(rows: Sequence[Row], left_out: Sequence[str], plan: Plan, seen: Seen) -> dict[str, Any]:
     """Return the results of a run."""
-    keys = [target.key for target in targets]
-    base = EVE if EVE in keys else keys[0]
     return {
         "machine": machine(),
         "plan": asdict(plan),
-        "base": base,
         **conditions(seen.measurements),
-        "left_out": [target.key for target in left_out],
-        "targets": {target.key: _of_target(target, base, seen) for target in targets},
-        "claims": _claims(seen, {target.key for target in (*targets, *left_out)}),
+        "left_out": list(left_out),
+        "servers": {key: _of_server(key, seen) for key in seen.memory},
+        "rows": [_of_row(row, seen.measurements) for row in rows],
+        "claims": [_of_claim(claim, seen.measurements) for claim in CLAIMS if claim.rows() <= set(seen.measurements)],
     }
 
 
@@ -68,31 +67,39 @@ def conditions(measurements: Mapping[Any, Sequence[Measurement]]) -> dict[str, A
     }
 
 
-def _of_target(target: Target, base: str, seen: Seen) -> dict[str, Any]:
-    measurements = seen.measurements[target.key]
-    rates, others = of_each(measurements, "rate"), of_each(seen.measurements[base], "rate")
+def _of_server(key: str, seen: Seen) -> dict[str, float]:
     return {
-        "mode": target.mode,
-        "stale": STALENESS[target.mode],
-        "ratio": asdict(ratios(rates, others)),
-        **condensed(measurements),
-        "worker_mib": round(seen.memory[target.key] / WORKERS / MEBIBYTE, 1),
-        "first_answer_s": round(seen.first_answer[target.key], 2),
-        "idle_cores": round(seen.idle[target.key], 4),
-        "rounds": [asdict(each) for each in measurements],
+        "worker_mib": round(seen.memory[key] / WORKERS / MEBIBYTE, 1),
+        "first_answer_s": round(seen.first_answer[key], 2),
+        "idle_cores": round(seen.idle[key], 4),
     }
 
 
-def _claims(seen: Seen, chosen: set[str]) -> list[dict[str, Any]]:
-    told = []
-    for claim in (each for each in CLAIMS if {each.one, *each.others} <= chosen):
-        ratio = claim.measured(seen.measurements)
-        told.append(
-            {
-                "claim": claim.text(),
-                "bound": claim.bound,
-                "measured": asdict(ratio) if ratio else None,
-                "holds": claim.holds(ratio) if ratio else None,
-            }
-        )
-    return told
+def _of_row(row: Row, measurements: Mapping[tuple[str, int], Sequence[Measurement]]) -> dict[str, Any]:
+    """Return the figures of a row, with its rate as a ratio to Eve's or FastAPI's if that was measured."""
+    base = (f"FastAPI, writing, {row.requests}" if row.requests in WRITES else EVE, row.connections)
+    rates = [of_each(measurements[key], "rate") for key in (row.key, base) if key in measurements]
+    return {
+        "name": row.name,
+        "server": row.target.key,
+        "kind": row.target.kind,
+        "requests": row.requests,
+        "connections": row.connections,
+        "distance_ms": row.target.distance_ms,
+        "stale": STALENESS[row.target.mode],
+        "ratio": asdict(ratios(*rates)) if len(rates) > 1 else None,
+        **condensed(measurements[row.key]),
+        "rounds": [asdict(each) for each in measurements[row.key]],
+    }
+
+
+def _of_claim(
+    claim: Claim | LatencyClaim, measurements: Mapping[tuple[str, int], Sequence[Measurement]]
+) -> dict[str, Any]:
+    measured = claim.measured(measurements)
+    return {
+        "claim": claim.text(),
+        "bound": claim.bound,
+        "measured": asdict(measured),
+        "holds": claim.holds(measured),
+    }

@@ -2,66 +2,69 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench import check, data, load, processes
+from bench import check, data, load, mongod, processes, writes
 from bench.figures import Measurement
-from tests.mongod import free_port
+from bench.targets import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from bench.targets import Target
-    from tests.mongod import Mongod
+    from bench.targets import Row, Target
 
-CONNECTIONS = 16
+T = TypeVar("T")
+
 FEW = 1_000
 FIRST_WARM_UP_SECONDS = 3
 WARM_UP_SECONDS = 1
-FEW_WARM_UP_SECONDS = 4  # a round is longer than a customer is kept: each of the few has to be kept anew
+HOT_WARM_UP_SECONDS = 4  # a round is longer than a customer is cached: each of the few has to be cached anew
 IDLE_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long to measure: rounds, seconds of load on each target in a round, stored customers."""
+    """How long to measure: rounds, seconds of load on each row in a round, stored customers, seconds of idling."""
 
     rounds: int
     seconds: int
     customers: int
+    idle_seconds: int = IDLE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to measure: the mongod with the stored customers, a directory for files, and who is told of progress."""
+    """Where to measure: the mongod with the stored customers, a directory for files, and what shows the progress."""
 
-    mongod: Mongod
+    mongod: mongod.Mongod
     directory: Path
-    tell: Callable[[str], None]
+    log: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A target that has been started, and gave its first answer after so many seconds."""
+    """A target that has been started and gave its first answer after so many seconds, with the proxy it has, if any."""
 
     target: Target
     port: int
     server: processes.Server
+    proxy: processes.Server | None
     first_answer: float
 
 
 @dataclass(slots=True)
 class Seen:
-    """What was measured of each target, by its key: in every round, before them all, and after.
+    """What was measured: of each row in every round, and of each target before them all and after.
 
-    Seconds to the first answer; the share of one core that it uses while nobody asks; at last its memory in bytes.
+    Seconds to the first answer; the share of one core that it uses while it gets no requests; its memory in bytes.
     """
 
-    measurements: dict[str, list[Measurement]] = field(default_factory=dict)
+    measurements: dict[tuple[str, int], list[Measurement]] = field(default_factory=dict)
     first_answer: dict[str, float] = field(default_factory=dict)
     idle: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
@@ -69,50 +72,92 @@ class Seen:
 
 def start(target: Target, place: Place, stack: ExitStack) -> Running:
     """Start a target, to be stopped with the stack, and return once it answers; raises RuntimeError."""
-    port = free_port()
-    settings = target.settings(port, place.mongod.uri)
-    log, started = place.directory / f"{port}.log", time.monotonic()
-    server = processes.Server(target.arguments(port), target.directory, settings, log)
+    uri, proxy = place.mongod.uri, None
+    if target.distance_ms is not None:
+        uri, proxy = _start_proxy(target.distance_ms, place, stack)
+    port, started = processes.free_port(), time.monotonic()
+    environment, server_log = target.settings(port, uri), place.directory / f"{port}.log"
+    server = processes.Server(target.arguments(port), target.directory, environment, server_log)
+    _wait(server, port, stack)
+    check.ask(port, next(data.reads([0])))
+    return Running(target, port, server, proxy, time.monotonic() - started)
+
+
+def _start_proxy(milliseconds: int, place: Place, stack: ExitStack) -> tuple[str, processes.Server]:
+    port = processes.free_port()
+    command = [sys.executable, "-m", "bench.latency", str(port), str(place.mongod.port), str(milliseconds)]
+    proxy = processes.Server(command, ROOT, {}, place.directory / f"{port}.log")
+    _wait(proxy, port, stack)
+    return mongod.uri_of(port), proxy
+
+
+def _wait(server: processes.Server, port: int, stack: ExitStack) -> None:
     stack.callback(server.stop)
     server.wait_until_listening(port)
-    check.ask(port, next(data.reads([0])))
-    return Running(target, port, server, time.monotonic() - started)
 
 
-def measure(targets: Sequence[Target], plan: Plan, place: Place) -> Seen:
-    """Start, check and warm every target, then measure the rounds."""
+def measure(rows: Sequence[Row], plan: Plan, place: Place) -> Seen:
+    """Start, check and warm the target of every row, then measure the rounds."""
     with ExitStack() as stack:
-        running = []
-        for target in targets:
-            place.tell(f"starting {target.key}")
-            running.append(start(target, place, stack))
-        files = write_requests(running, plan.customers, place.directory)
-        check_all(running, plan.customers)
-        for each in running:
-            place.tell(f"warming {each.target.key}")
-            load.run(each.port, load.Turn(files[each.target.requests], CONNECTIONS, FIRST_WARM_UP_SECONDS, 0))
-        seen = Seen(first_answer={each.target.key: each.first_answer for each in running}, idle=idle(running, place))
+        running = {}
+        for key, target in {row.target.key: row.target for row in rows}.items():
+            place.log(f"starting {key}")
+            running[key] = start(target, place, stack)
+        everything = list(running.values())
+        check_all(everything, plan.customers)
+        turns = Turns(place.directory, plan.customers, everything)
+        for name, row in {row.name: row for row in reversed(rows)}.items():
+            place.log(f"warming {name}")
+            load.warm(running[row.target.key].port, turns.turn(row, FIRST_WARM_UP_SECONDS, 0))
+        seen = Seen({row.key: [] for row in rows}, {each.target.key: each.first_answer for each in everything})
+        seen.idle = idle(everything, place, plan.idle_seconds)
         for number in range(1, plan.rounds + 1):
-            for each in rotated(running, number):
-                turn = load.Turn(files[each.target.requests], CONNECTIONS, plan.seconds, number)
-                found = one(each, place.mongod, turn)
-                seen.measurements.setdefault(each.target.key, []).append(found)
-                place.tell(f"round {number} of {plan.rounds}: {each.target.key}: {found.rate:,.0f} a second")
-        seen.memory = {each.target.key: processes.pss_bytes(each.server.pids()) for each in running}
+            for row in ordered(rows, number):
+                each = running[row.target.key]
+                load.warm(each.port, turns.turn(row, _warm_up_seconds(row), number))
+                found = one(each, place.mongod, turns.turn(row, plan.seconds, number))
+                seen.measurements[row.key].append(found)
+                place.log(f"round {number} of {plan.rounds}: {row}: {found.rate:,.0f} a second")
+        seen.memory = {each.target.key: processes.pss_bytes(each.server.pids()) for each in everything}
         return seen
 
 
-def rotated(running: Sequence[Running], number: int) -> Sequence[Running]:
-    """Begin every round with another target, so that none always follows the same machine state."""
-    first = number * len(running) // 3 % len(running)
-    return [*running[first:], *running[:first]]
+class Turns:
+    """What is asked in each turn: reads of files that all turns share, or writes that no other turn has sent."""
+
+    def __init__(self, directory: Path, customers: int, running: Sequence[Running]) -> None:
+        """Write the files of the reads: of `all` customers, of a `few`, and whether those have changed."""
+        few = range(0, customers, max(1, customers // FEW))
+        hot = [each for each in running if each.target.mode == "hot"]
+        reads = {"all": data.reads(data.walk(customers)), "few": data.reads(few)}
+        if hot:
+            reads["304"] = iter(conditional(hot[0].port, few))
+        self._files = {name: data.write(requests, directory / name) for name, requests in reads.items()}
+        self._writer = writes.Writer(directory)
+
+    def turn(self, row: Row, seconds: int, number: int) -> load.Turn:
+        """Return the load of a row in this round."""
+        if row.requests in self._files:
+            return load.Turn(self._files[row.requests], row.connections, seconds, number)
+        file = self._writer.write(row.target.key, row.requests, seconds)
+        return load.Turn(file, row.connections, seconds, None)
 
 
-def one(each: Running, mongod: Mongod, turn: load.Turn) -> Measurement:
-    """Put one target under load, after some seconds that do not count."""
-    seconds = WARM_UP_SECONDS if each.target.requests == "all" else FEW_WARM_UP_SECONDS
-    load.run(each.port, replace(turn, seconds=seconds))
-    pids = {"server": each.server.pids(), "mongod": [mongod.pid]}
+def _warm_up_seconds(row: Row) -> int:
+    return HOT_WARM_UP_SECONDS if row.target.mode == "hot" else WARM_UP_SECONDS
+
+
+def ordered(rows: Sequence[T], number: int) -> Sequence[T]:
+    """Return the rows of a round, which begins with another row and goes the other way than the one before."""
+    first = number * len(rows) // 3 % len(rows)
+    rotated = [*rows[first:], *rows[:first]]
+    return rotated if number % 2 else rotated[::-1]
+
+
+def one(each: Running, database: mongod.Mongod, turn: load.Turn) -> Measurement:
+    """Put one target under load, and return what was measured."""
+    pids = {"server": each.server.pids(), "mongod": database.server.pids()}
+    pids["proxy"] = each.proxy.pids() if each.proxy else []
     before = {name: processes.cpu_seconds(some) for name, some in pids.items()}
     everyone = processes.machine_seconds()
     seen = load.run(each.port, turn)
@@ -130,26 +175,15 @@ def one(each: Running, mongod: Mongod, turn: load.Turn) -> Measurement:
     )
 
 
-def idle(running: Sequence[Running], place: Place) -> dict[str, float]:
-    """Return the share of one core that each target uses while nobody asks it."""
-    place.tell(f"watching them idle for {IDLE_SECONDS} s")
+def idle(running: Sequence[Running], place: Place, seconds: int) -> dict[str, float]:
+    """Return the share of one core that each target uses while it gets no requests; none if there are no seconds."""
+    if not seconds:
+        return {}
+    place.log(f"watching them idle for {seconds} s")
     pids = {each.target.key: each.server.pids() for each in running}
     before = {key: processes.cpu_seconds(some) for key, some in pids.items()}
-    time.sleep(IDLE_SECONDS)
-    return {key: (processes.cpu_seconds(some) - before[key]) / IDLE_SECONDS for key, some in pids.items()}
-
-
-def write_requests(running: Sequence[Running], customers: int, directory: Path) -> dict[str, Path]:
-    """Write what is asked: of `all` customers, of a `few` that a cache can keep, and whether those have changed."""
-    few = range(0, customers, max(1, customers // FEW))
-    files = {
-        "all": data.write(data.reads(data.walk(customers)), directory / "all"),
-        "few": data.write(data.reads(few), directory / "few"),
-    }
-    unchanged = [each for each in running if each.target.requests == "304"]
-    if unchanged:
-        files["304"] = data.write(conditional(unchanged[0].port, few), directory / "304")
-    return files
+    time.sleep(seconds)
+    return {key: (processes.cpu_seconds(some) - before[key]) / seconds for key, some in pids.items()}
 
 
 def conditional(port: int, numbers: Sequence[int]) -> list[data.Request]:
@@ -162,17 +196,39 @@ def conditional(port: int, numbers: Sequence[int]) -> list[data.Request]:
 
 
 def check_all(running: Sequence[Running], customers: int) -> None:
-    """Hold every target to the service's answers; raises Unequal that names the one that differs."""
-    working = [each for each in running if each.target.mode != "bare"]
-    if not working:
+    """Compare every target's answers with the service's; raises Unequal that names the one that differs."""
+    check_reads([each for each in running if each.target.mode not in {"bare", "writing"}], customers)
+    check_writes([each for each in running if each.target.mode == "writing"])
+
+
+def check_reads(running: Sequence[Running], customers: int) -> None:
+    """Compare what readers answer with what the service does, or the first of them if it is none; raises Unequal."""
+    if not running:
         return
-    services = [each for each in working if each.target.name.startswith("this service")]
-    expected = check.bodies((services or working)[0].port)
-    check.check_expiry({each.target.key: each.port for each in working})
-    for each in working:
-        try:
+    expected = check.bodies(_service(running).port)
+    check.check_expiry({each.target.key: each.port for each in running})
+    for each in running:
+        with _named(each):
             check.check(each.port, expected, customers)
-            if each.target.requests == "304":
-                check.check_unchanged(each.port, conditional(services[0].port, [0])[0])
-        except check.Unequal as error:
-            raise check.Unequal(f"{each.target.key} {error}") from None
+            if each.target.mode == "hot":
+                check.check_unchanged(each.port, conditional(each.port, [0])[0])
+
+
+def check_writes(running: Sequence[Running]) -> None:
+    """Compare what writers store with what the service does, or the first of them if it is none; raises Unequal."""
+    expected: list[Any] | None = None
+    for each in sorted(running, key=lambda each: each is not _service(running)):
+        with _named(each):
+            expected = writes.check(each.port, expected)
+
+
+def _service(running: Sequence[Running]) -> Running:
+    return next((each for each in running if each.target.kind == "service"), running[0])
+
+
+@contextmanager
+def _named(each: Running) -> Iterator[None]:
+    try:
+        yield
+    except check.Unequal as error:
+        raise check.Unequal(f"{each.target.key} {error}") from None

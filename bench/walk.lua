@@ -1,6 +1,6 @@
--- Sends the requests of a file in random order, and prints one line that bench/load.py reads.
--- Arguments: the file (raw requests, a NUL between two), the seed of the walk.
-local requests, count = {}, 0
+-- Sends the requests of a file, and prints one line that bench/load.py reads.
+-- Arguments: the file (raw requests, a NUL between two), and the seed of a random walk, or "once": each once, in order.
+local requests, count, sent, once = {}, 0, 0, false
 local random = math.random
 
 function init(args)
@@ -10,11 +10,14 @@ function init(args)
     requests[count] = request
   end
   file:close()
-  math.randomseed(tonumber(args[2]))
+  once = args[2] == "once"
+  if not once then math.randomseed(tonumber(args[2])) end
 end
 
 function request()
-  return requests[random(count)]
+  if not once then return requests[random(count)] end
+  sent = sent + 1
+  return requests[sent] or error("every request of the file has been sent")
 end
 
 function done(summary, latency)

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Flask
+from flask import Flask, request
+from werkzeug.exceptions import NotFound
 from werkzeug.routing import BaseConverter
 
 from customer_service import (
     authorization,
+    connection_errors,
     cors,
     error_handlers,
     gateway,
     health,
-    limits,
     observability,
     openapi,
+    rate_limits,
     reference,
-    refusals,
     routes,
 )
-from customer_service.arrivals import MAXIMUM_BODY_BYTES
-from customer_service.database import connect, connections, with_deadline
+from customer_service.database import connect, with_deadline
+from customer_service.errors import Overloaded
+from customer_service.limits import MAXIMUM_BODY_BYTES
 from customer_service.metrics import Metrics
 from customer_service.repository import Kept, MembershipRepository, QuotaRepository
+from customer_service.repository.driver import connections
 from customer_service.settings import Settings
 from customer_service.tokens import TokenVerifier
+from customer_service.wsgi_environ import OVERLOADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,14 +86,16 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     metrics = app.extensions["metrics"] = Metrics()
     observability.init_app(app, settings.server.log_level, metrics)
     error_handlers.init_app(app)
-    refusals.init_app(app)
+    connection_errors.init_app(app)
+    app.before_request(_refuse_overloaded)
+    app.before_request(_refuse_doubled_slash)
     app.after_request(_harden)
     cors.init_app(app, settings.gateway.cors_allowed_origins)
     kept = _keep(settings, app.extensions["database"])
     app.extensions["kept"] = kept
     authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"], kept.memberships))
     allowed = settings.server.rate_limit_per_minute
-    limits.init_app(app, QuotaRepository(app.extensions["database"], allowed) if allowed else None)
+    rate_limits.init_app(app, QuotaRepository(app.extensions["database"], allowed) if allowed else None)
     app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES + 1  # of a body in chunks no more is read, nor is it an error
     app.url_map.converters.update(any_text=AnyText, customer_id=CustomerId)
     app.register_blueprint(routes.customers_blueprint)
@@ -127,8 +134,21 @@ def _measure(app: Flask, verifier: TokenVerifier, kept: Kept[Representation]) ->
         metrics.follow_changes(kept)
     metrics.follow_connections(partial(connections, app.extensions["database"]))
     metrics.follow_keys(verifier.keys)
-    metrics.follow_refusals(refusals.counts)
+    metrics.follow_refusals(connection_errors.counts)
     metrics.start()
+
+
+def _refuse_overloaded() -> None:
+    """Raise Overloaded if the server had no place for the request in time."""
+    if request.environ.get(OVERLOADED):
+        connection_errors.counts[HTTPStatus.SERVICE_UNAVAILABLE] += 1
+        raise Overloaded
+
+
+def _refuse_doubled_slash() -> None:
+    """Raise NotFound for a path that begins with two slashes: the framework would take it for one with one."""
+    if request.environ["PATH_INFO"].startswith("//"):
+        raise NotFound
 
 
 def _harden(response: Response) -> Response:

@@ -9,7 +9,7 @@ from flask import Blueprint, current_app, g, request
 from flask.globals import request_ctx
 from werkzeug.exceptions import NotFound
 
-from customer_service import limits
+from customer_service import rate_limits
 from customer_service.errors import AuthenticationRequired, InsufficientRole, NotAMember
 from customer_service.operations import role_of
 from customer_service.roles import ROLES
@@ -84,7 +84,7 @@ def still_a_member() -> Callable[[], None]:
 def _authenticate() -> str:
     """Return the caller of the request, which is counted; raises as `authorize`, before it looks at memberships."""
     subject: str = current_app.extensions["verifier"].verify(_bearer_token())
-    limits.spend(subject)
+    rate_limits.spend(subject)
     return subject
 
 

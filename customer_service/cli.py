@@ -60,7 +60,7 @@ def run_demo(port: int | None) -> None:
     Example:
       customer-service demo --port 8080
     """
-    demo.Demo(demo.demo_settings(port)).run()
+    demo.run(port)
 
 
 @command.command("indexes")

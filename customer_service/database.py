@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import time
-from contextvars import Context, ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
+from contextlib import contextmanager, nullcontext
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import mongomock
 import pymongo
@@ -14,9 +15,10 @@ from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, Py
 from pymongo.read_concern import ReadConcern
 
 from customer_service.errors import DatabaseError, DatabaseUnavailable, SettingsError
+from customer_service.wsgi_environ import DEADLINE, RECEIVED_AT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -33,16 +35,8 @@ PASSING_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 116
 """The server's codes of what passes when a replica set has a primary again, in a write or in its write concern."""
 LEAST_SECONDS = 0.001  # the driver takes 0 for no deadline
 
-_admitted: ContextVar[float | None] = ContextVar("admitted", default=None)
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Connections(NamedTuple):
-    """How many connections to MongoDB are open, and how many of them are in use."""
-
-    open: int
-    in_use: int
 
 
 def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) -> Database[Document]:
@@ -74,23 +68,47 @@ def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) 
     )
 
 
+class Deadline:
+    """A bound on all MongoDB operations within its context together; it can stand still for a while."""
+
+    def __init__(self, ends: float) -> None:
+        """End at this moment of the monotonic clock."""
+        self._ends = ends
+        self._bound: AbstractContextManager[None] = nullcontext()
+
+    def __enter__(self) -> None:
+        """Bound the operations by what is left."""
+        self._bound = deadline(self._ends - time.monotonic())
+        self._bound.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        """Bound them no more."""
+        self._bound.__exit__(*cast("Any", error))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stand still within this context, in which there are no MongoDB operations."""
+        started = time.monotonic()
+        self.__exit__(None, None, None)
+        try:
+            yield
+        finally:
+            self._ends += time.monotonic() - started
+            self.__enter__()
+
+
 def with_deadline(wsgi_app: WSGIApplication, seconds: float) -> WSGIApplication:
     """Return the application with all MongoDB operations of one request bounded by `seconds` together.
 
-    They count from the moment that `count_deadline_from` was told in this thread, else from the call.
+    They count from when the server received the request, if it says so, else from the call.
     """
 
     def bounded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        now = time.monotonic()
-        with deadline(seconds - now + (_admitted.get() or now)):
+        own = environ[DEADLINE] = Deadline(environ.get(RECEIVED_AT, time.monotonic()) + seconds)
+        with own:
             return wsgi_app(environ, start_response)
 
     return bounded
-
-
-def count_deadline_from(moment: float) -> None:
-    """Let the deadline of the next request in this thread begin at this moment of the monotonic clock."""
-    _admitted.set(moment)
 
 
 def deadline(seconds: float) -> AbstractContextManager[None]:
@@ -115,19 +133,6 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
             raise DatabaseError(_describe(error)) from error
 
     return translated
-
-
-def connections(database: Database[Document]) -> Connections:
-    """Return the connections of the driver's pools at this moment; none of a database in memory.
-
-    The driver's events would tell them too, but were measured to take a twentieth of the time of a find.
-    """
-    client: Any = database.client
-    if not isinstance(client, pymongo.MongoClient):
-        return Connections(0, 0)
-    pools = [server.pool for server in list(client._topology._servers.values())]  # noqa: SLF001 - see above
-    in_use = sum(pool.active_sockets for pool in pools)
-    return Connections(in_use + sum(len(pool.conns) for pool in pools), in_use)
 
 
 def outside_deadline(operation: Callable[[], R]) -> R:

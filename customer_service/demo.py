@@ -5,30 +5,24 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from bson import ObjectId
-from gunicorn.app.base import BaseApplication
 
-from customer_service import server
 from customer_service.app import create_app
 from customer_service.database import connect
 from customer_service.errors import SettingsError
 from customer_service.repository import MembershipRepository, complete, ensure_indexes
-from customer_service.settings import (
-    IN_MEMORY_URI,
-    GatewaySettings,
-    JwtSettings,
-    MongoSettings,
-    ServerSettings,
-    Settings,
-)
+from customer_service.settings import IN_MEMORY_URI, ServerSettings, Settings
 from customer_service.tokens import mint
 
 if TYPE_CHECKING:
-    from gunicorn.arbiter import Arbiter
+    from collections.abc import Mapping
+
+    from flask import Flask
     from pymongo.database import Database
 
     from customer_service.database import Document
@@ -65,49 +59,44 @@ EXAMPLE_CUSTOMER: Document = {
 """The customer of the specification's example, as it is stored."""
 
 
-class Demo(BaseApplication):
-    """gunicorn with one worker, whose memory holds everything."""
+def run(port: int | None = None) -> NoReturn:
+    """Replace this process by gunicorn with one worker, whose memory holds everything; raises SettingsError.
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the settings of `demo_settings`."""
-        self.settings = settings
-        super().__init__()
-
-    def load_config(self) -> None:
-        """Set gunicorn up as in production, but on this machine's own address."""
-        overrides = {
-            "bind": f"{HOST}:{self.settings.server.port}",
-            "raw_env": [f"DRAIN_SECONDS={self.settings.server.drain_seconds}"],
-            "when_ready": self.announce,
-        }
-        for name, value in {**server.options(self.settings), **overrides}.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Any:
-        """Return the application over a database that holds the example and its member."""
-        database = connect(self.settings.mongodb)
-        fill(database)
-        return create_app(self.settings, database)
-
-    def announce(self, arbiter: Arbiter) -> None:
-        """Say where the service is and how to try it."""
-        server.prepare(arbiter)
-        click.echo(announcement(self.settings))
+    It takes the PORT of the environment where `port` is None.
+    """
+    environ = demo_environment(os.environ, port)
+    address = f"{HOST}:{ServerSettings.from_environment(environ).port}"
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:customer_service.server.config"]
+    os.execve(sys.executable, [*command, "--bind", address, "customer_service.demo:app()"], environ)  # noqa: S606
 
 
-def demo_settings(port: int | None = None) -> Settings:
-    """Return settings with a fresh secret and a port that is free; raises SettingsError."""
-    environ = {"LOG_LEVEL": "warning", **os.environ, "WEB_CONCURRENCY": "", "DRAIN_SECONDS": "0"}
+def demo_environment(environ: Mapping[str, str], port: int | None) -> dict[str, str]:
+    """Return this environment with a database in memory and a fresh secret; raises SettingsError if the port is taken.
+
+    No other way of verifying tokens is left in it.
+    """
+    chosen = {
+        "LOG_LEVEL": "warning",
+        **{name: value for name, value in environ.items() if not name.startswith(("JWT_", "MONGODB_"))},
+        "MONGODB_URI": IN_MEMORY_URI,
+        "JWT_SECRET": secrets.token_urlsafe(32),
+        "WEB_CONCURRENCY": "1",
+        "DRAIN_SECONDS": "0",
+    }
     if port is not None:
-        environ["PORT"] = str(port)
-    settings = Settings(
-        MongoSettings(IN_MEMORY_URI),
-        JwtSettings(secret=secrets.token_urlsafe(32)),
-        ServerSettings.from_environment(environ),
-        gateway=GatewaySettings.from_environment(environ),
-    )
-    _require_free(settings.server.port)
-    return settings
+        chosen["PORT"] = str(port)
+    _require_free(ServerSettings.from_environment(chosen).port)
+    return chosen
+
+
+def app() -> Flask:
+    """Return the application over a database that holds the example and its member, and print how to try it."""
+    settings = Settings.from_environment()
+    database = connect(settings.mongodb)
+    fill(database)
+    application = create_app(settings, database)
+    click.echo(announcement(settings))
+    return application
 
 
 def fill(database: Database[Document]) -> None:

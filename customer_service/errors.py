@@ -156,14 +156,6 @@ class RequestTimeout(CustomerServiceError):
     """The request did not arrive whole within its time."""
 
 
-class HeadTooLarge(CustomerServiceError):
-    """The request line and the headers take more than 65,536 bytes."""
-
-
-class BodyTooLarge(CustomerServiceError):
-    """A body in chunks goes on past what any allowed one needs."""
-
-
 class NotReady(CustomerServiceError):
     """The service should not be sent requests at the moment."""
 

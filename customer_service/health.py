@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app
 from marshmallow import Schema, fields
 
-from customer_service import drain, metrics
+from customer_service import metrics, shutdown
 from customer_service.database import ping
 from customer_service.errors import DatabaseError, DatabaseUnavailable, NotReady
 from customer_service.operations import STRING, Answer, Operation
@@ -50,7 +50,7 @@ def get_readiness() -> dict[str, Any]:
     It is not while it drains, while MongoDB does not answer within 500 ms, or before signing keys are at hand.
     """
     checks = {
-        "server": "draining" if drain.in_progress() else "ok",
+        "server": "draining" if shutdown.in_progress() else "ok",
         "mongodb": _mongodb(),
         "signingKeys": "ok" if current_app.extensions["verifier"].ready() else "unavailable",
     }

@@ -1,44 +1,10 @@
-"""How often a caller may ask, where the settings say: told in every answer, by headers that a program can follow."""
+"""The sizes that a request must not exceed; docs/operations.md lists them for a gateway."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from typing import TYPE_CHECKING
+MAXIMUM_BODY_BYTES = 1_000_000
+MAXIMUM_REQUEST_LINE_BYTES = 8190
+"""gunicorn allows no more; a cursor that keeps the longest filters has 6,200."""
 
-from flask import current_app, g
-
-from customer_service.errors import RateLimited
-from customer_service.repository.quotas import WINDOW_SECONDS
-
-if TYPE_CHECKING:
-    from flask import Flask, Response
-
-    from customer_service.repository import QuotaRepository
-
-
-def init_app(app: Flask, quotas: QuotaRepository | None) -> None:
-    """Hold each caller to these quotas, or to none."""
-    app.extensions["quotas"] = quotas
-    if quotas is not None:
-        app.after_request(_tell)
-
-
-def spend(subject: str) -> None:
-    """Count the request of this caller; raises RateLimited or DatabaseUnavailable."""
-    quotas: QuotaRepository | None = current_app.extensions["quotas"]
-    if quotas is None:
-        return
-    g.quota = quotas.spend(subject)
-    if g.quota.exceeded:
-        raise RateLimited
-
-
-def _tell(response: Response) -> Response:
-    """Say what is left, as draft-ietf-httpapi-ratelimit-headers-10 has it; nothing to whom nothing was counted."""
-    quota = g.get("quota")
-    if quota is not None:
-        response.headers["RateLimit-Policy"] = f'"caller";q={quota.allowed};w={WINDOW_SECONDS}'
-        response.headers["RateLimit"] = f'"caller";r={quota.remaining};t={quota.seconds_left}'
-        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-            response.headers["Retry-After"] = str(quota.seconds_left)
-    return response
+MAXIMUM_HEADER_FIELDS = 100
+MAXIMUM_HEADER_FIELD_BYTES = 8190

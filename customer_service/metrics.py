@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from bisect import bisect_left
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
@@ -16,17 +16,16 @@ from typing import TYPE_CHECKING, Any
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, values
 
-from customer_service import waiting
 from customer_service.jwks import JwkSetKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from customer_service.cache import Cache
-    from customer_service.database import Connections
     from customer_service.keys import KeySource
     from customer_service.repository import Kept
+    from customer_service.repository.driver import Connections
 
 MEDIA_TYPE = "text/plain"
 CONTENT_TYPE = prometheus_client.exposition.CONTENT_TYPE_PLAIN_0_0_4
@@ -64,15 +63,14 @@ def unshare() -> None:
 class Metrics:
     """The metrics of one application, and where its server shares them also those of the other workers.
 
-    Requests are counted in plain numbers, and brought to the library once a second and before each scrape: the
-    library's own counting in shared memory takes many times as long.
+    What is counted elsewhere in plain numbers is brought to the library once a second and before each scrape.
     """
 
     def __init__(self) -> None:
         """Begin at nothing."""
         self._directory = os.environ.get(DIRECTORY)
         self._registry = CollectorRegistry()
-        self._durations = _Durations(
+        self._durations = Histogram(
             "customer_service_request_duration_seconds",
             "How long requests took, by method, route and status.",
             ("method", "route", "status"),
@@ -80,38 +78,36 @@ class Metrics:
             registry=self._registry,
         )
         self._counting, self._flushing = Lock(), Lock()
-        self._tallies: dict[tuple[str, str, int], list[float]] = {}
-        self._in_flight = {"answered": 0, "waiting": 0}
+        self._in_flight = self._waiting = 0
         self._readings: list[Callable[[], object]] = []
         self._gauge("workers", "Workers that run.", lambda: 1)
-        self._gauge("requests_in_flight", "Requests that are being answered.", lambda: self._in_flight["answered"])
-        self._gauge("requests_waiting", "Requests that may wait for a change.", lambda: self._in_flight["waiting"])
+        self._gauge("requests_in_flight", "Requests that are being answered.", lambda: self._in_flight)
+        self._gauge("requests_waiting", "Requests that wait for a change.", lambda: self._waiting)
 
     def observe(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Count a request by its route's template, None where no route matched; never by its path."""
-        key = METHODS.get(method, OTHER_METHOD), route or UNMATCHED, status
-        bucket = bisect_left(BOUNDS, seconds)
-        with self._counting:
-            tally = self._tallies.get(key)
-            if tally is None:
-                tally = self._tallies[key] = [0] * (len(BOUNDS) + 2)  # a bucket more, for what is above; and the sum
-            tally[bucket] += 1
-            tally[-1] += seconds
+        self._durations.labels(METHODS.get(method, OTHER_METHOD), route or UNMATCHED, str(status)).observe(seconds)
 
     def counting(self, wsgi_app: WSGIApplication) -> WSGIApplication:
         """Return the application with its requests counted while they are being answered."""
 
         def counted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            state = "waiting" if waiting.is_allowed() else "answered"
-            with self._counting:
-                self._in_flight[state] += 1
+            self._count_requests(1, 0)
             try:
                 return wsgi_app(environ, start_response)
             finally:
-                with self._counting:
-                    self._in_flight[state] -= 1
+                self._count_requests(-1, 0)
 
         return counted
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count a request within this context as one that waits, and not as one in flight."""
+        self._count_requests(-1, 1)
+        try:
+            yield
+        finally:
+            self._count_requests(1, -1)
 
     def follow_caches(self, **caches: Cache[Any] | None) -> None:
         """Tell how often each of the caches, by its name, had what it was asked for."""
@@ -128,7 +124,7 @@ class Metrics:
         self._gauge("changes_lag_seconds", "Age of the last change when it came.", lambda: kept.lag_seconds, "livemax")
 
     def follow_connections(self, read: Callable[[], Connections]) -> None:
-        """Tell how many connections to MongoDB there are."""
+        """Report how many connections to MongoDB there are."""
         self._gauge("mongodb_connections_open", "Connections to MongoDB.", lambda: read().open)
         self._gauge("mongodb_connections_in_use", "Connections that wait for MongoDB.", lambda: read().in_use)
 
@@ -158,6 +154,11 @@ class Metrics:
             return prometheus_client.generate_latest(self._registry)
         return prometheus_client.generate_latest(multiprocess.MultiProcessCollector(None, self._directory))
 
+    def _count_requests(self, in_flight: int, waiting: int) -> None:
+        with self._counting:
+            self._in_flight += in_flight
+            self._waiting += waiting
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"customer_service_{name}", text, labels, registry=self._registry)
 
@@ -179,10 +180,6 @@ class Metrics:
 
     def _flush(self) -> None:
         with self._flushing:
-            with self._counting:
-                tallies, self._tallies = self._tallies, {}
-            for (method, route, status), tally in tallies.items():
-                self._durations.labels(method, route, str(status)).add(tally)
             for bring in self._readings:
                 bring()
 
@@ -190,14 +187,3 @@ class Metrics:
         while True:
             self._flush()
             time.sleep(FLUSH_SECONDS)
-
-
-class _Durations(Histogram):
-    """A histogram that takes many observations at once."""
-
-    def add(self, tally: Sequence[float]) -> None:
-        """Add so many observations to each bucket, and the last number to the sum of all."""
-        self._sum.inc(tally[-1])
-        for bucket, count in zip(self._buckets, tally, strict=False):
-            if count:
-                bucket.inc(count)

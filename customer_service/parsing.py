@@ -12,11 +12,12 @@ import orjson
 from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from customer_service.arrivals import MAXIMUM_BODY_BYTES
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch, pointer
+from customer_service.limits import MAXIMUM_BODY_BYTES
 from customer_service.operations import Value
 from customer_service.repository.customers import OBJECT_ID
 from customer_service.repository.search import EXACT_FIELDS, CustomerQuery, words_of
+from customer_service.wsgi_environ import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,7 +103,8 @@ def json_body(*media_types: str) -> object:
     allowed = media_types or (JSON,)
     if request.mimetype not in allowed:
         raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
-    body = request.get_data()
+    with request.environ[DEADLINE].paused():
+        body = request.get_data()
     if len(body) > MAXIMUM_BODY_BYTES:
         raise RequestEntityTooLarge
     try:

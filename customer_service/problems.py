@@ -7,6 +7,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from customer_service import errors
+from customer_service.limits import (
+    MAXIMUM_BODY_BYTES,
+    MAXIMUM_HEADER_FIELD_BYTES,
+    MAXIMUM_HEADER_FIELDS,
+    MAXIMUM_REQUEST_LINE_BYTES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +36,19 @@ class Problem:
 
 
 BODY_TOO_LARGE = Problem(
-    "request-entity-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body has more than 1,000,000 bytes."
+    "request-entity-too-large",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    f"The body has more than {MAXIMUM_BODY_BYTES:,} bytes.",
+)
+
+OVERLOADED = Problem(
+    "overloaded",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "More requests wait than can be answered in time; nothing was done. Try again.",
+    RETRY_AFTER,
+)
+REQUEST_TIMEOUT = Problem(
+    "request-timeout", HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive whole within 10 seconds."
 )
 
 PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
@@ -136,26 +154,10 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
         RETRY_AFTER,
         {"checks": {"server": "ok", "mongodb": "unavailable", "signingKeys": "ok"}},
     ),
-    errors.Overloaded: Problem(
-        "overloaded",
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "More requests wait than can be answered in time; nothing was done. Try again.",
-        RETRY_AFTER,
-    ),
-    errors.RequestTimeout: Problem(
-        "request-timeout", HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive whole within 10 seconds."
-    ),
-    errors.HeadTooLarge: Problem(
-        "request-header-fields-too-large",
-        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        "The request line and the headers have more than 65,536 bytes.",
-    ),
-    errors.BodyTooLarge: BODY_TOO_LARGE,
+    errors.Overloaded: OVERLOADED,
+    errors.RequestTimeout: REQUEST_TIMEOUT,
 }
 """How each of the service's errors is told; the details of 401, 403 and 404 are the specification's."""
-
-UNADMITTED = tuple(PROBLEMS[error] for error in (errors.Overloaded, errors.RequestTimeout, errors.HeadTooLarge))
-"""What any request may be answered before the application sees it."""
 
 UNREADABLE = Problem("bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read.")
 FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
@@ -172,12 +174,15 @@ FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
 
 REFUSALS: dict[str, Problem] = {
     "LimitRequestLine": Problem(
-        "uri-too-long", HTTPStatus.REQUEST_URI_TOO_LONG, "The request line has more than 8,190 bytes."
+        "uri-too-long",
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        f"The request line has more than {MAXIMUM_REQUEST_LINE_BYTES:,} bytes.",
     ),
     "LimitRequestHeaders": Problem(
         "request-header-fields-too-large",
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        "There are more than 100 header fields, or one has more than 8,190 bytes.",
+        f"There are more than {MAXIMUM_HEADER_FIELDS} header fields, or one has more than"
+        f" {MAXIMUM_HEADER_FIELD_BYTES:,} bytes.",
     ),
     "ExpectationFailed": Problem(
         "expectation-failed", HTTPStatus.EXPECTATION_FAILED, "Expect nothing but `100-continue`."
@@ -187,6 +192,9 @@ REFUSALS: dict[str, Problem] = {
     ),
 }
 """How the server's own refusals are told, by the names of its errors; every other one makes a request UNREADABLE."""
+
+UNADMITTED = (OVERLOADED, REQUEST_TIMEOUT, REFUSALS["LimitRequestHeaders"])
+"""What any request may be answered, whatever it asks for."""
 
 INTERNAL_ERROR = Problem(
     "internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer; the log knows why."

@@ -62,13 +62,6 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
 
 
-@blueprint.before_request
-def _only_as_it_is_spelled() -> None:
-    """Let nobody who spells a path otherwise have an answer that is large: a slow reader of it would hold a thread."""
-    if not PATH.match(request.environ["RAW_URI"]):
-        raise NotFound
-
-
 @blueprint.get("/openapi.json")
 def get_openapi() -> Response:
     """Give the document, with the servers as they are behind a gateway's prefix."""

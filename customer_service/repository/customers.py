@@ -16,7 +16,6 @@ from customer_service.database import Document, as_stored, translates_errors
 from customer_service.errors import CustomerNotFound, Duplicate, DuplicateExternalId, DuplicateTaxId, VersionMismatch
 from customer_service.repository import lists
 from customer_service.repository.lists import CustomerList, Position
-from customer_service.repository.lookup import find_first
 from customer_service.repository.search import search_fields
 
 if TYPE_CHECKING:
@@ -179,7 +178,7 @@ class CustomerRepository:
     def _find(self, criteria: Mapping[str, Any], session: ClientSession | None = None) -> Document | None:
         criteria = {"organizationId": self._scope, **criteria}
         if session is None:
-            return find_first(self._collection, criteria)
+            return self._collection.find_one(criteria)
         return self._collection.with_options(read_concern=MAJORITY).find_one(criteria, session=session)
 
     def _write_living(

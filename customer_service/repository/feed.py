@@ -14,6 +14,7 @@ from customer_service.database import translates_errors
 from customer_service.errors import ChangesUnsupported, CursorExpired
 from customer_service.repository import lists
 from customer_service.repository.customers import MAJORITY, CustomerRepository
+from customer_service.repository.driver import has_next
 from customer_service.repository.positions import Position, Reader
 from customer_service.repository.search import LIVING
 
@@ -187,12 +188,12 @@ class CustomerFeed:
 
 
 def _batch(stream: ChangeStream[Document]) -> list[Document]:
-    """Return the events of one turn; that another is at hand, and needs no turn, the driver says only privately."""
+    """Return the events that one request to MongoDB brought."""
     batch = []
     event = stream.try_next()
     while event is not None:
         batch.append(event)
-        event = stream.try_next() if stream._cursor._has_next() else None  # noqa: SLF001 - see above
+        event = stream.try_next() if has_next(stream) else None
     return batch
 
 

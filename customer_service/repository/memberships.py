@@ -14,7 +14,6 @@ from pymongo.errors import DuplicateKeyError
 
 from customer_service.database import Document, translates_errors
 from customer_service.errors import LastAdmin
-from customer_service.repository.lookup import find_first
 from customer_service.roles import ROLES
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class MembershipRepository:
     def _read(self, user_id: str, organization_id: str) -> Membership | None:
         if len(organization_id) > MAXIMUM_ORGANIZATION_ID_LENGTH:
             return None
-        document = find_first(self._collection, {"organizationId": organization_id, "userId": user_id})
+        document = self._collection.find_one({"organizationId": organization_id, "userId": user_id})
         return _membership(document) if document else None
 
     @translates_errors

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import current_app
 
-from customer_service import errors, waiting
+from customer_service import errors, long_polling
 from customer_service.answers import answer_json, changed
 from customer_service.authorization import current_membership, still_a_member
 from customer_service.database import outside_deadline
@@ -43,18 +43,20 @@ def list_customer_changes() -> Response:
 
 
 def _read(asked: ChangesRequest) -> FeedPage:
-    """Return what is there, and wait only where that is nothing; whoever waited must be a member still."""
+    """Return what is there; if that is nothing, wait. A caller that waited must be a member still."""
     feed = CustomerFeed(current_app.extensions["database"], current_membership().scope)
-    go_on = waiting.granted(asked.wait)
-    with waiting.turn():
-        page = feed.read(asked.position, lambda: False)
-    if page.changes or page.has_more or not go_on():
+    page = feed.read(asked.position, lambda: False)
+    if page.changes or page.has_more or not asked.wait:
         return page
-    confirm = still_a_member()
+    with long_polling.slot() as is_over, current_app.extensions["metrics"].waiting():
+        if is_over is None:
+            return page
+        keep_waiting = long_polling.keep_waiting(asked.wait, is_over)
+        confirm = still_a_member()
 
-    def wait() -> FeedPage:
-        following = feed.read(page.position, go_on)
-        confirm()
-        return following
+        def wait() -> FeedPage:
+            following = feed.read(page.position, keep_waiting)
+            confirm()
+            return following
 
-    return outside_deadline(wait)
+        return outside_deadline(wait)

@@ -9,7 +9,7 @@ import pytest
 from flask import abort
 
 from customer_service import openapi
-from customer_service.errors import CustomerServiceError, HeadTooLarge, SettingsError
+from customer_service.errors import CustomerServiceError, SettingsError
 from customer_service.following import cursor_of
 from customer_service.problems import ALL_PROBLEMS, PROBLEMS, REFUSALS
 from customer_service.repository import Position, complete
@@ -318,7 +318,7 @@ def test_the_problem_types_are_those_that_can_be_sent(document: dict[str, Any]) 
         for example in content.get("examples", {}).values()
     }
     of_no_operation = {"method-not-allowed", *(problem.slug for problem in REFUSALS.values())} - {
-        PROBLEMS[HeadTooLarge].slug
+        REFUSALS["LimitRequestHeaders"].slug
     }
     assert set(listed) - told == {f"urn:problem-type:{slug}" for slug in of_no_operation}
 

@@ -14,8 +14,7 @@ import yaml
 from customer_service import cli
 from customer_service.app import create_app
 from customer_service.metrics import BOUNDS
-from customer_service.reception import HELD_BYTES
-from customer_service.server import THREADS
+from customer_service.server.admission import ARRIVING_BYTES, PLACES
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 from tests.contract.test_deployment import SETTINGS, last
 from tests.support import url
@@ -107,11 +106,11 @@ def test_the_routes_and_bounds_that_are_named_exist(app: Flask) -> None:
         assert float(bound) in BOUNDS  # between two bounds a quantile is a guess
 
 
-def test_the_threads_of_a_worker_are_known() -> None:
+def test_the_dashboard_and_the_alert_know_how_many_requests_a_worker_answers() -> None:
     shown = next(panel for panel in DASHBOARD["panels"] if panel["title"] == "In flight")["targets"][1]["expr"]
-    assert shown.startswith(f"{THREADS} * ")
+    assert shown.startswith(f"{PLACES} * ")
     full = next(rule["expr"] for rule in alerts() if rule["alert"] == "CustomerServiceFull")
-    assert int(full.rsplit(" ", 1)[1]) < THREADS
+    assert int(full.rsplit(" ", 1)[1]) < PLACES
 
 
 def test_every_alert_is_explained() -> None:
@@ -217,7 +216,7 @@ class TestKubernetes:
         most = int(self.container["resources"]["limits"]["memory"].removesuffix("Mi"))
         volumes = sum(int(each["emptyDir"]["sizeLimit"].removesuffix("Mi")) for each in self.pod["spec"]["volumes"])
         workers = int(self.environment()["WEB_CONCURRENCY"])
-        assert most > SERVER_MEGABYTES + workers * HELD_BYTES / 1_000_000 + volumes
+        assert most > SERVER_MEGABYTES + workers * ARRIVING_BYTES / 1_000_000 + volumes
 
     @pytest.mark.parametrize("kind", ["Deployment", "Job"])
     def test_it_may_do_nothing_but_serve(self, kind: str) -> None:

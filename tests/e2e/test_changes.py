@@ -15,9 +15,10 @@ import pytest
 from bson import ObjectId
 
 from customer_service.client import CustomerClient
-from customer_service.reception import WAITERS
 from customer_service.repository import complete
-from customer_service.server import DEFAULT_WORKERS, THREADS
+from customer_service.server.admission import LONG_POLLING_REQUESTS as WAITERS
+from customer_service.server.admission import PLACES
+from customer_service.server.options import DEFAULT_WORKERS
 from tests import pages as documents
 from tests import support
 from tests.e2e.server import Server
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.alone
 
 CHANGES = support.customers_url("/changes")
-CROWD = DEFAULT_WORKERS * THREADS + 4
+CROWD = DEFAULT_WORKERS * PLACES + 4
 PROMPT_SECONDS = 2.0  # a request that waited behind the others would take ten times as long
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from customer_service.arrivals import MAXIMUM_BODY_BYTES
 from customer_service.client import CustomerClient
-from customer_service.reception import ARRIVAL_SECONDS, WAIT_SECONDS
+from customer_service.limits import MAXIMUM_BODY_BYTES
 from customer_service.repository import complete
-from customer_service.server import KEEPALIVE_SECONDS
+from customer_service.server.admission import BODY_SECONDS, PATIENCE_SECONDS
+from customer_service.server.options import KEEPALIVE_SECONDS
 from customer_service.settings import MongoSettings
 from tests import support
 from tests.e2e.crowd import Crowd
@@ -275,7 +275,9 @@ class TestStops:
 def test_the_configurations_times_fit_the_services() -> None:
     site = CONFIGURATION.read_text()
     assert int(re.findall(r"keepalive_timeout (\d+)s;", site)[0]) < KEEPALIVE_SECONDS
-    assert int(re.findall(r"proxy_read_timeout (\d+)s;", site)[0]) > WAIT_SECONDS + MongoSettings("").timeout_ms / 1000
+    assert (
+        int(re.findall(r"proxy_read_timeout (\d+)s;", site)[0]) > PATIENCE_SECONDS + MongoSettings("").timeout_ms / 1000
+    )
     for name in ("client_header_timeout", "client_body_timeout"):
-        assert int(re.findall(rf"{name} (\d+)s;", site)[0]) <= ARRIVAL_SECONDS
+        assert int(re.findall(rf"{name} (\d+)s;", site)[0]) <= BODY_SECONDS
     assert int(re.findall(r"client_max_body_size (\d+)m;", site)[0]) * 1_000_000 > MAXIMUM_BODY_BYTES

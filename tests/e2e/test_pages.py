@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NOT_RUN = {
     r"make (run|\.venv/runtime)": "installs, or serves until it is stopped: tests/e2e/test_starting.py starts the demo",
-    r"make (test|bench|bench-growth)( .*)?": "takes minutes, and the first would run itself",
+    r"make (test|bench|bench-growth|bench-against)( .*)?": "takes minutes, and the first would run itself",
     r"\.venv/bin/python -m bench .*": "a part of the benchmark",
     r"gunicorn wsgi:app": "serves until it is stopped: tests/e2e/server.py starts it",
     r"pip install --require-hashes .*": "installs what is installed here, from the place of the checkout",

@@ -7,8 +7,8 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
 import mongomock
 import orjson
@@ -18,11 +18,11 @@ from bson import ObjectId, Timestamp
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from customer_service import waiting
 from customer_service.app import create_app
 from customer_service.errors import CursorExpired
 from customer_service.repository import CustomerFeed, OrganizationScope, Position, complete, feed
 from customer_service.repository.positions import Reader
+from customer_service.wsgi_environ import LONG_POLLING
 from tests import mongod
 from tests.integration.test_queries import Recorder
 from tests.listing import deleted, living
@@ -74,12 +74,15 @@ def kind() -> str:
     return "mongod"
 
 
+def environ_of(client: FlaskClient) -> dict[str, Any]:
+    """Return what each request of the client has in its WSGI environment."""
+    return cast("dict[str, Any]", client.environ_base)
+
+
 @pytest.fixture
-def patient() -> Iterator[None]:
-    """Let the requests of this thread wait."""
-    waiting.allow(lambda: False)
-    yield
-    waiting.allow(None)
+def patient(editor: FlaskClient) -> None:
+    """Let the editor's requests wait, as a server does."""
+    environ_of(editor)[LONG_POLLING] = lambda: nullcontext(lambda: False)
 
 
 def ask(client: FlaskClient, cursor: str | None = None, wait: int = 0) -> dict[str, Any]:
@@ -550,14 +553,11 @@ class TestWaiting:
 
     def test_until_it_is_over_otherwise(self, editor: FlaskClient, now: str) -> None:
         over = threading.Event()
-        waiting.allow(over.is_set)
-        try:
-            with later((0.3, over.set)):
-                began = time.monotonic()
-                assert ask(editor, now, wait=20)["data"] == []
-                assert time.monotonic() - began < 10
-        finally:
-            waiting.allow(None)
+        environ_of(editor)[LONG_POLLING] = lambda: nullcontext(over.is_set)
+        with later((0.3, over.set)):
+            began = time.monotonic()
+            assert ask(editor, now, wait=20)["data"] == []
+            assert time.monotonic() - began < 10
 
     @pytest.mark.usefixtures("patient")
     def test_who_ceased_to_be_a_member_meanwhile_is_told_nothing(

@@ -1,9 +1,9 @@
-"""A stand-in where wrk is missing: one process, one thread, so many connections, one request at a time on each.
+"""A load generator for machines without wrk: one process, one thread, one request at a time on each connection.
 
-    python -m bench.standin PORT CONNECTIONS SECONDS FILE SEED
+    python -m bench.load_generator PORT CONNECTIONS SECONDS FILE SEED
 
-It prints the line that bench/walk.lua prints. Its own work costs several times wrk's, on the same cores as the
-server's: its ratios are flatter than wrk's.
+It prints the line that bench/walk.lua prints, and SEED is what it is there: a number, or `once`. Its own work costs
+several times wrk's, on the same cores as the server's: its ratios are flatter than wrk's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 FIRST_ERROR = b"4"
@@ -23,20 +27,19 @@ FIRST_ERROR = b"4"
 class Connection:
     """A connection that sends the next request once the last is answered."""
 
-    def __init__(self, port: int, requests: list[bytes], chosen: random.Random) -> None:
+    def __init__(self, port: int, requests: Iterator[bytes]) -> None:
         """Connect to the port of this machine."""
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.latencies: list[float] = []
         self.failures = 0
         self._requests = requests
-        self._chosen = chosen
         self._received = b""
 
     def send(self) -> None:
-        """Send a request chosen at random."""
+        """Send the next request."""
         self._sent = time.perf_counter()
-        self.socket.sendall(self._chosen.choice(self._requests))
+        self.socket.sendall(next(self._requests))
 
     def receive(self) -> None:
         """Take what has arrived; once it is an answer, count it and send the next request."""
@@ -61,8 +64,18 @@ def is_answer(received: bytes) -> bool:
     return length is None or head.startswith(b"HTTP/1.1 304") or len(body) >= int(length[1])
 
 
+def walk(requests: Sequence[bytes], seed: str) -> Iterator[bytes]:
+    """Yield the requests in random order for ever, or `once`, in their order."""
+    if seed == "once":
+        yield from requests
+        raise ValueError("every request of the file has been sent")
+    chosen = random.Random(int(seed))  # noqa: S311 - a load is no secret
+    while True:
+        yield chosen.choice(requests)
+
+
 def run(connections: list[Connection], seconds: float) -> float:
-    """Keep every connection busy for so many seconds; return how many it were."""
+    """Keep every connection busy for so many seconds; return how many there were."""
     poller = selectors.DefaultSelector()
     for connection in connections:
         poller.register(connection.socket, selectors.EVENT_READ, connection)
@@ -77,8 +90,8 @@ def run(connections: list[Connection], seconds: float) -> float:
 def main(arguments: list[str]) -> None:
     """Put the load on, and print what it saw."""
     port, count, seconds = int(arguments[0]), int(arguments[1]), float(arguments[2])
-    requests, chosen = Path(arguments[3]).read_bytes().split(b"\0"), random.Random(int(arguments[4]))  # noqa: S311
-    connections = [Connection(port, requests, chosen) for _ in range(count)]
+    requests = walk(Path(arguments[3]).read_bytes().split(b"\0"), arguments[4])
+    connections = [Connection(port, requests) for _ in range(count)]
     elapsed = run(connections, seconds)
     latencies = sorted(each * 1e6 for connection in connections for each in connection.latencies)
     p50, p99 = (latencies[int(len(latencies) * share)] for share in (0.50, 0.99))

@@ -1,4 +1,4 @@
-"""The one bit that a server's processes share: whether it was told to stop."""
+"""The one bit that a server's processes share: whether it is stopping."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _shared = mmap.mmap(-1, 1)  # anonymous and shared: made before gunicorn forks, 
 
 
 def begin() -> None:
-    """Tell every process of this server that it is going away."""
+    """Let every process of this server know that the server is stopping."""
     _shared[0] = 1
 
 
 def in_progress() -> bool:
-    """Whether this server is going away."""
+    """Return whether this server is stopping."""
     return _shared[0] == 1

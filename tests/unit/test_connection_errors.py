@@ -8,7 +8,7 @@ import logging
 import pytest
 from gunicorn.http import errors
 
-from customer_service import problems, refusals
+from customer_service import connection_errors, problems
 
 QUOTED = "hunter2"
 
@@ -31,10 +31,10 @@ QUOTED = "hunter2"
 )
 def test_an_error_is_told_by_its_kind(error: BaseException, status: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "customer_service")
-    before = refusals.counts[status]
-    head, _, body = refusals.answer(error).partition(b"\r\n\r\n")
+    before = connection_errors.counts[status]
+    head, _, body = connection_errors.answer(error).partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
-    assert refusals.counts[status] == before + 1
+    assert connection_errors.counts[status] == before + 1
     problem = json.loads(body)
     assert problem["status"] == status
     assert QUOTED not in (head + body).decode()
@@ -49,5 +49,5 @@ def test_an_error_is_told_by_its_kind(error: BaseException, status: int, caplog:
 
 
 def test_every_refusal_is_of_an_error_that_exists() -> None:
-    for name in (*problems.REFUSALS, *refusals.OURS):
+    for name in (*problems.REFUSALS, *connection_errors.FAULTS_OF_THE_SERVICE):
         assert issubclass(getattr(errors, name), errors.ParseException)

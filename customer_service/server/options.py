@@ -1,0 +1,90 @@
+"""gunicorn's options for this service, and what its master process does beside."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.glogging import Logger
+
+from customer_service import limits, metrics, observability, shutdown
+from customer_service.database import connect
+from customer_service.errors import SettingsError
+from customer_service.server.worker import FINISH_SECONDS, LEAVE_SECONDS, REFUSE_SECONDS
+from customer_service.settings import IN_MEMORY_URI
+from customer_service.tokens import TokenVerifier
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from gunicorn.arbiter import Arbiter
+
+    from customer_service.settings import Settings
+
+DEFAULT_WORKERS = 2
+CONNECTIONS = 10_000
+"""How many connections a worker holds: each silent one takes some 20 KB for as long as it may be silent."""
+
+KEEPALIVE_SECONDS = 75
+"""Longer than a gateway keeps an idle connection, so that the gateway closes it first."""
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """Return gunicorn's settings; raises SettingsError if a worker could not start with these."""
+    TokenVerifier(settings.jwt)
+    connect(settings.mongodb).client.close()
+    server = settings.server
+    return {
+        "bind": f"0.0.0.0:{server.port}",
+        "workers": _workers(settings),
+        "worker_class": "customer_service.server.worker.DrainingWorker",
+        "worker_connections": CONNECTIONS,
+        "keepalive": KEEPALIVE_SECONDS,
+        "graceful_timeout": int(server.drain_seconds + REFUSE_SECONDS + LEAVE_SECONDS + FINISH_SECONDS) + 1,
+        "worker_tmp_dir": "/dev/shm",  # noqa: S108 - the heartbeat's place, in memory: the root may be read-only
+        "control_socket_disable": True,
+        "limit_request_line": limits.MAXIMUM_REQUEST_LINE_BYTES,
+        "limit_request_fields": limits.MAXIMUM_HEADER_FIELDS,
+        "limit_request_field_size": limits.MAXIMUM_HEADER_FIELD_BYTES,
+        "forwarder_headers": "",  # no client moves the service to another path
+        "forwarded_allow_ips": "",  # nor gunicorn itself: which proxies to trust is a setting of `gateway`
+        "logger_class": ServerLog,
+        "logconfig_dict": observability.logging_config(server.log_level),
+        "when_ready": prepare,
+        "child_exit": lambda _arbiter, worker: metrics.leave_out(worker.pid),
+        "on_exit": lambda _arbiter: metrics.unshare(),
+    }
+
+
+def _workers(settings: Settings) -> int:
+    if not settings.mongodb.in_memory:
+        return settings.server.workers or DEFAULT_WORKERS
+    if settings.server.workers not in {None, 1}:
+        raise SettingsError(f"WEB_CONCURRENCY: must be 1 with {IN_MEMORY_URI}: each worker has a memory of its own")
+    return 1
+
+
+def prepare(arbiter: Arbiter) -> None:
+    """Do what the master must do between listening and its first worker; it may not get as far as that."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection takes a descriptor
+    metrics.share()
+    announce_shutdown(arbiter)
+
+
+def announce_shutdown(arbiter: Arbiter) -> None:
+    """Let the workers know of a SIGTERM to the master before gunicorn acts on it; a reload sends it none."""
+
+    def begin(signum: int, frame: FrameType | None) -> None:
+        shutdown.begin()
+        arbiter.signal(signum, frame)
+
+    signal.signal(signal.SIGTERM, begin)
+
+
+class ServerLog(Logger):
+    """gunicorn's log without its line for each request: the service logs its own."""
+
+    def access(self, *_: object, **__: object) -> None:
+        """Log nothing."""

@@ -1,0 +1,193 @@
+"""gunicorn's gevent worker with three additions: it drains, bounds every wait for a client, and answers problems.
+
+design: each connection has a greenlet, which gunicorn's `handle` serves request by request. The greenlets take turns
+by themselves, so a kept connection yields before its next request: a client whose next request is already there would
+else be served again and again. Nothing here parses HTTP.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from socket import SHUT_WR
+from typing import TYPE_CHECKING, Any, cast
+
+import gevent
+from gevent.pool import Pool
+from gevent.server import StreamServer
+from gunicorn.workers.ggevent import GeventWorker
+
+from customer_service import connection_errors, shutdown
+from customer_service.server.admission import Admission
+from customer_service.settings import ServerSettings
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from gunicorn.http.message import Request
+
+SILENT_SECONDS = 10.0
+"""How long a new connection may take to send its first request line and headers."""
+
+ANSWER_SECONDS = 10.0
+"""How long a client may take to read an answer."""
+
+LINGER_SECONDS = 2.0
+"""How long the bytes that a client still sends are read and dropped before its connection is closed.
+
+The kernel resets a connection that is closed with bytes unread, and the client may lose its answer.
+"""
+
+REFUSE_SECONDS = 0.5
+"""How long a worker that listens no more keeps connections open, until the other workers do not listen either.
+
+A client whose connection is closed earlier would connect to a worker that is about to stop.
+"""
+
+LEAVE_SECONDS = 2.0
+"""How long a stopping worker waits for a next request on a kept connection, to answer it with `Connection: close`."""
+
+FINISH_SECONDS = 5.0
+"""How long a stopping worker waits for what is in flight after that."""
+
+HEARTBEAT_SECONDS = 1.0
+RECEIVE_BYTES = 65_536
+HTTP_1_1 = (1, 1)
+
+_is_kept: ContextVar[bool] = ContextVar("is_kept", default=False)
+
+
+class DrainingWorker(GeventWorker):
+    """A gevent worker that goes on serving for DRAIN_SECONDS after the server was stopped, and loses no request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Begin with no connections."""
+        super().__init__(*args, **kwargs)
+        self.is_draining = False
+        self.idle: set[Any] = set()
+        self.servers: list[StreamServer] = []
+        self.pools: list[Pool] = []
+
+    def load_wsgi(self) -> None:
+        """Load the application behind admission control."""
+        super().load_wsgi()
+        self.wsgi: Any = Admission(self.wsgi, lambda: not self.alive)
+
+    def run(self) -> None:
+        """Serve until the worker has drained."""
+        self.servers = [self._listen(listener) for listener in self.sockets]
+        while self.alive:
+            self.notify()
+            gevent.sleep(HEARTBEAT_SECONDS)
+        self._join(LEAVE_SECONDS)
+        gevent.killall(list(self.idle), block=False)
+        self._join(FINISH_SECONDS)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - gunicorn's signature
+        """Begin to drain, on SIGTERM: for DRAIN_SECONDS if the server stops, at once if it reloads."""
+        if not self.is_draining:
+            self.is_draining = True
+            gevent.spawn(self._drain, ServerSettings.from_environment().drain_seconds if shutdown.in_progress() else 0)
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:  # type: ignore[override]  # gunicorn's stub says None
+        """Bound the wait for a request; gunicorn closes the connection if none has come when the context ends."""
+        seconds = self.cfg.keepalive if _is_kept.get() else SILENT_SECONDS
+        _is_kept.set(True)
+        connection = gevent.getcurrent()
+        self.idle.add(connection)
+        try:
+            with suppress(gevent.GreenletExit, gevent.Timeout), gevent.Timeout(seconds):
+                yield
+        finally:
+            self.idle.discard(connection)
+
+    def handle_request(self, listener_name: Any, req: Request, sock: socket.socket, addr: Any) -> bool:
+        """Answer a request; if a part of its body was not read, the answer closes the connection."""
+        if req.req_number > 1:
+            gevent.sleep(0)
+        sock.settimeout(ANSWER_SECONDS)
+        req.version = min(req.version or HTTP_1_1, HTTP_1_1)  # the answer repeats it (RFC 9110, section 6.2)
+        body = UnreadBody(req) if has_body(req) else None
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError:  # the client does not read its answer
+            raise StopIteration from None
+        finally:
+            sock.settimeout(None)
+            if body is not None and body.is_unread:
+                with suppress(OSError):
+                    linger(sock)
+
+    def handle_error(self, req: object, client: socket.socket, addr: object, exc: BaseException) -> None:  # noqa: ARG002 - gunicorn's signature
+        """Answer a request that cannot be read with a problem; gunicorn would answer HTML, and log the request."""
+        client.settimeout(ANSWER_SECONDS)
+        with suppress(OSError):  # the client may be gone
+            client.sendall(connection_errors.answer(exc))
+            linger(client)
+
+    def _listen(self, listener: socket.socket) -> StreamServer:
+        pool = Pool(self.worker_connections)
+        self.pools.append(pool)
+        # gunicorn asks a listener for its name, and this one may be closed when a connection's greenlet begins.
+        server = StreamServer(listener, lambda client, address: self.handle(client, client, address), spawn=pool)
+        server.max_accept = 1  # the other workers accept the next connection
+        server.start()
+        return server
+
+    def _drain(self, seconds: float) -> None:
+        """Stop listening after so many seconds, and stop keeping connections once every worker has."""
+        gevent.sleep(seconds)
+        for server in self.servers:
+            for accepted in iter(server.do_read, None):  # the kernel would reset what it has accepted
+                server.do_handle(*accepted)
+            server.close()
+        gevent.sleep(REFUSE_SECONDS)
+        self.alive = False
+
+    def _join(self, seconds: float) -> None:
+        """Wait until every connection is closed, for so many seconds at most."""
+        with suppress(gevent.Timeout), gevent.Timeout(seconds):
+            for pool in self.pools:
+                pool.join()
+        self.notify()
+
+
+class UnreadBody:
+    """A request's body that has its connection closed unless it is read to its end.
+
+    gunicorn would read the rest of it before the next request, however long that is, while no other request is served.
+    """
+
+    def __init__(self, req: Request) -> None:
+        """Take the place of the request's body."""
+        self.is_unread = True
+        self._body: Any = req.body
+        self._req = req
+        self._closes_anyway = req.must_close
+        req.body, req.must_close = cast("Any", self), True
+
+    def read(self, size: int) -> bytes:
+        """Return at most so many bytes; none at the end."""
+        data: bytes = self._body.read(size)
+        if not data:
+            self.is_unread = False
+            self._req.must_close = self._closes_anyway
+        return data
+
+
+def has_body(req: Request) -> bool:
+    """Return whether the request has a body that is not empty."""
+    return any(
+        name == "TRANSFER-ENCODING" or (name == "CONTENT-LENGTH" and value != "0") for name, value in req.headers
+    )
+
+
+def linger(client: socket.socket) -> None:
+    """Read and drop what the client still sends, for LINGER_SECONDS at most; raises OSError."""
+    client.shutdown(SHUT_WR)
+    with suppress(gevent.Timeout), gevent.Timeout(LINGER_SECONDS):
+        while client.recv(RECEIVE_BYTES):
+            gevent.sleep(0)

@@ -1,0 +1,306 @@
+"""Admission control over an application of the test's own; each request is a greenlet."""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+import gevent
+import pytest
+from gevent.event import Event
+from werkzeug.exceptions import ClientDisconnected
+
+from customer_service import shutdown
+from customer_service.errors import Overloaded, RequestTimeout
+from customer_service.limits import MAXIMUM_BODY_BYTES
+from customer_service.server import admission
+from customer_service.server.admission import LONG_POLLING_REQUESTS, PLACES, Admission, has_disconnected
+from customer_service.wsgi_environ import LONG_POLLING, OVERLOADED, RECEIVED_AT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from wsgiref.types import StartResponse
+
+    Environ = dict[str, Any]
+
+PATIENCE_SECONDS = 0.1
+
+
+class Application:
+    """An application that does with each request what the test says."""
+
+    def __init__(self, answer: Callable[[Environ], object]) -> None:
+        self.running: list[Environ] = []
+        self.most = 0
+        self._answer = answer
+
+    def __call__(self, environ: Environ, _start: StartResponse) -> list[bytes]:
+        self.running.append(environ)
+        self.most = max(self.most, len(self.running))
+        try:
+            return [str(self._answer(environ)).encode()]
+        finally:
+            self.running.remove(environ)
+
+
+class Slow:
+    """A body that comes a piece at a time."""
+
+    def __init__(self, *pieces: bytes | OSError, seconds: float = 0.0) -> None:
+        self._pieces = list(pieces)
+        self._seconds = seconds
+        self.reads = 0
+
+    def read(self, _size: int) -> bytes:
+        self.reads += 1
+        gevent.sleep(self._seconds)
+        piece = self._pieces.pop(0) if self._pieces else b""
+        if isinstance(piece, OSError):
+            raise piece
+        return piece
+
+
+class Desk:
+    """Requests to an application behind admission control."""
+
+    def __init__(self, answer: Callable[[Environ], object]) -> None:
+        self.application = Application(answer)
+        self.is_stopping = False
+        self.admission = Admission(self.application, lambda: self.is_stopping)
+        self.server: socket.socket | None = None
+        self.environs: list[Environ] = []
+
+    def request(self, path: str = "/", body: object = None) -> gevent.Greenlet[..., list[bytes]]:
+        environ: Environ = {"PATH_INFO": path, "wsgi.input": body or io.BytesIO(), "gunicorn.socket": self.server}
+        self.environs.append(environ)
+        return gevent.spawn(lambda: list(self.admission(environ, cast("Any", None))))
+
+    def fill(self) -> list[gevent.Greenlet[..., list[bytes]]]:
+        before = len(self.application.running)
+        requests = [self.request() for _ in range(PLACES)]
+        gevent.sleep(0)
+        assert len(self.application.running) == before + PLACES
+        return requests
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "PATIENCE_SECONDS", PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def go_on() -> Event:
+    return Event()
+
+
+@pytest.fixture
+def desk(go_on: Event) -> Iterator[Desk]:
+    """An application that answers once the test goes on, and whether it was to refuse the request."""
+
+    def answer(environ: Environ) -> object:
+        if environ.get(OVERLOADED):
+            return "overloaded"
+        if environ["PATH_INFO"] == "/body":
+            return len(environ["wsgi.input"].read())
+        if environ["PATH_INFO"] == "/":
+            go_on.wait()
+        return "answered"
+
+    yield Desk(answer)
+    go_on.set()
+
+
+class TestPlaces:
+    def test_no_more_requests_than_places_are_in_flight(self, desk: Desk, go_on: Event) -> None:
+        requests = [*desk.fill(), *(desk.request() for _ in range(5))]
+        gevent.sleep(0)
+        go_on.set()
+        assert {request.get(timeout=5)[0] for request in requests} == {b"answered"}
+        assert desk.application.most == PLACES
+
+    def test_a_request_without_a_place_in_time_is_marked_as_overloaded(self, desk: Desk) -> None:
+        desk.fill()
+        assert desk.request().get(timeout=5) == [b"overloaded"]
+
+    def test_a_refused_request_gives_no_place_back(self, desk: Desk, go_on: Event) -> None:
+        requests = desk.fill()
+        gevent.joinall([desk.request() for _ in range(PLACES)], timeout=5)
+        go_on.set()
+        gevent.joinall(requests, timeout=5)
+        go_on.clear()
+        desk.fill()
+        assert desk.request().get(timeout=5) == [b"overloaded"]
+
+    def test_the_first_come_is_the_first_served(self) -> None:
+        order: list[str] = []
+
+        def answer(environ: Environ) -> None:
+            gevent.sleep(0.001)
+            order.append(environ["PATH_INFO"])
+
+        desk = Desk(answer)
+        paths = [f"/{number}" for number in range(3 * PLACES)]
+        gevent.joinall([desk.request(path) for path in paths], timeout=5)
+        assert order == paths
+
+    @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/api/livez"])
+    def test_probes_need_no_place(self, desk: Desk, path: str) -> None:
+        desk.fill()
+        assert desk.request(path).get(timeout=PATIENCE_SECONDS / 2) == [b"answered"]
+
+    def test_a_place_is_given_back_after_an_error(self) -> None:
+        desk = Desk(lambda _: 1 / 0)
+        for _ in range(PLACES + 1):
+            with pytest.raises(ZeroDivisionError):
+                desk.request().get(timeout=5)
+
+    def test_the_time_of_arrival_is_from_before_the_wait_for_a_place(self, desk: Desk, go_on: Event) -> None:
+        desk.fill()
+        late = desk.request()
+        gevent.sleep(PATIENCE_SECONDS / 2)
+        go_on.set()
+        late.get(timeout=5)
+        assert time.monotonic() - desk.environs[-1][RECEIVED_AT] >= PATIENCE_SECONDS / 2
+
+
+class TestBodies:
+    def test_a_body_is_read_whole(self, desk: Desk) -> None:
+        assert desk.request("/body", Slow(b"a" * 1024, b"b" * 7)).get(timeout=5) == [b"1031"]
+
+    def test_it_is_given_in_the_sizes_that_are_asked_for(self) -> None:
+        desk = Desk(lambda environ: [environ["wsgi.input"].read(size) for size in (2, 2, 9, 9)])
+        assert desk.request(body=Slow(b"abc", b"de")).get(timeout=5) == [b"[b'ab', b'cd', b'e', b'']"]
+
+    def test_bodies_that_take_long_hold_no_place(self, desk: Desk) -> None:
+        slow = [desk.request("/body", Slow(b"a", seconds=0.2)) for _ in range(2 * PLACES)]
+        gevent.sleep(0.01)
+        assert desk.request("/other").get(timeout=PATIENCE_SECONDS / 2) == [b"answered"]
+        assert {request.get(timeout=5)[0] for request in slow} == {b"1"}
+
+    def test_a_request_whose_body_came_too_late_for_a_place_is_overloaded(self, desk: Desk) -> None:
+        late = desk.request("/body", Slow(b"a", seconds=0.01))
+        gevent.sleep(0)
+        desk.fill()
+        with pytest.raises(Overloaded):
+            late.get(timeout=5)
+
+    def test_a_body_must_arrive_in_time(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(admission, "BODY_SECONDS", 0.05)
+        with pytest.raises(RequestTimeout):
+            desk.request("/body", Slow(*[b"a"] * 100, seconds=0.01)).get(timeout=5)
+
+    def test_a_client_that_leaves_amid_its_body_is_no_fault(self, desk: Desk) -> None:
+        with pytest.raises(ClientDisconnected):
+            desk.request("/body", Slow(b"a", ConnectionResetError())).get(timeout=5)
+
+    def test_no_more_is_read_than_is_allowed(self, desk: Desk) -> None:
+        body = Slow(*[b"a" * 1024] * 2000)
+        (length,) = desk.request("/body", body).get(timeout=5)
+        assert MAXIMUM_BODY_BYTES < int(length) <= MAXIMUM_BODY_BYTES + 1024
+        assert body.reads < 1000
+
+    def test_others_are_served_between_the_steps(self, desk: Desk) -> None:
+        request = desk.request("/body", io.BytesIO(b"a" * 100_000))
+        gevent.sleep(0)
+        assert desk.request("/other").get(timeout=5) == [b"answered"]
+        assert not request.dead
+        assert request.get(timeout=5) == [b"100000"]
+
+    def test_the_bodies_that_arrive_at_once_are_bounded(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(admission, "ARRIVING_BYTES", 10)
+        first = desk.request("/body", Slow(b"a" * 6, b"a", seconds=0.01))
+        gevent.sleep(0.015)
+        with pytest.raises(Overloaded):
+            desk.request("/body", Slow(b"a" * 6)).get(timeout=5)
+        assert first.get(timeout=5) == [b"7"]
+        assert desk.request("/body", Slow(b"a" * 10)).get(timeout=5) == [b"10"]
+
+
+class TestLongPolling:
+    @pytest.fixture
+    def sockets(self) -> Iterator[tuple[socket.socket, socket.socket]]:
+        server, client = socket.socketpair()
+        with server, client:
+            yield server, client
+
+    @pytest.fixture
+    def waiters(self, sockets: tuple[socket.socket, socket.socket]) -> Iterator[Desk]:
+        def answer(environ: Environ) -> object:
+            if environ["PATH_INFO"] != "/wait":
+                return "answered"
+            with environ[LONG_POLLING]() as is_over:
+                while is_over is not None and not is_over():
+                    gevent.sleep(0.001)
+            return "no slot" if is_over is None else "over"
+
+        made = Desk(answer)
+        made.server, _ = sockets
+        yield made
+        made.is_stopping = True
+        gevent.sleep(0.01)
+
+    def test_requests_that_wait_hold_no_place(self, waiters: Desk) -> None:
+        requests = [waiters.request("/wait") for _ in range(LONG_POLLING_REQUESTS)]
+        gevent.sleep(0.01)
+        assert waiters.request().get(timeout=PATIENCE_SECONDS / 2) == [b"answered"]
+        waiters.is_stopping = True
+        assert {request.get(timeout=5)[0] for request in requests} == {b"over"}
+
+    def test_one_more_than_may_wait_does_not(self, waiters: Desk) -> None:
+        for _ in range(LONG_POLLING_REQUESTS):
+            waiters.request("/wait")
+        gevent.sleep(0.2)
+        assert waiters.request("/wait").get(timeout=5) == [b"no slot"]
+
+    def test_the_end_of_a_wait_frees_its_slot(self, waiters: Desk) -> None:
+        for _ in range(2):
+            requests = [waiters.request("/wait") for _ in range(LONG_POLLING_REQUESTS)]
+            gevent.sleep(0.05)
+            waiters.is_stopping = True
+            assert {request.get(timeout=5)[0] for request in requests} == {b"over"}
+            waiters.is_stopping = False
+
+    def test_a_client_that_leaves_ends_its_wait(
+        self, waiters: Desk, sockets: tuple[socket.socket, socket.socket]
+    ) -> None:
+        request = waiters.request("/wait")
+        gevent.sleep(0.01)
+        sockets[1].close()
+        assert request.get(timeout=5) == [b"over"]
+
+    def test_a_server_that_stops_ends_every_wait(self, waiters: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        request = waiters.request("/wait")
+        gevent.sleep(0.01)
+        monkeypatch.setattr(shutdown, "in_progress", lambda: True)
+        assert request.get(timeout=5) == [b"over"]
+
+
+class TestDisconnected:
+    def test_a_silent_client_is_there(self) -> None:
+        client, server = socket.socketpair()
+        with client, server:
+            assert not has_disconnected(server)
+
+    def test_a_client_that_has_sent_more_is_there(self) -> None:
+        client, server = socket.socketpair()
+        with client, server:
+            client.sendall(b"more")
+            assert not has_disconnected(server)
+            assert server.recv(9) == b"more"
+
+    def test_a_client_that_closed_is_not(self) -> None:
+        client, server = socket.socketpair()
+        with server:
+            client.close()
+            assert has_disconnected(server)
+
+    def test_nor_is_one_that_reset(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = socket.create_connection(listener.getsockname())
+            server, _ = listener.accept()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            client.close()
+            with server:
+                assert has_disconnected(server)
