@@ -4,8 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ATTACKS := tests/unit/test_keys.py tests/integration/test_token_attacks.py tests/integration/test_rate_limits.py \
-	tests/attacks
+ATTACKS := tests/unit/test_keys.py tests/integration/test_key_sets.py tests/integration/test_token_attacks.py \
+	tests/integration/test_rate_limits.py tests/attacks
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .PHONY: help

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
+ANY_AUDIENCE = "any token of the issuer is accepted, also one for another service: set JWT_ISSUER and JWT_AUDIENCE"
+
+logger = logging.getLogger(__name__)
+
 
 class Service(Flask):
     """Flask without the question, at each call of each function, whether it is a coroutine: none is."""
@@ -78,6 +83,8 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     settings = settings or Settings.from_environment()
     tracing = _tracing(settings)
     verifier = TokenVerifier(settings.jwt, remembered=settings.cache.token_entries)
+    if settings.jwt.accepts_any_audience:
+        logger.warning(ANY_AUDIENCE)
     app = Service(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False

@@ -53,8 +53,9 @@ def token_blueprint(name: str, prefix: str) -> Blueprint:
 def authorize(organization_id: str, role: Role) -> None:
     """Let the request go on if its caller is a member of the organization in this role or a higher one.
 
-    Raises AuthenticationRequired, InvalidToken, SigningKeysUnavailable, RateLimited, NotAMember, InsufficientRole or
-    DatabaseUnavailable: a caller without a valid token makes no query, a stranger learns nothing of the organization.
+    Raises AuthenticationRequired, InvalidToken, ExpiredToken, SigningKeysUnavailable, RateLimited, NotAMember,
+    InsufficientRole or DatabaseUnavailable: a caller without a valid token makes no query, a stranger learns nothing of
+    the organization.
     """
     membership = current_app.extensions["memberships"].find(_authenticate(), organization_id)
     if membership is None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from customer_service import __version__, demo, repository, tokens
-from customer_service.errors import CustomerServiceError, DatabaseUnavailable, SettingsError
+from customer_service.errors import CustomerServiceError, DatabaseUnavailable, LastAdmin, SettingsError
+from customer_service.problems import PROBLEMS
 from customer_service.repository import MembershipRepository
 from customer_service.roles import ROLES
 from customer_service.settings import JwtSettings
-from customer_service.terminal import EXIT_FAILURE, EXIT_USAGE, complain, open_database
+from customer_service.terminal import EXIT_FAILURE, EXIT_USAGE, Commands, complain, members_of, open_database
 from customer_service.transfer.commands import export_customers, import_customers
 
 if TYPE_CHECKING:
@@ -20,18 +21,20 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Run the command; exit with 0 on success, 1 on failure, 2 on wrong usage or settings."""
+    """Run the command; exit with 0 on success, 1 on failure, 2 on wrong usage or settings, 130 on Ctrl-C."""
     try:
         command(prog_name="customer-service")
     except SettingsError as error:
         sys.exit(complain(str(error), EXIT_USAGE))
     except DatabaseUnavailable:
         sys.exit(complain("MongoDB does not answer at MONGODB_URI. Is it running?", EXIT_FAILURE))
+    except LastAdmin:
+        sys.exit(complain(PROBLEMS[LastAdmin].detail, EXIT_FAILURE))
     except CustomerServiceError as error:
         sys.exit(complain(f"{type(error).__name__}: {error}", EXIT_FAILURE))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def command() -> None:
     """Run and tend the customer service.
@@ -115,7 +118,7 @@ def members() -> None:
 @click.argument("user")
 @click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
 def add_member(organization: str, user: str, role: Role) -> None:
-    """Make USER a member of ORGANIZATION, or change the member's role.
+    """Make USER a member of ORGANIZATION, or change the member's role; the last admin keeps it.
 
     \b
     Example:
@@ -123,7 +126,7 @@ def add_member(organization: str, user: str, role: Role) -> None:
     """
     _require("ORGANIZATION", 0 < len(organization) <= repository.MAXIMUM_ORGANIZATION_ID_LENGTH, "1 to 128 characters")
     _require("USER", tokens.is_subject(user), "1 to 256 characters, none of them a control character")
-    added = _memberships().put(user, organization, role)
+    added = _memberships().assign(user, organization, role)
     click.echo(f"{'added' if added else 'already a member, now'}  {user}  {role}")
 
 
@@ -131,8 +134,8 @@ def add_member(organization: str, user: str, role: Role) -> None:
 @click.argument("organization")
 @click.argument("user")
 def remove_member(organization: str, user: str) -> None:
-    """End USER's membership of ORGANIZATION."""
-    if not _memberships().remove(user, organization):
+    """End USER's membership of ORGANIZATION, unless it is the last admin's."""
+    if not _memberships().dismiss(user, organization):
         sys.exit(complain(f"{user} is not a member of {organization}", EXIT_FAILURE))
     click.echo(f"removed  {user}")
 
@@ -141,7 +144,7 @@ def remove_member(organization: str, user: str) -> None:
 @click.argument("organization")
 def list_members(organization: str) -> None:
     """Print the members of ORGANIZATION, each with its role."""
-    for membership in _memberships().page(organization):
+    for membership in members_of(open_database(), organization):
         click.echo(f"{membership.user_id}\t{membership.role}")
 
 

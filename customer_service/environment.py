@@ -5,21 +5,32 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate, validates_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PEM_MARK = "-----BEGIN"
 KEY_SETTINGS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
+RESERVED_CLAIMS = ("iss", "sub", "exp", "nbf", "iat", "jti")  # RFC 7519, section 4.1, but for aud
 MINIMUM_SECRET_BYTES = 32  # RFC 7518, section 3.2: a key at least as long as the hash
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 """An origin as a browser sends it (RFC 6454, section 6.2), where its port is not the own one of its scheme."""
+
+SERVICE_VARIABLE = re.compile(r".*_SERVICE_(HOST|PORT(_.*)?)|.*_PORT_[0-9]+_.*")
+"""What Kubernetes sets for each service, unless the pod has `enableServiceLinks: false`."""
+
+FOREIGN_PREFIXES = {"OTEL_"}
+"""OpenTelemetry's own: its libraries read many more of these than this service does."""
 
 OWN_PORTS = re.compile(r"http://.*:80|https://.*:443")
 
@@ -49,10 +60,31 @@ def _origins(text: str) -> tuple[str, ...]:
 
 
 class _EnvironmentSchema(Schema):
-    """Reads one group of settings from an environment; a blank variable counts as absent."""
+    """Reads one group of settings from an environment; a blank variable counts as absent.
+
+    A variable that begins as one of the group's settings and is none is refused: it is one that was misspelt.
+    """
 
     class Meta:
         unknown = EXCLUDE
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _no_misspelt_setting(self, _data: dict[str, Any], original: Mapping[str, str], **_: object) -> None:
+        settings = [str(each.data_key) for each in self.fields.values()]
+        prefixes = tuple({f"{name.partition('_')[0]}_" for name in settings if "_" in name} - FOREIGN_PREFIXES)
+        unknown = [name for name in original if name.startswith(prefixes) and name not in settings]
+        if problems := {name: _advice(name, settings) for name in unknown if not _is_injected(name, original[name])}:
+            raise ValidationError(problems)
+
+
+def _advice(name: str, settings: list[str]) -> list[str]:
+    (nearest,) = get_close_matches(name.upper(), settings, 1, cutoff=0)
+    return [f"is not a setting; the nearest name is {nearest}"]
+
+
+def _is_injected(name: str, value: str) -> bool:
+    """Whether Kubernetes sets this variable in each container, to describe a service of the namespace."""
+    return bool(SERVICE_VARIABLE.fullmatch(name)) or (name.endswith("_PORT") and "://" in value)
 
 
 class MongoSettingsSchema(_EnvironmentSchema):
@@ -82,6 +114,12 @@ class JwtSettingsSchema(_EnvironmentSchema):
     algorithms = fields.Function(data_key="JWT_ALGORITHMS", deserialize=_words)
     issuer = fields.String(data_key="JWT_ISSUER")
     audience = fields.String(data_key="JWT_AUDIENCE")
+    audience_claim = fields.String(
+        data_key="JWT_AUDIENCE_CLAIM",
+        validate=validate.NoneOf(
+            RESERVED_CLAIMS, error="has another meaning; name aud, client_id or one of your issuer's"
+        ),
+    )
     leeway_seconds = fields.Integer(data_key="JWT_LEEWAY_SECONDS", validate=validate.Range(0, 300))
 
     @validates_schema(skip_on_field_errors=False)
@@ -89,6 +127,11 @@ class JwtSettingsSchema(_EnvironmentSchema):
         given = [name for name in ("secret", "public_key", "jwks_url") if name in data]
         if len(given) != 1:
             raise ValidationError(f"set exactly one of them, not {len(given)}", " | ".join(KEY_SETTINGS))
+
+    @validates_schema
+    def _audience_of_claim(self, data: dict[str, Any], **_: object) -> None:
+        if "audience_claim" in data and "audience" not in data:
+            raise ValidationError("needs JWT_AUDIENCE, the value that the claim must have", "JWT_AUDIENCE_CLAIM")
 
     @validates_schema
     def _strong_key(self, data: dict[str, Any], **_: object) -> None:

@@ -50,11 +50,18 @@ class AuthenticationRequired(CustomerServiceError):
 
 
 class InvalidToken(CustomerServiceError):
-    """The bearer token is not one that this service accepts; the message is the reason, free of its content."""
+    """The bearer token is not one that this service accepts.
+
+    The message is the reason, free of the token's content but for an issuer or audience that is wrong.
+    """
+
+
+class ExpiredToken(InvalidToken):
+    """The bearer token was valid until it expired."""
 
 
 class SigningKeysUnavailable(CustomerServiceError):
-    """No signing keys could be fetched yet, so no token can be judged."""
+    """No key that verifies tokens is available, so no token can be judged."""
 
 
 class NotAMember(CustomerServiceError):

@@ -11,11 +11,16 @@ from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING
 
+from customer_service import __version__
 from customer_service.errors import SigningKeysUnavailable
 from customer_service.keys import UnusableKey, VerificationKey, parse_jwk_set
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from customer_service.keys import DroppedKey
+
+    KeysByKid = Mapping[str | None, tuple[VerificationKey, ...]]
 
 FETCH_TIMEOUT_SECONDS = 2.0
 MAXIMUM_SET_BYTES = 1_000_000
@@ -23,6 +28,10 @@ REFRESH_SECONDS = 300.0
 RETRY_SECONDS = 30.0
 STALE_SECONDS = 24 * 3600.0
 UNKNOWN_KID_WAIT_SECONDS = 0.25
+HEADERS = {
+    "Accept": "application/jwk-set+json, application/json",
+    "User-Agent": f"customer-service/{__version__}",  # Python's own is refused by a common CDN
+}
 
 logger = logging.getLogger(__name__)
 
@@ -41,22 +50,26 @@ class JwkSetKeys:
         self._url = url
         self._allowed = allowed
         self._clock = clock
-        self._keys: Mapping[str | None, VerificationKey] = {}
+        self._keys: KeysByKid = {}
+        self._reported: frozenset[str] = frozenset()
         self._fetched_at: float | None = None
         self._attempted_at: float | None = None
         self._fetching = True
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def find(self, kid: str | None) -> VerificationKey | None:
-        """Return the key named `kid`, or None; raises SigningKeysUnavailable where no set is at hand."""
-        key = self._keys.get(kid) if self.ready() else None
-        if key is not None:
-            return key
+    def find(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:
+        """Return the keys for a token's `kid` and `alg`; raises SigningKeysUnavailable if no set is at hand.
+
+        A token without `kid`, or with an empty one, has the keys without.
+        """
+        found = self._fitting(kid, algorithm) if self.ready() else ()
+        if found:
+            return found
         self._wait_for_fetch()
         if not self.ready():
             raise SigningKeysUnavailable
-        return self._keys.get(kid)
+        return self._fitting(kid, algorithm)
 
     def ready(self) -> bool:
         """Whether a set fetched less than 24 hours ago is at hand; never waits."""
@@ -67,6 +80,9 @@ class JwkSetKeys:
     def age(self) -> float:
         """Return how many seconds ago the set was fetched; infinity where none was."""
         return float("inf") if self._fetched_at is None else self._clock() - self._fetched_at
+
+    def _fitting(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:
+        return tuple(key for key in self._keys.get(kid or None, ()) if algorithm in key.algorithms)
 
     def _runs(self) -> bool:
         """Whether the fetcher lives; a fork leaves it behind."""
@@ -100,13 +116,25 @@ class JwkSetKeys:
                 self._changed.wait_for(lambda: self._fetching, RETRY_SECONDS if keys is None else REFRESH_SECONDS)
                 self._fetching = True
 
-    def _fetch(self) -> Mapping[str | None, VerificationKey] | None:
+    def _fetch(self) -> KeysByKid | None:
         try:
-            return parse_jwk_set(fetch(self._url), self._allowed)
+            keys, dropped = parse_jwk_set(fetch(self._url), self._allowed)
+            self._report(dropped)
+            if not keys:
+                raise UnusableKey("the JWK set has no key that verifies signatures")  # noqa: TRY301 - as parse_jwk_set's own
         except (OSError, HTTPException, ValueError, UnusableKey) as error:
             self.failures += 1
             logger.warning("JWK set not usable: %s", error if isinstance(error, UnusableKey) else type(error).__name__)
             return None
+        return keys
+
+    def _report(self, dropped: Iterable[DroppedKey]) -> None:
+        """Log each key that is dropped, once for as long as it is published."""
+        lines = {f"{name}: {reason}": reason.level for name, reason in dropped}
+        for line, level in lines.items():
+            if line not in self._reported:
+                logger.log(level, "JWK dropped, %s", line)
+        self._reported = frozenset(lines)
 
 
 def fetch(url: str) -> bytes:
@@ -114,8 +142,11 @@ def fetch(url: str) -> bytes:
 
     Connecting and all that follows each have FETCH_TIMEOUT_SECONDS, and the body at most MAXIMUM_SET_BYTES.
     """
-    request = urllib.request.Request(url, headers={"Accept": "application/jwk-set+json, application/json"})  # noqa: S310 - JwtSettings admits only https and loopback http
-    with urllib.request.build_opener(_Handler, _NoRedirect).open(request, timeout=FETCH_TIMEOUT_SECONDS) as response:
+    request = urllib.request.Request(url, headers=HEADERS)  # noqa: S310 - JwtSettings admits only https and loopback http
+    handlers = [_Handler(), _NoRedirect()]
+    if request.type == "http":  # on this machine: a proxy of the environment could answer with its own keys
+        handlers.append(urllib.request.ProxyHandler({}))
+    with urllib.request.build_opener(*handlers).open(request, timeout=FETCH_TIMEOUT_SECONDS) as response:
         body: bytes = response.read(MAXIMUM_SET_BYTES + 1)
     if len(body) > MAXIMUM_SET_BYTES:
         raise ValueError("the JWK set is too large")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import jwt
 import orjson
@@ -19,6 +21,8 @@ from jwt.utils import base64url_decode, base64url_encode
 from customer_service.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from jwt.algorithms import AllowedPublicKeys
 
     from customer_service.settings import JwtSettings
@@ -29,6 +33,15 @@ SECRET_ALGORITHMS = ("HS256",)
 RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 SECRET_MEMBERS = frozenset(("k", "d", "p", "q", "dp", "dq", "qi", "oth"))  # RFC 7518, sections 6.2.2, 6.3.2 and 6.4
 NUMBERS = frozenset(("n", "e", "x", "y"))
+EDDSA = "EdDSA"
+COSE_NAMES = {"ESP256": "ES256", "ESP384": "ES384", "ESP512": "ES512"}
+"""The names that RFC 9864 gives to algorithms which have another name in a token's header."""
+
+MAXIMUM_KEYS = 1000
+"""How many entries of a JWK set are read: 1 MB could hold 300,000, each with a line in the log."""
+
+MAXIMUM_KEYS_OF_A_KID = 16
+"""How many keys one token is tried against at most: each costs a verification."""
 
 ROCA_RESIDUES = {
     prime: {pow(65537, exponent, prime) for exponent in range(prime)}
@@ -41,6 +54,20 @@ ROCA_RESIDUES = {
 class UnusableKey(Exception):
     """The key material is not one that tokens can be verified with; the message is the reason."""
 
+    level = logging.WARNING
+
+
+class PublishedSecret(UnusableKey):
+    """The issuer publishes what must be secret: every reader of the JWK set can sign with it."""
+
+    level = logging.ERROR
+
+
+class OtherPurpose(UnusableKey):
+    """The key is in order, but not for the verification of this service's tokens."""
+
+    level = logging.INFO
+
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
@@ -50,32 +77,50 @@ class VerificationKey:
     algorithms: tuple[str, ...]
 
     def narrowed(self, allowed: tuple[str, ...]) -> VerificationKey:
-        """Keep only the `allowed` algorithms, or all where none are named; raises UnusableKey if none is left."""
+        """Keep only the `allowed` algorithms, or all if none are named; raises UnusableKey if none is left."""
         kept = tuple(name for name in self.algorithms if not allowed or name in allowed)
         if not kept:
             raise UnusableKey(f"this key allows {', '.join(self.algorithms)}")
         return VerificationKey(self.material, kept)
 
 
-class KeySource(Protocol):
-    """Where TokenVerifier finds the key that a token's `kid` names."""
+class DroppedKey(NamedTuple):
+    """An entry of a JWK set that verifies no token, and why; the name is for the log."""
 
-    def find(self, kid: str | None) -> VerificationKey | None:
-        """Return the key, or None where there is none; raises SigningKeysUnavailable."""
+    name: str
+    reason: UnusableKey
+
+
+class JwkSet(NamedTuple):
+    """The usable keys of a JWK set by their `kid`, None for those without, and the entries that were dropped."""
+
+    keys: dict[str | None, tuple[VerificationKey, ...]]
+    dropped: list[DroppedKey]
+
+
+class KeySource(Protocol):
+    """Where TokenVerifier finds the keys that may have signed a token."""
+
+    def find(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:
+        """Return the keys for the token's `kid` and `alg`, at most MAXIMUM_KEYS_OF_A_KID.
+
+        Raises SigningKeysUnavailable.
+        """
 
     def ready(self) -> bool:
         """Whether tokens can be judged at this moment."""
 
 
-@dataclass(frozen=True, slots=True)
 class SingleKey:
-    """The one key of `JWT_SECRET` or `JWT_PUBLIC_KEY`; a token's `kid` says nothing about it."""
+    """The one key of `JWT_SECRET` or `JWT_PUBLIC_KEY`; a token's `kid` does not matter."""
 
-    key: VerificationKey
+    def __init__(self, key: VerificationKey) -> None:
+        """Keep the key."""
+        self._found = (key,)
 
-    def find(self, kid: str | None) -> VerificationKey | None:  # noqa: ARG002 - the protocol's signature
+    def find(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:  # noqa: ARG002 - the protocol's signature
         """Return the key."""
-        return self.key
+        return self._found
 
     def ready(self) -> bool:
         """Return True: nothing has to be fetched."""
@@ -94,53 +139,123 @@ def single_key(settings: JwtSettings) -> SingleKey:
         raise SettingsError(f"JWT_ALGORITHMS: {error} ({name})") from None
 
 
-def parse_jwk_set(text: bytes, allowed: tuple[str, ...] = ()) -> dict[str | None, VerificationKey]:
-    """Return the keys of a JWK set by their `kid`, leaving out those that cannot verify a signature.
+def parse_jwk_set(text: bytes, allowed: tuple[str, ...] = ()) -> JwkSet:
+    """Return the keys of a JWK set (RFC 7517) that can verify a signature, and the entries that cannot.
 
-    Raises UnusableKey for a set that is not one, that publishes a secret, that names two keys alike, or in which no
-    key is left: who mixes these up is not to be trusted with the rest (RFC 8725, section 3.5).
+    Each entry is judged by itself. Keys may share a `kid`, and the same key may be there twice. Raises ValueError for
+    a text that is not JSON, and UnusableKey for JSON that is not a JWK set.
     """
     entries = _entries(text)
-    if any(entry.get("kty") == "oct" or entry.keys() & SECRET_MEMBERS for entry in entries):
-        raise UnusableKey("the JWK set publishes a symmetric or private key")
-    names = [entry["kid"] for entry in entries if isinstance(entry.get("kid"), str)]
-    usable = [(entry.get("kid"), key) for entry in entries if (key := _signing_key(entry, allowed)) is not None]
-    keys = dict(usable)
-    if len(set(names)) < len(names) or len(keys) < len(usable):
-        raise UnusableKey("the JWK set has one kid twice")
-    if not keys:
-        raise UnusableKey("the JWK set has no key that verifies signatures")
-    return keys
+    read = entries[:MAXIMUM_KEYS]
+    published = _published_keys(read)
+    keys: dict[str | None, list[VerificationKey]] = {}
+    dropped: list[DroppedKey] = []
+    for place, entry in enumerate(read, 1):
+        try:
+            jwk = _members(entry)
+            key = _signing_key(jwk, allowed, published)
+            _add(keys.setdefault(jwk.get("kid") or None, []), key)
+        except UnusableKey as reason:
+            dropped.append(DroppedKey(_name_of(entry, place), reason))
+    if len(entries) > len(read):
+        dropped.append(DroppedKey("the rest", UnusableKey(f"the JWK set has more than {MAXIMUM_KEYS} keys")))
+    return JwkSet({kid: tuple(alike) for kid, alike in keys.items()}, dropped)
 
 
-def _entries(text: bytes) -> list[dict[str, Any]]:
+def _entries(text: bytes) -> list[Any]:
     document = orjson.loads(text)
     entries = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(entries, list):
         raise UnusableKey("not a JWK set")
     return entries
 
 
-def _signing_key(jwk: dict[str, Any], allowed: tuple[str, ...]) -> VerificationKey | None:
-    """Return the key of a JWK that may verify signatures, or None (RFC 7517, sections 4.2 to 4.5)."""
-    operations = jwk.get("key_ops", ["verify"])
-    if jwk.get("use", "sig") != "sig" or not isinstance(operations, list) or operations.count("verify") != 1:
-        return None
-    if not isinstance(jwk.get("kid"), str | None):
-        return None
-    members = {name: value for name, value in jwk.items() if name != "alg" and isinstance(value, str)}
-    if not all(_is_canonical(members[name]) for name in NUMBERS & members.keys()):
-        return None
+def _members(entry: object) -> dict[str, Any]:
+    """Return the members of an entry without those that are null, which some issuers write for absent ones."""
+    if not isinstance(entry, dict):
+        raise UnusableKey("it is not a JSON object")
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def _name_of(entry: object, place: int) -> str:
+    kid = entry.get("kid") if isinstance(entry, dict) else None
+    return f"kid {kid!a:.100}" if kid and isinstance(kid, str) else f"number {place}, without kid"
+
+
+def _add(alike: list[VerificationKey], key: VerificationKey) -> None:
+    """Add a key to those of its `kid`, once."""
+    if key in alike:
+        return
+    if len(alike) == MAXIMUM_KEYS_OF_A_KID:
+        raise UnusableKey(f"more than {MAXIMUM_KEYS_OF_A_KID} keys have this kid")
+    alike.append(key)
+
+
+def _signing_key(jwk: dict[str, Any], allowed: tuple[str, ...], published: list[AllowedPublicKeys]) -> VerificationKey:
+    """Return the key of a JWK that may verify signatures (RFC 7517, sections 4.2 to 4.5); raises UnusableKey."""
+    if _is_secret(jwk):
+        raise PublishedSecret("it is a symmetric or private key, which must not be published")
+    if not isinstance(jwk.get("kid", ""), str):
+        raise UnusableKey("its kid is not a string")
+    _require_purpose(jwk)
+    material = _material(jwk)
+    if material in published:
+        raise PublishedSecret("its private key is published in the same JWK set")
+    key = _narrowed_to_alg(VerificationKey(material, _algorithms(material)), jwk)
     try:
-        material = jwt.PyJWK(members, "EdDSA" if jwk.get("kty") == "OKP" else None).key
-        key = VerificationKey(material, _algorithms(material))
-        return key.narrowed(allowed).narrowed((jwk["alg"],) if "alg" in jwk else ())
-    except (jwt.PyJWTError, UnusableKey, UnsupportedAlgorithm, ValueError, TypeError, KeyError):
-        return None
+        return key.narrowed(allowed)
+    except UnusableKey as error:
+        raise OtherPurpose(f"JWT_ALGORITHMS: {error}") from None
+
+
+def _is_secret(jwk: dict[str, Any]) -> bool:
+    return jwk.get("kty") == "oct" or not SECRET_MEMBERS.isdisjoint(jwk)
+
+
+def _published_keys(entries: Iterable[Any]) -> list[AllowedPublicKeys]:
+    """Return the public keys whose private half is an entry too, by which every reader of the set can sign."""
+    keys = []
+    for entry in entries:
+        with suppress(UnusableKey):
+            jwk = _members(entry)
+            if _is_secret(jwk):
+                keys.append(_material({name: value for name, value in jwk.items() if name not in SECRET_MEMBERS}))
+    return keys
+
+
+def _require_purpose(jwk: dict[str, Any]) -> None:
+    if jwk.get("use", "sig") != "sig":
+        raise OtherPurpose("its use is not sig")
+    operations = jwk.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or operations.count("verify") != 1:
+        raise OtherPurpose("its key_ops do not have verify, once")
+
+
+def _material(jwk: dict[str, Any]) -> AllowedPublicKeys:
+    """Return the public key that the members describe; raises UnusableKey."""
+    members = {name: value for name, value in jwk.items() if name != "alg" and isinstance(value, str)}
+    for name in NUMBERS & members.keys():
+        members[name] = members[name].rstrip("=")  # which RFC 7515, section 2, leaves out, and some issuers do not
+        if not _is_canonical(members[name]):
+            raise UnusableKey(f"its {name} is not base64url")
+    try:
+        return cast("AllowedPublicKeys", jwt.PyJWK(members, EDDSA if members.get("kty") == "OKP" else None).key)
+    except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, OverflowError):
+        kind = f"kty {members.get('kty')!a:.20} and crv {members.get('crv')!a:.20}"
+        raise UnusableKey(f"its members describe no public key that is supported: {kind}") from None
+
+
+def _narrowed_to_alg(key: VerificationKey, jwk: dict[str, Any]) -> VerificationKey:
+    """Keep what the `alg` of a JWK allows; raises UnusableKey if the key's kind does not allow it."""
+    declared = jwk.get("alg", key.algorithms[0])
+    name = COSE_NAMES.get(declared, declared) if isinstance(declared, str) else None
+    if name not in key.algorithms:
+        raise UnusableKey(f"its alg is not one of {', '.join(key.algorithms)}")
+    return key if "alg" not in jwk or EDDSA in key.algorithms else key.narrowed((name,))
 
 
 def _is_canonical(text: str) -> bool:
-    """Whether this is the one base64url of its bytes: no padding, no stray bits (RFC 7515, section 2)."""
+    """Whether this is the one base64url of its bytes, without stray bits."""
     try:
         return base64url_encode(base64url_decode(text)) == text.encode()
     except ValueError:
@@ -176,6 +291,8 @@ def _algorithms(material: object) -> tuple[str, ...]:
         return RSA_ALGORITHMS
     if isinstance(material, EllipticCurvePublicKey) and material.curve.name in CURVE_ALGORITHMS:
         return (CURVE_ALGORITHMS[material.curve.name],)
-    if isinstance(material, Ed25519PublicKey | Ed448PublicKey):
-        return ("EdDSA",)
+    if isinstance(material, Ed25519PublicKey):
+        return (EDDSA, "Ed25519")
+    if isinstance(material, Ed448PublicKey):
+        return (EDDSA, "Ed448")
     raise UnusableKey("is a key of a kind that no supported algorithm verifies with")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,14 @@ REQUEST_TIMEOUT = Problem(
     "request-timeout", HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive whole within 10 seconds."
 )
 
+INVALID_TOKEN = Problem(
+    "invalid-token",
+    HTTPStatus.UNAUTHORIZED,
+    "Authentication required.",
+    {"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750, section 3.1
+)
+EXPIRED = {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="The token expired."'}
+
 PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
     errors.AuthenticationRequired: Problem(
         "authentication-required",
@@ -58,12 +66,8 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
         "Authentication required.",
         {"WWW-Authenticate": "Bearer"},
     ),
-    errors.InvalidToken: Problem(
-        "invalid-token",
-        HTTPStatus.UNAUTHORIZED,
-        "Authentication required.",
-        {"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750, section 3.1
-    ),
+    errors.InvalidToken: INVALID_TOKEN,
+    errors.ExpiredToken: replace(INVALID_TOKEN, headers=EXPIRED),
     errors.RateLimited: Problem(
         "rate-limited",
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -144,7 +148,7 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
     errors.SigningKeysUnavailable: Problem(
         "signing-keys-unavailable",
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "The keys that verify tokens cannot be fetched. Try again.",
+        "No key that verifies tokens is available. Try again.",
         RETRY_AFTER,
     ),
     errors.NotReady: Problem(

@@ -50,7 +50,10 @@ class MongoSettings:
 
 @dataclass(frozen=True, slots=True)
 class JwtSettings:
-    """Whose tokens to accept: exactly one of `secret`, `public_key` (PEM text) and `jwks_url` is set."""
+    """Whose tokens to accept: exactly one of `secret`, `public_key` (PEM text) and `jwks_url` is set.
+
+    `audience_claim` is the claim that has the audience: `client_id` in the access tokens of Amazon Cognito.
+    """
 
     secret: str | None = field(default=None, repr=False)
     public_key: str | None = None
@@ -58,7 +61,13 @@ class JwtSettings:
     algorithms: tuple[str, ...] = ()
     issuer: str | None = None
     audience: str | None = None
+    audience_claim: str = "aud"
     leeway_seconds: int = 0
+
+    @property
+    def accepts_any_audience(self) -> bool:
+        """Whether each token is accepted that the issuer of a JWK set signed, for whichever service."""
+        return self.jwks_url is not None and self.issuer is None and self.audience is None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> JwtSettings:

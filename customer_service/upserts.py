@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Status = Literal["created", "changed", "unchanged"]
+NOT_ONE_CUSTOMER = "Give an externalId: many customers may have this taxId."
 
 
 class Keyed(NamedTuple):
@@ -45,13 +46,18 @@ class Upserted(NamedTuple):
 Outcome: TypeAlias = Upserted | CustomerServiceError
 
 
-def keyed(body: object, names: Sequence[str] = ("externalId",)) -> Keyed:
+def keyed(
+    body: object,
+    names: Sequence[str] = ("externalId",),
+    errors_of: Callable[[object], list[Finding]] = changes.errors_of,
+) -> Keyed:
     """Return the customer to store under the first of these keys that it has; raises InvalidRequest."""
-    errors = changes.errors_of(body)
+    errors = errors_of(body)
     keys = fiscal.unique_keys(body) if isinstance(body, dict) else {}
     name = next((name for name in names if name in keys), None)
     if name is None and not {"", *(f"/{each}" for each in names)} & {each.path for each in errors}:
-        errors = [*errors, Finding("/externalId", "required", MESSAGES["required"])]
+        message = NOT_ONE_CUSTOMER if "taxId" in names else MESSAGES["required"]
+        errors = [*errors, Finding("/externalId", "required", message)]
     if errors or name is None or not isinstance(body, dict):
         raise InvalidRequest(errors)
     return Keyed(name, keys[name], changes.to_store(body))

@@ -28,6 +28,8 @@ KINDS: dict[str, Callable[[], Any]] = {
     "weak RSA": lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505 - what the service has to refuse
     "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "other P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "third P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "fourth P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
     "P-521": lambda: ec.generate_private_key(ec.SECP521R1()),
     "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),

@@ -26,6 +26,7 @@ blueprint = guarded_blueprint("customers")
 TOKEN_ERRORS = (
     errors.AuthenticationRequired,
     errors.InvalidToken,
+    errors.ExpiredToken,
     errors.RateLimited,
     errors.DatabaseError,
     errors.DatabaseUnavailable,

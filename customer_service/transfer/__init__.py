@@ -1,4 +1,6 @@
-"""Customers in and out of files: `commands` is what a shell sees of it, `files` and `formats` what a file is made of.
+"""Customers in and out of files.
 
-`importing` takes the rows of a file to `upserts`, with a `checkpoint` to go on from; `exporting` writes a list.
+`commands` has the commands of a shell. `files` opens a file, and `formats` reads and writes its `rows`. `sheets` reads
+a CSV as spreadsheets save it: its `encodings`, `columns` and `cells`. `importing` passes the rows to `upserts`, with a
+`checkpoint` to resume from, and `rejects` keeps the refused ones. `exporting` writes a list.
 """

@@ -34,13 +34,13 @@ class Checkpoint:
         self._of = blake2b(repr(names).encode(), digest_size=16).hexdigest()
         self._path = source.with_name(f"{source.name}.progress")
 
-    def load(self) -> Tally:
-        """Return the tally of the run before; an empty one where there was none, or of another file or target."""
+    def load(self) -> Tally | None:
+        """Return the tally of the run before, or None if there was none, or of another file or target."""
         try:
             kept = orjson.loads(self._path.read_bytes())
-            return Tally(**kept["tally"]) if kept["of"] == self._of else Tally()
+            return Tally(**kept["tally"]) if kept["of"] == self._of else None
         except (OSError, ValueError, TypeError, KeyError):
-            return Tally()
+            return None
 
     def save(self, tally: Tally) -> None:
         """Keep the tally; whoever is killed meanwhile leaves the one before."""

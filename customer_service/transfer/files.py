@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
@@ -18,7 +19,6 @@ FORMATS: dict[str, Format] = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "
 
 GZIP = ".gz"
 STANDARD = "-"
-OWNER_ONLY = 0o600
 
 
 def format_of(name: str) -> Format | None:
@@ -43,14 +43,15 @@ def writing(name: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    part = Path(f"{name}.part")
+    target = Path(name)
+    descriptor, part = tempfile.mkstemp(".part", f"{target.name}.", target.parent)  # anew, and with O_EXCL and 0600
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "wb") as raw:
+        with os.fdopen(descriptor, "wb") as raw:
             if name.lower().endswith(GZIP):
                 with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as compressed:
                     yield cast("BinaryIO", compressed)
             else:
                 yield raw
-        part.replace(name)
+        Path(part).replace(target)
     finally:
-        part.unlink(missing_ok=True)
+        Path(part).unlink(missing_ok=True)

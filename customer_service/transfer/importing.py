@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from customer_service import fiscal
+from customer_service import changes, fiscal
 from customer_service.database import deadline
 from customer_service.errors import CustomerServiceError, Duplicate, DuplicateTaxId, Finding, InvalidRequest
 from customer_service.inputs import CONTROL_CHARACTER, MESSAGES
 from customer_service.problems import PROBLEMS
 from customer_service.repository.customers import COLLISIONS
-from customer_service.transfer.formats import Unreadable
+from customer_service.transfer.rows import Unreadable
 from customer_service.transfer.seen import Seen
 from customer_service.upserts import keyed, put_many
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from customer_service.repository import CustomerBatchRepository
     from customer_service.transfer.checkpoint import Tally
-    from customer_service.transfer.formats import Row
+    from customer_service.transfer.rows import Row
     from customer_service.upserts import Keyed, Outcome
 
 BATCH = 500
@@ -37,17 +38,17 @@ class Importer:
         self,
         customers: CustomerBatchRepository,
         tally: Tally,
-        tell: Callable[[str], object],
+        on_refused: Callable[[Row, list[str]], object],
         on_batch: Callable[[], object],
     ) -> None:
-        """Add to the tally, tell of each row that is refused, and say when a batch is stored and in the tally."""
-        self._customers, self._tally, self._tell, self._on_batch = customers, tally, tell, on_batch
+        """Add to the tally; notify of each row that is refused, with the reasons, and when a batch is in the tally."""
+        self._customers, self._tally, self._on_refused, self._on_batch = customers, tally, on_refused, on_batch
         self._seen = Seen()
 
     def run(self, rows: Iterator[Row]) -> None:
         """Store the rows behind those that the tally has; raises DatabaseUnavailable and Unreadable."""
         for row in islice(rows, self._tally.rows):
-            self._is_repeated(row.body)
+            self._repeated(row.body)
         for batch in _batches(rows):
             self._store(batch)
 
@@ -59,17 +60,19 @@ class Importer:
         self._on_batch()
 
     def _judge(self, row: Row) -> Keyed:
-        if row.finding:
-            raise InvalidRequest([row.finding])
-        if path := self._is_repeated(row.body):
-            raise InvalidRequest([Finding(path, "repeated", MESSAGES["repeated"])])
-        return keyed(row.body, KEYS)
+        return keyed(row.body, KEYS, partial(self._errors_of, row))
 
-    def _is_repeated(self, body: object) -> str | None:
-        """Return the path of a key that an earlier row has, if any, and remember the row's own, right or wrong."""
+    def _errors_of(self, row: Row, body: object) -> list[Finding]:
+        """Return everything that is wrong with a row: what was found in the file says more than the body's rules."""
+        found = {finding.path for finding in row.findings}
+        errors = [error for error in changes.errors_of(body) if error.path not in found]
+        return [*row.findings, *errors, *self._repeated(body)]
+
+    def _repeated(self, body: object) -> list[Finding]:
+        """Return the first key that an earlier row has, if any, and remember the row's own, right or wrong."""
         keys = fiscal.unique_keys(body) if isinstance(body, dict) else {}
-        paths = [f"/{name}" for name, value in keys.items() if self._seen.add(f"{name} {value}")]
-        return paths[0] if paths else None
+        repeated = [f"/{name}" for name, value in keys.items() if self._seen.add(f"{name} {value}")]
+        return [Finding(path, "repeated", MESSAGES["repeated"]) for path in repeated[:1]]
 
     def _count(self, row: Row, outcome: Outcome) -> None:
         self._tally.rows += 1
@@ -77,8 +80,7 @@ class Importer:
             setattr(self._tally, outcome.status, getattr(self._tally, outcome.status) + 1)
             return
         self._tally.failed += 1
-        for complaint in complaints(outcome):
-            self._tell(f"line {row.line}: {complaint}")
+        self._on_refused(row, list(complaints(outcome)))
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:

@@ -142,6 +142,9 @@ class TestCompose:
         for service in compose()["services"].values():
             assert set(service.get("environment", {})) <= SETTINGS
 
+    def test_it_accepts_the_tokens_of_one_issuer_for_one_audience(self) -> None:
+        assert compose()["services"]["service"]["environment"].keys() >= {"JWT_ISSUER", "JWT_AUDIENCE"}
+
 
 class TestReadme:
     """A reader can trust every name in it."""

@@ -155,11 +155,16 @@ class TestKubernetes:
         names = [each["name"] for container in (self.container, self.job) for each in container["env"]]
         assert set(names) <= SETTINGS
         given = {"MONGODB_URI": "mongodb://x", "JWT_JWKS_URL": "https://issuer.example/keys"}
+        given |= {"JWT_ISSUER": "https://issuer.example", "JWT_AUDIENCE": "customers"}
         read = Settings.from_environment({**self.environment(), **given})
         assert read.server.port == ServerSettings().port
         for name in given:
             entry = next(each for each in self.container["env"] if each["name"] == name)
             assert entry["valueFrom"]["secretKeyRef"] == {"name": "customer-service", "key": name}
+
+    def test_kubernetes_sets_no_variables_that_look_like_settings(self) -> None:
+        pods = [self.manifests[kind]["spec"]["template"]["spec"] for kind in ("Deployment", "Job")]
+        assert [pod["enableServiceLinks"] for pod in pods] == [False, False]
 
     def test_its_ports_are_the_services(self) -> None:
         port = str(ServerSettings().port)

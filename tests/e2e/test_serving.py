@@ -89,6 +89,10 @@ def test_hostile_bytes(server: Server, request_line: str, headers: str, statuses
     assert answer.split(" ")[1] in statuses
 
 
+def test_gevent_patches_before_anything_keeps_what_it_patches(server: Server) -> None:
+    assert "MonkeyPatchWarning" not in server.log()
+
+
 def test_the_log_is_json_and_keeps_secrets(server: Server) -> None:
     token = bearer()
     server.get(url(), token | {"X-Request-ID": "look-for-me"})

@@ -54,6 +54,7 @@ def test_the_demo_says_that_its_port_is_taken() -> None:
         ({"MONGODB_URI": "mongodb://localhost", "JWT_PUBLIC_KEY": "-----BEGIN nothing"}, ["JWT_PUBLIC_KEY"]),
         ({"MONGODB_URI": "mongomock://", "JWT_SECRET": SECRET, "WEB_CONCURRENCY": "2"}, ["WEB_CONCURRENCY"]),
         ({"MONGODB_URI": "mongodb://localhost", "JWT_SECRET": SECRET, "JWT_ALGORITHMS": "none"}, ["JWT_ALGORITHMS"]),
+        ({"MONGODB_URI": "mongodb://localhost", "JWT_SECRET": SECRET, "JWT_ISUER": "x"}, ["JWT_ISUER", "JWT_ISSUER"]),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else "",
 )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
 from typing import TYPE_CHECKING
+
+import pytest
 
 from customer_service.repository import CustomerRepository, MembershipRepository, ensure_indexes
 from customer_service.repository.memberships import OrganizationScope
-from customer_service.transfer import formats
+from customer_service.transfer.columns import COLUMNS
 from tests import pages
-from tests.support import NEW_CUSTOMER
+from tests.bulk import row
+from tests.e2e.demo import COMMAND
+from tests.support import NEW_CUSTOMER, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,15 +29,21 @@ ORGANIZATION = "my-organization"
 DOCUMENT = (pages.ROOT / "docs/transfer.md").read_text()
 
 
-def test_every_command_runs(mongodb: Database[Document], mongodb_uri: str, tmp_path: Path) -> None:
+@pytest.fixture
+def environ(mongodb: Database[Document], mongodb_uri: str) -> dict[str, str]:
+    """The settings of a shell, whose database has the organization."""
     ensure_indexes(mongodb)
     MembershipRepository(mongodb).put("somebody", ORGANIZATION, "viewer")
+    return {"MONGODB_URI": mongodb_uri, "MONGODB_DATABASE": mongodb.name}
+
+
+def test_every_command_runs(mongodb: Database[Document], environ: dict[str, str], tmp_path: Path) -> None:
     CustomerRepository(mongodb, OrganizationScope(ORGANIZATION)).add(NEW_CUSTOMER)
     before = list(mongodb.customers.find())
     blocks = [block for language, block in pages.blocks("docs/transfer.md") if language == "sh"]
     assert len(blocks) == 2
     for block in blocks:
-        done = pages.run(block, tmp_path, {"MONGODB_URI": mongodb_uri, "MONGODB_DATABASE": mongodb.name})
+        done = pages.run(block, tmp_path, environ)
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
         assert done.stderr == "rows 1  created 0  changed 0  unchanged 1  failed 0\n"
     assert list(mongodb.customers.find()) == before
@@ -37,5 +51,29 @@ def test_every_command_runs(mongodb: Database[Document], mongodb_uri: str, tmp_p
 
 
 def test_the_header_is_that_of_an_export() -> None:
-    header = f"{','.join(formats.COLUMNS)},metadata.segment"
+    header = f"{','.join(COLUMNS)},metadata.segment"
     assert f"\n{header}\n" in DOCUMENT
+
+
+def test_ctrl_c_says_how_to_resume(mongodb: Database[Document], environ: dict[str, str], tmp_path: Path) -> None:
+    count = 20_000
+    (tmp_path / "c.ndjson").write_text("".join(f"{json.dumps(row(number))}\n" for number in range(count)))
+    command = (COMMAND, "import", ORGANIZATION, "c.ndjson")
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True)
+    wait_until((tmp_path / "c.ndjson.progress").exists, 30)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr.count("\n")) == (130, 1)
+    assert "run the same command again to continue there" in stderr
+    assert 0 < mongodb.customers.count_documents({}) < count
+
+
+def test_a_closed_pipe_ends_an_export_quietly(environ: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        (COMMAND, "export", ORGANIZATION, "--format", "csv"),
+        stdout=writing, stderr=subprocess.PIPE, env={**os.environ, **environ}, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

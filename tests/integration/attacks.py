@@ -165,6 +165,15 @@ def names() -> Iterator[tuple[str, str]]:
     yield "iss in a list", forge(payload=claims(iss=[ISSUER], aud=AUDIENCE))
 
 
+def cognito() -> Iterator[tuple[str, str]]:
+    """Wrong audiences, for a service whose audience stands in `client_id`; all signed."""
+    for other in ({}, {"aud": AUDIENCE}, {"aud": AUDIENCE, "client_id": "other"}, {"scope": AUDIENCE}):
+        yield f"no client_id, {other!a}", forge(payload=claims(**other))
+    wrongs: tuple[Any, ...] = (None, "", "other", AUDIENCE[:-1], AUDIENCE + " ", AUDIENCE.upper(), 1, True, [], {})
+    for wrong in wrongs:
+        yield f"client_id {wrong!a}", forge(payload=claims(aud=AUDIENCE, client_id=wrong))
+
+
 def forms() -> Iterator[tuple[str, str]]:
     """A valid token cut, padded, spaced, re-encoded, or with its signature spoiled."""
     for count in (1, 2, 4, 5, 6):
@@ -269,7 +278,14 @@ def signatures() -> Iterator[tuple[str, str, str]]:
 TABLE: list[tuple[str, str, str]] = [
     *(("secret", name, token) for group in (no_algorithm, headers, payloads, forms) for name, token in group()),
     *(("named", name, token) for name, token in names()),
+    *(("cognito", name, token) for name, token in cognito()),
     *((kind, name, token) for kind in ("RSA", "P-256") for name, token in confusion(kind)),
     *signatures(),
 ]
 """The service that each attack is for, the name of the attack, and its token."""
+
+EXPIRED = {
+    *("exp -1", "exp 0", "exp -0.0", "exp <past>", "exp twice, past last"),
+    *(f"{algorithm}, expired" for algorithm in ("RS256", "PS256", "ES256")),
+}
+"""The attacks with a token that was valid until it expired: its caller needs a new one, and the answer says so."""

@@ -148,16 +148,47 @@ def test_members_come_change_and_go(
     def members(*arguments: str) -> Run:
         return Run(monkeypatch, capsys, "members", *arguments)
 
-    assert members("list", ORGANIZATION).out == ""
     assert members("add", ORGANIZATION, "zoe").out == "added  zoe  viewer\n"
     assert members("add", ORGANIZATION, "adam", "--role", "admin").out == "added  adam  admin\n"
     assert members("add", ORGANIZATION, "zoe", "--role", "editor").out == "already a member, now  zoe  editor\n"
     assert members("list", ORGANIZATION).out == "adam\tadmin\nzoe\teditor\n"
-    assert members("list", "another").out == ""
     assert members("remove", ORGANIZATION, "zoe").out == "removed  zoe\n"
     gone = members("remove", ORGANIZATION, "zoe")
     assert (gone.code, gone.err) == (1, f"customer-service: zoe is not a member of {ORGANIZATION}\n")
     assert members("list", ORGANIZATION).out == "adam\tadmin\n"
+
+
+@pytest.mark.usefixtures("configured")
+def test_the_members_of_a_misspelt_organization(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = Run(monkeypatch, capsys, "members", "list", "a-slip-of-the-pen")
+    assert (done.code, done.out) == (2, "")
+    assert "ORGANIZATION: has no members" in done.err
+
+
+def test_the_last_admin_stays(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(monkeypatch, capsys, "members", "add", ORGANIZATION, "adam", "--role", "admin")
+    Run(monkeypatch, capsys, "members", "add", ORGANIZATION, "zoe")
+    for arguments in (("remove", ORGANIZATION, "adam"), ("add", ORGANIZATION, "adam", "--role", "editor")):
+        done = Run(monkeypatch, capsys, "members", *arguments)
+        assert (done.code, done.out) == (1, "")
+        assert done.err == "customer-service: An organization keeps at least one admin. Appoint another first.\n"
+    assert Run(monkeypatch, capsys, "members", "list", ORGANIZATION).out == "adam\tadmin\nzoe\tviewer\n"
+    Run(monkeypatch, capsys, "members", "add", ORGANIZATION, "zoe", "--role", "admin")
+    assert Run(monkeypatch, capsys, "members", "remove", ORGANIZATION, "adam").code == 0
+
+
+def test_ctrl_c_ends_a_command_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "open_database", interrupted)
+    done = Run(monkeypatch, capsys, "indexes")
+    assert (done.code, done.out) == (130, "")
+    assert done.err == "customer-service: interrupted; run the same command again\n"
 
 
 @pytest.mark.parametrize(

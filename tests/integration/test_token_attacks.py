@@ -14,7 +14,7 @@ from pymongo.monitoring import CommandListener
 
 from customer_service.app import create_app
 from tests.forge import claims, forge, issue, jwk, public_pem
-from tests.integration.attacks import AUDIENCE, ISSUER, TABLE, VALID
+from tests.integration.attacks import AUDIENCE, EXPIRED, ISSUER, TABLE, VALID
 from tests.issuer import JwksServer
 from tests.support import SECRET, fill, settings, url
 
@@ -29,15 +29,20 @@ if TYPE_CHECKING:
 SERVICES: dict[str, dict[str, Any]] = {
     "secret": {"secret": SECRET},
     "named": {"secret": SECRET, "issuer": ISSUER, "audience": AUDIENCE},
+    "cognito": {"secret": SECRET, "audience": AUDIENCE, "audience_claim": "client_id"},
     "RSA": {"public_key": public_pem("RSA")},
     "P-256": {"public_key": public_pem("P-256")},
 }
 HONEST: dict[str, Callable[[], str]] = {
     "secret": forge,
     "named": lambda: forge(payload=claims(iss=ISSUER, aud=[AUDIENCE])),
+    "cognito": lambda: forge(payload=claims(client_id=AUDIENCE)),
     "RSA": lambda: issue("RS256"),
     "P-256": lambda: issue("ES256"),
 }
+
+
+EXPIRED_CHALLENGE = 'Bearer error="invalid_token", error_description="The token expired."'
 
 
 class Witness(CommandListener):
@@ -117,12 +122,13 @@ def test_the_scheme_has_no_case_and_spaces_around_it_do_not_matter(door: Door, s
 
 
 @pytest.mark.parametrize(
-    ("service", "token"),
-    [(service, token) for service, _, token in TABLE],
+    ("service", "name", "token"),
+    TABLE,
     ids=[f"{service}: {name}" for service, name, _ in TABLE],
 )
-def test_an_attack_is_refused(door: Door, service: str, token: str) -> None:
-    assert_refused(door.knock(service, f"Bearer {token}"), door)
+def test_an_attack_is_refused(door: Door, service: str, name: str, token: str) -> None:
+    challenge = EXPIRED_CHALLENGE if name in EXPIRED else 'Bearer error="invalid_token"'
+    assert_refused(door.knock(service, f"Bearer {token}"), door, challenge)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -13,10 +14,13 @@ import click
 import pytest
 from bson import ObjectId
 
-from customer_service import terminal
+from customer_service import changes, fiscal, terminal
 from customer_service.repository import CustomerBatchRepository
 from customer_service.transfer import commands, exporting, formats, importing
+from customer_service.transfer.columns import COLUMNS
+from customer_service.transfer.importing import Importer
 from tests.integration.test_cli import Run
+from tests.spreadsheets import CUSTOMERS, FILES, SPANISH, changed, table, text
 from tests.support import MEMBER, ORGANIZATION, OTHER_ORGANIZATION, fill, new_customer
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.database import Document
+    from customer_service.transfer.rows import Row
 
     Shell = Callable[..., Run]
 
@@ -60,6 +65,22 @@ def shell(
 def numbered(number: int, **changes: Any) -> dict[str, Any]:
     keys = {"externalId": f"crm-{number}", "taxId": f"AAA0101{number % 28 + 1:02}{number // 28:03}"}
     return new_customer(**keys | {"email": f"box{number}@example.com"} | changes)
+
+
+def body_of(row: dict[str, str]) -> dict[str, Any]:
+    """Return what the API has of a row."""
+    body: dict[str, Any] = {"address": {}}
+    for column, cell in row.items():
+        part, _, name = column.rpartition(".")
+        (body[part] if part else body)[name] = cell or None
+    return body
+
+
+def numbered_row(number: int) -> dict[str, str]:
+    """Return the cells of `numbered`."""
+    body = numbered(number)
+    flat = body | {f"address.{name}": value for name, value in body["address"].items()}
+    return {column: flat[column] or "" for column in COLUMNS}
 
 
 def ndjson(bodies: Sequence[object]) -> bytes:
@@ -230,7 +251,11 @@ class TestCutOff:
             return add_many(self, customers)
 
         monkeypatch.setattr(CustomerBatchRepository, "add_many", killed)
-        assert shell("import", ORGANIZATION, "c.ndjson").code == 1
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert run.code == 130
+        assert (
+            summary(run) == "customer-service: interrupted after row 20; run the same command again to continue there"
+        )
         monkeypatch.setattr(CustomerBatchRepository, "add_many", add_many)
         return file
 
@@ -256,6 +281,21 @@ class TestCutOff:
         run = shell("import", ORGANIZATION, "c.ndjson")
         assert summary(run) == "rows 25  created 2  changed 0  unchanged 21  failed 2"
 
+    def test_the_standard_input_begins_anew(
+        self, shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", killed)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(ndjson([numbered(1)]))))
+        run = shell("import", ORGANIZATION, "-", "--format", "ndjson")
+        assert run.code == 130
+        assert run.err == (
+            "customer-service: interrupted; import it again from the beginning: nothing is stored twice\n"
+        )
+        assert list(tmp_path.iterdir()) == []
+
     @pytest.mark.usefixtures("cut")
     def test_another_organization_begins_anew(self, shell: Shell, filled: Database[Document]) -> None:
         filled.memberships.insert_one({"userId": MEMBER, "organizationId": OTHER_ORGANIZATION, "role": "admin"})
@@ -272,6 +312,182 @@ class TestCutOff:
         kept = json.loads(cut.with_name("c.ndjson.progress").read_bytes())
         assert kept["tally"] == {"rows": 20, "created": 19, "changed": 0, "unchanged": 0, "failed": 1}
         assert set(kept) == {"of", "tally"}
+
+
+class TestSpreadsheets:
+    """A file is imported whole or the import says what to do, and no value changes in silence."""
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_a_file(self, shell: Shell, filled: Database[Document], tmp_path: Path, name: str) -> None:
+        file = FILES[name]()
+        (tmp_path / "c.csv").write_bytes(file.data)
+        run = shell("import", ORGANIZATION, "c.csv", *file.options)
+        true = {row["externalId"]: fiscal.with_place(body_of(row)) for row in CUSTOMERS}
+        here = {document["externalId"]: changes.told(document) for document in stored(filled)}
+        assert here == {key: true[key] for key in here}
+        assert (run.code, len(here) == len(true)) == ((0, True) if file.said is None else (1, False))
+        assert (file.said or "created 3") in run.err
+
+    def test_what_is_assumed_is_said_in_one_line(self, shell: Shell, tmp_path: Path) -> None:
+        (tmp_path / "c.csv").write_bytes(b"RFC;Raz\xf3n social;metadata.segment\r\n;x\r\n")
+        assert shell("import", ORGANIZATION, "c.csv").err.splitlines()[0] == (
+            "read as Windows-1252, separated by semicolons: taxId, legalName, metadata.segment"
+        )
+
+    def test_columns_of_ones_own(self, shell: Shell, tmp_path: Path) -> None:
+        (tmp_path / "c.csv").write_text("Mi = nombre,Grupo\nx,y\n")
+        for options, said in (
+            (["--column", "mi =  NOMBRE=Razón social"], "Column 2 of the header is none of these"),
+            (["--column", "Otro=taxId"], "The header has no column of --column: otro."),
+            (["--column", "Mi = nombre=legalName", "--column", "Grupo=metadata.Grupo"], "legalName, metadata.Grupo\n"),
+            (
+                ["--column", "Grupo=legalName", "--column", "Mi = nombre=Nombre"],
+                "Column 2 of the header is there twice",
+            ),
+        ):
+            run = shell("import", ORGANIZATION, "c.csv", *options)
+            assert (run.code, said in run.err) == (1, True)
+
+    @pytest.mark.parametrize("value", ["Grupo", "Grupo=grupo", "Grupo=", "Grupo=reason", "=taxId", "Grupo=metadata."])
+    def test_a_column_that_is_given_wrong(self, shell: Shell, tmp_path: Path, value: str) -> None:
+        (tmp_path / "c.csv").write_text("Grupo\nx\n")
+        run = shell("import", ORGANIZATION, "c.csv", "--column", value)
+        assert (run.code, 'write it as "My header=taxId"' in run.err) == (2, True)
+        twice = shell("import", ORGANIZATION, "c.csv", "--column", "Grupo=taxId", "--column", "GRUPO=email")
+        assert twice.code == 2
+
+    def test_a_letter_far_below_says_the_encoding(self, shell: Shell, tmp_path: Path) -> None:
+        rows = [["legalName"], *([f"N{number}"] for number in range(12)), ["PEÑA"]]
+        (tmp_path / "c.csv").write_bytes(text(rows).encode("cp1252"))
+        said = "read as Windows-1252 from line 14: the lines before read the same in it"
+        assert shell("import", ORGANIZATION, "c.csv").err.splitlines().count(said) == 1
+
+    def test_a_bad_row_has_all_its_findings(self, shell: Shell, tmp_path: Path) -> None:
+        row = changed(0, address__zip="6600", phone="5.51235E+09", email="x", externalId="1002")[0]
+        (tmp_path / "c.csv").write_bytes(text(table([CUSTOMERS[1], row])).encode())
+        lines = shell("import", ORGANIZATION, "c.csv").err.splitlines()
+        assert [line.split(" ")[2:4] for line in lines[:-1]] == [
+            ["/phone", "shortened-number"],
+            ["/address/zip", "lost-zero"],
+            ["/email", "invalid-email"],
+            ["/externalId", "repeated"],
+        ]
+
+    def test_a_key_of_many_customers_needs_an_external_id(self, shell: Shell, tmp_path: Path) -> None:
+        row = changed(0, taxId="XAXX010101000", taxSystem="616", defaultInvoiceUse="S01", externalId="")[0]
+        (tmp_path / "c.csv").write_bytes(text(table([row])).encode())
+        run = shell("import", ORGANIZATION, "c.csv")
+        assert run.err.splitlines()[0] == (
+            "line 2: /externalId required Give an externalId: many customers may have this taxId."
+        )
+
+
+class TestRejects:
+    """The refused rows, to correct and import again."""
+
+    @pytest.fixture
+    def bad(self, tmp_path: Path) -> Path:
+        """A file with a good row, one to correct, one to run, and one that cannot be read."""
+        rows = changed(0, address__zip="6600", email="x")
+        rows[2] |= {"legalName": "=1+1", "address.country": "XXX"}
+        lines = table(rows, SPANISH)
+        lines[0][4:4] = [""]
+        lines[1:] = [[*line[:4], "", *line[4:]] for line in lines[1:]]
+        lines.append([*lines[1], "lost?"])
+        file = tmp_path / "c.csv"
+        file.write_bytes(text(lines, ";").encode("cp1252"))
+        return file
+
+    @pytest.mark.usefixtures("bad")
+    def test_they_can_be_corrected_and_imported(self, shell: Shell, filled: Database[Document], tmp_path: Path) -> None:
+        run = shell("import", ORGANIZATION, "c.csv", "--rejects", "r.csv")
+        assert summary(run) == "rows 4  created 1  changed 0  unchanged 0  failed 3"
+        written = (tmp_path / "r.csv").read_bytes()
+        assert written.startswith(b"\xef\xbb\xbf")
+        assert (tmp_path / "r.csv").stat().st_mode & 0o777 == 0o600
+        header, zip_lost, country, unread = csv.reader(io.StringIO(written.decode("utf-8-sig")), delimiter=";")
+        assert header == [*table([], SPANISH)[0], "reason"]
+        assert zip_lost[:-1] == list(changed(0, address__zip="6600", email="x")[0].values())
+        assert zip_lost[-1].startswith("line 2: /address/zip lost-zero A leading zero was lost: 06600? ")
+        assert "; /email invalid-email " in zip_lost[-1]
+        assert (country[0], country[-1][:40]) == ("'=1+1", "line 5: /address/country unknown-country")
+        assert (set(unread[:-1]), unread[-1][:22]) == ({""}, "line 6: / column-count")
+
+        mended = written.replace(b"6600", b"06600").replace(b";x;", b";caja@example.com;").replace(b"XXX", b"MEX")
+        (tmp_path / "m.csv").write_bytes(mended)
+        again = shell("import", ORGANIZATION, "m.csv", "--rejects", "n.csv")
+        assert again.err.splitlines()[0].endswith("; reason is ignored")
+        assert summary(again) == "rows 2  created 2  changed 0  unchanged 0  failed 0"
+        assert {document["legalName"] for document in stored(filled)} == {"PEÑA Y MUÑOZ", "JESÚS GARCÍA LÓPEZ", "=1+1"}
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["c.csv", "m.csv", "r.csv"]
+
+    @pytest.mark.usefixtures("bad")
+    @pytest.mark.parametrize("link", [False, True])
+    def test_a_file_that_is_there_is_kept(self, shell: Shell, tmp_path: Path, link: bool) -> None:
+        (tmp_path / "theirs").write_text("theirs")
+        if link:
+            (tmp_path / "r.csv").symlink_to("theirs")
+        else:
+            (tmp_path / "theirs").rename(tmp_path / "r.csv")
+        run = shell("import", ORGANIZATION, "c.csv", "--rejects", "r.csv")
+        assert (run.code, "r.csv is there already" in run.err) == (2, True)
+        assert (tmp_path / "r.csv").read_text() == "theirs"
+
+    def test_they_go_on_with_the_import(self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        rows = [numbered_row(number) for number in range(25)]
+        for place in (3, 15, 22):
+            rows[place] = rows[place] | {"email": "x"}
+        (tmp_path / "c.csv").write_bytes(text(table(rows)).encode())
+        add_many = CustomerBatchRepository.add_many
+        stops = {"crm-0", "crm-20"}
+        written: list[int] = []
+
+        def killed(self: CustomerBatchRepository, customers: Sequence[dict[str, Any]]) -> list[Document | None]:
+            for customer in customers:
+                if customer["externalId"] in stops:
+                    stops.remove(customer["externalId"])
+                    written.append((tmp_path / "r.csv").read_bytes().count(b"line "))
+                    raise KeyboardInterrupt
+            return add_many(self, customers)
+
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", killed)
+        runs = [shell("import", ORGANIZATION, "c.csv", "--rejects", "r.csv") for _ in range(3)]
+        assert ([run.code for run in runs], written) == ([130, 130, 1], [0, 2])
+        assert summary(runs[2]) == "rows 25  created 22  changed 0  unchanged 0  failed 3"
+        header, *rejected = csv.reader(io.StringIO((tmp_path / "r.csv").read_text("utf-8-sig")))
+        assert (header[-1], [line[-2] for line in rejected]) == ("reason", ["crm-3", "crm-15", "crm-22"])
+
+    def test_another_file_has_all_of_them(self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        rows = [numbered_row(number) | {"email": "x"} for number in range(11)]
+        (tmp_path / "c.csv").write_bytes(text(table(rows)).encode())
+        store = Importer._store
+
+        def killed(self: Importer, batch: list[Row]) -> None:
+            if batch[0].line > 10:
+                raise KeyboardInterrupt
+            store(self, batch)
+
+        monkeypatch.setattr(Importer, "_store", killed)
+        assert shell("import", ORGANIZATION, "c.csv", "--rejects", "r.csv").code == 130
+        monkeypatch.setattr(Importer, "_store", store)
+        assert summary(shell("import", ORGANIZATION, "c.csv", "--rejects", "s.csv")).endswith("failed 11")
+        assert [(tmp_path / name).read_bytes().count(b"line ") for name in ("r.csv", "s.csv")] == [10, 11]
+
+    def test_from_the_standard_input(self, shell: Shell, bad: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(bad.read_bytes())))
+        shell("import", ORGANIZATION, "-", "--format", "csv", "--rejects", "r.csv")
+        assert bad.with_name("r.csv").read_bytes().count(b"line ") == 3
+
+    def test_wrong_usage(self, shell: Shell, bad: Path) -> None:
+        (bad.parent / "c.ndjson").write_text("")
+        for arguments, said in (
+            (["c.ndjson", "--rejects", "r.csv"], "--column and --rejects are for a CSV."),
+            (["c.ndjson", "--column", "x=taxId"], "--column and --rejects are for a CSV."),
+            (["c.csv", "--rejects", "r.csv.gz"], "must end in .csv"),
+            (["c.csv", "--rejects", "none/r.csv"], "No such file or directory"),
+        ):
+            run = shell("import", ORGANIZATION, *arguments)
+            assert (run.code, said in run.err) == (1 if "none/r.csv" in arguments else 2, True)
 
 
 class TestExport:
@@ -310,7 +526,7 @@ class TestExport:
 
     @pytest.mark.usefixtures("customers")
     def test_to_the_standard_output(self, shell: Shell) -> None:
-        run = shell("export", ORGANIZATION, "--format", "ndjson")
+        run = shell("export", ORGANIZATION)
         assert run.out.count("\n") == 29
         assert set(json.loads(run.out.partition("\n")[0])) == set(numbered(0))
 
@@ -328,6 +544,19 @@ class TestExport:
         assert (run.code, run.err) == (1, "customer-service: none/c.csv: No such file or directory\n")
 
     @pytest.mark.usefixtures("customers")
+    def test_its_file_is_new(self, shell: Shell, tmp_path: Path) -> None:
+        theirs = tmp_path / "theirs"
+        theirs.write_text("theirs")
+        theirs.chmod(0o644)
+        (tmp_path / "a.csv.part").symlink_to(theirs)
+        (tmp_path / "b.csv").symlink_to(theirs)
+        for name in ("a.csv", "b.csv"):
+            assert shell("export", ORGANIZATION, name).code == 0
+            assert not (tmp_path / name).is_symlink()
+            assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+        assert (theirs.read_text(), theirs.stat().st_mode & 0o777) == ("theirs", 0o644)
+
+    @pytest.mark.usefixtures("customers")
     def test_half_a_file_is_none(self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "c.csv").write_text("the one before")
 
@@ -335,7 +564,8 @@ class TestExport:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(formats, "write", cut)
-        assert shell("export", ORGANIZATION, "c.csv").code == 1
+        run = shell("export", ORGANIZATION, "c.csv")
+        assert (run.code, run.err) == (130, "customer-service: interrupted; run the same command again\n")
         assert (tmp_path / "c.csv").read_text() == "the one before"
         assert sorted(each.name for each in tmp_path.iterdir()) == ["c.csv", "in.ndjson"]
 
@@ -392,5 +622,5 @@ class TestTerminal:
         assert (bar.shown, bar.length) == ([10, 20], 25)
 
     def test_the_standard_streams_have_none(self, shell: Shell, bar: Bar) -> None:
-        assert shell("export", ORGANIZATION, "--format", "csv").out.startswith("legalName,")
+        assert shell("export", ORGANIZATION, "--format", "csv").out.startswith("\ufefflegalName,")
         assert bar.length == 0

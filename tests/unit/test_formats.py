@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from customer_service import changes
-from customer_service.transfer import formats
+from customer_service.transfer import cells, formats, sheets
+from customer_service.transfer.columns import field_of
 from customer_service.transfer.files import FORMATS, format_of
+from customer_service.transfer.rows import Row, Unreadable
 from tests.support import new_customer
 
 if TYPE_CHECKING:
@@ -21,6 +24,17 @@ if TYPE_CHECKING:
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 DANGEROUS = "=+-@\t\r"
+DAMAGED = (
+    "5.51235E+09",
+    "5,51235E+9",
+    "5E+09",
+    "06600.0",
+    "1001,00",
+    "Ã\u2018ANDU",
+    "SÃ\x8dNTESIS",
+    "NÂº 5",
+    "PE\ufffdA",
+)
 KEY = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$."), min_size=1)
 NAMES = tuple(name for name in changes.ALWAYS_STORED if name != "address")
 CUSTOMER = st.builds(
@@ -38,12 +52,16 @@ def written(customers: list[dict[str, Any]], form: Format) -> bytes:
     return stream.getvalue()
 
 
-def read(text: bytes, form: Format) -> list[formats.Row]:
-    return list(formats.read(io.BytesIO(text), form))
+def read(text: bytes, form: Format, *notes: list[str], **fields: str) -> list[Row]:
+    stream = io.BytesIO(text)
+    if form == "ndjson":
+        return list(formats.read_ndjson(stream))
+    with sheets.reading(stream, fields, notes[0].append if notes else print) as sheet:
+        return list(sheet.rows())
 
 
 def codes(text: bytes, form: Format) -> list[tuple[int, str | None]]:
-    return [(row.line, row.finding.code if row.finding else None) for row in read(text, form)]
+    return [(row.line, row.findings[0].code if row.findings else None) for row in read(text, form)]
 
 
 def stripped(customer: dict[str, Any]) -> dict[str, Any]:
@@ -60,10 +78,13 @@ def stripped(customer: dict[str, Any]) -> dict[str, Any]:
 @example(
     [new_customer(legalName=f"{mark}1", phone="", externalId="'", metadata={"k": f"''{mark}"}) for mark in DANGEROUS]
 )
+@example(
+    [new_customer(legalName=text, externalId=f"'{text}", metadata={"k": text, "l": f"''{text}"}) for text in DAMAGED]
+)
 def test_what_is_written_is_read_back(customers: list[dict[str, Any]]) -> None:
     assert [row.body for row in read(written(customers, "ndjson"), "ndjson")] == customers
     rows = read(written(customers, "csv"), "csv")
-    assert [row.finding for row in rows] == [None] * len(customers)
+    assert [row.findings for row in rows] == [()] * len(customers)
     assert [row.body for row in rows] == [stripped(customer) for customer in customers]
 
 
@@ -71,8 +92,8 @@ def test_what_is_written_is_read_back(customers: list[dict[str, Any]]) -> None:
 @example([new_customer(legalName=mark, metadata={"k": mark}) for mark in DANGEROUS])
 def test_no_cell_is_run(customers: list[dict[str, Any]]) -> None:
     text = written(customers, "csv").decode()
-    cells = [cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row]
-    assert not [cell for cell in cells if cell.startswith(tuple(DANGEROUS))]
+    found = [cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row]
+    assert not [cell for cell in found if cell.startswith(tuple(DANGEROUS))]
 
 
 @pytest.mark.parametrize("text", ["'t Hooft", "'", "O'Brien", "'' x", "+526474010101", "-1", "=1+1"])
@@ -112,9 +133,9 @@ class TestCsv:
 
     def test_rows_are_known_by_their_first_line(self) -> None:
         text = '\ufefflegalName,address.street,metadata.a b\r\nA,"B\r\nC",D\r\n\r\nE,,\r\n'.encode()
-        assert read(text, "csv") == [
-            (2, {"legalName": "A", "address": {"street": "B\r\nC"}, "metadata": {"a b": "D"}}, None),
-            (5, {"legalName": "E", "address": {}}, None),
+        assert [row[:3] for row in read(text, "csv")] == [
+            (2, {"legalName": "A", "address": {"street": "B\r\nC"}, "metadata": {"a b": "D"}}, ()),
+            (5, {"legalName": "E", "address": {}}, ()),
         ]
 
     @pytest.mark.parametrize("text", [b"", b"legalName\n", b"\n", b"legalName,phone\r\n,\r\n,,,\r\n"])
@@ -124,7 +145,7 @@ class TestCsv:
     def test_what_is_no_row(self) -> None:
         text = b'legalName,phone\nA\nA,B,C\nA,\xff\n"A"x,B\nA,' + b"x" * 200_000 + b"\nA,B\n"
         assert codes(text, "csv") == [
-            (2, "column-count"),
+            (2, None),  # the cells that are missing are empty
             (3, "column-count"),
             (4, "invalid-encoding"),
             (5, "invalid-csv"),
@@ -151,14 +172,195 @@ class TestCsv:
         ],
     )
     def test_a_wrong_header_is_told_without_what_it_says(self, header: str, told: str) -> None:
-        with pytest.raises(formats.Unreadable, match=told) as caught:
+        with pytest.raises(Unreadable, match=told) as caught:
             read(f"{header}\nx\n".encode(), "csv")
         assert "Secret" not in str(caught.value)
 
     def test_the_stream_is_left_open(self) -> None:
         stream = io.BytesIO(b"legalName\nx\n")
-        list(formats.read(stream, "csv"))
+        with sheets.reading(stream, {}, print) as sheet:
+            assert len(list(sheet.rows())) == 1
+        del sheet
+        gc.collect()
         assert not stream.closed
+
+
+class TestEncodings:
+    """The mark, else the first line with a letter beyond ASCII, says the encoding; a line in another is refused."""
+
+    @pytest.mark.parametrize(
+        ("raw", "text"),
+        [
+            ("PEÑA".encode(), "PEÑA"),
+            ("PEÑA".encode("cp1252"), "PEÑA"),
+            ("ÁÉÍÓÚÜÑáéíóúüñªº°¿".encode("cp1252"), "ÁÉÍÓÚÜÑáéíóúüñªº°¿"),
+            ("José y café".encode("cp1252"), "José y café"),
+            ("Łódź Müller".encode(), "Łódź Müller"),
+            ("Conceição".encode("cp1252"), None),
+            ("PEÑA".encode()[:-2], None),
+            (b"JES\x81S", None),
+            *(
+                (word.encode(page), None)
+                for page in ("mac-roman", "cp850")
+                for word in ("PEÑA", "Peña", "JESÚS", "MENÚ")
+            ),
+            *(
+                (word.encode(page), None)
+                for page in ("mac-roman", "cp850")
+                for word in ("ÚNICO", "LÓPEZ", "García", "José")
+            ),
+        ],
+    )
+    def test_a_line(self, raw: bytes, text: str | None) -> None:
+        (row,) = read(b"legalName\n" + raw + b"\n", "csv")
+        assert row.body == (None if text is None else {"address": {}, "legalName": text})
+        assert [finding.code for finding in row.findings] == ([] if text is not None else ["invalid-encoding"])
+
+    def test_the_first_line_that_reads_decides(self) -> None:
+        utf_8, windows, neither = "Ñ".encode(), "Ñ".encode("cp1252"), b"\xff"
+        for mark, lines, wrong in (
+            (b"", (neither, b"N", windows, utf_8, windows), [2, 5]),
+            (b"", (neither, b"N", utf_8, windows, utf_8), [2, 5]),
+            (b"\xef\xbb\xbf", (b"N", windows, utf_8), [3]),
+        ):
+            told = codes(mark + b"\n".join((b"legalName", *lines)), "csv")
+            assert [line for line, code in told if code] == wrong
+            assert {code for _, code in told if code} == {"invalid-encoding"}
+
+    def test_half_a_character_of_utf_16(self) -> None:
+        text = "\ufefflegalName\r\nA\r\n\ud800\r\nB\r\n".encode("utf-16-le", "surrogatepass")
+        assert codes(text, "csv") == [(2, None), (3, "invalid-encoding"), (4, None)]
+        with pytest.raises(Unreadable, match=r"^Behind line \d: truncated data$"):
+            read(text + b"C", "csv")
+
+    def test_an_export_has_a_mark(self) -> None:
+        for customers in ([], [new_customer()]):
+            assert written(customers, "csv").startswith(b"\xef\xbb\xbflegalName,")
+            assert written(customers, "csv").count(b"\xef\xbb\xbf") == 1
+            assert b"\xef\xbb\xbf" not in written(customers, "ndjson")
+
+
+class TestHeader:
+    """The separator and the columns are found in the header."""
+
+    @pytest.mark.parametrize(
+        ("field", "names"),
+        [
+            ("legalName", "Razón social|Nombre|RAZON  SOCIAL|legalname|Legal Name|legal_name"),
+            ("taxId", "RFC|R.F.C.|rfc|Tax Id"),
+            ("taxSystem", "Régimen|Régimen fiscal|Régimen (fiscal)|REGIMEN"),
+            ("defaultInvoiceUse", "Uso de CFDI|Uso CFDI|uso"),
+            ("email", "Correo|Email|E-mail|Correo electrónico"),
+            ("phone", "Teléfono|TELEFONO|Tel."),
+            ("address.street", "Calle|address.street|Address Street"),
+            ("address.exterior", "Número exterior|No. exterior|Nº exterior|Núm. ext."),
+            ("address.interior", "Número interior|No. interior"),
+            ("address.neighborhood", "Colonia"),
+            ("address.city", "Localidad|Ciudad"),
+            ("address.municipality", "Municipio"),
+            ("address.zip", "Código postal|CP|C.P."),
+            ("address.state", "Estado"),
+            ("address.country", "País|Pais"),
+            ("externalId", "Id externo|EXTERNALID"),
+            ("metadata. Mi Grupo ", " Metadata. Mi Grupo "),
+            ("reason", "reason| Reason "),
+            (None, "|Notas|metadata.|id|\0rfc|rfc;correo|\udcd1"),
+        ],
+    )
+    def test_names(self, field: str | None, names: str) -> None:
+        assert {field_of(name) for name in names.split("|")} == {field}
+
+    @pytest.mark.parametrize(
+        ("header", "cells"),
+        [
+            ("taxId,phone\n", "A,B"),
+            ("taxId;phone\n", "A;B"),
+            ("taxId\tphone\r\n", "A\tB"),
+            ('"taxId";"phone"\n', "A;B"),
+            ('"taxId", "phone"\n', None),
+            ("sep=;\ntaxId;phone\n", "A;B"),
+            ('SEP=,;;\r"tax\nId","metadata.a;b;c;d"\r\n', "A,"),
+            ('taxId,phone,"metadata.;;;;\t\t\t\t"\n', "A,B"),
+            ("sep=|\ntaxId|phone\n", None),
+            ("\n , ;\r\n\ntaxId;phone;;\n", "A;B;;;"),
+            ("taxId;;phone\n", "A;;B"),
+            ("taxId;reason;phone\n", "A;x;B"),
+        ],
+    )
+    def test_separators(self, header: str, cells: str | None) -> None:
+        if cells is None:
+            with pytest.raises(Unreadable):
+                read(header.encode(), "csv")
+            return
+        (row,) = read(f"{header}{cells}\n".encode(), "csv")
+        phone = {"phone": "B"} if "B" in cells else {}
+        assert row.body == {"address": {}, "taxId": "A", **phone}
+
+    def test_all_unknown_columns_are_told_at_once(self) -> None:
+        with pytest.raises(Unreadable, match="Columns 1, 3 of the header are none of these"):
+            read(b"x,phone,y\n", "csv")
+        with pytest.raises(Unreadable, match=r"19, 20, … of the header are none of these") as caught:
+            read(b"x," * 100_000 + b"\n", "csv")
+        assert len(str(caught.value)) < 1000
+
+    @pytest.mark.parametrize("lines", [b"\n", b"x\n", b"\r"])
+    def test_one_that_does_not_end(self, lines: bytes) -> None:
+        for text in (b'"legalName' + lines * (1_100_000 // len(lines)), b'"legalName' + lines, b"x" * 1_000_001):
+            with pytest.raises(Unreadable, match="The header is no line of a CSV"):
+                read(text, "csv")
+
+    def test_no_file_is_read_whole_for_it(self) -> None:
+        stream = io.BytesIO(b'"legalName' + b"x\n" * 2_000_000)
+        with pytest.raises(Unreadable), sheets.reading(stream, {}, print):
+            pass
+        assert stream.tell() < 1_100_000
+
+    def test_tens_of_thousands_of_columns(self) -> None:
+        names = [f"metadata.{number}" for number in range(60_000)]
+        with pytest.raises(Unreadable, match="Column 60001 of the header is there twice: column 1 is"):
+            read(",".join([*names, names[0]]).encode(), "csv")
+
+    def test_an_export_needs_no_word(self) -> None:
+        notes: list[str] = []
+        assert read(written([new_customer(metadata={"k": "Ñ"})], "csv"), "csv", notes)
+        assert notes == []
+
+
+class TestDamage:
+    """What a spreadsheet does to a cell is found, and the mark says that it is meant."""
+
+    @pytest.mark.parametrize(
+        ("column", "cell", "code"),
+        [
+            *(("externalId", cell, "garbled-text") for cell in DAMAGED[-4:]),
+            *(("externalId", cell, "shortened-number") for cell in DAMAGED[:-4]),
+            ("metadata.k", "5.5E+09", "shortened-number"),
+            ("metadata.k", "2.0", None),
+            ("address.exterior", "142.0", "shortened-number"),
+            *(
+                ("externalId", cell, None)
+                for cell in ("5E9", "1.5", "5.5E-09", "A5E+09", "SÃO", "Ñ", "1.0.0", "0", "Ã")
+            ),
+            ("address.zip", "6600", "lost-zero"),
+            ("address.zip", "6600.0", "lost-zero"),
+            ("address.zip", "06600,00", "lost-zero"),
+            ("address.zip", "86500.0", "shortened-number"),
+            *(("address.zip", cell, None) for cell in ("06600", "660", "66000", "660A", "")),
+        ],
+    )
+    def test_a_cell(self, column: str, cell: str, code: str | None) -> None:
+        found = cells.findings({column: cell})
+        assert [each.code for each in found] == ([code] if code else [])
+        assert cells.findings({column: f"'{cell}"}) == ()
+        assert all(each.path == f"/{column.replace('.', '/')}" for each in found)
+
+    @pytest.mark.parametrize(
+        ("country", "code"),
+        [("", "lost-zero"), ("mex", "lost-zero"), (" MEX", "lost-zero"), ("CHE", None), ("x", None)],
+    )
+    def test_zips_of_four_digits_are_right_elsewhere(self, country: str, code: str | None) -> None:
+        found = cells.findings({"address.zip": "8001", "address.country": country})
+        assert [each.code for each in found] == ([code] if code else [])
 
 
 @pytest.mark.parametrize("name", ["a", "-", "a.gz", "a.txt", "csv"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from customer_service import jwks
+from customer_service import __version__, jwks
 from customer_service.errors import SigningKeysUnavailable
 from customer_service.jwks import RETRY_SECONDS, STALE_SECONDS, JwkSetKeys
 from customer_service.keys import VerificationKey
 from tests import issuer
 from tests.forge import jwk
 from tests.issuer import JwksServer
-from tests.support import messages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
 pytestmark = pytest.mark.alone
@@ -78,15 +79,14 @@ def settle(source: JwkSetKeys) -> None:
 def refetch(source: JwkSetKeys, clock: Clock) -> None:
     """Make an unknown kid ask for a fetch, and wait for its end."""
     clock.now += RETRY_SECONDS
-    source.find("unknown")
+    source.find("unknown", "ES256")
     settle(source)
 
 
 class TestFetching:
     def test_the_first_use_fetches(self, source: JwkSetKeys, server: JwksServer) -> None:
         assert server.requests == []
-        key = source.find("one")
-        assert key is not None
+        (key,) = source.find("one", "ES256")
         assert key.algorithms == ("ES256",)
         assert server.requests == ["/keys"]
         assert source.ready()
@@ -104,47 +104,46 @@ class TestFetching:
 
     def test_known_keys_answer_from_memory(self, source: JwkSetKeys, server: JwksServer, clock: Clock) -> None:
         for _ in range(200):
-            assert source.find("one")
+            assert source.find("one", "ES256")
             clock.now += 60
         assert len(server.requests) == 1
 
     def test_twenty_threads_at_first_use_fetch_once(self, source: JwkSetKeys, server: JwksServer) -> None:
         start = threading.Barrier(20)
 
-        def find(_: int) -> VerificationKey | None:
+        def find(_: int) -> tuple[VerificationKey, ...]:
             start.wait()
-            return source.find("one")
+            return source.find("one", "ES256")
 
         with ThreadPoolExecutor(20) as pool:
             assert all(pool.map(find, range(20)))
         assert len(server.requests) == 1
 
     def test_a_thread_that_comes_second_starts_nothing(self, source: JwkSetKeys) -> None:
-        source.find("one")
+        source.find("one", "ES256")
         assert (thread := source._thread)
         source._start()
         assert source._thread is thread
 
     def test_a_fetcher_that_a_fork_left_behind_is_started_anew(self, source: JwkSetKeys, server: JwksServer) -> None:
-        source.find("one")
+        source.find("one", "ES256")
         source._thread = threading.Thread()  # one that does not run
-        assert source.find("one")
+        assert source.find("one", "ES256")
         settle(source)
         assert len(server.requests) == 2
 
     def test_jwt_algorithms_narrow_the_keys(self, server: JwksServer) -> None:
         server.keys = [jwk("RSA", kid="rsa"), jwk("P-256", kid="ec")]
         narrowed = JwkSetKeys(server.url, ("PS256",))
-        key = narrowed.find("rsa")
-        assert key is not None
+        (key,) = narrowed.find("rsa", "PS256")
         assert key.algorithms == ("PS256",)
-        assert narrowed.find("ec") is None
+        assert narrowed.find("ec", "ES256") == ()
 
     def test_keys_are_refreshed_in_the_background(
         self, source: JwkSetKeys, server: JwksServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(jwks, "REFRESH_SECONDS", 0.01)
-        assert source.find("one")
+        assert source.find("one", "ES256")
         server.keys = [jwk("P-384", kid="two")]
         deadline = time.monotonic() + PATIENCE
         while "two" not in source._keys and time.monotonic() < deadline:
@@ -167,41 +166,41 @@ class TestFetching:
 
 class TestRotation:
     def test_a_new_kid_is_found_by_one_fetch(self, source: JwkSetKeys, server: JwksServer, clock: Clock) -> None:
-        source.find("one")
+        source.find("one", "ES256")
         server.keys = [jwk("P-384", kid="two")]
         clock.now += RETRY_SECONDS
         with ThreadPoolExecutor(20) as pool:
-            assert all(pool.map(source.find, ["two"] * 20))
+            assert all(pool.map(source.find, ["two"] * 20, ["ES384"] * 20))
         assert len(server.requests) == 2
-        assert source.find("one") is None
+        assert source.find("one", "ES256") == ()
 
     def test_unknown_kids_fetch_at_most_once_in_thirty_seconds(
         self, source: JwkSetKeys, server: JwksServer, clock: Clock
     ) -> None:
-        source.find("one")
+        source.find("one", "ES256")
         for elapsed, fetches in ((0.0, 1), (RETRY_SECONDS - 0.1, 1), (0.1, 2), (RETRY_SECONDS - 0.1, 2), (0.1, 3)):
             clock.now += elapsed
             with ThreadPoolExecutor(20) as pool:
-                assert not any(pool.map(source.find, (f"{elapsed}-{number}" for number in range(200))))
+                assert not any(pool.map(source.find, (f"{elapsed}-{number}" for number in range(200)), ["ES256"] * 200))
             assert len(server.requests) == fetches
 
     def test_unknown_kids_cost_no_time_once_a_fetch_was_made(self, source: JwkSetKeys) -> None:
-        source.find("one")
+        source.find("one", "ES256")
         started = time.perf_counter()
         for number in range(200):
-            assert source.find(str(number)) is None
+            assert source.find(str(number), "ES256") == ()
         assert time.perf_counter() - started < PATIENCE / 2
 
     def test_a_set_replaced_amid_a_look_up_is_no_error(self, source: JwkSetKeys) -> None:
-        source.find("one")
+        source.find("one", "ES256")
 
-        class Replaced(dict[str | None, VerificationKey]):
+        class Replaced(dict[str | None, tuple[VerificationKey, ...]]):
             def __contains__(self, kid: object) -> bool:
                 source._keys = {}
                 return super().__contains__(kid)
 
         source._keys = Replaced(source._keys)
-        assert source.find("one")
+        assert source.find("one", "ES256")
 
 
 @pytest.mark.usefixtures("hasty")
@@ -210,16 +209,16 @@ class TestTrouble:
     def test_stale_keys_are_served(
         self, source: JwkSetKeys, server: JwksServer, clock: Clock, answer: issuer.Answer
     ) -> None:
-        source.find("one")
+        source.find("one", "ES256")
         server.answer = answer
         refetch(source, clock)
         assert len(server.requests) == 2
         assert source.ready()
-        assert source.find("one")
+        assert source.find("one", "ES256")
         server.answer = issuer.publish
         server.keys.append(jwk("P-384", kid="two"))
         clock.now += RETRY_SECONDS
-        assert source.find("two")
+        assert source.find("two", "ES384")
 
     def test_a_source_that_never_answered_well_is_unavailable(
         self, source: JwkSetKeys, server: JwksServer, clock: Clock, answer: issuer.Answer
@@ -228,75 +227,192 @@ class TestTrouble:
         started = time.perf_counter()
         for _ in range(2):
             with pytest.raises(SigningKeysUnavailable):
-                source.find("one")
+                source.find("one", "ES256")
         assert not source.ready()
         assert time.perf_counter() - started < PATIENCE / 2
         settle(source)
         server.answer = issuer.publish
         clock.now += RETRY_SECONDS
-        assert source.find("one")
+        assert source.find("one", "ES256")
 
 
-REFUSED_SETS: dict[str, list[dict[str, Any]]] = {
-    "publishes a symmetric or private key": [jwk("P-384", kid="two"), {"kty": "oct", "k": "hush" * 8}],
-    "has one kid twice": [jwk("P-384", kid="two"), jwk("RSA", kid="one"), jwk("P-256", kid="one")],
-    "has no key that verifies signatures": [jwk("RSA", kid="two", use="enc")],
-}
+def said(source: JwkSetKeys, caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
+    """Return the level and the text of what the source's own thread logged."""
+    assert source._thread
+    return [(each.levelno, each.getMessage()) for each in caplog.records if each.thread == source._thread.ident]
 
 
-class TestRefusedSets:
-    @pytest.mark.parametrize("reason", REFUSED_SETS)
-    def test_the_last_good_set_stays_and_the_log_says_why(
-        self, source: JwkSetKeys, server: JwksServer, clock: Clock, caplog: pytest.LogCaptureFixture, reason: str
+NO_KEYS = (logging.WARNING, "JWK set not usable: the JWK set has no key that verifies signatures")
+
+
+class TestOddSets:
+    """One odd key takes no other with it, and the log says once which key is dropped and why."""
+
+    @pytest.fixture(autouse=True)
+    def _all_levels(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, "customer_service.jwks")
+
+    @pytest.mark.parametrize(
+        ("odd", "line"),
+        [
+            ({"kty": "oct", "kid": "odd", "k": "hush" * 8}, (logging.ERROR, "it is a symmetric or private key, which")),
+            (jwk("RSA", kid="odd", alg="none"), (logging.WARNING, "its alg is not one of RS256")),
+            (jwk("RSA", kid="odd", use="enc"), (logging.INFO, "its use is not sig")),
+        ],
+        ids=["secret", "alg none", "encryption"],
+    )
+    def test_an_odd_key_is_dropped_alone(
+        self, source: JwkSetKeys, server: JwksServer, caplog: pytest.LogCaptureFixture, odd: Any, line: Any
     ) -> None:
-        source.find("one")
-        server.keys = REFUSED_SETS[reason]
+        server.keys.append(odd)
+        assert source.find("one", "ES256")
+        assert source.find("odd", "RS256") == ()
+        assert source.failures == 0
+        ((level, text),) = said(source, caplog)
+        assert level == line[0]
+        assert text.startswith(f"JWK dropped, kid 'odd': {line[1]}")
+        assert "hush" not in text
+
+    def test_a_kid_that_becomes_double_changes_nothing(
+        self, source: JwkSetKeys, server: JwksServer, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        source.find("one", "ES256")
+        server.keys = [jwk("P-384", kid="two"), jwk("RSA", kid="one"), jwk("P-256", kid="one"), jwk("P-256", kid="one")]
         refetch(source, clock)
-        assert source.find("one")
-        assert source.find("two") is None
-        assert source._thread
-        assert messages_of(source._thread, caplog.records) == [f"JWK set not usable: the JWK set {reason}"]
+        assert [len(source.find("one", alg)) for alg in ("ES256", "RS256")] == [1, 1]
+        assert source.find("two", "ES384")
+        assert said(source, caplog) == []
+
+    def test_a_key_that_stays_odd_is_logged_once(
+        self, source: JwkSetKeys, server: JwksServer, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        server.keys.append(jwk("RSA", kid="odd", alg="none"))
+        source.find("one", "ES256")
+        (line,) = said(source, caplog)
+        refetch(source, clock)
+        assert said(source, caplog) == [line]
+        (odd,) = [key for key in server.keys if key["kid"] == "odd"]
+        server.keys.remove(odd)
+        refetch(source, clock)
+        server.keys.append(odd)
+        refetch(source, clock)
+        assert said(source, caplog) == [line, line]
+
+    def test_without_any_usable_key_the_last_good_set_stays(
+        self, source: JwkSetKeys, server: JwksServer, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        source.find("one", "ES256")
+        server.keys = [jwk("P-384", kid="two", use="enc")]
+        refetch(source, clock)
+        assert source.find("one", "ES256")
+        assert source.find("two", "ES384") == ()
+        assert source.failures == 1
+        assert said(source, caplog) == [(logging.INFO, "JWK dropped, kid 'two': its use is not sig"), NO_KEYS]
+
+
+class TestChoice:
+    """The keys that a token is tried against are those of its `kid` that fit its `alg`."""
+
+    KEYS = (
+        *(jwk("RSA", kid="a", alg="RS256"), jwk("other RSA", kid="a"), jwk("P-256", kid="a")),
+        *(jwk("P-384"), jwk("P-256"), jwk("other P-256", kid="")),
+    )
+
+    @pytest.mark.parametrize(
+        ("kid", "algorithm", "found"),
+        [
+            ("a", "RS256", 2),
+            ("a", "PS256", 1),
+            ("a", "ES256", 1),
+            ("a", "ES384", 0),
+            ("a", "HS256", 0),
+            ("a", "none", 0),
+            ("b", "RS256", 0),
+            (None, "ES256", 2),
+            ("", "ES256", 2),
+            (None, "ES384", 1),
+            (None, "RS256", 0),
+            ("a", None, 0),
+            ("a", ["RS256"], 0),
+            ("a", {}, 0),
+        ],
+    )
+    def test_the_keys(
+        self, source: JwkSetKeys, server: JwksServer, kid: str | None, algorithm: object, found: int
+    ) -> None:
+        server.keys = list(self.KEYS)
+        assert len(source.find(kid, algorithm)) == found
+
+
+class TestRequest:
+    def test_it_names_the_service(self, source: JwkSetKeys, server: JwksServer) -> None:
+        agents: list[str | None] = []
+
+        def strict(publisher: JwksServer, request: BaseHTTPRequestHandler) -> None:
+            agents.append(request.headers["User-Agent"])
+            issuer.publish(publisher, request)
+
+        server.answer = strict
+        assert source.find("one", "ES256")
+        assert agents == [f"customer-service/{__version__}"]
+
+    @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    def test_a_key_set_on_this_machine_does_not_come_from_a_proxy(
+        self, server: JwksServer, monkeypatch: pytest.MonkeyPatch, name: str, host: str
+    ) -> None:
+        proxy = JwksServer(jwk("P-384", kid="of the proxy"))
+        try:
+            for exempt in ("no_proxy", "NO_PROXY"):
+                monkeypatch.delenv(exempt, raising=False)
+            monkeypatch.setenv(name, proxy.url)
+            source = JwkSetKeys(server.url.replace("127.0.0.1", host))
+            assert source.find("one", "ES256")
+            assert source.find("of the proxy", "ES384") == ()
+            assert proxy.requests == []
+        finally:
+            proxy.close()
 
 
 class TestOutage:
     def test_keys_are_served_for_a_day(self, source: JwkSetKeys, server: JwksServer, clock: Clock) -> None:
-        source.find("one")
+        source.find("one", "ES256")
         server.answer = issuer.refuse
         clock.now += STALE_SECONDS - 1
         assert source.ready()
-        assert source.find("one")
+        assert source.find("one", "ES256")
         clock.now += 1
         assert not source.ready()
         with pytest.raises(SigningKeysUnavailable):
-            source.find("one")
+            source.find("one", "ES256")
         server.answer = issuer.publish
         clock.now += RETRY_SECONDS
-        assert source.find("one")
+        assert source.find("one", "ES256")
         assert source.ready()
 
     def test_a_known_kid_does_not_wait_for_a_source_that_hangs(self, server: JwksServer, clock: Clock) -> None:
         source = JwkSetKeys(server.url, clock=clock)
-        source.find("one")
+        source.find("one", "ES256")
         server.answer = issuer.silent
         clock.now += RETRY_SECONDS
         started = time.perf_counter()
-        assert source.find("unknown") is None
+        assert source.find("unknown", "ES256") == ()
         assert time.perf_counter() - started < 4 * jwks.UNKNOWN_KID_WAIT_SECONDS
         assert source._fetching
         started = time.perf_counter()
-        assert source.find("one")
+        assert source.find("one", "ES256")
         assert source.ready()
         assert time.perf_counter() - started < PROMPT_SECONDS
 
     def test_nobody_listening_is_unavailable(self, server: JwksServer) -> None:
         server.close()
         with pytest.raises(SigningKeysUnavailable):
-            JwkSetKeys(server.url).find("one")
+            JwkSetKeys(server.url).find("one", "ES256")
 
     @pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "http://127.0.0.1/a b", "https://ñ..x/"])
     def test_an_address_that_is_none_is_unavailable(self, url: str) -> None:
         with pytest.raises(SigningKeysUnavailable):
-            JwkSetKeys(url).find("one")
+            JwkSetKeys(url).find("one", "ES256")
 
 
 @pytest.fixture
@@ -312,11 +428,11 @@ class TestTls:
     def test_a_certificate_that_is_trusted_is_enough(self, secure_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         server, chain = secure_server
         monkeypatch.setenv("SSL_CERT_FILE", str(chain))
-        assert JwkSetKeys(server.url).find("one")
+        assert JwkSetKeys(server.url).find("one", "ES256")
 
     def test_a_certificate_that_is_not_trusted_is_refused(self, secure_server: Any) -> None:
         with pytest.raises(SigningKeysUnavailable):
-            JwkSetKeys(secure_server[0].url).find("one")
+            JwkSetKeys(secure_server[0].url).find("one", "ES256")
         assert secure_server[0].requests == []
 
     @pytest.mark.usefixtures("hasty")
@@ -326,6 +442,6 @@ class TestTls:
         server.answer = issuer.drip_header
         source = JwkSetKeys(server.url)
         with pytest.raises(SigningKeysUnavailable):
-            source.find("one")
+            source.find("one", "ES256")
         settle(source)
         assert server.requests == ["/keys"]

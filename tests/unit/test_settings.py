@@ -36,6 +36,7 @@ def test_everything_set() -> None:
         "JWT_ALGORITHMS": "RS256, ES256",
         "JWT_ISSUER": "https://issuer.example/",
         "JWT_AUDIENCE": "customers",
+        "JWT_AUDIENCE_CLAIM": "client_id",
         "JWT_LEEWAY_SECONDS": "5",
         "PORT": "80",
         "WEB_CONCURRENCY": "4",
@@ -53,6 +54,7 @@ def test_everything_set() -> None:
             algorithms=("RS256", "ES256"),
             issuer="https://issuer.example/",
             audience="customers",
+            audience_claim="client_id",
             leeway_seconds=5,
         ),
         ServerSettings(port=80, workers=4, drain_seconds=0.5, log_level="debug", rate_limit_per_minute=600),
@@ -129,6 +131,9 @@ def test_a_secret_keeps_its_spaces() -> None:
         ({"JWT_SECRET": None, "JWT_JWKS_URL": "https://"}, ["JWT_JWKS_URL"]),
         ({"JWT_SECRET": None, "JWT_JWKS_URL": "https://[x"}, ["JWT_JWKS_URL"]),
         ({"JWT_LEEWAY_SECONDS": "-1"}, ["JWT_LEEWAY_SECONDS"]),
+        ({"JWT_AUDIENCE_CLAIM": "client_id"}, ["JWT_AUDIENCE_CLAIM: needs JWT_AUDIENCE"]),
+        ({"JWT_AUDIENCE_CLAIM": "sub", "JWT_AUDIENCE": "x"}, ["JWT_AUDIENCE_CLAIM: has another meaning"]),
+        ({"JWT_AUDIENCE_CLAIM": "iss", "JWT_AUDIENCE": "x"}, ["JWT_AUDIENCE_CLAIM: has another meaning"]),
         ({"PORT": "0"}, ["PORT"]),
         ({"PORT": "65536"}, ["PORT"]),
         ({"WEB_CONCURRENCY": "0"}, ["WEB_CONCURRENCY"]),
@@ -162,6 +167,87 @@ def test_what_is_wrong_is_named_in_one_line(changes: dict[str, str | None], name
     message = str(caught.value)
     assert all(name in message for name in names)
     assert "\n" not in message
+
+
+MISSPELT = {
+    "JWT_ISUER": "JWT_ISSUER",
+    "JWT_AUDIENCES": "JWT_AUDIENCE",
+    "JWT_JWKS_URI": "JWT_JWKS_URL",
+    "JWT_issuer": "JWT_ISSUER",
+    "JWT_": "JWT_SECRET",
+    "MONGODB_DATABSE": "MONGODB_DATABASE",
+    "MONGODB_URL": "MONGODB_URI",
+    "MEMBERSHIP_CACHE_SECOND": "MEMBERSHIP_CACHE_SECONDS",
+    "TOKEN_CACHE_ENTRY": "TOKEN_CACHE_ENTRIES",
+    "CUSTOMER_CACHE_SIZE": "CUSTOMER_CACHE_ENTRIES",
+    "RATE_LIMIT_PER_SECOND": "RATE_LIMIT_PER_MINUTE",
+    "DRAIN_SECOND": "DRAIN_SECONDS",
+    "WEB_CONCURENCY": "WEB_CONCURRENCY",
+    "LOG_LEVELS": "LOG_LEVEL",
+    "TRUSTED_PROXY": "TRUSTED_PROXIES",
+    "CORS_ALLOWED_ORIGIN": "CORS_ALLOWED_ORIGINS",
+}
+
+
+@pytest.mark.parametrize(("name", "nearest"), MISSPELT.items(), ids=MISSPELT)
+def test_a_misspelt_setting_stops_the_start_with_the_nearest_name(name: str, nearest: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment(LEAST | {name: "hunter2"})
+    assert str(caught.value) == f"{name}: is not a setting; the nearest name is {nearest}"
+
+
+def test_every_misspelt_setting_is_named_beside_what_is_wrong() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment(LEAST | {"JWT_ISUER": "x", "JWT_AUDIANCE": "x", "MONGODB_TIMEOUT": "1", "PORT": "x"})
+    message = str(caught.value)
+    assert all(name in message for name in ("JWT_ISUER:", "JWT_AUDIANCE:", "MONGODB_TIMEOUT:", "PORT:"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CUSTOMER_SERVICE_SERVICE_HOST", "10.0.0.1"),
+        ("CUSTOMER_SERVICE_SERVICE_PORT", "80"),
+        ("CUSTOMER_SERVICE_SERVICE_PORT_HTTP", "80"),
+        ("CUSTOMER_SERVICE_PORT", "tcp://10.0.0.1:80"),
+        ("CUSTOMER_SERVICE_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("CUSTOMER_SERVICE_PORT_80_TCP_PROTO", "tcp"),
+        ("CUSTOMER_SERVICE_PORT_80_TCP_PORT", "80"),
+        ("CUSTOMER_SERVICE_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("MONGODB_SERVICE_HOST", "10.0.0.1"),
+        ("MONGODB_PORT", "tcp://10.0.0.1:27017"),
+        ("MONGODB_PORT_27017_TCP_ADDR", "10.0.0.1"),
+        ("OTEL_SERVICE_NAME", "customers"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x=y"),
+        ("MONGO_URI", "mongodb://another"),
+        ("CUSTOMERS_URL", "http://localhost:3001"),
+        ("JWT", "x"),
+        ("MY_JWT_ISUER", "x"),
+        ("JWT_ISUER", " "),
+    ],
+)
+def test_a_variable_of_another_owner_is_ignored(name: str, value: str) -> None:
+    assert Settings.from_environment(LEAST | {name: value}) == Settings.from_environment(LEAST)
+
+
+def test_a_port_that_kubernetes_did_not_set_is_not_ignored() -> None:
+    with pytest.raises(SettingsError, match=r"^MONGODB_PORT: is not a setting"):
+        Settings.from_environment(LEAST | {"MONGODB_PORT": "27017"})
+
+
+@pytest.mark.parametrize(
+    ("given", "any_audience"),
+    [
+        ({"jwks_url": "https://issuer.example/keys"}, True),
+        ({"jwks_url": "https://issuer.example/keys", "issuer": "x"}, False),
+        ({"jwks_url": "https://issuer.example/keys", "audience": "x"}, False),
+        ({"secret": SECRET}, False),
+        ({"public_key": PEM}, False),
+    ],
+    ids=str,
+)
+def test_a_key_set_without_issuer_and_audience_accepts_any(given: dict[str, str], any_audience: bool) -> None:
+    assert JwtSettings(**given).accepts_any_audience is any_audience  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8080/keys", "http://127.0.0.1/keys", "http://[::1]:1/keys"])

@@ -6,10 +6,11 @@ import time
 from datetime import datetime, tzinfo
 from typing import Any
 
+import jwt
 import pytest
 
 from customer_service import tokens
-from customer_service.errors import InvalidToken, SettingsError, SigningKeysUnavailable
+from customer_service.errors import ExpiredToken, InvalidToken, SettingsError, SigningKeysUnavailable
 from customer_service.keys import VerificationKey
 from customer_service.settings import JwtSettings
 from customer_service.tokens import TokenVerifier, mint
@@ -135,11 +136,11 @@ class _Keys:
         self.reachable = reachable
         self.asked: list[str | None] = []
 
-    def find(self, kid: str | None) -> VerificationKey | None:
+    def find(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:  # noqa: ARG002 - the protocol's signature
         self.asked.append(kid)
         if not self.reachable:
             raise SigningKeysUnavailable
-        return VerificationKey(private_key("P-256").public_key(), ("ES256",)) if kid == "one" else None
+        return (VerificationKey(private_key("P-256").public_key(), ("ES256",)),) if kid == "one" else ()
 
     def ready(self) -> bool:
         return self.reachable
@@ -170,6 +171,92 @@ class TestKeysByName:
             judge.verify(issue("ES256", headers={"kid": "one"}))
 
 
+class _Several:
+    """Three keys that fit every token, in this order."""
+
+    KINDS = ("other P-256", "P-256", "third P-256")
+
+    def __init__(self) -> None:
+        self.keys = tuple(VerificationKey(private_key(kind).public_key(), ("ES256",)) for kind in self.KINDS)
+
+    def find(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:  # noqa: ARG002 - the protocol's signature
+        return self.keys
+
+    def ready(self) -> bool:
+        return True
+
+
+class TestSeveralKeys:
+    @pytest.mark.parametrize("kind", _Several.KINDS)
+    def test_each_is_tried_and_the_right_one_is_remembered(self, kind: str) -> None:
+        keys = _Several()
+        judge = TokenVerifier(JwtSettings(), keys, 10)
+        token = issue("ES256", kind)
+        assert judge.verify(token) == MEMBER
+        keys.keys = tuple(key for key, each in zip(keys.keys, keys.KINDS, strict=True) if each == kind)
+        assert judge.verify(token) == MEMBER
+        assert judge.verified.hits == 1
+
+    def test_a_token_of_none_of_them_is_refused(self) -> None:
+        with pytest.raises(InvalidToken, match="InvalidSignatureError"):
+            TokenVerifier(JwtSettings(), _Several()).verify(issue("ES256", "fourth P-256"))
+
+    @pytest.mark.parametrize("kind", _Several.KINDS)
+    def test_what_is_wrong_with_its_claims_is_judged_once_its_key_is_found(self, kind: str) -> None:
+        judge = TokenVerifier(JwtSettings(issuer=ISSUER), _Several())
+        with pytest.raises(ExpiredToken):
+            judge.verify(issue("ES256", kind, exp=1))
+        with pytest.raises(InvalidToken, match="iss is absent"):
+            judge.verify(issue("ES256", kind))
+
+
+class TestNamesOfRfc9864:
+    """A token may call EdDSA by its curve, as newer issuers do."""
+
+    @pytest.mark.parametrize("kind", ["Ed25519", "Ed448"])
+    @pytest.mark.parametrize("algorithm", ["EdDSA", "curve"])
+    def test_both_names_verify(self, kind: str, algorithm: str) -> None:
+        alg = kind if algorithm == "curve" else algorithm
+        token = issue("EdDSA", kind, headers={"alg": alg})
+        assert jwt.get_unverified_header(token)["alg"] == alg
+        assert verifier(public_key=public_pem(kind)).verify(token) == MEMBER
+
+    @pytest.mark.parametrize(("kind", "alg"), [("Ed25519", "Ed448"), ("Ed448", "Ed25519")])
+    def test_the_name_of_the_other_curve_is_refused(self, kind: str, alg: str) -> None:
+        with pytest.raises(InvalidToken, match="InvalidAlgorithmError"):
+            verifier(public_key=public_pem(kind)).verify(issue("EdDSA", kind, headers={"alg": alg}))
+
+    def test_jwt_algorithms_can_allow_one_name_alone(self) -> None:
+        narrowed = verifier(public_key=public_pem("Ed25519"), algorithms=("Ed25519",))
+        assert narrowed.verify(issue("EdDSA", headers={"alg": "Ed25519"})) == MEMBER
+        with pytest.raises(InvalidToken, match="InvalidAlgorithmError"):
+            narrowed.verify(issue("EdDSA"))
+
+
+@pytest.mark.usefixtures("frozen")
+class TestExpired:
+    def test_a_token_that_was_valid_is_expired(self) -> None:
+        with pytest.raises(ExpiredToken, match=r"^exp is in the past$"):
+            verifier().verify(forge(payload=claims(exp=NOW)))
+
+    @pytest.mark.parametrize(
+        "token",
+        [
+            forge(payload=claims(exp=NOW), secret=b"another secret, of 32 bytes or more too"),
+            forge(payload=claims(exp="never")),
+            forge(payload=claims(exp=None)),
+            forge(payload=claims(exp=True)),
+            forge(payload=claims(exp="1")),
+            forge(payload=claims(exp=NOW + 99, nbf=NOW + 9)),
+        ],
+        ids=["forged", "text", "null", "true", "number as text", "not yet valid"],
+    )
+    def test_another_is_not(self, token: str) -> None:
+        with pytest.raises(InvalidToken) as refusal:
+            verifier().verify(token)
+        assert type(refusal.value) is InvalidToken
+
+
 @pytest.mark.usefixtures("frozen")
 class TestTimes:
     @pytest.mark.parametrize(
@@ -185,6 +272,8 @@ class TestTimes:
             (0, {"nbf": NOW}, True),
             (0, {"nbf": NOW - 0.5}, True),
             (0, {"nbf": NOW + 1}, False),
+            (0, {"nbf": NOW + 2}, False),
+            (5, {"nbf": NOW + 2}, True),
             (30, {"nbf": NOW + 30}, True),
             (30, {"nbf": NOW + 31}, False),
             (0, {"nbf": None}, False),
@@ -238,6 +327,71 @@ class TestIssuerAndAudience:
         for wrong in (right | {claim: spoil(right[claim])}, {name: right[name] for name in right if name != claim}):
             with pytest.raises(InvalidToken):
                 judge.verify(forge(payload=claims(**wrong)))
+
+
+class TestReason:
+    """The log says what was expected and what was received, once the token's signature is known to be right."""
+
+    @pytest.mark.parametrize(
+        ("changes", "reason"),
+        [
+            ({"iss": ISSUER + "/"}, f"iss is '{ISSUER}/', expected '{ISSUER}'"),
+            ({"iss": None}, f"iss is absent, expected '{ISSUER}'"),
+            ({"iss": [ISSUER]}, f"iss is of type list, expected '{ISSUER}'"),
+            ({"iss": 1}, f"iss is of type int, expected '{ISSUER}'"),
+            ({"iss": "ñ\0"}, f"iss is '\\xf1\\x00', expected '{ISSUER}'"),
+            ({"aud": "other"}, f"aud is 'other', expected '{AUDIENCE}'"),
+            ({"aud": ["a", "b"]}, f"aud is ['a', 'b'], expected '{AUDIENCE}'"),
+            ({"aud": []}, f"aud is [], expected '{AUDIENCE}'"),
+            ({"aud": [AUDIENCE, 1]}, f"aud is of type list, expected '{AUDIENCE}'"),
+            ({"aud": {AUDIENCE: 1}}, f"aud is of type dict, expected '{AUDIENCE}'"),
+            ({"aud": "x" * 900}, f"aud is '{'x' * 199}, expected '{AUDIENCE}'"),
+        ],
+        ids=lambda value: str(value)[:40],
+    )
+    def test_a_wrong_issuer_or_audience_is_named(self, changes: dict[str, Any], reason: str) -> None:
+        token = forge(payload=claims(**{"iss": ISSUER, "aud": AUDIENCE, **changes}))
+        with pytest.raises(InvalidToken) as refusal:
+            verifier(issuer=ISSUER, audience=AUDIENCE).verify(token)
+        assert str(refusal.value) == reason
+
+    def test_nothing_of_a_forged_token_is_named(self) -> None:
+        token = forge(payload=claims(iss="s3cret"), secret=b"another secret, of 32 bytes or more too")
+        with pytest.raises(InvalidToken, match=r"^InvalidSignatureError$"):
+            verifier(issuer=ISSUER).verify(token)
+
+
+class TestAudienceClaim:
+    """Access tokens of Amazon Cognito have `client_id`, and no `aud`."""
+
+    @pytest.mark.parametrize(
+        ("given", "accepted"),
+        [
+            ({"client_id": AUDIENCE}, True),
+            ({"client_id": AUDIENCE, "aud": "other"}, True),
+            ({"client_id": [AUDIENCE]}, True),
+            ({"aud": AUDIENCE}, False),
+            ({"client_id": "other", "aud": AUDIENCE}, False),
+            ({"client_id": None, "aud": AUDIENCE}, False),
+            ({"client_id": ""}, False),
+            ({}, False),
+        ],
+        ids=str,
+    )
+    def test_the_claim_that_the_settings_name_is_checked(self, given: dict[str, Any], accepted: bool) -> None:
+        judge = verifier(audience=AUDIENCE, audience_claim="client_id")
+        token = forge(payload=claims(**given))
+        if accepted:
+            assert judge.verify(token) == MEMBER
+        else:
+            with pytest.raises(InvalidToken, match=r"^client_id is "):
+                judge.verify(token)
+
+    def test_what_is_minted_has_the_claim(self) -> None:
+        settings = JwtSettings(secret=SECRET, audience=AUDIENCE, audience_claim="client_id")
+        minted = jwt.decode(mint(settings, MEMBER, 60), options={"verify_signature": False})
+        assert minted["client_id"] == AUDIENCE
+        assert "aud" not in minted
 
 
 class TestSubject:
@@ -353,8 +507,8 @@ class TestRemembered:
 
             key: VerificationKey | None = first
 
-            def find(self, kid: str | None) -> VerificationKey | None:  # noqa: ARG002 - the protocol's signature
-                return self.key
+            def find(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:  # noqa: ARG002 - the protocol's
+                return (self.key,) if self.key else ()
 
             def ready(self) -> bool:
                 return True

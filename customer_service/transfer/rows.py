@@ -1,0 +1,75 @@
+"""The rows of a file, by their lines: what each holds, or why it cannot be read."""
+
+from __future__ import annotations
+
+import csv
+import zlib
+from typing import IO, Any, NamedTuple
+
+from customer_service.errors import Finding
+
+MAXIMUM_LINE = 1_000_000
+"""The longest line, in bytes of NDJSON or characters of CSV: the longest body that the API takes."""
+
+LINE_ENDS = (b"\n", "\n", "\r")
+MESSAGES = {
+    "invalid-json": "Give one JSON value in UTF-8 on each line.",
+    "invalid-csv": "Quote the cells as RFC 4180 says, and keep each within 131,072 characters.",
+    "invalid-encoding": 'Save the file as "CSV UTF-8": the letters of this line are not in the encoding of the others.',
+    "column-count": "Remove the cells that no column of the header names, or quote a cell that holds the separator.",
+    "line-too-long": f"Keep each line within {MAXIMUM_LINE:,} bytes.",
+}
+
+
+class Unreadable(ValueError):
+    """The rest of the file cannot be read; the message gives the reason, and holds no value."""
+
+
+class LineTooLong(csv.Error):
+    """A line is longer than any row."""
+
+
+class Row(NamedTuple):
+    """A row by its first line, from 1: its content, what is wrong with it, and the cells that a CSV has for it."""
+
+    line: int
+    body: object
+    findings: tuple[Finding, ...] = ()
+    cells: tuple[str, ...] = ()
+
+
+def unreadable(line: int, code: str) -> Row:
+    """Return the row that stands for one that cannot be read."""
+    return Row(line, None, (Finding("", code, MESSAGES[code]),))
+
+
+class Lines:
+    """The lines of a stream, counted from 1; raises LineTooLong in the place of one, and Unreadable."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        """Read lines of bytes or of text."""
+        self._stream = stream
+        self.number = 0
+
+    def __iter__(self) -> Lines:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Any:
+        """Return the next line with its end."""
+        line = self._read()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) <= MAXIMUM_LINE:
+            return line
+        while line and line[-1:] not in LINE_ENDS:
+            line = self._read()
+        raise LineTooLong
+
+    def _read(self) -> Any:
+        try:
+            return self._stream.readline(MAXIMUM_LINE + 1)
+        except (EOFError, OSError, UnicodeDecodeError, zlib.error) as error:
+            reason = error.reason if isinstance(error, UnicodeDecodeError) else error  # its text holds a byte
+            raise Unreadable(f"Behind line {self.number}: {reason}") from error

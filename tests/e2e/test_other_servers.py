@@ -1,0 +1,63 @@
+"""`wsgi:app` runs unchanged under other servers: what differs is said in docs/operations.md."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import pytest
+
+from customer_service.repository import complete, ensure_indexes
+from tests import support
+from tests.e2e.server import PATIENT_MS, ROOT, Server
+from tests.mongod import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pymongo.database import Database
+
+    from customer_service.database import Document
+
+GUNICORN = ("gunicorn", "wsgi:app", "--bind", "127.0.0.1:{port}", "--worker-class")
+COMMANDS = {
+    "sync": (*GUNICORN, "sync"),
+    "gthread": (*GUNICORN, "gthread", "--threads", "4"),
+    "granian": ("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}", "wsgi:app"),
+}
+
+
+@pytest.fixture(params=COMMANDS)
+def server(
+    request: pytest.FixtureRequest, mongodb_uri: str, mongodb: Database[Document], tmp_path: Path
+) -> Iterator[Server]:
+    """A server in a directory without this project's configuration of gunicorn."""
+    support.fill(mongodb)
+    ensure_indexes(mongodb)
+    complete(mongodb)
+    mongodb.memberships.insert_one({"userId": "editor", "organizationId": support.ORGANIZATION, "role": "editor"})
+    port = free_port()
+    command = [word.format(port=port) for word in COMMANDS[request.param]]
+    environment = {"PYTHONPATH": str(ROOT), "MONGODB_TIMEOUT_MS": PATIENT_MS}
+    running = Server(mongodb_uri, mongodb.name, directory=tmp_path, command=command, **environment)
+    running.port = port
+    with running:
+        yield running
+
+
+def test_a_read_a_write_and_the_feed(server: Server) -> None:
+    found = server.get(support.url(base="/api"), support.bearer())
+    assert (found.status, json.loads(found.body)) == (HTTPStatus.OK, support.EXAMPLE)
+    assert server.get(support.url()).status == HTTPStatus.UNAUTHORIZED
+    editor = support.bearer("editor") | {"Content-Type": "application/json"}
+    created = server.ask(
+        "POST", support.customers_url(), editor, json.dumps(support.new_customer(taxId="EKU9003173C9")).encode()
+    )
+    assert created.status == HTTPStatus.CREATED, created.body
+    assert server.get("/openapi.json").status == HTTPStatus.OK
+    page = json.loads(server.get(support.customers_url("/changes"), editor).body)
+    assert [change["type"] for change in page["data"]] == ["created", "created"]
+    waited = server.get(f"{support.customers_url('/changes')}?wait=20&cursor={page['cursor']}", editor, timeout=5)
+    assert (waited.status, json.loads(waited.body)["data"]) == (HTTPStatus.OK, [])  # they let no request wait
