@@ -106,9 +106,16 @@ lock: $(VENV)/dev ## Write the hashed locks anew from setup.cfg
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra dev --extra otel \
 		-c requirements-otel.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header requirements-build.in -o requirements-build.txt
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-deps requirements-catalogues.in -o requirements-catalogues.txt
 	for peer in eve fastapi granian; do cd $(CURDIR)/bench/peers/$$peer && $(CURDIR)/$(BIN)/uv pip compile --quiet --upgrade \
 		--generate-hashes --no-header requirements.in -c ../../../requirements.txt -o requirements.txt || exit 1; done
 	cd bench/peers/fastify && npm update --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
+
+.PHONY: catalogues
+catalogues: $(VENV)/dev ## Write the SAT's catalogues into the package anew, from a wheel of satcfdi
+	@rm -rf build/catalogues
+	@$(PIP) download --require-hashes --no-deps --only-binary :all: --dest build/catalogues -r requirements-catalogues.txt
+	@$(BIN)/python -m tests.catalogues build/catalogues/satcfdi-*.whl
 
 .PHONY: clean
 clean: ## Remove the virtual environment and every cache

@@ -103,6 +103,17 @@ def answer_json(value: Mapping[str, Any], headers: Mapping[str, str] | None = No
     return compressed(Response(_to_json(value), headers={**REVALIDATE, **(headers or {})}, mimetype=JSON))
 
 
+def answer_cacheable(value: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+    """Answer a value that is the same for every caller, or 304 if the caller has it; the headers say for how long.
+
+    The ETag is that of the bytes as they are sent: a compressed body has another.
+    """
+    response = answer_json(value, headers)
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
 def _has_already(etag: str) -> bool:
     asked = request.environ.get("HTTP_IF_NONE_MATCH")
     # the form in which it was told needs no parser

@@ -107,6 +107,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.url_map.converters.update(any_text=AnyText, customer_id=CustomerId)
     app.register_blueprint(routes.customers_blueprint)
     app.register_blueprint(routes.members.blueprint)
+    app.register_blueprint(routes.catalogs.blueprint)
     app.register_blueprint(health.blueprint)
     reference.init_app(app)
     if tracing:

@@ -43,6 +43,13 @@ def guarded_blueprint(name: str) -> Blueprint:
     return blueprint
 
 
+def token_blueprint(name: str, prefix: str) -> Blueprint:
+    """Return a blueprint of routes of no organization, which any caller with a valid token may call."""
+    blueprint = Blueprint(name, __name__, url_prefix=prefix)
+    blueprint.before_request(_require_token)
+    return blueprint
+
+
 def authorize(organization_id: str, role: Role) -> None:
     """Let the request go on if its caller is a member of the organization in this role or a higher one.
 
@@ -50,10 +57,7 @@ def authorize(organization_id: str, role: Role) -> None:
     InsufficientRole or DatabaseUnavailable: a caller without a valid token makes no query, a stranger learns nothing of
     the organization.
     """
-    extensions = current_app.extensions
-    subject = extensions["verifier"].verify(_bearer_token())
-    rate_limits.spend(subject)
-    membership = extensions["memberships"].find(subject, organization_id)
+    membership = current_app.extensions["memberships"].find(_authenticate(), organization_id)
     if membership is None:
         raise NotAMember
     if ROLES.index(membership.role) < ROLES.index(role):
@@ -76,6 +80,17 @@ def still_a_member() -> Callable[[], None]:
             raise NotAMember
 
     return confirm
+
+
+def _authenticate() -> str:
+    """Return the caller of the request, which is counted; raises as `authorize`, before it looks at memberships."""
+    subject: str = current_app.extensions["verifier"].verify(_bearer_token())
+    rate_limits.spend(subject)
+    return subject
+
+
+def _require_token() -> None:
+    _authenticate()
 
 
 def _guard() -> None:

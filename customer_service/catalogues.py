@@ -77,12 +77,23 @@ _STATES = {
 _ZIPS_BY_STATE = {name: zips for names, zips in _STATES.items() for name in names.split("|")}
 
 _LEGAL_FORMS = (
-    "DE CV|SA DE CV|SAB DE CV|SAPI DE CV|SAS DE CV|S DE RL|S DE RL DE CV|S DE RL MI|S DE RL DE IP|SC DE RL|SPR DE RL"
-    "|SPR DE RI|SOFOM|SOFOM ER|SOFOM ENR|SOFOL|SOFIPO|DE CAPITAL VARIABLE"
-    "|DE RESPONSABILIDAD LIMITADA|SOCIEDAD ANONIMA|SOCIEDAD CIVIL|ASOCIACION CIVIL"
+    "SOCIEDAD ANONIMA|SOCIEDAD ANONIMA BURSATIL|SOCIEDAD ANONIMA PROMOTORA DE INVERSION"
+    "|SOCIEDAD ANONIMA PROMOTORA DE INVERSION BURSATIL|SOCIEDAD POR ACCIONES SIMPLIFICADA|SOCIEDAD CIVIL"
+    "|SOCIEDAD COOPERATIVA|SOCIEDAD DE PRODUCCION RURAL|SOCIEDAD EN COMANDITA SIMPLE"
+    "|SOCIEDAD EN COMANDITA POR ACCIONES|SOCIEDAD EN NOMBRE COLECTIVO|SOCIEDAD DE RESPONSABILIDAD LIMITADA"
+    "|ASOCIACION CIVIL|INSTITUCION DE ASISTENCIA PRIVADA|DE CV|DE CAPITAL VARIABLE|DE RESPONSABILIDAD LIMITADA"
+    "|SOFOM|SOFOL|SOFIPO"
 )
 # These may be initials or somebody's surname too: María Sá is not a stock corporation.
-_SHORT_LEGAL_FORMS = "SA|SAB|SAPI|SAPIB|SAS|SC|SCL|SCP|SRL|S EN C|S EN C POR A|S EN NC|SNC|AC|ABP|IAP|IBP"
+_SHORT_LEGAL_FORMS = (
+    "SA|SAB|SAPI|SAPIB|SAS|SC|SCL|SCP|SCS|SRL|SSS|S EN C|S EN C POR A|S EN NC|SNC|A EN P|AC|ABP|IAP|IBP|ESAL"
+)
+_LIABLE_FORMS = "S|SCAP|SPR"  # legal forms only before a liability
+_LIABILITIES = (
+    "DE CV|DE RL|DE RI|DE RS|DE P DE RL|DE AP DE RL|DE CAPITAL VARIABLE|DE RESPONSABILIDAD LIMITADA"
+    "|DE RESPONSABILIDAD ILIMITADA|DE RESPONSABILIDAD SUPLEMENTADA"
+)
+_ADDITIONS = "CV|MI|DE IP|SFP|SOFOM|SOFOL|SOFIPO|ER|ENR|ENTIDAD REGULADA|ENTIDAD NO REGULADA"
 
 _COUNTRIES = """
     ABW:AW AFG:AF AGO:AO AIA:AI ALA:AX ALB:AL AND:AD ARE:AE ARG:AR ARM:AM ASM:AS ATA:AQ ATF:TF ATG:AG AUS:AU AUT:AT
@@ -106,7 +117,11 @@ _COUNTRIES = """
 COUNTRIES: Mapping[str, str] = MappingProxyType(dict(pair.split(":") for pair in _COUNTRIES.split()))
 """The alpha-2 codes of ISO 3166-1, by the alpha-3 ones."""
 
-_MAXIMUM_FOLDED_LENGTH = 100  # longer than any state or legal form: decomposing takes quadratic time
+_ARTICLES = {"EL", "LA", "LOS", "LAS", "DE", "DEL"}  # `del` is an article too, behind the preposition `de`
+
+_SEPARATORS = " ,;:/([{-–—"  # a period ends an abbreviation, such as CIA., and stays
+
+_MAXIMUM_FOLDED_LENGTH = 200  # longer than any place or legal form: decomposing takes quadratic time
 
 
 def zips_of(state: str) -> range | None:
@@ -114,10 +129,33 @@ def zips_of(state: str) -> range | None:
     return _ZIPS_BY_STATE.get(_fold(state[:_MAXIMUM_FOLDED_LENGTH]))
 
 
+def is_same_place(name: str, other: str) -> bool:
+    """Whether two names of places differ in case, accents, punctuation and articles alone."""
+    return _words_of_place(name) == _words_of_place(other)
+
+
 def has_legal_form(name: str, *, is_company: bool) -> bool:
     """Whether the name ends in S.A. de C.V. or its kin; those that look like a surname count for companies only."""
-    pattern = _COMPANY_ENDING if is_company else _ENDING
-    return pattern.search(_fold(name[-_MAXIMUM_FOLDED_LENGTH:])) is not None
+    return _BEHIND_A_NAME[is_company].search(_fold(name[-_MAXIMUM_FOLDED_LENGTH:])) is not None
+
+
+def without_legal_form(name: str, *, is_company: bool) -> str:
+    """Return the name without the legal form at its end and what separates it: nothing if it is a legal form alone."""
+    form = _LEGAL_FORM[is_company].search(_fold(name[-_MAXIMUM_FOLDED_LENGTH:]))
+    return name[: _start_of(form[1], name)].rstrip(_SEPARATORS) if form else name
+
+
+def _start_of(ending: str, name: str) -> int:
+    """Return where the name's ending begins, which is folded: as many letters from the end as it has."""
+    start, letters = len(name), len(ending.replace(" ", ""))
+    while letters > 0:
+        start -= 1
+        letters -= len(_fold(name[start]).replace(" ", ""))
+    return start
+
+
+def _words_of_place(name: str) -> list[str]:
+    return [word for word in _fold(name[:_MAXIMUM_FOLDED_LENGTH]).split() if word not in _ARTICLES]
 
 
 def _fold(text: str) -> str:
@@ -126,11 +164,14 @@ def _fold(text: str) -> str:
     return re.sub(r"[\W_]+", " ", letters).strip().upper()
 
 
-def _ending(legal_forms: str) -> re.Pattern[str]:
-    """Return what finds a legal form behind some name, however its letters are spaced."""
-    spaced = "|".join(" ?".join(form.replace(" ", "")) for form in legal_forms.split("|"))
-    return re.compile(rf"\S (?:{spaced})\Z")
+def _spaced(forms: str) -> str:
+    """Return what matches any of these forms, however its letters are spaced."""
+    return f"(?:{'|'.join(' ?'.join(form.replace(' ', '')) for form in forms.split('|'))})"
 
 
-_ENDING = _ending(_LEGAL_FORMS)
-_COMPANY_ENDING = _ending(f"{_LEGAL_FORMS}|{_SHORT_LEGAL_FORMS}")
+_LIABILITY = _spaced(_LIABILITIES)
+_MORE = rf"(?: ?{_LIABILITY}| {_spaced(_ADDITIONS)})*"
+_PLAIN = rf"(?:{_spaced(_LEGAL_FORMS)}|{_spaced(f'{_LIABLE_FORMS}|{_SHORT_LEGAL_FORMS}')} ?{_LIABILITY}){_MORE}"
+_ENDINGS = {False: _PLAIN, True: f"(?:{_PLAIN}|{_spaced(_SHORT_LEGAL_FORMS)}{_MORE})"}
+_BEHIND_A_NAME = {is_company: re.compile(rf"\S {ending}\Z") for is_company, ending in _ENDINGS.items()}
+_LEGAL_FORM = {is_company: re.compile(rf"(?:\A| )({ending})\Z") for is_company, ending in _ENDINGS.items()}

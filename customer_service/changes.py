@@ -12,7 +12,7 @@ from customer_service.schemas import CustomerSchema
 
 INPUT = CustomerInputSchema()
 STORED = CustomerSchema()
-NOT_THE_CALLERS = ("id", "organizationId", "createdAt", "updatedAt")
+NOT_THE_CALLERS = ("id", "organizationId", "satValidation", "createdAt", "updatedAt")
 ADDRESS_FIELDS = tuple(AddressInputSchema().fields)
 ALWAYS_STORED = tuple(name for name in INPUT.fields if name not in {"externalId", "metadata"})
 
@@ -36,7 +36,7 @@ def accepted(body: object) -> dict[str, Any]:
     errors = errors_of(body)
     if errors or not isinstance(body, dict):
         raise InvalidRequest(errors)
-    return canonical(fiscal.normalized(body))
+    return to_store(body)
 
 
 def patched(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
@@ -58,7 +58,13 @@ def patched(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
     ]
     if errors:
         raise InvalidRequest(errors)
-    return canonical(fiscal.normalized(after))
+    return fiscal.with_place_after(before, to_store(after))
+
+
+def accepted_after(document: Mapping[str, Any] | None, body: object) -> dict[str, Any]:
+    """Return the customer to store in the document's place, if there is one; raises as `accepted` and `told`."""
+    customer = accepted(body)
+    return customer if document is None else fiscal.with_place_after(told(document), customer)
 
 
 def told(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,6 +76,11 @@ def told(document: Mapping[str, Any]) -> dict[str, Any]:
 def revived(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a deleted customer says, its keys in the form that the living are compared in."""
     return fiscal.normalized(told(document))
+
+
+def to_store(customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a customer without errors as it is stored, with the place of its zip where it names none itself."""
+    return canonical(fiscal.with_place(fiscal.normalized(customer)))
 
 
 def canonical(customer: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,6 +112,10 @@ class CustomerNotFound(CustomerServiceError):
     """The organization has no customer with this id."""
 
 
+class ZipCodeNotFound(CustomerServiceError):
+    """The SAT has no such postal code."""
+
+
 class MalformedDocument(CustomerServiceError):
     """A stored document lacks a field of the contract or holds it in another type."""
 

@@ -21,9 +21,12 @@ from customer_service import catalogues, characters
 from customer_service.catalogues import COUNTRIES, USES, USES_BY_REGIME
 from customer_service.characters import comparable, has_bidi_control, is_blank
 from customer_service.errors import Finding
+from customer_service.sat_catalogues import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from customer_service.sat_catalogues import Place
 
 GENERICS = frozenset({"XAXX010101000", "XEXX010101000"})
 """The RFCs that stand for the general public, and for a foreigner without one."""
@@ -42,6 +45,22 @@ REPEATED = re.compile(r"([09X])\1*")
 DOMESTIC = "MEX"
 LEGAL_NAME, TAX_ID, TAX_SYSTEM, EMAIL, PHONE = "/legalName", "/taxId", "/taxSystem", "/email", "/phone"
 INVOICE_USE, ZIP, STATE, COUNTRY = "/defaultInvoiceUse", "/address/zip", "/address/state", "/address/country"
+MUNICIPALITY = "/address/municipality"
+
+SAT_COMPARES = (LEGAL_NAME, TAX_ID, ZIP, TAX_SYSTEM)
+"""The values that the SAT compares with its register: its answer is about these, and no others."""
+
+SAT_STATUSES = ("matched", "mismatched", "not-found")
+MISMATCHED = "mismatched"
+
+NAME_WARNINGS = {
+    "corporate-suffix": "Leave out the legal form: the SAT registers names without it.",
+    "not-upper-case": "Write the legal name in capitals, as the SAT registers it.",
+    "html-entity": "Write the characters themselves, such as & for &amp;.",
+    "mojibake": "Compare the name with the customer's papers: another program garbled its accents or its Ñ.",
+    "odd-spaces": "Write one plain space between the words of the name.",
+}
+"""What to do about a legal name that the SAT probably does not know so; every finding suggests the same name."""
 
 MAXIMUM_LEGAL_NAME_LENGTH = 300
 MAXIMUM_FOREIGN_TAX_ID_LENGTH = 40
@@ -88,6 +107,28 @@ def normalized(customer: Mapping[str, Any]) -> dict[str, Any]:
     return copy
 
 
+def with_place(customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a normalized customer without errors, with the place of its zip where it names none itself."""
+    address = customer["address"]
+    names = {name: text for name, text in _place_names(customer).items() if address.get(name) is None}
+    return {**customer, "address": {**address, **names}}
+
+
+def with_place_after(before: Mapping[str, Any], customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same if its zip is another than before: names that are those of the zip before give way too."""
+    if _text(before, ZIP) == _text(customer, ZIP):
+        return dict(customer)
+    names, address = _place_names(before), customer["address"]
+    kept = {name: None if text is not None and names.get(name) == text else text for name, text in address.items()}
+    return with_place({**customer, "address": kept})
+
+
+def _place_names(customer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the state, municipality and city that the SAT has for the customer's zip, as far as it has them."""
+    place = place_of(_text(customer, ZIP) or "") if _country(customer) == DOMESTIC else None
+    return {name: part.name for name, part in place._asdict().items() if part} if place else {}
+
+
 def errors(customer: Mapping[str, Any]) -> list[Finding]:
     """Return everything that forbids to store a normalized customer; what follows from another finding is left out."""
     return [finding for rule in _ERRORS for finding in rule(customer)]
@@ -96,6 +137,17 @@ def errors(customer: Mapping[str, Any]) -> list[Finding]:
 def warnings(customer: Mapping[str, Any]) -> list[Finding]:
     """Return what the SAT will probably refuse in a normalized customer, though nobody can tell but the SAT."""
     return [finding for rule in _WARNINGS for finding in rule(customer)]
+
+
+def possible_tax_systems(customer: Mapping[str, Any]) -> frozenset[str]:
+    """Return the regimes that a normalized customer without errors may have: its own if given, else its receiver's."""
+    regime, regimes = _text(customer, TAX_SYSTEM), _receiver(customer).regimes
+    return regimes if regime is None else frozenset({regime})
+
+
+def is_same_to_sat(customer: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the SAT's answer about one customer is also true of the other."""
+    return all(_value(customer, path) == _value(other, path) for path in SAT_COMPARES)
 
 
 def unique_keys(customer: Mapping[str, Any]) -> dict[str, str]:
@@ -220,7 +272,7 @@ def _address_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(COUNTRY, "unknown-country", "Give the country's three letters of ISO 3166-1, such as MEX.")
     if _country(customer) != DOMESTIC or not isinstance(customer.get("address"), Mapping):
         return
-    if zip_code is None:
+    if zip_code is None and not _is_generic(customer):  # CFDI40149: an invoice to a generic RFC has the issuer's zip
         yield Finding(ZIP, "required", "Give the postal code of the fiscal address: Mexico's invoices need it.")
     elif isinstance(zip_code, str) and not ZIP_PATTERN.fullmatch(zip_code):
         yield Finding(ZIP, "invalid-zip", "Give the five digits of the postal code.")
@@ -235,39 +287,51 @@ def _check_digit_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _zip_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
-    zip_code, state = _text(customer, ZIP), _text(customer, STATE)
-    if _country(customer) != DOMESTIC or zip_code is None or state is None:
+    zip_code = _text(customer, ZIP) or ""
+    if _country(customer) != DOMESTIC or not ZIP_PATTERN.fullmatch(zip_code):
         return
-    zips = catalogues.zips_of(state)
-    if zips is not None and ZIP_PATTERN.fullmatch(zip_code) and int(zip_code[:2]) not in zips:
+    place = place_of(zip_code)
+    if place is None:
+        yield Finding(ZIP, "unknown-zip", "Compare the postal code with the customer's papers: the SAT has none such.")
+    if _is_outside_state(zip_code, place, _text(customer, STATE) or ""):
         yield Finding(ZIP, "zip-outside-state", "Compare the postal code with the state: it is none of the state's.")
+    elif _is_outside_municipality(place, _text(customer, MUNICIPALITY) or ""):
+        message = "Compare the postal code with the municipality: it is none of the municipality's."
+        yield Finding(ZIP, "zip-outside-municipality", message)
+
+
+def _is_outside_state(zip_code: str, place: Place | None, state: str) -> bool:
+    """Whether a zip is none of a state's, neither by its first digits nor by the catalogue, which errs in some."""
+    zips = catalogues.zips_of(state)
+    if zips is None or int(zip_code[:2]) in zips:
+        return False
+    return place is None or catalogues.zips_of(place.state.code) != zips
+
+
+def _is_outside_municipality(place: Place | None, municipality: str) -> bool:
+    if place is None or place.municipality is None or not municipality:
+        return False
+    return not catalogues.is_same_place(municipality, place.municipality.name)
 
 
 def _name_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
     name = _text(customer, LEGAL_NAME)
-    if name is None:
+    if name is None or len(name) > MAXIMUM_LEGAL_NAME_LENGTH:
         return
-    if catalogues.has_legal_form(name, is_company=_receiver(customer) is _COMPANY):
-        yield Finding(LEGAL_NAME, "corporate-suffix", "Leave out the legal form: the SAT registers names without it.")
-    if name != name.upper():
-        yield Finding(LEGAL_NAME, "not-upper-case", "Write the legal name in capitals, as the SAT registers it.")
-
-
-def _garbled_name_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
-    name = _text(customer, LEGAL_NAME) or ""
-    if len(name) > MAXIMUM_LEGAL_NAME_LENGTH:
-        return
-    unescaped = characters.without_html_entities(name)
-    decoded = characters.without_mojibake(unescaped)
+    is_company = _receiver(customer) is _COMPANY
+    decoded = characters.without_mojibake(characters.without_html_entities(name))
     is_incomplete = characters.has_lost_characters(decoded)
-    suggestion = None if is_incomplete else characters.plain_spaces(decoded) or None
-    if unescaped != name:
-        yield Finding(LEGAL_NAME, "html-entity", "Write the characters themselves, such as & for &amp;.", suggestion)
-    if is_incomplete or decoded != unescaped:
-        message = "Compare the name with the customer's papers: another program garbled its accents or its Ñ."
-        yield Finding(LEGAL_NAME, "mojibake", message, suggestion)
-    if characters.plain_spaces(name) != name.strip():
-        yield Finding(LEGAL_NAME, "odd-spaces", "Write one plain space between the words of the name.", suggestion)
+    registered = catalogues.without_legal_form(characters.plain_spaces(decoded).upper(), is_company=is_company)
+    doubts = (
+        ("corporate-suffix", catalogues.has_legal_form(name, is_company=is_company)),
+        ("not-upper-case", name != name.upper()),
+        ("html-entity", characters.without_html_entities(name) != name),
+        ("mojibake", is_incomplete or characters.without_mojibake(name) != name),
+        ("odd-spaces", characters.plain_spaces(name) != name.strip()),
+    )
+    for code, is_so in doubts:
+        if is_so:
+            yield Finding(LEGAL_NAME, code, NAME_WARNINGS[code], None if is_incomplete else registered or None)
 
 
 def _receiver(customer: Mapping[str, Any]) -> _Receiver:
@@ -309,4 +373,4 @@ def _steps(path: str) -> list[str]:
 
 
 _ERRORS = (_name_errors, _tax_id_errors, _regime_errors, _use_errors, _email_errors, _phone_errors, _address_errors)
-_WARNINGS = (_name_warnings, _garbled_name_warnings, _check_digit_warnings, _zip_warnings)
+_WARNINGS = (_name_warnings, _check_digit_warnings, _zip_warnings)

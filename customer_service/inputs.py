@@ -51,7 +51,13 @@ TAX_SYSTEM = {"enum": sorted(catalogues.USES_BY_REGIME), "example": "601"}
 INVOICE_USE = {"enum": sorted(catalogues.USES), "description": "One that the regime allows.", "example": "G01"}
 EMAIL = {"format": "email", "maxLength": fiscal.MAXIMUM_EMAIL_LENGTH, "example": "billing@dundermifflin.com"}
 PHONE = {"description": "Ten national digits, or E.164.", "example": "6474010101"}
-ZIP = {"description": "Required in Mexico, and five digits there.", "example": "86500"}
+ZIP = {
+    "description": (
+        "Required in Mexico unless the RFC is generic, and five digits there; it fills in the state, the municipality "
+        "and the city."
+    ),
+    "example": "86500",
+}
 COUNTRY = {"pattern": "^[A-Za-z]{3}$", "description": "ISO 3166-1 alpha-3; MEX where absent or null.", "example": "MEX"}
 METADATA = {
     "maxProperties": MAXIMUM_METADATA_KEYS,
@@ -104,7 +110,7 @@ def _required(schema: Mapping[str, Any]) -> fields.String:
     return fields.String(required=True, error_messages=CODES, metadata={"schema": schema})
 
 
-def _check_external_id(value: str) -> None:
+def _check_plain_text(value: str) -> None:
     if not comparable(value) or len(value) > MAXIMUM_LENGTH:
         raise ValidationError("invalid-length")
     if CONTROL_CHARACTER.search(value):
@@ -135,7 +141,7 @@ def _wrong_entry(key: str, text: object) -> str | None:
 
 
 class AddressInputSchema(InputSchema):
-    """An address to store; `zip` is required in Mexico, `country` is MEX where absent."""
+    """An address to store; `zip` is required in Mexico unless the RFC is generic, `country` is MEX where absent."""
 
     street = _optional()
     exterior = _optional()
@@ -159,7 +165,7 @@ class CustomerInputSchema(InputSchema):
     defaultInvoiceUse = _required(INVOICE_USE)
     address = fields.Nested(AddressInputSchema, required=True, error_messages=CODES)
     externalId = fields.String(
-        allow_none=True, validate=_check_external_id, error_messages=CODES, metadata={"schema": PLAIN_TEXT}
+        allow_none=True, validate=_check_plain_text, error_messages=CODES, metadata={"schema": PLAIN_TEXT}
     )
     metadata = fields.Dict(
         allow_none=True,
@@ -212,6 +218,43 @@ class BatchInputSchema(InputSchema):
         fields.Raw(allow_none=True),
         MAXIMUM_BATCH,
         metadata={"schema": {"items": {"anyOf": [{"$ref": "#/components/schemas/CustomerInput"}, {}]}}},
+    )
+
+
+class SatValidationInputSchema(InputSchema):
+    """What the SAT answered about a customer; `mismatches` only if the status is `mismatched`."""
+
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(fiscal.SAT_STATUSES, error="invalid-value"),
+        error_messages=CODES,
+        metadata={"schema": {"enum": list(fiscal.SAT_STATUSES), "example": "mismatched"}},
+    )
+    mismatches = fields.List(
+        fields.String(
+            validate=validate.OneOf(fiscal.SAT_COMPARES, error="invalid-value"),
+            error_messages=CODES,
+            metadata={"schema": {"enum": list(fiscal.SAT_COMPARES)}},
+        ),
+        error_messages=CODES,
+        metadata={"schema": {"description": "The values that differ from the SAT's.", "example": ["/address/zip"]}},
+    )
+    checkedAt = fields.String(
+        required=True,
+        error_messages=CODES,
+        metadata={
+            "schema": {
+                "format": "date-time",
+                "description": "When the SAT answered; not in the future.",
+                "example": "2025-01-26T10:00:00Z",
+            }
+        },
+    )
+    source = fields.String(
+        required=True,
+        validate=_check_plain_text,
+        error_messages=CODES,
+        metadata={"schema": PLAIN_TEXT | {"description": "Who asked the SAT.", "example": "my-pac"}},
     )
 
 

@@ -47,6 +47,7 @@ customer of the examples."""
 TAGS = {
     "Customers": "Read, search, write and check customers. Viewers read, editors write.",
     "Members": "Who may see the organization's customers, and change them. For admins.",
+    "Catalogs": "The SAT's codes with their names, and the places of zips. For every caller with a token.",
     "Health": "For whoever runs the service; a gateway keeps these inside.",
 }
 
@@ -85,6 +86,7 @@ PATH_VALUES: Mapping[str, Value] = {
             "auth0-5f7c",
             {"minLength": 1, "maxLength": 256, "pattern": PLAIN_TEXT},
         ),
+        ("zip_code", "The postal code.", "86500", {"pattern": "^[0-9]{5}$"}),
     )
 }
 
@@ -141,7 +143,7 @@ def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dic
         "summary": summary.rstrip("."),
         "description": " ".join((description.replace("\n", " "), *_role_note(operation))).strip(),
         "tags": [operation.tag],
-        "security": [{BEARER: []}] if operation.role else [],
+        "security": [{BEARER: []}] if operation.role or operation.any_token else [],
         "parameters": [
             *(_parameter("path", _camel(name), PATH_VALUES[name]) for name in PARAMETER.findall(rule.rule)),
             *(_parameter("query", *item) for item in operation.query.items()),

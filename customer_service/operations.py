@@ -38,7 +38,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A decorator for a view; `role` is the least that may call it, None for everybody without a token."""
+    """A decorator for a view; `role` is the least role in the organization that may call it.
+
+    A route of no organization has none: it takes any valid token if `any_token`, else no token is needed.
+    """
 
     tag: str
     answers: Mapping[int, Answer]
@@ -47,6 +50,7 @@ class Operation:
     request: Mapping[str, type[Schema] | Mapping[str, Any]] = field(default_factory=dict)
     request_headers: Mapping[str, Value] = field(default_factory=dict)
     query: Mapping[str, Value] = field(default_factory=dict)
+    any_token: bool = False
 
     def __call__(self, view: View) -> View:
         """Attach this to a view."""

@@ -94,7 +94,7 @@ class ListRequest:
         ranges: dict[str, dict[str, datetime]] = {}
         for name, value in self.filters.items():
             if bound := RANGE.fullmatch(name):
-                ranges.setdefault(bound[1], {})[bound[2]] = _instant(value, up=bound[2] in ROUNDED_UP)
+                ranges.setdefault(bound[1], {})[bound[2]] = instant(value, up=bound[2] in ROUNDED_UP)
         exact = {name: self.filters[name] for name in EXACT_FIELDS if name in self.filters}
         return CustomerQuery(words_of(self.filters.get("q", "")), exact, dict(sorted(ranges.items())))
 
@@ -257,7 +257,7 @@ def _position(cursor: str) -> tuple[dict[str, str], Position]:
         strange = [name for name, value in filters.items() if name in NOT_FILTERS or _wrong(name, _text(value))]
         ordered_by_time = any(RANGE.fullmatch(name) for name in filters)
         if OBJECT_ID.fullmatch(customer_id) and not strange and ordered_by_time == (moment is not None):
-            return filters, (_instant(moment) if ordered_by_time else None, customer_id)
+            return filters, (instant(moment) if ordered_by_time else None, customer_id)
     except (ValueError, TypeError, AttributeError):
         pass
     raise invalid({"cursor": "invalid-cursor"})
@@ -271,13 +271,13 @@ def _text(value: object) -> str:
 
 def _is_instant(value: str) -> bool:
     try:
-        _instant(value, up=True)
+        instant(value, up=True)
     except ValueError:
         return False
     return True
 
 
-def _instant(value: str, *, up: bool = False) -> datetime:
+def instant(value: str, *, up: bool = False) -> datetime:
     """Return a time of RFC 3339 as MongoDB has it: naive UTC, in milliseconds; raises ValueError."""
     match = INSTANT.fullmatch(value)
     if match is None:

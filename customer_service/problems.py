@@ -76,6 +76,7 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
     ),
     errors.NotAMember: Problem("not-a-member", HTTPStatus.FORBIDDEN, "User is not a member of this organization."),
     errors.CustomerNotFound: Problem("customer-not-found", HTTPStatus.NOT_FOUND, "Customer not found."),
+    errors.ZipCodeNotFound: Problem("zip-code-not-found", HTTPStatus.NOT_FOUND, "Zip code not found."),
     errors.InsufficientRole: Problem(
         "insufficient-role",
         HTTPStatus.FORBIDDEN,

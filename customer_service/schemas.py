@@ -13,6 +13,7 @@ from typing import Any, cast
 from marshmallow import INCLUDE, Schema, fields, missing, validate
 
 from customer_service.errors import MalformedDocument
+from customer_service.fiscal import SAT_STATUSES
 from customer_service.roles import ROLES
 
 MILLISECOND = 1000  # in microseconds
@@ -77,6 +78,26 @@ class Optional(Text):
         return missing if value is None else super().tell(value, name)
 
 
+class OptionalPart(Part):
+    """An object that is left out if it is not set."""
+
+    def tell(self, value: Any, name: str) -> Any:
+        """Return the object."""
+        return missing if value is None else super().tell(value, name)
+
+
+class Pointers(Told, fields.List[Any]):
+    """JSON Pointers; left out if there are none."""
+
+    def tell(self, value: Any, name: str) -> Any:
+        """Return the pointers."""
+        if value is None:
+            return missing
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            return value
+        raise MalformedDocument(name)
+
+
 class Metadata(Told, fields.Dict):
     """The caller's own strings by their names; not told where there are none."""
 
@@ -126,6 +147,18 @@ class AddressSchema(DocumentSchema):
     country = _text("MEX", "Country, ISO 3166-1 alpha-3.", allow_none=True)
 
 
+class SatValidationSchema(DocumentSchema):
+    """What the SAT answered about the customer as it is now."""
+
+    status = _text("mismatched", f"One of {', '.join(SAT_STATUSES)}.")
+    mismatches = Pointers(
+        fields.String(),
+        metadata={"description": "The values that differ from the SAT's, if it said so.", "example": ["/address/zip"]},
+    )
+    checkedAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
+    source = _text("my-pac", "Who asked the SAT.")
+
+
 class CustomerSchema(DocumentSchema):
     """A customer: the receiver of an organization's invoices (CFDI 4.0)."""
 
@@ -149,6 +182,7 @@ class CustomerSchema(DocumentSchema):
         values=fields.String(),
         metadata={"description": "The caller's own data, where some is set.", "example": {"segment": "paper"}},
     )
+    satValidation = OptionalPart(SatValidationSchema)
     createdAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
     updatedAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
 
@@ -192,6 +226,57 @@ class TaxInfoSchema(Schema):
     isValid = fields.Boolean(required=True)
     errors = fields.List(fields.Nested(FindingSchema), required=True)
     warnings = fields.List(fields.Nested(FindingSchema), required=True)
+
+
+class CodeSchema(Schema):
+    """A code of one of the SAT's catalogues, with its name there."""
+
+    code = fields.String(required=True, metadata={"example": "SON"})
+    name = fields.String(required=True, metadata={"description": "In Spanish.", "example": "Sonora"})
+
+
+class CodeListSchema(Schema):
+    """A catalogue in the order of its codes."""
+
+    data = fields.List(fields.Nested(CodeSchema), required=True)
+
+
+class TaxSystemSchema(Schema):
+    """A regime of c_RegimenFiscal, and the receivers that may have it."""
+
+    code = fields.String(required=True, metadata={"example": "601"})
+    name = fields.String(required=True, metadata={"example": "General de Ley Personas Morales"})
+    companies = fields.Boolean(required=True, metadata={"description": "Those whose RFC has 12 characters."})
+    persons = fields.Boolean(required=True, metadata={"description": "Those whose RFC has 13 characters."})
+
+
+class TaxSystemListSchema(Schema):
+    """The regimes in the order of their codes."""
+
+    data = fields.List(fields.Nested(TaxSystemSchema), required=True)
+
+
+class InvoiceUseSchema(Schema):
+    """A use of c_UsoCFDI, and the regimes that allow it."""
+
+    code = fields.String(required=True, metadata={"example": "G01"})
+    name = fields.String(required=True, metadata={"example": "Adquisición de mercancías"})
+    taxSystems = fields.List(fields.String(), required=True, metadata={"example": ["601", "603"]})
+
+
+class InvoiceUseListSchema(Schema):
+    """The uses in the order of their codes."""
+
+    data = fields.List(fields.Nested(InvoiceUseSchema), required=True)
+
+
+class ZipCodeSchema(Schema):
+    """Where a postal code is, as far as the SAT's c_CodigoPostal says."""
+
+    zip = fields.String(required=True, metadata={"example": "86500"})
+    state = fields.Nested(CodeSchema, required=True)
+    municipality = fields.Nested(CodeSchema, required=True, allow_none=True)
+    city = fields.Nested(CodeSchema, required=True, allow_none=True)
 
 
 class MemberSchema(Schema):

@@ -61,7 +61,7 @@ def keyed(
         errors = [*errors, Finding("/externalId", "required", message)]
     if errors or name is None or not isinstance(body, dict):
         raise InvalidRequest(errors)
-    return Keyed(name, keys[name], changes.canonical(fiscal.normalized(body)))
+    return Keyed(name, keys[name], changes.to_store(body))
 
 
 def put(customers: CustomerRepository, new: Keyed, document: Document | None) -> Upserted:

@@ -61,6 +61,9 @@ EXAMPLE = {
 }
 """The specification's example response, word for word."""
 
+PLACE = {"state": "Tabasco", "municipality": "Cárdenas", "city": "Cárdenas"}
+"""What the SAT has for the zip of the example, and a customer who gives only the zip is stored with."""
+
 NEW_CUSTOMER = {
     name: EXAMPLE[name] for name in EXAMPLE if name not in {"id", "organizationId", "createdAt", "updatedAt"}
 }

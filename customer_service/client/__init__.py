@@ -27,6 +27,7 @@ from customer_service.client.errors import (
     Unreachable,
     ValidationFailed,
     VersionMismatch,
+    ZipCodeNotFound,
 )
 from customer_service.client.models import (
     Address,
@@ -34,14 +35,20 @@ from customer_service.client.models import (
     Batch,
     Change,
     ChangePage,
+    Code,
     Customer,
     CustomerInput,
     CustomerPatch,
     Filters,
     Finding,
+    InvoiceUse,
     Member,
     Page,
+    SatValidation,
+    SatValidationInput,
     TaxInfo,
+    TaxSystem,
+    ZipCode,
 )
 
 __all__ = [
@@ -52,6 +59,7 @@ __all__ = [
     "Change",
     "ChangePage",
     "ClientError",
+    "Code",
     "Conflict",
     "CursorExpired",
     "Customer",
@@ -65,6 +73,7 @@ __all__ = [
     "Finding",
     "Forbidden",
     "InsufficientRole",
+    "InvoiceUse",
     "KeyReused",
     "LastAdmin",
     "Member",
@@ -75,8 +84,11 @@ __all__ = [
     "ProblemError",
     "RateLimited",
     "RequestInProgress",
+    "SatValidation",
+    "SatValidationInput",
     "ServerError",
     "TaxInfo",
+    "TaxSystem",
     "Unauthorized",
     "Unavailable",
     "UnexpectedAnswer",
@@ -84,4 +96,6 @@ __all__ = [
     "Unreachable",
     "ValidationFailed",
     "VersionMismatch",
+    "ZipCode",
+    "ZipCodeNotFound",
 ]

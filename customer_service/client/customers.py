@@ -16,10 +16,14 @@ from customer_service.client.models import (
     Batch,
     batch_of,
     change_page_of,
+    codes_of,
     customer_of,
+    invoice_uses_of,
     member_of,
     page_of,
     tax_info_of,
+    tax_systems_of,
+    zip_code_of,
 )
 from customer_service.client.remembered import Remembered
 
@@ -29,13 +33,18 @@ if TYPE_CHECKING:
     from customer_service.client.calls import Answer, Token
     from customer_service.client.models import (
         ChangePage,
+        Code,
         Customer,
         CustomerInput,
         CustomerPatch,
         Filters,
+        InvoiceUse,
         Member,
         Page,
+        SatValidationInput,
         TaxInfo,
+        TaxSystem,
+        ZipCode,
     )
     from customer_service.roles import Role
 
@@ -178,6 +187,19 @@ class CustomerClient:
         path = f"{self._organization}/customers/tax-info-validation"
         return _read(tax_info_of, self._send("POST", path, customer, repeatable=True))
 
+    def put_sat_validation(
+        self, customer_id: str, validation: SatValidationInput, *, if_match: str | None = None
+    ) -> Customer:
+        """Store the SAT's answer about the customer, until a value changes that it is about."""
+        path = f"{self._customer(customer_id)}/sat-validation"
+        body = {**validation, **query_of({"checkedAt": validation["checkedAt"]})}
+        return self._written(self._send("PUT", path, body, conditions(if_match), repeatable=True))
+
+    def delete_sat_validation(self, customer_id: str, *, if_match: str | None = None) -> None:
+        """Remove the SAT's answer about the customer, if there is one."""
+        path = f"{self._customer(customer_id)}/sat-validation"
+        self._delete(Call("DELETE", path, repeatable=True, headers=conditions(if_match)))
+
     def list_members(self) -> tuple[Member, ...]:
         """Return the members in the order of their user ids."""
         answer = self._caller.send(Call("GET", f"{self._organization}/members", repeatable=True))
@@ -190,6 +212,32 @@ class CustomerClient:
     def delete_member(self, user_id: str) -> None:
         """End a membership."""
         self._delete(Call("DELETE", self._member(user_id), repeatable=True))
+
+    def list_tax_systems(self) -> tuple[TaxSystem, ...]:
+        """Return the regimes that a customer may have."""
+        return self._catalog(tax_systems_of, "tax-systems")
+
+    def list_invoice_uses(self, tax_system: str | None = None, tax_id: str | None = None) -> tuple[InvoiceUse, ...]:
+        """Return the uses that an invoice may have, for a receiver of this regime and of this RFC if given."""
+        given = {"taxSystem": tax_system, "taxId": tax_id}
+        query = {name: value for name, value in given.items() if value is not None}
+        return self._catalog(invoice_uses_of, "invoice-uses", query)
+
+    def list_countries(self) -> tuple[Code, ...]:
+        """Return the countries."""
+        return self._catalog(codes_of, "countries")
+
+    def list_states(self) -> tuple[Code, ...]:
+        """Return Mexico's states."""
+        return self._catalog(codes_of, "states")
+
+    def get_zip_code(self, zip_code: str) -> ZipCode:
+        """Return the place of a Mexican zip code."""
+        return self._catalog(zip_code_of, f"zip-codes/{segment(zip_code)}")
+
+    def _catalog(self, reader: Callable[[Any], T], name: str, query: Mapping[str, str] | None = None) -> T:
+        call = Call("GET", f"/catalogs/{name}", repeatable=True, query=query or {})
+        return _read(reader, self._caller.send(call))
 
     def _changes(self, cursor: str | None) -> ChangePage:
         path = f"{self._organization}/customers/changes"

@@ -98,6 +98,10 @@ class MemberNotFound(NotFound):
     """The organization has no such member."""
 
 
+class ZipCodeNotFound(NotFound):
+    """The SAT has no such zip code."""
+
+
 class Conflict(ProblemError):
     """409: it is at odds with what is stored."""
 
@@ -158,6 +162,7 @@ BY_SLUG: Mapping[str, type[ProblemError]] = {
     "insufficient-role": InsufficientRole,
     "customer-not-found": CustomerNotFound,
     "member-not-found": MemberNotFound,
+    "zip-code-not-found": ZipCodeNotFound,
     "duplicate-tax-id": DuplicateTaxId,
     "duplicate-external-id": DuplicateExternalId,
     "last-admin": LastAdmin,

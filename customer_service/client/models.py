@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from customer_service.roles import Role
 
@@ -29,6 +29,19 @@ class Address:
     country: str | None = None
 
 
+SatStatus = Literal["matched", "mismatched", "not-found"]
+
+
+@dataclass(frozen=True, slots=True)
+class SatValidation:
+    """What the SAT answered about a customer: `mismatches` are the JSON Pointers of what differs, if it said so."""
+
+    status: SatStatus
+    checkedAt: datetime
+    source: str
+    mismatches: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Customer:
     """A customer as the service tells it; `etag` is for `if_match`, and None in lists and batches, which tell none."""
@@ -46,6 +59,7 @@ class Customer:
     updatedAt: datetime
     externalId: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    satValidation: SatValidation | None = None
     etag: str | None = field(default=None, compare=False)
 
 
@@ -112,6 +126,43 @@ class TaxInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """A code of one of the SAT's catalogues, and its name there."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaxSystem:
+    """A regime, and whether companies and persons may have it."""
+
+    code: str
+    name: str
+    companies: bool
+    persons: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceUse:
+    """A use of invoices, and the regimes that allow it."""
+
+    code: str
+    name: str
+    taxSystems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ZipCode:
+    """Where a zip code is; many have no municipality, and most have no city."""
+
+    zip: str
+    state: Code
+    municipality: Code | None
+    city: Code | None
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A member of the organization: what its tokens call it, and what it may do."""
 
@@ -120,7 +171,10 @@ class Member:
 
 
 class AddressInput(TypedDict, total=False):
-    """An address to send; `zip` is required in Mexico, `country` is MEX where absent, and null clears a part."""
+    """An address to send; null clears a part.
+
+    `zip` is required in Mexico unless the RFC is generic, and `country` is MEX if absent.
+    """
 
     street: str | None
     exterior: str | None
@@ -148,6 +202,18 @@ class CustomerInput(_Optional):
     email: str
     defaultInvoiceUse: str
     address: AddressInput
+
+
+class _Mismatches(TypedDict, total=False):
+    mismatches: Sequence[str]
+
+
+class SatValidationInput(_Mismatches):
+    """What the SAT answered, to send; `mismatches` only if the status is `mismatched`."""
+
+    status: SatStatus
+    checkedAt: datetime
+    source: str
 
 
 class CustomerPatch(TypedDict, total=False):
@@ -194,6 +260,7 @@ def customer_of(told: Mapping[str, Any], etag: str | None = None) -> Customer:
             "address": _known(Address, told["address"]),
             "createdAt": datetime.fromisoformat(told["createdAt"]),
             "updatedAt": datetime.fromisoformat(told["updatedAt"]),
+            "satValidation": _sat_validation_of(told["satValidation"]) if "satValidation" in told else None,
             "etag": etag,
         }
     )
@@ -229,9 +296,35 @@ def tax_info_of(told: Mapping[str, Any]) -> TaxInfo:
     return TaxInfo(told["isValid"], findings_of(told["errors"]), findings_of(told["warnings"]))
 
 
+def codes_of(told: Mapping[str, Any]) -> tuple[Code, ...]:
+    """Return the codes of a catalogue; raises as `customer_of`."""
+    return tuple(_known(Code, each) for each in told["data"])
+
+
+def tax_systems_of(told: Mapping[str, Any]) -> tuple[TaxSystem, ...]:
+    """Return the regimes; raises as `customer_of`."""
+    return tuple(_known(TaxSystem, each) for each in told["data"])
+
+
+def invoice_uses_of(told: Mapping[str, Any]) -> tuple[InvoiceUse, ...]:
+    """Return the uses; raises as `customer_of`."""
+    return tuple(InvoiceUse(each["code"], each["name"], tuple(each["taxSystems"])) for each in told["data"])
+
+
+def zip_code_of(told: Mapping[str, Any]) -> ZipCode:
+    """Return the place of a zip code; raises as `customer_of`."""
+    state, *others = (told[name] and _known(Code, told[name]) for name in ("state", "municipality", "city"))
+    return ZipCode(told["zip"], state, *others)
+
+
 def member_of(told: Mapping[str, Any]) -> Member:
     """Return the member; raises as `customer_of`."""
     return Member(told["userId"], told["role"])
+
+
+def _sat_validation_of(told: Mapping[str, Any]) -> SatValidation:
+    checked_at = datetime.fromisoformat(told["checkedAt"])
+    return SatValidation(told["status"], checked_at, told["source"], tuple(told.get("mismatches", ())))
 
 
 def _change_of(told: Mapping[str, Any]) -> Change:

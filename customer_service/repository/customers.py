@@ -130,9 +130,23 @@ class CustomerRepository:
         Raises VersionMismatch where somebody wrote since the document was read, DuplicateTaxId or DuplicateExternalId.
         """
         absent = {name: "" for name in ("externalId", "metadata") if name not in customer}
+        if "satValidation" in document and not fiscal.is_same_to_sat(document, customer):
+            absent["satValidation"] = ""
         values = {name: value for name, value in customer.items() if name != "address"}
         address = {f"address.{name}": value for name, value in customer["address"].items()}
         return self._write_living(document, customer, {**values, **address}, absent)
+
+    @translates_errors
+    def set_sat_validation(self, document: Document, validation: Mapping[str, Any] | None) -> Document:
+        """Store the SAT's answer about the customer, or none, and return what is stored; raises VersionMismatch.
+
+        Nothing is written if that is what the document has.
+        """
+        if document.get("satValidation") == validation:
+            return document
+        if validation is None:
+            return self._write(document, {}, {"satValidation": ""})
+        return self._write(document, {"satValidation": validation}, {})
 
     @translates_errors
     def remove(self, document: Document) -> Document:

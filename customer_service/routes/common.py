@@ -10,25 +10,31 @@ from customer_service import errors
 from customer_service.answers import compact, represent
 from customer_service.authorization import current_membership, guarded_blueprint
 from customer_service.operations import Value
+from customer_service.parsing import is_conditional
 from customer_service.repository import CustomerRepository
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from customer_service.answers import Representation
     from customer_service.repository import Kept
 
+R = TypeVar("R")
 Customers = TypeVar("Customers", bound=CustomerRepository)
 blueprint = guarded_blueprint("customers")
 
-MEMBER_ERRORS = (
+TOKEN_ERRORS = (
     errors.AuthenticationRequired,
     errors.InvalidToken,
     errors.ExpiredToken,
     errors.RateLimited,
-    errors.NotAMember,
     errors.DatabaseError,
     errors.DatabaseUnavailable,
     errors.SigningKeysUnavailable,
 )
+"""What every route that needs a token may answer in place of its result."""
+
+MEMBER_ERRORS = (*TOKEN_ERRORS, errors.NotAMember)
 """What every route of an organization may answer in place of its result."""
 
 READ_ERRORS = (*MEMBER_ERRORS, errors.MalformedDocument)
@@ -71,6 +77,16 @@ def represented(customer_id: str) -> Representation:
     return kept.customers.get(key) or kept.customers.load(
         key, lambda: compact(represent(customers().get_committed(customer_id, since))), customer_id.lower()
     )
+
+
+def on_the_newest(attempt: Callable[[], R]) -> R:
+    """Repeat the attempt while somebody else is faster, unless the caller named the state to write on."""
+    while True:
+        try:
+            return attempt()
+        except errors.VersionMismatch:
+            if is_conditional():
+                raise
 
 
 def location(customer_id: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app
 
@@ -10,18 +10,10 @@ from customer_service import changes, errors
 from customer_service.answers import answer_body, answer_nothing, answer_written, etag_of, represent
 from customer_service.authorization import current_membership
 from customer_service.characters import comparable
-from customer_service.errors import Finding, InvalidRequest, VersionMismatch
+from customer_service.errors import Finding, InvalidRequest
 from customer_service.inputs import CustomerInputSchema, CustomerPatchSchema
 from customer_service.operations import Answer, Operation, Value
-from customer_service.parsing import (
-    JSON,
-    MERGE_PATCH,
-    canonical_json,
-    idempotency_key,
-    is_conditional,
-    json_body,
-    require_match,
-)
+from customer_service.parsing import JSON, MERGE_PATCH, canonical_json, idempotency_key, json_body, require_match
 from customer_service.repository import IdempotencyRepository
 from customer_service.routes.common import (
     BODY_ERRORS,
@@ -34,16 +26,13 @@ from customer_service.routes.common import (
     blueprint,
     customers,
     location,
+    on_the_newest,
 )
 from customer_service.schemas import CustomerSchema
 from customer_service.upserts import Keyed, put, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from customer_service.database import Document
-
-R = TypeVar("R")
 
 
 @blueprint.post("/customers")
@@ -115,7 +104,7 @@ def update_customer(customer_id: str) -> Response:
         require_match(document, etag_of)
         return replace(customers(), document, changes.patched(document, patch))
 
-    return answer_written(_on_the_newest(attempt))
+    return answer_written(on_the_newest(attempt))
 
 
 @blueprint.delete("/customers/<customer_id:customer_id>")
@@ -137,7 +126,7 @@ def delete_customer(customer_id: str) -> Response:
         require_match(document, etag_of)
         return customers().remove(document)
 
-    deleted = _on_the_newest(attempt)
+    deleted = on_the_newest(attempt)
     try:
         return answer_nothing({"ETag": f'"{etag_of(deleted)}"'})
     except errors.MalformedDocument:  # what cannot be told has no ETag, and can be deleted all the same
@@ -171,7 +160,7 @@ def restore_customer(customer_id: str) -> Response:
             return document
         return customers().restore(document, changes.revived(document))
 
-    return answer_written(_on_the_newest(attempt))
+    return answer_written(on_the_newest(attempt))
 
 
 @blueprint.put("/customers/by-external-id/<any_text:external_id>")
@@ -193,21 +182,11 @@ def put_customer_by_external_id(external_id: str) -> Response:
         document = customers().find_by_external_id(external_id)
         body = json_body()
         require_match(document, etag_of)
-        customer = changes.accepted(_with_external_id(body, external_id))
+        customer = changes.accepted_after(document, _with_external_id(body, external_id))
         status, stored = put(customers(), Keyed("externalId", comparable(external_id), customer), document)
         return stored, location(stored["_id"]) if status == "created" else None
 
-    return answer_written(*_on_the_newest(attempt))
-
-
-def _on_the_newest(attempt: Callable[[], R]) -> R:
-    """Repeat the attempt while somebody else is faster, unless the caller named the state to write on."""
-    while True:
-        try:
-            return attempt()
-        except VersionMismatch:
-            if is_conditional():
-                raise
+    return answer_written(*on_the_newest(attempt))
 
 
 def _with_external_id(body: object, external_id: str) -> object:

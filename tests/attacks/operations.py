@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from customer_service.operations import role_of
+from customer_service.operations import operation_of, role_of
 from tests.support import ORGANIZATION
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """A method and a rule, and the least role that may ask for it."""
+    """A method and a rule, and the least role that may ask for it; a route of no organization has the least of all."""
 
     method: str
     rule: str
-    role: Role
+    role: Role = "viewer"
 
     def path(self, organization_id: str = ORGANIZATION, **values: str) -> str:
         """Return the path with these values; a parameter that is not given stands for itself."""
@@ -42,4 +42,15 @@ def guarded_operations(app: Flask) -> list[Guarded]:
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/organizations/")
         for method in sorted((rule.methods or set()) - {"OPTIONS"})
+    ]
+
+
+def token_operations(app: Flask) -> list[Guarded]:
+    """Return every operation that takes any valid token."""
+    operations = ((rule, operation_of(app.view_functions[rule.endpoint])) for rule in app.url_map.iter_rules())
+    return [
+        Guarded(method, rule.rule)
+        for rule, operation in operations
+        if operation and operation.any_token
+        for method in sorted(rule.methods or set())
     ]

@@ -14,7 +14,7 @@ from customer_service.errors import SettingsError
 from customer_service.roles import ROLES
 from customer_service.settings import JwtSettings, ServerSettings
 from tests import issuer, support
-from tests.attacks.operations import guarded_operations
+from tests.attacks.operations import guarded_operations, token_operations
 from tests.forge import claims, forge, issue, jwk, segment
 from tests.support import (
     CUSTOMER_ID,
@@ -91,7 +91,7 @@ def test_api2_broken_authentication(service: Service) -> None:
         forge({"alg": "HS512"}, digest="sha512"),
     ]
     answers = set()
-    for operation in guarded_operations(service.app):
+    for operation in guarded_operations(service.app) + token_operations(service.app):
         for token in refused:
             response = service.client.open(
                 operation.path(customer_id=CUSTOMER_ID),
@@ -211,7 +211,8 @@ def test_api9_improper_inventory_management(service: Service) -> None:
     """What is served is what is documented, and nothing else."""
     documented = service.client.get("/openapi.json").get_json()
     paths = {(path, method.upper()) for path, item in documented["paths"].items() for method in item}
-    assert len(paths) == len([each for each in guarded_operations(service.app) if each.method != "HEAD"]) + 3
+    operations = guarded_operations(service.app) + token_operations(service.app)
+    assert len(paths) == len([each for each in operations if each.method != "HEAD"]) + 3
     assert documented["servers"] == [{"url": "/"}, {"url": "/api"}]
     for path in INVENTORY:
         for base in ("", "/api"):

@@ -113,6 +113,12 @@ BODY = {
 CUSTOMERS = f"/organizations/{ORGANIZATION}/customers"
 MEMBERS = f"/organizations/{ORGANIZATION}/members"
 STALE = {"If-Match": '"stale"'}
+SAT_ANSWER = {
+    "status": "mismatched",
+    "mismatches": ["/address/zip"],
+    "checkedAt": "2025-01-26T10:00:00Z",
+    "source": "my-pac",
+}
 NEEDS_A_FAULT = {"408", "429", "431", "500", "503"}
 Exchange = tuple[str, "TestResponse"]
 
@@ -121,6 +127,11 @@ FOLLOWED: dict[str, tuple[str, str, Any]] = {
     "get_liveness": ("GET", "/livez", None),
     "get_readiness": ("GET", "/readyz", None),
     "get_metrics": ("GET", "/metrics", None),
+    "list_tax_systems": ("GET", "/catalogs/tax-systems", None),
+    "list_invoice_uses": ("GET", "/catalogs/invoice-uses?taxSystem=601", None),
+    "list_countries": ("GET", "/catalogs/countries", None),
+    "list_states": ("GET", "/catalogs/states", None),
+    "get_zip_code": ("GET", "/catalogs/zip-codes/86500", None),
     "list_customers": ("GET", f"{CUSTOMERS}?limit=1&include=total", None),
     "create_customer": ("POST", CUSTOMERS, BODY | {"taxId": "AAA010101AA1", "externalId": "crm/1"}),
     "get_customer": ("GET", f"{CUSTOMERS}/{CUSTOMER_ID}", None),
@@ -136,6 +147,8 @@ FOLLOWED: dict[str, tuple[str, str, Any]] = {
     "validate_tax_info": ("POST", f"{CUSTOMERS}/tax-info-validation", {"taxId": 1}),
     "get_customer_by_external_id": ("GET", f"{CUSTOMERS}/by-external-id/crm%2F1", None),
     "put_customer_by_external_id": ("PUT", f"{CUSTOMERS}/by-external-id/crm-2", BODY | {"taxId": "AAA010101AA2"}),
+    "put_sat_validation": ("PUT", f"{CUSTOMERS}/{CUSTOMER_ID}/sat-validation", SAT_ANSWER),
+    "delete_sat_validation": ("DELETE", f"{CUSTOMERS}/{CUSTOMER_ID}/sat-validation", None),
     "list_members": ("GET", MEMBERS, None),
     "put_member": ("PUT", f"{MEMBERS}/another", {"role": "editor"}),
     "delete_member": ("DELETE", f"{MEMBERS}/another", None),
@@ -169,6 +182,14 @@ REFUSED: list[tuple[str, str, str, Any, dict[str, str]]] = [
     ("delete_customer", "DELETE", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}", None, {}),
     ("restore_customer", "POST", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/restore", None, {}),
     ("restore_customer", "POST", f"{CUSTOMERS}/{CUSTOMER_ID}/restore", None, STALE),
+    ("put_sat_validation", "PUT", f"{CUSTOMERS}/{CUSTOMER_ID}/sat-validation", {}, {}),
+    ("put_sat_validation", "PUT", f"{CUSTOMERS}/{CUSTOMER_ID}/sat-validation", SAT_ANSWER, STALE),
+    ("put_sat_validation", "PUT", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/sat-validation", SAT_ANSWER, {}),
+    ("delete_sat_validation", "DELETE", f"{CUSTOMERS}/{CUSTOMER_ID}/sat-validation", None, STALE),
+    ("delete_sat_validation", "DELETE", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/sat-validation", None, {}),
+    ("list_invoice_uses", "GET", "/catalogs/invoice-uses?taxSystem=x", None, {}),
+    ("get_zip_code", "GET", "/catalogs/zip-codes/01001", None, {}),
+    ("get_zip_code", "GET", "/catalogs/zip-codes/x", None, {}),
 ]
 
 
@@ -203,7 +224,7 @@ def _refused(service: Service) -> Iterator[Exchange]:
     for name, method, path, body, headers in REFUSED:
         yield name, ask(path, method=method, json=body, headers=bearer() | headers)
     for name, (method, path, body) in FOLLOWED.items():
-        if not path.startswith("/organizations"):
+        if not path.startswith(("/organizations", "/catalogs")):
             continue
         yield name, ask(path, method=method, json=body)
         yield name, ask(path, method=method, json=body, headers={"Authorization": "Bearer x"})
@@ -310,7 +331,7 @@ def test_the_page_keys_are_required_and_no_other(service: Service, document: dic
     customer = service.client.get(url(), headers=bearer()).get_json()
     schemas = document["components"]["schemas"]
     assert set(schemas["Customer"]["required"]) == set(customer)
-    assert set(schemas["Customer"]["properties"]) == {*customer, "externalId", "metadata"}
+    assert set(schemas["Customer"]["properties"]) == {*customer, "externalId", "metadata", "satValidation"}
     assert set(schemas["Address"]["properties"]) == set(customer["address"]) == set(schemas["Address"]["required"])
 
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import typing
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -18,6 +18,7 @@ from customer_service import inputs, plugin
 from customer_service.client import (
     Address,
     BadRequest,
+    Code,
     CustomerClient,
     CustomerNotFound,
     DuplicateExternalId,
@@ -25,15 +26,21 @@ from customer_service.client import (
     Filters,
     Finding,
     InsufficientRole,
+    InvoiceUse,
     KeyReused,
     LastAdmin,
     Member,
     MemberNotFound,
     NotAMember,
+    NotFound,
     ProblemError,
+    SatValidation,
+    TaxSystem,
     Unauthorized,
     ValidationFailed,
     VersionMismatch,
+    ZipCode,
+    ZipCodeNotFound,
     errors,
     models,
 )
@@ -44,12 +51,17 @@ from customer_service.problems import ALL_PROBLEMS
 from customer_service.repository import idempotency
 from customer_service.schemas import (
     AddressSchema,
+    CodeSchema,
     CustomerBatchSchema,
     CustomerPageSchema,
     CustomerSchema,
     FindingSchema,
+    InvoiceUseSchema,
     MemberSchema,
+    SatValidationSchema,
     TaxInfoSchema,
+    TaxSystemSchema,
+    ZipCodeSchema,
 )
 from tests.support import messages_of, new_customer
 
@@ -80,6 +92,11 @@ class TestNames:
             (models.Finding, FindingSchema),
             (models.TaxInfo, TaxInfoSchema),
             (models.Member, MemberSchema),
+            (models.Code, CodeSchema),
+            (models.SatValidation, SatValidationSchema),
+            (models.TaxSystem, TaxSystemSchema),
+            (models.InvoiceUse, InvoiceUseSchema),
+            (models.ZipCode, ZipCodeSchema),
         ],
     )
     def test_of_answers(self, told: Any, schema: Any) -> None:
@@ -91,12 +108,13 @@ class TestNames:
             (models.AddressInput, inputs.AddressInputSchema),
             (models.CustomerInput, inputs.CustomerInputSchema),
             (models.CustomerPatch, inputs.CustomerPatchSchema),
+            (models.SatValidationInput, inputs.SatValidationInputSchema),
         ],
     )
     def test_of_requests(self, sent: Any, schema: Any) -> None:
         fields = schema().fields
         assert set(sent.__annotations__) == set(fields)
-        if sent is models.CustomerInput:
+        if sent in (models.CustomerInput, models.SatValidationInput):
             assert sent.__required_keys__ == {name for name, field in fields.items() if field.required}
 
     def test_of_filters(self) -> None:
@@ -193,6 +211,49 @@ class TestCustomers:
         assert (judged.isValid, judged.errors) == (True, ())
         wrong = client.validate_tax_info(new(taxId="SAB"))
         assert [(each.path, each.code) for each in wrong.errors] == [("/taxId", "invalid-rfc")]
+        assert [each.suggestion for each in client.validate_tax_info(new(legalName="Sabre")).warnings][:1] == ["SABRE"]
+        assert wrong.errors[0].suggestion is None
+
+    def test_what_the_sat_answered(self, customer_service: CustomerService) -> None:
+        client = customer_service.client()
+        customer = customer_service.customer()
+        assert customer.satValidation is None
+        checked_at = datetime(2025, 1, 26, 10, tzinfo=UTC)
+        stored = client.put_sat_validation(
+            customer.id,
+            {"status": "mismatched", "mismatches": ["/address/zip"], "checkedAt": checked_at, "source": "my-pac"},
+            if_match=customer.etag,
+        )
+        assert stored.satValidation == SatValidation("mismatched", checked_at, "my-pac", ("/address/zip",))
+        assert client.get(customer.id) == stored
+        with pytest.raises(VersionMismatch):
+            client.delete_sat_validation(customer.id, if_match=customer.etag)
+        client.delete_sat_validation(customer.id, if_match=stored.etag)
+        assert client.get(customer.id).satValidation is None
+        matched = client.put_sat_validation(
+            customer.id, {"status": "matched", "checkedAt": checked_at, "source": "my-pac"}
+        )
+        assert matched.satValidation == SatValidation("matched", checked_at, "my-pac")
+
+    def test_the_catalogues(self, customer_service: CustomerService) -> None:
+        client = customer_service.client()
+        assert client.list_tax_systems()[0] == TaxSystem("601", "General de Ley Personas Morales", True, False)
+        assert client.list_invoice_uses("605", "GODE561231GR8")[0] == InvoiceUse("CN01", "Nómina", ("605",))
+        assert len(client.list_invoice_uses()) == 24
+        assert Code("MEX", "México") in client.list_countries()
+        assert Code("CMX", "Ciudad de México") in client.list_states()
+        cardenas = Code("002", "Cárdenas")
+        assert client.get_zip_code("86500") == ZipCode(
+            "86500", Code("TAB", "Tabasco"), cardenas, Code("01", "Cárdenas")
+        )
+        assert client.get_zip_code("01001").municipality is None
+        with pytest.raises(ValidationFailed, match="/taxSystem unknown-tax-system"):
+            client.list_invoice_uses("999")
+        for none in ("8650", "../tax-systems", ".", "a/b"):
+            with pytest.raises(NotFound):
+                client.get_zip_code(none)
+        with pytest.raises(ZipCodeNotFound):
+            client.get_zip_code("17000")
 
     def test_members(self, customer_service: CustomerService) -> None:
         admin = customer_service.client("admin")

@@ -60,6 +60,13 @@ def test_a_list_varies_by_both(shared: Service) -> None:
     assert answer.headers["Vary"] == "Accept-Encoding, Origin"
 
 
+def test_a_form_may_read_a_catalogue(shared: Service) -> None:
+    answer = shared.client.get("/api/catalogs/states", headers=bearer() | {"Origin": PAGE})
+    assert (answer.headers["Access-Control-Allow-Origin"], answer.headers["Vary"]) == (PAGE, "Accept-Encoding, Origin")
+    preflight = shared.client.options("/api/catalogs/states", headers=ASKS)
+    assert (preflight.status_code, preflight.headers["Access-Control-Allow-Methods"]) == (204, "GET, HEAD")
+
+
 @pytest.mark.parametrize("origin", OTHERS)
 def test_another_page_is_told_nothing(shared: Service, origin: str) -> None:
     for headers in ({"Origin": origin}, ASKS | {"Origin": origin}):

@@ -117,7 +117,8 @@ class TestPut:
         assert second.status_code == 200
         assert "Location" not in second.headers
         assert second.headers["ETag"] != first.headers["ETag"]
-        address = dict.fromkeys(EXAMPLE["address"]) | {"zip": "01000", "country": "MEX"}
+        place = {"state": "Ciudad de México", "municipality": "Álvaro Obregón", "city": "Ciudad de México"}
+        address = dict.fromkeys(EXAMPLE["address"]) | place | {"zip": "01000", "country": "MEX"}
         expected = first.get_json() | {"legalName": "Other", "phone": None, "address": address}
         del expected["metadata"]
         assert second.get_json() == expected | {"updatedAt": second.get_json()["updatedAt"]}

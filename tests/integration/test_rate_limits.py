@@ -95,6 +95,14 @@ def test_a_stranger_is_counted_too_and_learns_nothing(limited: Service) -> None:
     assert statuses == [403, 403, 403, 429]
 
 
+def test_a_catalogue_is_counted_with_everything_else(limited: Service) -> None:
+    stranger = client_of(limited, "a stranger")
+    for left in (2, 1, 0):
+        assert told(stranger.get("/catalogs/states")) == (POLICY, f'"caller";r={left};t=40')
+    problem(stranger.get("/catalogs/zip-codes/x"), 429, "rate-limited")
+    problem(stranger.get(url()), 429, "rate-limited")
+
+
 def test_nothing_is_counted_without_a_valid_token(limited: Service) -> None:
     for headers in ({}, {"Authorization": "Bearer x"}, bearer(exp=1)):
         for _ in range(ALLOWED + 1):

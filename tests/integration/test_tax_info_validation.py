@@ -40,7 +40,9 @@ def told(response: TestResponse) -> tuple[bool, list[tuple[str, str]], list[tupl
     answer = response.get_json()
     assert set(answer) == {"isValid", "errors", "warnings"}
     findings = [*answer["errors"], *answer["warnings"]]
-    assert all(set(each) == {"path", "code", "message"} and each["message"] for each in findings)
+    assert all(set(each) - {"suggestion"} == {"path", "code", "message"} and each["message"] for each in findings)
+    assert {each["path"] for each in findings if "suggestion" in each} <= {"/legalName"}
+    assert all(each.get("suggestion") != "" for each in findings)
     errors, warnings = ([(each["path"], each["code"]) for each in answer[name]] for name in ("errors", "warnings"))
     return answer["isValid"], errors, warnings
 
@@ -105,12 +107,19 @@ class TestNotStored:
         assert stored(service) == before
 
     def test_no_warning(self, service: Service) -> None:
-        good = new_customer(legalName="UNIVERSIDAD ROBOTICA ESPAÑOLA", taxId="URE180429TM6", address={"zip": "83000"})
+        good = new_customer(legalName="UNIVERSIDAD ROBOTICA ESPAÑOLA", taxId="URE180429TM6")
+        good["address"] |= {"zip": "83000", "municipality": "Hermosillo"}
         assert told(judge(service, good)) == (True, [], [])
 
     def test_a_corporate_suffix(self, service: Service) -> None:
         _, _, warnings = told(judge(service, new_customer(legalName="DUNDER MIFFLIN S.A. de C.V.")))
         assert warnings[:2] == [("/legalName", "corporate-suffix"), ("/legalName", "not-upper-case")]
+
+    def test_a_suggestion(self, service: Service) -> None:
+        answer = judge(service, new_customer(legalName="Peña  y Cía., S.A. de C.V.")).get_json()
+        assert [each.get("suggestion") for each in answer["warnings"][:2]] == ["PEÑA Y CÍA."] * 2
+        assert "suggestion" not in answer["warnings"][2]
+        assert "suggestion" not in judge(service, new_customer(legalName="Sas")).get_json()["warnings"][0]
 
     def test_it_normalizes_first(self, service: Service) -> None:
         body = new_customer(taxId=" dum901231ab3 ", address={"country": None})

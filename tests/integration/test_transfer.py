@@ -14,7 +14,7 @@ import click
 import pytest
 from bson import ObjectId
 
-from customer_service import changes, terminal
+from customer_service import changes, fiscal, terminal
 from customer_service.repository import CustomerBatchRepository
 from customer_service.transfer import commands, exporting, formats, importing
 from customer_service.transfer.columns import COLUMNS
@@ -322,7 +322,7 @@ class TestSpreadsheets:
         file = FILES[name]()
         (tmp_path / "c.csv").write_bytes(file.data)
         run = shell("import", ORGANIZATION, "c.csv", *file.options)
-        true = {row["externalId"]: body_of(row) for row in CUSTOMERS}
+        true = {row["externalId"]: fiscal.with_place(body_of(row)) for row in CUSTOMERS}
         here = {document["externalId"]: changes.told(document) for document in stored(filled)}
         assert here == {key: true[key] for key in here}
         assert (run.code, len(here) == len(true)) == ((0, True) if file.said is None else (1, False))

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from stdnum.mx import rfc as stdnum_rfc
 
 from customer_service import catalogues, fiscal
-from customer_service.characters import comparable
+from customer_service.characters import comparable, plain_spaces, without_html_entities, without_mojibake
 from customer_service.errors import Finding
 from customer_service.fiscal import normalized, unique_keys
+from customer_service.sat_catalogues import ZIP_NUMBERS, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,9 @@ REGIMES_BY_RECEIVER = {
     ("USA", COMPANY): ["616"],
     ("ESP", PERSON): ["616"],
 }
+
+OUTSIDE_STATE = ("/address/zip", "zip-outside-state")
+UNKNOWN_ZIP = ("/address/zip", "unknown-zip")
 
 HOSTILE = [
     "",
@@ -211,7 +215,7 @@ def customer(**changes: Any) -> dict[str, Any]:
         },
     }
     for name, value in changes.items():
-        part = whole["address"] if name in ("zip", "state", "country") else whole
+        part = whole["address"] if name in whole["address"] else whole
         part[name] = value
     return whole
 
@@ -789,6 +793,17 @@ class TestZip:
     def test_required_in_mexico(self, address: dict[str, Any]) -> None:
         assert errors({"address": address}) == {("/address/zip", "required")}
 
+    @pytest.mark.parametrize("tax_id", [GENERIC_DOMESTIC, GENERIC_FOREIGN])
+    def test_optional_for_a_generic_rfc(self, tax_id: str) -> None:
+        for address in ({}, {"zip": None}, {"zip": "86500", "country": None}):
+            assert errors({"taxId": tax_id, "address": address}) == set()
+        assert errors({"taxId": tax_id, "address": {"zip": "8650"}}) == {("/address/zip", "invalid-zip")}
+        assert errors({"taxId": tax_id, "address": {"zip": ""}}) == {("/address/zip", "invalid-zip")}
+
+    @pytest.mark.parametrize("tax_id", ["XAXX010101001", "XEXX010101", "", None, 5])
+    def test_required_for_what_only_looks_generic(self, tax_id: Any) -> None:
+        assert ("/address/zip", "required") in errors({"taxId": tax_id, "address": {}})
+
     @pytest.mark.parametrize("address", [None, "", [], 5])
     def test_not_asked_for_without_an_address(self, address: Any) -> None:
         assert errors({"address": address}) == set()
@@ -812,15 +827,126 @@ class TestState:
         first, last = map(int, bounds.split("-"))
         for name in [key, key.lower(), *names.split("|")]:
             for digits in range(100):
-                expected = set() if first <= digits <= last else {("/address/zip", "zip-outside-state")}
-                assert warnings(customer(state=name, zip=f"{digits:02}500")) == expected
+                found_in = warnings(customer(state=name, municipality=None, zip=f"{digits:02}500"))
+                assert (OUTSIDE_STATE in found_in) == (not first <= digits <= last)
+                assert found_in <= {OUTSIDE_STATE, UNKNOWN_ZIP}
 
     @pytest.mark.parametrize("state", [*HOSTILE, None, 5, "California", "Son0ra", "Sonor", "26", "México Lindo", "..."])
     def test_unknown_is_never_outside(self, state: Any) -> None:
-        assert warnings(customer(state=state, zip="01000")) == set()
+        assert warnings(customer(state=state, municipality=None, zip="01000")) == set()
+
+    @pytest.mark.parametrize("state", ["Nayarit", "nay", "Oaxaca", "OAX"])
+    def test_where_the_catalogue_errs_either_state_is_right(self, state: str) -> None:
+        assert warnings(customer(state=state, zip="68318")) == set()
+
+    @pytest.mark.parametrize("state", ["Sonora", "Jalisco"])
+    def test_where_the_catalogue_errs_no_third_state_is(self, state: str) -> None:
+        assert warnings(customer(state=state, zip="68318")) == {OUTSIDE_STATE}
+
+    def test_every_zip_is_in_the_state_that_the_catalogue_has_for_it(self) -> None:
+        for number in range(0, ZIP_NUMBERS, 7):
+            if place := place_of(f"{number:05}"):
+                given_customer = customer(zip=f"{number:05}", state=place.state.name, municipality=None)
+                assert warnings(given_customer) == set()
 
     def test_of_another_country_is_never_outside(self) -> None:
         assert warnings(foreigner(state="Sonora", zip="01000")) == set()
+
+
+class TestKnownZip:
+    @pytest.mark.parametrize("zip_code", ["00000", "17000", "00999"])
+    def test_the_sat_has_no_such_zip(self, zip_code: str) -> None:
+        assert warnings(customer(zip=zip_code, state=None)) == {UNKNOWN_ZIP}
+        assert warnings(foreigner(zip=zip_code)) == set()
+        assert errors(customer(zip=zip_code)) == set()
+
+
+class TestMunicipality:
+    @pytest.mark.parametrize(
+        ("zip_code", "state", "names"),
+        [
+            ("86500", "Tabasco", "Cárdenas|CARDENAS|cárdenas|C\u0301a\u0301rdenas|Los Cárdenas| Cárdenas. "),
+            ("01000", "CDMX", "Álvaro Obregón|alvaro obregon|ÁLVARO  OBREGÓN"),
+            ("63530", "Nayarit", "Del Nayar|El Nayar|Nayar|DEL NAYAR"),
+            ("85900", "Sonora", "Huatabampo|HUATABAMPO"),
+            ("85900", "Sonora", None),
+            ("85900", "Sonora", ""),
+            ("85900", "Sonora", 5),
+            ("01001", "CDMX", "Huatabampo"),
+        ],
+    )
+    def test_inside(self, zip_code: str, state: str, names: Any) -> None:
+        for name in names.split("|") if isinstance(names, str) else [names]:
+            assert warnings(customer(zip=zip_code, state=state, municipality=name)) == set(), name
+
+    @pytest.mark.parametrize(
+        "name", ["Hermosillo", "Huatabamp", "Huatabampo Viejo", "Cárdenas", "El", "...", "x" * 999]
+    )
+    def test_outside(self, name: str) -> None:
+        assert warnings(customer(municipality=name)) == {("/address/zip", "zip-outside-municipality")}
+
+    def test_follows_from_the_state(self) -> None:
+        assert warnings(customer(zip="86500", municipality="Huatabampo")) == {OUTSIDE_STATE}
+
+    def test_abroad_there_is_none(self) -> None:
+        assert warnings(foreigner(zip="86500", municipality="Huatabampo", state="Sonora")) == set()
+
+    def test_no_two_of_a_state_have_the_same_words(self) -> None:
+        places = {place[:2] for number in range(ZIP_NUMBERS) if (place := place_of(f"{number:05}"))}
+        names = [(state.code, municipality.name) for state, municipality in places if municipality]
+        for state in {state for state, _ in names}:
+            own = sorted(name for each, name in names if each == state)
+            folded = {tuple(catalogues._words_of_place(name)) for name in own}
+            assert len(folded) == len(own), state
+
+
+class TestPlace:
+    """The names that the SAT has for a zip, wherever a customer gives none of its own."""
+
+    NAMES = ("state", "municipality", "city")
+
+    def placed(self, **address: Any) -> list[Any]:
+        given_customer = {"address": {"country": "MEX", "street": "x", **address}}
+        before = copy.deepcopy(given_customer)
+        stored = fiscal.with_place(given_customer)["address"]
+        assert given_customer == before
+        assert stored["street"] == "x"
+        return [stored.get(name) for name in self.NAMES]
+
+    def test_fills_what_is_absent_or_null(self) -> None:
+        assert self.placed(zip="86500") == ["Tabasco", "Cárdenas", "Cárdenas"]
+        assert self.placed(zip="86500", **dict.fromkeys(self.NAMES)) == ["Tabasco", "Cárdenas", "Cárdenas"]
+        assert self.placed(zip="01001", city=None) == ["Ciudad de México", None, None]
+
+    def test_overwrites_nothing(self) -> None:
+        assert self.placed(zip="86500", state="Sonora", city="") == ["Sonora", "Cárdenas", ""]
+
+    @pytest.mark.parametrize("address", [{"zip": None}, {}, {"zip": "17000"}, {"zip": "86500", "country": "USA"}])
+    def test_where_there_is_none(self, address: dict[str, Any]) -> None:
+        assert self.placed(**address) == [None, None, None]
+
+    def moved(self, before: dict[str, Any], after: dict[str, Any]) -> list[Any]:
+        customers = [fiscal.with_place({"address": {"country": "MEX", **each}}) for each in (before, after)]
+        stored = fiscal.with_place_after(*customers)["address"]
+        return [stored.get(name) for name in self.NAMES]
+
+    def test_another_zip_replaces_what_the_old_one_had_filled_in(self) -> None:
+        old = dict(zip(self.NAMES, self.placed(zip="86500"), strict=True))
+        assert self.moved({"zip": "86500"}, old | {"zip": "83000"}) == ["Sonora", "Hermosillo", "Hermosillo"]
+        assert self.moved({"zip": "86500"}, old | {"zip": "01001"}) == ["Ciudad de México", None, None]
+        assert self.moved({"zip": "86500"}, old | {"zip": "17000"}) == [None, None, None]
+        assert self.moved({"zip": "86500"}, old | {"zip": "10001", "country": "USA"}) == [None, None, None]
+
+    def test_another_zip_leaves_what_the_old_one_had_not(self) -> None:
+        own = {"state": "TAB", "municipality": "CÁRDENAS", "city": "Cárdenas"}
+        assert self.moved({"zip": "86500"}, own | {"zip": "83000"}) == ["TAB", "CÁRDENAS", "Hermosillo"]
+        assert self.moved({"zip": "17000"}, own | {"zip": "83000"}) == list(own.values())
+        assert self.moved({"zip": "86500", "country": "USA"}, own | {"zip": "83000"}) == list(own.values())
+
+    def test_the_same_zip_leaves_everything(self) -> None:
+        own = {"zip": "86500", "state": "Tabasco", "municipality": "Other", "city": ""}
+        assert self.moved({"zip": "86500"}, own) == ["Tabasco", "Other", ""]
+        assert self.moved({"zip": "86500"}, own | {"country": "USA"}) == ["Tabasco", "Other", ""]
 
 
 class TestLegalNameWarnings:
@@ -946,6 +1072,159 @@ class TestGarbledNames:
     def test_nothing_is_suggested_for_what_is_too_long_or_empty(self) -> None:
         assert fiscal.warnings(customer(legalName="A  B" * 100)) == []
         assert [each.suggestion for each in fiscal.warnings(customer(legalName="\u200b"))] == [None]
+
+
+SUGGESTED_FORMS = """
+S.A.
+S.A. de C.V.
+S.A. DE C.V.
+S. A. de C. V.
+S.A de C.V
+SA de CV
+SADECV
+S.A.DE C.V.
+S.A.DE.C.V.
+S.A. DE C,V,
+SA.CV.
+S.A.B.
+S.A.B. de C.V.
+SAB de CV
+S.A.P.I.
+S.A.P.I. de C.V.
+SAPI DE CV
+S.A.P.I.B.
+S.A.P.I.B. de C.V.
+S.A.S.
+S.A.S. de C.V.
+S. de R.L.
+S. de R.L. de C.V.
+S de RL de CV
+S.DE R.L.DE C.V.
+S. DE R.L. C.V.
+S. de R.L. M.I.
+S. de R.L. MI
+S. de R.L. de I.P.
+S. de R.L. de I.P. de C.V.
+S.R.L.
+S. en C.
+S. en C. de C.V.
+S. en C. por A.
+S. en C. por A. de C.V.
+S. en N.C.
+S. en N.C. de C.V.
+S.N.C.
+S.C.
+S. C.
+S.C. de C.V.
+S.C. de R.L.
+S.C. de R.L. de C.V.
+S.C. de P. de R.L.
+S.C. de P. de R.L. de C.V.
+S.C. DE A.P. DE R.L. DE C.V.
+S.C.A.P. de R.L. de C.V.
+S.C.L.
+S.C.P.
+S.C.S.
+S.P.R. de R.L.
+S.P.R. de R.L. de C.V.
+S.P.R. de R.I.
+S.P.R. de R.S.
+S.S.S.
+A.C.
+A. C.
+A. en P.
+A.B.P.
+I.A.P.
+I.B.P.
+E.S.A.L.
+S.A. de C.V., SOFOM, E.N.R.
+S.A.P.I. de C.V., S.O.F.O.M., E.N.R.
+S.A. de C.V. SOFOM E.R.
+S.A. de C.V., SOFOM, Entidad No Regulada
+S.A. de C.V., S.F.P.
+S.A. de C.V., SOFIPO
+S.A. de C.V., SOFOL
+Sociedad Anónima
+Sociedad Anónima de Capital Variable
+Sociedad Anónima Bursátil de Capital Variable
+Sociedad Anónima Promotora de Inversión de Capital Variable
+Sociedad Anónima Promotora de Inversión Bursátil de Capital Variable
+Sociedad por Acciones Simplificada de Capital Variable
+Sociedad de Responsabilidad Limitada
+Sociedad de Responsabilidad Limitada de Capital Variable
+S. de Responsabilidad Limitada de Capital Variable
+Sociedad Civil
+Sociedad Cooperativa de Responsabilidad Limitada
+Sociedad de Producción Rural de Responsabilidad Ilimitada
+Sociedad en Comandita Simple
+Sociedad en Comandita por Acciones
+Sociedad en Nombre Colectivo
+Asociación Civil
+Institución de Asistencia Privada
+"""
+
+
+def suggestions(given: dict[str, Any]) -> dict[str, str | None]:
+    return {finding.code: finding.suggestion for finding in fiscal.warnings(given) if finding.path == "/legalName"}
+
+
+class TestSuggestion:
+    """The name as the SAT registers it: without its legal form, in capitals."""
+
+    def test_there_are_enough(self) -> None:
+        assert len(set(SUGGESTED_FORMS.strip().splitlines())) >= 60
+
+    @pytest.mark.parametrize("form", SUGGESTED_FORMS.strip().splitlines())
+    @pytest.mark.parametrize("name", ["Peña  Núñez y Cía.", "3M & Co", "Grupo 7", '"X"', "D.H.L.", "Sigma(2)"])
+    def test_of_a_company(self, name: str, form: str) -> None:
+        expected = " ".join(name.upper().split())
+        for written in (f"{name} {form}", f"{name}, {form}", f"{name} - {form.upper()}", f"{name} ({form.lower()})"):
+            given_customer = customer(legalName=written)
+            assert suggestions(given_customer)["corporate-suffix"] == expected, written
+            assert set(suggestions(given_customer).values()) == {expected}
+
+    def test_another_form_before_it_is_a_part_of_the_name(self) -> None:
+        assert suggestions(customer(legalName="GRUPO SC SA DE CV")) == {"corporate-suffix": "GRUPO SC"}
+        assert suggestions(customer(legalName="RADIO SPR S.A.")) == {"corporate-suffix": "RADIO SPR"}
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("Grupo Sami", "Acer", "Distribuidora Acer", "Grupo Saser", "Casa", "La Casa", "Rosas", "Radio SPR"),
+            *("Caja SCAP", "Grupo S", "Vitamina C", "Plan de P", "Optica ER", "Cafe MI", "Comercial DE IP"),
+            *("Sociedad de Amigos", "La Sociedad", "Grupo CV", "Nueva Vision De C", "SA de CV Industrial", "MASC"),
+            *("S.A. de C.V. Dunder", "Acme Inc.", "Acme, LLC", "X de CVA", "Grupo Sofoma", "Discapacidad"),
+        ],
+    )
+    def test_only_looks_like_one(self, name: str) -> None:
+        upper = name.upper()
+        assert set(suggestions(customer(legalName=name)).items()) <= {("not-upper-case", upper)}
+        assert suggestions(customer(legalName=upper)) == {}
+
+    @pytest.mark.parametrize("name", ["María Sá", "Luis S. C.", "Ana Sas", "Juan A.C.", "Eva Sapi", "Pedro Sá Sá"])
+    @pytest.mark.parametrize("build", [person, foreigner])
+    def test_a_surname_stays(self, build: Callable[..., dict[str, Any]], name: str) -> None:
+        assert suggestions(build(legalName=name)) == {"not-upper-case": name.upper()}
+
+    @pytest.mark.parametrize("form", ["s.a. de c.v.", "Sa", "(s. de r.l.)", "Sociedad Anónima", " - Sapi de CV"])
+    def test_nothing_would_remain(self, form: str) -> None:
+        assert set(suggestions(normalized(customer(legalName=form))).values()) == {None}
+
+    def test_keeps_accents_and_makes_spaces_single(self) -> None:
+        name = "  Muñoz\u2003\t&  Ibáñez\u00a0Güemes , S.A."
+        assert suggestions(normalized(customer(legalName=name)))["not-upper-case"] == "MUÑOZ & IBÁÑEZ GÜEMES"
+        assert (
+            suggestions(customer(legalName="Nu\u0301n\u0303ez S.\u0301A."))["corporate-suffix"] == "NU\u0301N\u0303EZ"
+        )
+
+    @given(st.text(max_size=250), st.sampled_from(SUGGESTED_FORMS.strip().splitlines()))
+    def test_begins_as_the_name_does_and_has_single_spaces(self, name: str, form: str) -> None:
+        for given_customer in (customer(legalName=f"{name} {form}"), person(legalName=f"{name} {form}")):
+            for suggestion in suggestions(given_customer).values():
+                if suggestion is not None:
+                    assert suggestion == " ".join(suggestion.split()) != ""
+                    readable = without_mojibake(without_html_entities(f"{name} {form}"))
+                    assert plain_spaces(readable).upper().split()[0].startswith(suggestion.split()[0])
 
 
 class TestFindings:

@@ -1,0 +1,142 @@
+"""The SAT's catalogues, so that a form needs no list of its own: for every caller with a token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from customer_service import fiscal
+from customer_service.answers import answer_cacheable
+from customer_service.authorization import token_blueprint
+from customer_service.catalogues import COMPANY_REGIMES, PERSON_REGIMES, USES_BY_REGIME
+from customer_service.errors import InvalidRequest, ZipCodeNotFound
+from customer_service.operations import Answer, Operation, Value
+from customer_service.parsing import query_values
+from customer_service.routes.common import IF_NONE_MATCH, TOKEN_ERRORS
+from customer_service.sat_catalogues import names_of, place_of
+from customer_service.schemas import CodeListSchema, InvoiceUseListSchema, TaxSystemListSchema, ZipCodeSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from flask import Response
+    from marshmallow import Schema
+
+    from customer_service.errors import CustomerServiceError
+    from customer_service.sat_catalogues import Catalogue, Named
+
+blueprint = token_blueprint("catalogs", "/catalogs")
+
+FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
+ETAG = {"type": "string", "pattern": '^"[0-9a-f]{40}"$'}
+HEADERS = {
+    "Cache-Control": Value("Keep it for a day.", {"const": FOR_A_DAY["Cache-Control"]}, required=True),
+    "ETag": Value("Changes with the catalogue.", ETAG, required=True),
+    "Vary": Value("`Accept-Encoding`, among others: what is large is compressed.", required=True),
+}
+USE_PARAMETERS = {
+    "taxSystem": Value("Only the uses that this regime allows.", {"type": "string", "enum": sorted(USES_BY_REGIME)}),
+    "taxId": Value("An RFC: only the uses that some regime of such a receiver allows."),
+}
+
+
+def _catalog(
+    schema: type[Schema],
+    *own_errors: type[CustomerServiceError],
+    query: Mapping[str, Value] | None = None,
+) -> Operation:
+    return Operation(
+        "Catalogs",
+        {200: Answer(schema, HEADERS), 304: Answer(headers=HEADERS)},
+        role=None,
+        errors=(*TOKEN_ERRORS, *own_errors),
+        request_headers=IF_NONE_MATCH,
+        query=query or {},
+        any_token=True,
+    )
+
+
+@blueprint.get("/tax-systems")
+@_catalog(TaxSystemListSchema)
+def list_tax_systems() -> Response:
+    """List the regimes that a customer may have.
+
+    They are those of the SAT's c_RegimenFiscal, each with the receivers that may have it.
+    """
+    return _list(
+        {"code": code, "name": name, "companies": code in COMPANY_REGIMES, "persons": code in PERSON_REGIMES}
+        for code, name in names_of("taxSystems").items()
+    )
+
+
+@blueprint.get("/invoice-uses")
+@_catalog(InvoiceUseListSchema, InvalidRequest, query=USE_PARAMETERS)
+def list_invoice_uses() -> Response:
+    """List the uses that an invoice may have.
+
+    They are those of the SAT's c_UsoCFDI, each with all the regimes that allow it. `taxSystem` and `taxId` leave those
+    that a receiver may choose.
+    """
+    receiver = fiscal.normalized(query_values(_unknown))
+    if findings := fiscal.errors(receiver):
+        raise InvalidRequest(findings)
+    possible = fiscal.possible_tax_systems(receiver)
+    uses = [(code, name, _tax_systems_of(code)) for code, name in names_of("invoiceUses").items()]
+    return _list(
+        {"code": code, "name": name, "taxSystems": tax_systems}
+        for code, name, tax_systems in uses
+        if not possible.isdisjoint(tax_systems)
+    )
+
+
+@blueprint.get("/countries")
+@_catalog(CodeListSchema)
+def list_countries() -> Response:
+    """List the countries.
+
+    They are those of ISO 3166-1 alpha-3, with their names in the SAT's c_Pais.
+    """
+    return _list_names("countries")
+
+
+@blueprint.get("/states")
+@_catalog(CodeListSchema)
+def list_states() -> Response:
+    """List Mexico's states.
+
+    They are those of the SAT's c_Estado.
+    """
+    return _list_names("states")
+
+
+@blueprint.get("/zip-codes/<zip_code>")
+@_catalog(ZipCodeSchema, ZipCodeNotFound)
+def get_zip_code(zip_code: str) -> Response:
+    """Get the place of a zip code.
+
+    It is that of the SAT's c_CodigoPostal, where many have no municipality and most have no city.
+    """
+    place = place_of(zip_code)
+    if place is None:
+        raise ZipCodeNotFound
+    parts = {name: _named(part) for name, part in place._asdict().items()}
+    return answer_cacheable({"zip": zip_code, **parts}, FOR_A_DAY)
+
+
+def _unknown(name: str, _value: str) -> str | None:
+    return None if name in USE_PARAMETERS else "unknown-parameter"
+
+
+def _tax_systems_of(use: str) -> list[str]:
+    return sorted(regime for regime, uses in USES_BY_REGIME.items() if use in uses)
+
+
+def _named(part: Named | None) -> dict[str, str] | None:
+    return part._asdict() if part else None
+
+
+def _list_names(catalogue: Catalogue) -> Response:
+    return _list({"code": code, "name": name} for code, name in names_of(catalogue).items())
+
+
+def _list(codes: Iterable[dict[str, object]]) -> Response:
+    return answer_cacheable({"data": list(codes)}, FOR_A_DAY)

@@ -1,0 +1,72 @@
+"""The SAT's catalogues as data: the Spanish names of its codes, and the place of each zip.
+
+`make catalogues` writes the file. It is read when something of it is first needed, which takes some milliseconds.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DATA = Path(__file__).with_name("sat_catalogues.dat")
+ZIP_NUMBERS = 100_000
+ZIP_DIGITS = 5
+
+Catalogue = Literal["taxSystems", "invoiceUses", "countries", "states"]
+
+
+class Named(NamedTuple):
+    """A code of a catalogue and its name."""
+
+    code: str
+    name: str
+
+
+class Place(NamedTuple):
+    """Where a zip is; many zips have no municipality, and most have no city (the SAT's c_Localidad)."""
+
+    state: Named
+    municipality: Named | None
+    city: Named | None
+
+
+class _Catalogues(NamedTuple):
+    names: Mapping[Catalogue, Mapping[str, str]]
+    places: Sequence[Place | None]
+    place_numbers: bytes
+
+
+def names_of(catalogue: Catalogue) -> Mapping[str, str]:
+    """Return the names of a catalogue by its codes, in the order of the codes."""
+    return _catalogues().names[catalogue]
+
+
+def place_of(zip_code: str) -> Place | None:
+    """Return where the zip is, or None if the SAT has no such zip."""
+    if len(zip_code) != ZIP_DIGITS or not (zip_code.isascii() and zip_code.isdigit()):
+        return None
+    _, places, place_numbers = _catalogues()
+    start = 2 * int(zip_code)
+    return places[int.from_bytes(place_numbers[start : start + 2], "little")]
+
+
+@cache
+def _catalogues() -> _Catalogues:
+    _, _, packed = DATA.read_bytes().partition(b"\n")
+    text, _, place_numbers = zlib.decompress(packed).partition(b"\n")
+    tables = orjson.loads(text)
+    states = {code: Named(code, name) for code, name in tables["states"].items()}
+    municipalities, cities = ([None, *(Named(*each) for each in tables[name])] for name in ("municipalities", "cities"))
+    places = [
+        Place(states[state], municipalities[municipality], cities[city])
+        for state, municipality, city in tables["places"]
+    ]
+    names = {name: tables[name] for name in get_args(Catalogue)}
+    return _Catalogues(names, [None, *places], place_numbers)
