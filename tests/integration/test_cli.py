@@ -12,7 +12,6 @@ from bson import ObjectId
 
 from customer_service import __version__, cli
 from customer_service.demo import EXAMPLE_CUSTOMER
-from customer_service.repository.customers import living_fields
 from tests.integration.test_queries import INDEXES
 from tests.support import MEMBER, ORGANIZATION, SECRET
 
@@ -92,7 +91,7 @@ def test_customers_of_other_programs_are_completed(
     )
     done = Run(monkeypatch, capsys, "indexes")
     assert done.out.splitlines()[-1] == "completed  4 customers, 1 of which share a tax id or external id with another"
-    assert configured.customers.count_documents({"search.tokens": "dunder"}) == 4
+    assert configured.customers.count_documents({"search": "dunder"}) == 4
     assert configured.customers.count_documents({"unique": {}}) == 3
     completed = configured.customers.find_one({"_id": bare["_id"]})
     assert completed is not None
@@ -102,32 +101,16 @@ def test_customers_of_other_programs_are_completed(
     assert "completed  0 customers" in again.out
 
 
-def test_what_an_earlier_release_asks_for_is_dropped_when_told(
+def test_indexes_of_no_more_use_are_dropped(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old, foreign = (f"organizationId_1_{name}_1__id_1" for name in ("createdAt", "updatedAt"))
-    keys = {name: [(key, 1) for key in ("organizationId", name, "_id")] for name in ("createdAt", "updatedAt")}
-    configured.customers.create_index(keys["createdAt"], partialFilterExpression={"search.tokens": "L"})
-    configured.customers.create_index(keys["updatedAt"])
-    earlier = living_fields(EXAMPLE_CUSTOMER)
-    del earlier["search"]["coarse"]
-    configured.customers.insert_one({**EXAMPLE_CUSTOMER, **earlier})
-
-    told = Run(monkeypatch, capsys, "indexes").out.splitlines()
-    assert told[-2:] == [
-        f"replaced  customers.{old}",
-        "completed  1 customers, 0 of which share a tax id or external id with another",
-    ]
-    completed = configured.customers.find_one()
-    assert completed is not None
-    assert completed["search"] == living_fields(EXAMPLE_CUSTOMER)["search"]
-    assert {old, foreign} <= set(configured.customers.index_information())
-
-    told = Run(monkeypatch, capsys, "indexes", "--drop-replaced").out.splitlines()
-    assert told[-2] == f"dropped  customers.{old}"
-    assert {old, foreign} & set(configured.customers.index_information()) == {foreign}
-    configured.customers.drop_index(foreign)
-    assert "dropped" not in Run(monkeypatch, capsys, "indexes", "--drop-replaced").out
+    configured.customers.create_index("legalName", name="customer-service.legalName")
+    configured.customers.create_index("phone", name="of somebody else")
+    printed = Run(monkeypatch, capsys, "indexes").out.splitlines()
+    assert printed[-2] == "dropped  customers.customer-service.legalName"
+    assert "dropped" not in Run(monkeypatch, capsys, "indexes").out
+    assert "of somebody else" in configured.customers.index_information()
+    configured.customers.drop_index("of somebody else")
 
 
 def test_an_index_that_cannot_be_made_is_a_failure(
