@@ -53,7 +53,8 @@ LIST_PARAMETERS = {
     ),
     "cursor": Value("The `nextCursor` of the page before; it keeps the filters."),
     "q": Value(
-        "Words that each begin a word of the legal name, or the tax id, email or external id.",
+        "Words that each begin a word of the legal name, or the tax id, email or external id, whatever their case, "
+        "accents and punctuation.",
         {"type": "string", "maxLength": MAXIMUM_TEXT_LENGTH},
     ),
     **{

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -62,13 +63,14 @@ class CustomerList:
         return {"organizationId": self._scope, "$and": [*terms, *self._query.conditions(), *more]}
 
     @cached_property
-    def _plan(self) -> tuple[list[str], str]:
+    def _plan(self) -> tuple[list[Any], str]:
         """Return the search terms, the rarest first, and the index to read by."""
-        counts = {term: self._count(term) for term in self._query.terms()}
-        terms = sorted(counts, key=lambda term: counts[term])
-        return terms, BY_TERM if counts[terms[0]] < COMMON else BY_TIME.get(self._query.order, BY_TERM)
+        counts = [(self._count(term), term) for term in self._query.terms()]
+        counts.sort(key=itemgetter(0))
+        index = BY_TERM if counts[0][0] < COMMON else BY_TIME.get(self._query.order, BY_TERM)
+        return [term for _, term in counts], index
 
-    def _count(self, term: str) -> int:
+    def _count(self, term: object) -> int:
         """Return how many customers have the term, at most COMMON; those are not counted that leave no choice."""
         if term == EVERY or (self._query.order == "_id" and len(self._query.terms()) == 1):
             return COMMON

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 LONGEST_NGRAM = 10
 LONGEST_TEXT = 300  # no text of a caller is longer; a longer one of another program must not make n-grams without end
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
-LEADING_PUNCTUATION = re.compile(r"^\W+")
 EVERY = ""  # the n-gram of no characters, which begins every word
 ACTIVE = {"search": EVERY}
 """The condition that active customers meet, and deleted ones do not."""
@@ -44,16 +44,16 @@ class CustomerQuery:
         """The field that the list is sorted by, before `_id`."""
         return next(iter(self.ranges), "_id")
 
-    def terms(self) -> list[str]:
-        """Return the search terms that every customer of the list has."""
-        words = {word[:LONGEST_NGRAM] for word in self.words}
-        return sorted({*words, *_key_terms(self.exact), *_metadata_terms(self.metadata)}) or [EVERY]
+    def terms(self) -> list[Any]:
+        """Return the values of `search` that every customer of the list has."""
+        plain = {word[:LONGEST_NGRAM] for word in self.words if " " not in word}
+        terms = sorted({*plain, *_key_terms(self.exact), *_metadata_terms(self.metadata)})
+        return terms or [_joined_or_longest_part(word) for word in self.words] or [EVERY]
 
     def conditions(self) -> list[dict[str, Any]]:
         """Return the conditions that the search terms leave open."""
-        long = (word for word in self.words if len(word) > LONGEST_NGRAM)
         return [
-            *({"search": {"$regex": f"^{re.escape(word)}"}} for word in long),
+            *(_begins(word) for word in self.words if " " in word or len(word) > LONGEST_NGRAM),
             *({f"metadata.{key}": value} for key, value in self.metadata.items()),
             *({name: {f"${o}": time for o, time in bounds.items()}} for name, bounds in self.ranges.items()),
         ]
@@ -64,8 +64,8 @@ class CustomerQuery:
 
 
 def words_of(q: str) -> tuple[str, ...]:
-    """Split a search text at white space into folded words, the longest first, without those that begin another."""
-    words = sorted(set(_split(q)), key=lambda word: (-len(word), word))
+    """Split a search text into folded words, the longest first, without those that begin another."""
+    words = sorted({_asked(word) for word in _split(q)}, key=lambda word: (-len(word), word))
     return tuple(word for index, word in enumerate(words) if not any(w.startswith(word) for w in words[:index]))
 
 
@@ -80,18 +80,53 @@ def fold(text: str) -> str:
 def search_terms(customer: Mapping[str, Any]) -> list[str]:
     """Return the `search` of an active customer."""
     keys = {name: customer[name][:LONGEST_TEXT] for name in FORMS if customer.get(name)}
-    words = [word for key in keys.values() for word in _split(key)[:1]]
+    words = [_join(word) for key in keys.values() for word in _split(key)[:1]]
     for word in _split(customer["legalName"][:LONGEST_TEXT]):
-        words += (word, LEADING_PUNCTUATION.sub("", word))
+        words += (*word.split(), _join(word))
     metadata = customer.get("metadata")
     entries = metadata if isinstance(metadata, Mapping) else {}
     return sorted({EVERY, *_ngrams(words), *_key_terms(keys), *_metadata_terms(entries)})
 
 
 def _split(text: str) -> list[str]:
-    """Split at white space, then fold: the space that a spacing accent folds to parts no words."""
+    """Split at white space, then fold, then part each word by single spaces at its punctuation.
+
+    The space that a spacing accent folds to parts nothing.
+    """
     words = ("".join(fold(word).split()) for word in text.split())
-    return [word for word in words if word]
+    return [_part(word) for word in words if word]
+
+
+def _part(word: str) -> str:
+    """Return the parts of the word between its punctuation; a word of punctuation alone stays as it is."""
+    if word.isalnum():
+        return word
+    return " ".join("".join(part) for is_between, part in groupby(word, _is_punctuation) if not is_between) or word
+
+
+def _is_punctuation(char: str) -> bool:
+    return unicodedata.category(char).startswith("P") and char != "@"  # an email's beginning is not a name
+
+
+def _join(word: str) -> str:
+    return word.replace(" ", "")
+
+
+def _asked(word: str) -> str:
+    """Return the word to look for: joined if it is a code, which has digits, or initials; else in its parts."""
+    parts = word.split()
+    return word if all(map(str.isalpha, parts)) and max(map(len, parts)) > 1 else _join(word)
+
+
+def _joined_or_longest_part(word: str) -> dict[str, list[str]]:
+    return {"$in": [each[:LONGEST_NGRAM] for each in (_join(word), max(word.split(), key=len))]}
+
+
+def _begins(word: str) -> dict[str, Any]:
+    """Return the condition that the word, or else each of its parts, begins one of the customer's."""
+    if " " in word:
+        return {"$or": [_begins(_join(word)), {"$and": [_begins(part) for part in word.split()]}]}
+    return {"search": word if len(word) <= LONGEST_NGRAM else {"$regex": f"^{re.escape(word)}"}}
 
 
 def _ngrams(words: Iterable[str]) -> Iterator[str]:

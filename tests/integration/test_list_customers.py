@@ -156,6 +156,39 @@ class TestSearch:
         assert found(named, q=q) == expected
 
     @pytest.mark.parametrize(
+        ("q", "expected"),
+        [
+            ("lopez", [1, 2]),
+            ("hermanos", [1, 2]),
+            ("hermanos-lopez", [1, 2]),
+            ("hermanoslopez", [1]),
+            ("hermanos-perez", []),
+            ("stprm", [3]),
+            ("S.T.P.R.M.", [3]),
+            ("s.t.p", [3]),
+            ("obrien", [4]),
+            ("brien", [4, 5]),
+            ("O\u2019BRIEN", [4, 5]),
+            ("o'brien cia", [4]),
+            ("o'brien", [4, 5]),
+            ("O.Brien, Cia.", [4]),
+            ("& obrien", [4]),
+            ("box.4@example.com", [4]),
+            ("box.4", [4]),
+            ("lópez, hermanos", [1, 2]),
+        ],
+    )
+    def test_punctuation_parts_and_joins(self, service: Service, q: str, expected: list[int]) -> None:
+        names = ["HERMANOS-LÓPEZ", "LÓPEZ HERMANOS", "S.T.P.R.M. SECCION 1", "O'BRIEN & CIA", "O BRIEN"]
+        customers = [living(number, legalName=name) for number, name in enumerate(names, 1)]
+        store(
+            service.database, [*customers[:3], living(4, legalName=names[3], email="box.4@example.com"), customers[4]]
+        )
+        assert found(service, q=q) == expected
+        assert found(service, q=q, **{"createdAt[gte]": "2025-01-01T00:00:00Z"}) == expected
+        assert list(chain(*pages(service.client, {"q": q, "limit": 1}))) == expected
+
+    @pytest.mark.parametrize(
         ("query", "expected"),
         [
             ({"taxId": "zzz010101ab1"}, [5]),
