@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def search_terms(customer: Mapping[str, Any]) -> list[str]:
         words += (*word.split(), _join(word))
     metadata = customer.get("metadata")
     entries = metadata if isinstance(metadata, Mapping) else {}
-    return sorted({EVERY, *_ngrams(words), *_key_terms(keys), *_metadata_terms(entries)})
+    return list(dict.fromkeys((EVERY, *_ngrams(words), *_key_terms(keys), *_metadata_terms(entries))))
 
 
 def _split(text: str) -> list[str]:
@@ -104,6 +105,7 @@ def _part(word: str) -> str:
     return " ".join("".join(part) for is_between, part in groupby(word, _is_punctuation) if not is_between) or word
 
 
+@lru_cache(1024)
 def _is_punctuation(char: str) -> bool:
     return unicodedata.category(char).startswith("P") and char != "@"  # an email's beginning is not a name
 
@@ -132,7 +134,7 @@ def _begins(word: str) -> dict[str, Any]:
 def _ngrams(words: Iterable[str]) -> Iterator[str]:
     """Yield the edge n-grams of each word, and the word itself."""
     for word in words:
-        yield from (word[:length] for length in range(1, LONGEST_NGRAM + 1))
+        yield from [word[:length] for length in range(1, min(len(word), LONGEST_NGRAM) + 1)]
         yield word
 
 
