@@ -154,11 +154,14 @@ def fill(database: Database[Document], count: int) -> None:
 
 
 def weights(database: Database[Document]) -> str:
-    """Return what a customer weighs, by the statistics of the collection."""
+    """Return what a customer weighs, by the statistics of the collection, without the space that is free for reuse."""
     database.client.admin.command("fsync")
     (stats,) = database.customers.aggregate([{"$collStats": {"storageStats": {}}}])
     stored, count = stats["storageStats"], stats["storageStats"]["count"]
-    sizes = {name: size / count for name, size in stored["indexSizes"].items()}
+    free = {
+        name: each["block-manager"]["file bytes available for reuse"] for name, each in stored["indexDetails"].items()
+    }
+    sizes = {name: (size - free[name]) / count for name, size in stored["indexSizes"].items()}
     each = ", ".join(f"{name} {size:,.0f}" for name, size in sizes.items())
     return f"document {stored['avgObjSize']:,} B, indexes {sum(sizes.values()):,.0f} B a customer: {each}"
 

@@ -46,9 +46,9 @@ class CustomerQuery:
         return next(iter(self.ranges), "_id")
 
     def terms(self) -> list[Any]:
-        """Return the values of `search` that every customer of the list has."""
-        plain = {word[:LONGEST_NGRAM] for word in self.words if " " not in word}
-        terms = sorted({*plain, *_key_terms(self.exact), *_metadata_terms(self.metadata)})
+        """Return the values of `search` that every customer of the list has, the rarest first, as a rule."""
+        plain = [word[:LONGEST_NGRAM] for word in self.words if " " not in word]
+        terms = list(dict.fromkeys((*_key_terms(self.exact), *plain, *_metadata_terms(self.metadata))))
         return terms or [_joined_or_longest_part(word) for word in self.words] or [EVERY]
 
     def conditions(self) -> list[dict[str, Any]]:

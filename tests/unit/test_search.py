@@ -273,7 +273,7 @@ def test_a_word_with_parts_is_found_joined_or_by_all_of_them() -> None:
 
 def test_exact_keys_are_compared_in_one_form() -> None:
     query = CustomerQuery(("ana",), {"taxId": "abc", "email": "Ñ@X.mx", "externalId": "aB"}, {"a b": "C"})
-    assert query.terms() == ["ana", "email ñ@x.mx", "externalId aB", "metadata a b C", "taxId ABC"]
+    assert query.terms() == ["taxId ABC", "email ñ@x.mx", "externalId aB", "ana", "metadata a b C"]
     assert query.conditions() == [{"metadata.a b": "C"}]
 
 
