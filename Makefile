@@ -36,6 +36,10 @@ attack: $(VENV)/dev ## Attack it, also at length, and tabulate what held
 bulk: $(VENV)/dev ## Measure an import beside the driver alone: ROWS in PARTS, 1000000 in 1
 	@$(BIN)/python -m tests.bulk $(or $(ROWS),1000000) $(or $(PARTS),1)
 
+.PHONY: searching
+searching: $(VENV)/dev ## Measure lists and searches among CUSTOMERS, 100000
+	@$(BIN)/python -m tests.searching $(or $(CUSTOMERS),100000) 20
+
 .PHONY: catching-up
 catching-up: $(VENV)/dev ## Measure a consumer that follows CHANGES, 100000, and what waiting costs MongoDB
 	@$(BIN)/python -m tests.catching_up $(or $(CHANGES),100000)

@@ -13,7 +13,7 @@ from pymongo import ASCENDING, IndexModel
 from bench import data
 from bench.check import Unequal, ask
 from bench.data import Request
-from customer_service.repository.customers import living_fields
+from customer_service.repository.customers import search_and_unique_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -74,7 +74,7 @@ def known(number: int) -> dict[str, Any]:
 def searchable(number: int) -> dict[str, Any]:
     """Return a stored customer as the service stores it, with an external id."""
     document = known(number)
-    return {**document, **living_fields(document)}
+    return {**document, **search_and_unique_fields(document)}
 
 
 def ensure_peer_indexes(database: Database[dict[str, Any]]) -> None:

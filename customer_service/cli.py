@@ -67,15 +67,12 @@ def run_demo(port: int | None) -> None:
 
 
 @command.command("indexes")
-@click.option("--drop-replaced", is_flag=True, help="Drop the indexes that only an earlier release asks for.")
-def create_indexes(*, drop_replaced: bool) -> None:
+def create_indexes() -> None:
     """Create the indexes that the queries need. Run it on every deployment: it changes nothing twice.
 
-    Customers that another program or an earlier release stored are completed: they are listed and searched from
-    then on. Customers of one organization that share a tax id or external id are printed as twins, by their ids.
-
-    Run it with --drop-replaced once no worker of the earlier release is left: those ask for the indexes by name, and
-    fail without.
+    It drops the indexes on customers that it created once and that no query needs any more. Customers that another
+    program stored get the fields that they are listed and searched by. Customers of one organization that share a tax
+    id or external id are printed as twins, by their ids.
 
     \b
     Example:
@@ -84,9 +81,15 @@ def create_indexes(*, drop_replaced: bool) -> None:
     database = open_database()
     for name, created in repository.ensure_indexes(database):
         click.echo(f"{'created' if created else 'present'}  {name}")
-    for name in repository.replaced_indexes(database, drop=drop_replaced):
-        click.echo(f"{'dropped' if drop_replaced else 'replaced'}  {name}")
-    completed, shared = repository.complete(database)
+    for name in repository.drop_unused_indexes(database):
+        click.echo(f"dropped  {name}")
+    with click.progressbar(length=1, label="completing customers", file=sys.stderr) as bar:
+
+        def on_progress(number: int, total: int) -> None:
+            bar.length = total
+            bar.update(number - bar.pos)
+
+        completed, shared = repository.backfill_search_fields(database, on_progress)
     changed, twins = repository.backfill_unique_keys(database)
     if changed:
         click.echo(f"changed  the unique keys of {changed} customers")

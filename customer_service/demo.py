@@ -15,7 +15,7 @@ from bson import ObjectId
 from customer_service.app import create_app
 from customer_service.database import connect
 from customer_service.errors import SettingsError
-from customer_service.repository import MembershipRepository, complete, ensure_indexes
+from customer_service.repository import MembershipRepository, backfill_search_fields, ensure_indexes
 from customer_service.settings import IN_MEMORY_URI, ServerSettings, Settings
 from customer_service.tokens import mint
 
@@ -104,7 +104,7 @@ def fill(database: Database[Document]) -> None:
     ensure_indexes(database)
     MembershipRepository(database).put(MEMBER, ORGANIZATION_ID, "admin")
     database.customers.insert_one(dict(EXAMPLE_CUSTOMER))
-    complete(database)
+    backfill_search_fields(database)
 
 
 def announcement(settings: Settings) -> str:

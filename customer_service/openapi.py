@@ -155,7 +155,8 @@ def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dic
 
 
 def _parameter(place: str, name: str, value: Value) -> dict[str, Any]:
-    return {"in": place, "name": name, **_told(value)}
+    style = {} if value.style is None else {"style": value.style, "explode": True}
+    return {"in": place, "name": name, **style, **_told(value)}
 
 
 def _told(value: Value) -> dict[str, Any]:

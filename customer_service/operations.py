@@ -19,12 +19,16 @@ STRING = {"type": "string"}
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A parameter of a request, or a header of an answer; the example is what a form is filled in with."""
+    """A parameter of a request, or a header of an answer; the example is what a form is filled in with.
+
+    `style` says how a query has a value that is not a plain one (OpenAPI).
+    """
 
     description: str
     schema: Mapping[str, Any] = field(default_factory=lambda: STRING)
     required: bool = False
     example: str | None = None
+    style: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

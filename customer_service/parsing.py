@@ -16,6 +16,13 @@ from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch, pointer
+from customer_service.inputs import (
+    MAXIMUM_METADATA_KEY_LENGTH,
+    MAXIMUM_METADATA_VALUE_LENGTH,
+    METADATA,
+    METADATA_VALUE,
+    wrong_metadata_key,
+)
 from customer_service.limits import MAXIMUM_BODY_BYTES
 from customer_service.operations import Value
 from customer_service.repository.customers import OBJECT_ID
@@ -36,10 +43,12 @@ MAXIMUM_NAME_LENGTH = 200
 MAXIMUM_LIMIT = 100
 DEFAULT_LIMIT = 50
 MAXIMUM_TEXT_LENGTH = 255
+MAXIMUM_METADATA_FILTERS = 5
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
 NANOSECONDS = 1_000_000  # in a millisecond
 RANGE = re.compile(r"(createdAt|updatedAt)\[(gt|gte|lt|lte)\]")
+ENTRY = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 
 ROUNDED_UP = ("gte", "lt")
 """The bounds that a time between two milliseconds moves to the later one: stored times are whole milliseconds."""
@@ -51,13 +60,24 @@ LIST_PARAMETERS = {
     ),
     "cursor": Value("The `nextCursor` of the page before; it keeps the filters."),
     "q": Value(
-        "Words that each begin a word of the legal name, or the tax id, email or external id.",
+        "Words that each begin a word of the legal name, or the tax id, email or external id, whatever their case, "
+        "accents and punctuation.",
         {"type": "string", "maxLength": MAXIMUM_TEXT_LENGTH},
     ),
     **{
         name: Value(f"Only those with this {name}{note}.", {"type": "string", "minLength": 1, "maxLength": 255})
         for name, note in (("taxId", ", whatever its case"), ("email", ", whatever its case"), ("externalId", ""))
     },
+    "metadata": Value(
+        f"Only those with these metadata entries, at most {MAXIMUM_METADATA_FILTERS}, as in `metadata[segment]=paper`.",
+        {
+            "type": "object",
+            "maxProperties": MAXIMUM_METADATA_FILTERS,
+            "propertyNames": METADATA["propertyNames"],
+            "additionalProperties": METADATA_VALUE,
+        },
+        style="deepObject",
+    ),
     **{
         f"{name}[{operator}]": Value(
             f"Only those whose {name} is {words} this time.", {"type": "string", "format": "date-time"}
@@ -74,6 +94,9 @@ MESSAGES = {
     "repeated-parameter": "Give it once.",
     "invalid-value": "Give one of the documented values.",
     "invalid-length": "Give 1 to 255 characters.",
+    "invalid-metadata": f"Give a name of 1 to {MAXIMUM_METADATA_KEY_LENGTH} characters without `$`, `.` and control "
+    f"characters, and a value of at most {MAXIMUM_METADATA_VALUE_LENGTH}.",
+    "too-many-filters": f"Give at most {MAXIMUM_METADATA_FILTERS} metadata filters.",
     "invalid-instant": "Give a time as in RFC 3339, such as 2025-01-26T10:00:00Z, its plus sign encoded.",
     "invalid-cursor": "Give a cursor as it was answered at this path, or none.",
     "other-filter": "Leave the filters out, or repeat those of the first page: the cursor keeps them.",
@@ -96,7 +119,8 @@ class ListRequest:
             if bound := RANGE.fullmatch(name):
                 ranges.setdefault(bound[1], {})[bound[2]] = instant(value, up=bound[2] in ROUNDED_UP)
         exact = {name: self.filters[name] for name in EXACT_FIELDS if name in self.filters}
-        return CustomerQuery(words_of(self.filters.get("q", "")), exact, dict(sorted(ranges.items())))
+        words, metadata = words_of(self.filters.get("q", "")), _metadata_of(self.filters)
+        return CustomerQuery(words, exact, metadata, dict(sorted(ranges.items())))
 
     def cursor(self, value: Any, customer_id: str) -> str:
         """Return the cursor of the page behind this position; it keeps the filters."""
@@ -195,7 +219,9 @@ def is_conditional() -> bool:
 def list_request() -> ListRequest:
     """Return the page that the query string asks for; raises InvalidRequest with every finding."""
     values = query_values(_wrong)
-    filters = {name: value for name, value in values.items() if name in FILTERS or RANGE.fullmatch(name)}
+    filters = {name: value for name, value in values.items() if name not in NOT_FILTERS}
+    if _has_too_many(filters):
+        raise invalid({"metadata": "too-many-filters"})
     limit = int(values.get("limit", DEFAULT_LIMIT))
     after = None
     if "cursor" in values:
@@ -243,6 +269,9 @@ def _wrong(name: str, value: str) -> str | None:
         return None if (name != "q") <= len(value) <= MAXIMUM_TEXT_LENGTH else "invalid-length"
     if RANGE.fullmatch(name):
         return None if _is_instant(value) else "invalid-instant"
+    if entry := ENTRY.fullmatch(name):
+        is_right = wrong_metadata_key(entry[1]) is None and len(value) <= MAXIMUM_METADATA_VALUE_LENGTH
+        return None if is_right else "invalid-metadata"
     if name == "limit":
         return None if re.fullmatch("[1-9][0-9]?|100", value) else "invalid-value"
     if name == "include":
@@ -254,13 +283,23 @@ def _position(cursor: str) -> tuple[dict[str, str], Position]:
     """Return the filters and the position that a cursor keeps; raises InvalidRequest for what `cursor` never made."""
     try:
         filters, moment, customer_id = from_opaque(cursor)
-        strange = [name for name, value in filters.items() if name in NOT_FILTERS or _wrong(name, _text(value))]
+        strange = any(name in NOT_FILTERS or _wrong(name, _text(value)) for name, value in filters.items())
         ordered_by_time = any(RANGE.fullmatch(name) for name in filters)
+        strange = strange or _has_too_many(filters)
         if OBJECT_ID.fullmatch(customer_id) and not strange and ordered_by_time == (moment is not None):
             return filters, (instant(moment) if ordered_by_time else None, customer_id)
     except (ValueError, TypeError, AttributeError):
         pass
     raise invalid({"cursor": "invalid-cursor"})
+
+
+def _metadata_of(filters: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata entries that the filters ask for."""
+    return {entry[1]: value for name, value in filters.items() if (entry := ENTRY.fullmatch(name))}
+
+
+def _has_too_many(filters: Mapping[str, str]) -> bool:
+    return len(_metadata_of(filters)) > MAXIMUM_METADATA_FILTERS
 
 
 def _text(value: object) -> str:

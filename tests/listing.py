@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bson import ObjectId
 
 from customer_service.demo import EXAMPLE_CUSTOMER
-from customer_service.repository.customers import living_fields
+from customer_service.repository.customers import search_and_unique_fields
 from tests.support import MEMBER, bearer
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def living(number: int, organization: str = LISTED, **values: Any) -> Document:
         "updatedAt": moment,
         **values,
     }
-    return {**customer, **living_fields(customer)}
+    return {**customer, **search_and_unique_fields(customer)}
 
 
 def deleted(number: int, organization: str = LISTED, **values: Any) -> Document:

@@ -189,7 +189,12 @@ def conditions(if_match: str | None) -> dict[str, str]:
 
 def query_of(filters: Mapping[str, object]) -> dict[str, str]:
     """Return the filters as a query has them; raises ValueError for a time without its offset."""
-    return {name: _instant(value) if isinstance(value, datetime) else str(value) for name, value in filters.items()}
+    entries: Any = filters.get("metadata", {})
+    plain = {name: value for name, value in filters.items() if name != "metadata"}
+    return {
+        **{name: _instant(value) if isinstance(value, datetime) else str(value) for name, value in plain.items()},
+        **{f"metadata[{name}]": value for name, value in entries.items()},
+    }
 
 
 def _instant(moment: datetime) -> str:

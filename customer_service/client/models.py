@@ -237,6 +237,7 @@ Filters = TypedDict(
         "taxId": str,
         "email": str,
         "externalId": str,
+        "metadata": "Mapping[str, str]",
         "createdAt[gt]": datetime,
         "createdAt[gte]": datetime,
         "createdAt[lt]": datetime,
@@ -248,7 +249,7 @@ Filters = TypedDict(
     },
     total=False,
 )
-"""What a list may be narrowed to; a time has its offset from UTC."""
+"""What a list may be narrowed to: a time has its offset from UTC, `metadata` at most five entries."""
 
 
 def customer_of(told: Mapping[str, Any], etag: str | None = None) -> Customer:

@@ -4,7 +4,7 @@ from customer_service.repository.batches import CustomerBatchRepository
 from customer_service.repository.customers import CustomerRepository
 from customer_service.repository.feed import Change, CustomerFeed
 from customer_service.repository.idempotency import IdempotencyRepository
-from customer_service.repository.indexes import complete, ensure_indexes, replaced_indexes
+from customer_service.repository.indexes import backfill_search_fields, drop_unused_indexes, ensure_indexes
 from customer_service.repository.kept import Kept
 from customer_service.repository.memberships import (
     MAXIMUM_ORGANIZATION_ID_LENGTH,
@@ -29,8 +29,8 @@ __all__ = [
     "OrganizationScope",
     "Position",
     "QuotaRepository",
+    "backfill_search_fields",
     "backfill_unique_keys",
-    "complete",
+    "drop_unused_indexes",
     "ensure_indexes",
-    "replaced_indexes",
 ]

@@ -17,7 +17,7 @@ from customer_service.database import Document, as_stored, translates_errors
 from customer_service.errors import CustomerNotFound, Duplicate, DuplicateExternalId, DuplicateTaxId, VersionMismatch
 from customer_service.repository import lists
 from customer_service.repository.lists import CustomerList, Position
-from customer_service.repository.search import search_fields
+from customer_service.repository.search import search_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,12 @@ DELETED = {"search": "", "unique": ""}
 
 def _unique(name: str) -> IndexModel:
     keys = [("organizationId", ASCENDING), (f"unique.{name}", ASCENDING)]
-    return IndexModel(keys, unique=True, partialFilterExpression={f"unique.{name}": {"$exists": True}})
+    return IndexModel(
+        keys,
+        name=f"{lists.PREFIX}unique.{name}",
+        unique=True,
+        partialFilterExpression={f"unique.{name}": {"$exists": True}},
+    )
 
 
 class CustomerRepository:
@@ -51,7 +56,7 @@ class CustomerRepository:
     """
 
     COLLECTION = "customers"
-    INDEXES = (*lists.INDEXES.values(), _unique("taxId"), _unique("externalId"))
+    INDEXES = (*lists.INDEXES, _unique("taxId"), _unique("externalId"))
 
     def __init__(
         self,
@@ -97,13 +102,13 @@ class CustomerRepository:
 
     @translates_errors
     def page(self, query: CustomerQuery, limit: int, after: Position | None = None) -> list[Document]:
-        """Return up to `limit` customers of the list, from behind the position, in the list's order."""
-        return [] if query.is_hopeless() else CustomerList(self._collection, self._scope, query).page(limit, after)
+        """Return up to `limit` customers of the list that follow the position, in the list's order."""
+        return [] if query.matches_nothing() else CustomerList(self._collection, self._scope, query).page(limit, after)
 
     @translates_errors
     def count(self, query: CustomerQuery) -> int:
         """Return how many customers the whole list has."""
-        return 0 if query.is_hopeless() else CustomerList(self._collection, self._scope, query).count()
+        return 0 if query.matches_nothing() else CustomerList(self._collection, self._scope, query).count()
 
     @translates_errors
     def add(self, customer: Mapping[str, Any], customer_id: ObjectId | None = None) -> tuple[Document, bool]:
@@ -167,7 +172,7 @@ class CustomerRepository:
             "createdAt": now,
             "updatedAt": now,
             "version": 1,
-            **living_fields(customer),
+            **search_and_unique_fields(customer),
         }
 
     def _get(self, criteria: Mapping[str, Any], session: ClientSession | None = None) -> Document:
@@ -187,7 +192,7 @@ class CustomerRepository:
     ) -> Document:
         """Write as `_write` does, with what a living customer is found and unique by; raises as `update` does."""
         try:
-            return self._write(document, {**values, **living_fields(customer)}, absent)
+            return self._write(document, {**values, **search_and_unique_fields(customer)}, absent)
         except DuplicateKeyError:
             self._raise_collision(document["_id"], customer)
             raise VersionMismatch from None
@@ -218,9 +223,9 @@ class CustomerRepository:
                 raise COLLISIONS[name](self._scope, str(other["_id"])) from None
 
 
-def living_fields(customer: Mapping[str, Any]) -> Document:
-    """Return what a living customer is found by, and the keys that no other one of its organization may have."""
-    return {"search": search_fields(customer), "unique": fiscal.unique_keys(customer)}
+def search_and_unique_fields(customer: Mapping[str, Any]) -> Document:
+    """Return what an active customer is found by, and the keys that no other one of its organization may have."""
+    return {"search": search_terms(customer), "unique": fiscal.unique_keys(customer)}
 
 
 def _next(version: object) -> int:

@@ -16,7 +16,7 @@ from customer_service.repository import lists
 from customer_service.repository.customers import MAJORITY, CustomerRepository
 from customer_service.repository.driver import has_next
 from customer_service.repository.positions import Position, Reader
-from customer_service.repository.search import LIVING
+from customer_service.repository.search import ACTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -104,11 +104,11 @@ class CustomerFeed:
     def _present(self, session: ClientSession, position: Position, behind: str) -> FeedPage:
         """Return living customers behind an id, in a state that is not older than the position."""
         _require_past(session, position)
-        criteria: Document = {"organizationId": self._scope, "search.tokens": LIVING}
+        criteria: Document = {"organizationId": self._scope, **ACTIVE}
         if behind:
             criteria["_id"] = {"$gt": ObjectId(behind)}
         found = self._collection.find(criteria, session=session).sort("_id", ASCENDING).limit(MAXIMUM_CHANGES)
-        documents = list(found.hint(lists.INDEXES["_id"].document["name"]))
+        documents = list(found.hint(lists.BY_TERM))
         changes = [Change("created", str(each["_id"]), each) for each in documents]
         if len(changes) == MAXIMUM_CHANGES:
             position = position._replace(place=changes[-1].customer_id)

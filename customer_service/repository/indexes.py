@@ -1,72 +1,74 @@
-"""What a deployment prepares for every organization: the indexes, and the customers that others stored."""
+"""What a deployment prepares for every organization: the indexes, and the customers of other programs."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from customer_service.database import Document, translates_errors
-from customer_service.repository.customers import CustomerRepository, living_fields
+from customer_service.repository.customers import CustomerRepository, search_and_unique_fields
 from customer_service.repository.idempotency import IdempotencyRepository
-from customer_service.repository.lists import REPLACED
+from customer_service.repository.lists import PREFIX
 from customer_service.repository.memberships import MembershipRepository
 from customer_service.repository.quotas import QuotaRepository
-from customer_service.repository.search import LIVING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pymongo import IndexModel
     from pymongo.collection import Collection
     from pymongo.database import Database
+
+MISSING = {"search": None, "deletedAt": None}
+"""The condition that active customers meet which other programs stored."""
 
 
 @translates_errors
 def ensure_indexes(database: Database[Document]) -> list[tuple[str, bool]]:
     """Create the indexes that are missing; return each as (collection.index, whether it was created)."""
-    return [
-        (f"{repository.COLLECTION}.{index.document['name']}", _ensure(database[repository.COLLECTION], index))
-        for repository in (MembershipRepository, CustomerRepository, IdempotencyRepository, QuotaRepository)
-        for index in repository.INDEXES
-    ]
+    repositories = (MembershipRepository, CustomerRepository, IdempotencyRepository, QuotaRepository)
+    return [_ensure(database[each.COLLECTION], index) for each in repositories for index in each.INDEXES]
 
 
 @translates_errors
-def replaced_indexes(database: Database[Document], *, drop: bool = False) -> list[str]:
-    """Return the indexes, as collection.index, that only an earlier release asks for; drop them where that is said.
-
-    An index of the same name that is not this service's is none of them.
-    """
-    collection = database[CustomerRepository.COLLECTION]
-    present = collection.index_information()
-    ours = {"search.tokens": LIVING}
-    names = [name for name in REPLACED if present.get(name, {}).get("partialFilterExpression") == ours]
-    for name in names if drop else ():
-        collection.drop_index(name)
-    return [f"{CustomerRepository.COLLECTION}.{name}" for name in names]
+def drop_unused_indexes(database: Database[Document]) -> list[str]:
+    """Drop the indexes on customers that `ensure_indexes` made once and makes no more; return their names."""
+    customers = database[CustomerRepository.COLLECTION]
+    used = {index.document["name"] for index in CustomerRepository.INDEXES}
+    unused = [name for name in customers.index_information() if name.startswith(PREFIX) and name not in used]
+    for name in unused:
+        customers.drop_index(name)
+    return [f"{customers.name}.{name}" for name in unused]
 
 
 @translates_errors
-def complete(database: Database[Document]) -> tuple[int, int]:
-    """Give the customers that another program, or an earlier release, stored what they are found and unique by.
+def backfill_search_fields(
+    database: Database[Document], on_progress: Callable[[int, int], object] = lambda *_: None
+) -> tuple[int, int]:
+    """Give the customers of other programs the fields that they are found and unique by.
 
-    Returns how many were completed, and how many of those share a key with another and so are not unique by it.
+    `on_progress` is called with the number of each, from 1, and with how many there are. Returns how many were changed,
+    and how many of those share a key with another customer and so are not unique.
     """
-    collection = database[CustomerRepository.COLLECTION]
-    completed = shared = 0
-    for document in collection.find({"search.coarse": None, "deletedAt": None}):
-        if not _is_listable(document):
-            continue
-        unchanged = {name: document.get(name) for name in ("_id", "organizationId", "deletedAt", "updatedAt")}
-        unchanged["search.coarse"] = None
-        living = living_fields(document)
-        try:
-            change = collection.update_one(unchanged, {"$set": living})
-        except DuplicateKeyError:
-            change = collection.update_one(unchanged, {"$set": {**living, "unique": {}}})
-            shared += change.matched_count
-        completed += change.matched_count
-    return completed, shared
+    customers = database[CustomerRepository.COLLECTION]
+    outcomes, total = Counter[bool | None](), customers.count_documents(MISSING)
+    for number, document in enumerate(customers.find(MISSING), 1):
+        outcomes[_backfill(customers, document) if _is_listable(document) else None] += 1
+        on_progress(number, total)
+    return outcomes[True] + outcomes[False], outcomes[False]
+
+
+def _backfill(customers: Collection[Document], document: Document) -> bool | None:
+    """Return whether the customer is unique now, or None if it was changed meanwhile."""
+    unchanged = {name: document.get(name) for name in ("_id", "organizationId", "updatedAt", *MISSING)}
+    fields = search_and_unique_fields(document)
+    try:
+        return True if customers.update_one(unchanged, {"$set": fields}).matched_count else None
+    except DuplicateKeyError:
+        return False if customers.update_one(unchanged, {"$set": {**fields, "unique": {}}}).matched_count else None
 
 
 def _is_listable(document: Document) -> bool:
@@ -75,8 +77,8 @@ def _is_listable(document: Document) -> bool:
     return isinstance(document["_id"], ObjectId) and all(isinstance(text, str) for text in texts)
 
 
-def _ensure(collection: Collection[Document], index: IndexModel) -> bool:
+def _ensure(collection: Collection[Document], index: IndexModel) -> tuple[str, bool]:
     options = {name: value for name, value in index.document.items() if name != "key"}
     existed = options["name"] in collection.index_information()
     collection.create_index(list(index.document["key"].items()), **options)
-    return not existed
+    return f"{collection.name}.{options['name']}", not existed

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from customer_service.app import create_app
-from customer_service.repository import complete
+from customer_service.repository import backfill_search_fields
 from tests import support
 from tests.attacks import tenants
 from tests.attacks.tenants import CALLERS, MEMBERS, ORGANIZATIONS
@@ -121,7 +121,7 @@ def test_the_changes_stay_within(
 ) -> None:
     """From the beginning on, each member is told of the own organization's customers, and of no id of the other's."""
     paths = {"member-of-a": "organization-a", "member-of-b": "organization-b"}
-    complete(mongodb)
+    backfill_search_fields(mongodb)
     cursors: dict[str, str] = {}
     for number in range(2):
         for member, organization in paths.items():

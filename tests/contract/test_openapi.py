@@ -12,7 +12,7 @@ from customer_service import openapi
 from customer_service.errors import CustomerServiceError, Duplicate, SettingsError
 from customer_service.following import cursor_of
 from customer_service.problems import ALL_PROBLEMS, PROBLEMS, REFUSALS
-from customer_service.repository import Position, complete
+from customer_service.repository import Position, backfill_search_fields
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
@@ -213,7 +213,7 @@ def exchanges(service: Service, mongodb: Database[Document]) -> Iterator[Exchang
 
 def _told_by_a_replica_set(mongodb: Database[Document]) -> Iterator[Exchange]:
     client, path = serve(mongodb).client, f"{CUSTOMERS}/changes"
-    complete(mongodb)
+    backfill_search_fields(mongodb)
     yield "list_customer_changes", client.get(path, headers=bearer())
     cursor = cursor_of(Position(2**32 - 1, 0, 0), ORGANIZATION)
     yield "list_customer_changes", client.get(f"{path}?cursor={cursor}", headers=bearer())

@@ -15,7 +15,7 @@ import pytest
 from bson import ObjectId
 
 from customer_service.client import CustomerClient
-from customer_service.repository import complete
+from customer_service.repository import backfill_search_fields
 from customer_service.server.admission import LONG_POLLING_REQUESTS as WAITERS
 from customer_service.server.admission import PLACES
 from customer_service.server.options import DEFAULT_WORKERS
@@ -42,7 +42,7 @@ PROMPT_SECONDS = 2.0  # a request that waited behind the others would take ten t
 @pytest.fixture
 def server(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
     support.fill(mongodb)
-    complete(mongodb)
+    backfill_search_fields(mongodb)
     with Server(mongodb_uri, mongodb.name) as running:
         yield running
 
@@ -193,7 +193,7 @@ def test_the_page_runs_as_it_stands(
 
 def test_the_client_follows_over_a_server_that_dies(mongodb_uri: str, mongodb: Database[Document]) -> None:
     support.fill(mongodb)
-    complete(mongodb)
+    backfill_search_fields(mongodb)
     token = support.token()
     with Server(mongodb_uri, mongodb.name) as first, ThreadPoolExecutor() as threads:
         url = f"http://127.0.0.1:{first.port}"

@@ -15,7 +15,7 @@ import pytest
 
 from customer_service.client import CustomerClient
 from customer_service.limits import MAXIMUM_BODY_BYTES
-from customer_service.repository import complete
+from customer_service.repository import backfill_search_fields
 from customer_service.server.admission import BODY_SECONDS, PATIENCE_SECONDS
 from customer_service.server.options import KEEPALIVE_SECONDS
 from customer_service.settings import MongoSettings
@@ -50,7 +50,7 @@ def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator
     """The service, which believes nginx, over the example and a member who may write."""
     support.empty(mongodb_of_session)
     support.fill(mongodb_of_session)
-    complete(mongodb_of_session)
+    backfill_search_fields(mongodb_of_session)
     mongodb_of_session.memberships.update_many({}, {"$set": {"role": "editor"}})
     with Server(mongodb_uri, mongodb_of_session.name, TRUSTED_PROXIES=TRUSTED) as running:
         yield running

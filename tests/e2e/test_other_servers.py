@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from customer_service.repository import complete, ensure_indexes
+from customer_service.repository import backfill_search_fields, ensure_indexes
 from tests import support
 from tests.e2e.server import PATIENT_MS, ROOT, Server
 from tests.mongod import free_port
@@ -36,7 +36,7 @@ def server(
     """A server in a directory without this project's configuration of gunicorn."""
     support.fill(mongodb)
     ensure_indexes(mongodb)
-    complete(mongodb)
+    backfill_search_fields(mongodb)
     mongodb.memberships.insert_one({"userId": "editor", "organizationId": support.ORGANIZATION, "role": "editor"})
     port = free_port()
     command = [word.format(port=port) for word in COMMANDS[request.param]]

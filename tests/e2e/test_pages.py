@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from customer_service.repository import MembershipRepository, complete
+from customer_service.repository import MembershipRepository, backfill_search_fields
 from tests import pages, support
 from tests.e2e.server import ROOT, Server
 from tests.support import SECRET, token
@@ -66,7 +66,7 @@ def test_its_commands_run(
     page: str, running: Server, mongodb: Database[Document], mongodb_uri: str, tmp_path: Path
 ) -> None:
     support.fill(mongodb)
-    complete(mongodb)
+    backfill_search_fields(mongodb)
     mongodb.memberships.update_many({}, {"$set": {"role": "editor"}})
     MembershipRepository(mongodb).put("my-user", "my-organization", "admin")
     text = runnable(pages.commands(page))

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from customer_service.app import create_app
 from customer_service.errors import CursorExpired
-from customer_service.repository import CustomerFeed, OrganizationScope, Position, complete, feed
+from customer_service.repository import CustomerFeed, OrganizationScope, Position, backfill_search_fields, feed
 from customer_service.repository.positions import Reader
 from customer_service.wsgi_environ import LONG_POLLING
 from tests import mongod
@@ -228,7 +228,7 @@ class TestBeginning:
     """Whoever begins is told first who is there."""
 
     def test_those_who_are_there(self, service: Service, editor: FlaskClient) -> None:
-        complete(service.database)
+        backfill_search_fields(service.database)
         page = ask(editor)
         assert page["data"] == [{"type": "created", "id": CUSTOMER_ID, "customer": EXAMPLE}]
         assert page["hasMore"] is True
@@ -269,7 +269,7 @@ class TestChanges:
     @pytest.fixture
     def now(self, service: Service, editor: FlaskClient) -> str:
         """The end of the changes, with the example among the listed."""
-        complete(service.database)
+        backfill_search_fields(service.database)
         return catch_up(editor)[1]
 
     def test_each_kind(self, editor: FlaskClient, now: str) -> None:
@@ -351,7 +351,7 @@ class TestChanges:
         inserted = ObjectId()
         customers.insert_one({**living(1, ORGANIZATION), "_id": inserted})
         customers.replace_one({"_id": inserted}, {**living(2, ORGANIZATION), "_id": inserted})
-        customers.update_one(KEY, {"$set": {"search.text": "x"}})
+        customers.update_one(KEY, {"$push": {"search": "x"}})
         assert told(catch_up(editor, now)[0]) == [
             ("created", str(inserted)),
             ("changed", str(inserted)),
@@ -378,7 +378,7 @@ class TestChanges:
 
     def test_a_completion_tells_what_lists_hold_from_now_on(self, service: Service, editor: FlaskClient) -> None:
         _, end = catch_up(editor)
-        complete(service.database)
+        backfill_search_fields(service.database)
         assert told(catch_up(editor, end)[0]) == [("changed", CUSTOMER_ID)]
 
 
@@ -514,7 +514,7 @@ class TestCursors:
 class TestWaiting:
     @pytest.fixture
     def now(self, service: Service, editor: FlaskClient) -> str:
-        complete(service.database)
+        backfill_search_fields(service.database)
         return catch_up(editor)[1]
 
     def test_only_where_it_holds_up_nobody(self, editor: FlaskClient, now: str) -> None:
@@ -583,7 +583,7 @@ def test_nothing_is_read_that_is_older_than_what_was_told(
     mongodb_uri: str, service: Service, editor: FlaskClient
 ) -> None:
     """Neither behind the time at which the stream will begin, nor behind a change: another primary may be behind."""
-    complete(service.database)
+    backfill_search_fields(service.database)
     recorder = Recorder()
     with pymongo.MongoClient[dict[str, Any]](mongodb_uri, event_listeners=[recorder]) as client:
         app = create_app(settings(), client[service.database.name])

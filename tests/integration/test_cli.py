@@ -14,7 +14,7 @@ from customer_service import __version__, cli
 from customer_service.demo import EXAMPLE_CUSTOMER
 from customer_service.repository import backfill_unique_keys, ensure_indexes
 from customer_service.repository import unique_keys as repository_unique_keys
-from customer_service.repository.customers import living_fields
+from customer_service.repository.customers import search_and_unique_fields
 from tests.integration.test_queries import INDEXES
 from tests.support import MEMBER, ORGANIZATION, SECRET
 
@@ -98,7 +98,7 @@ def test_customers_of_other_programs_are_completed(
     twin = configured.customers.find_one({"taxId": "dum901231ab3"})
     assert twin is not None
     assert twins == f"twins  {twin['_id']} and {bare['_id']} of {ORGANIZATION} have the same taxId"
-    assert configured.customers.count_documents({"search.tokens": "dunder"}) == 4
+    assert configured.customers.count_documents({"search": "dunder"}) == 4
     assert configured.customers.count_documents({"unique": {}}) == 3
     completed = configured.customers.find_one({"_id": bare["_id"]})
     assert completed is not None
@@ -119,7 +119,7 @@ def test_unique_keys_of_an_earlier_release_are_changed(
         given = EXAMPLE_CUSTOMER | {"_id": customer_id, "externalId": external_id, **changes}
         given["address"] = EXAMPLE_CUSTOMER["address"] | {"country": country}
         earlier = {"externalId": external_id, "taxId": given["taxId"]}
-        configured.customers.insert_one({**given, **living_fields(given), "unique": earlier})
+        configured.customers.insert_one({**given, **search_and_unique_fields(given), "unique": earlier})
         return customer_id
 
     american = store("USA", "crm-é", taxId="123456789")
@@ -148,7 +148,7 @@ def test_a_twin_that_comes_meanwhile_is_left_to_the_next_run(
 ) -> None:
     ensure_indexes(configured)
     one, other = (EXAMPLE_CUSTOMER | {"_id": ObjectId()} for _ in range(2))
-    configured.customers.insert_many([{**one, **living_fields(one)}, {**other, "search": {}, "unique": {}}])
+    configured.customers.insert_many([{**one, **search_and_unique_fields(one)}, {**other, "search": {}, "unique": {}}])
     monkeypatch.setattr(repository_unique_keys, "_twins_of", lambda *_: [])
     assert backfill_unique_keys(configured) == (0, [])
     monkeypatch.undo()
@@ -156,32 +156,16 @@ def test_a_twin_that_comes_meanwhile_is_left_to_the_next_run(
     assert backfill_unique_keys(configured) == (0, twins)
 
 
-def test_what_an_earlier_release_asks_for_is_dropped_when_told(
+def test_indexes_of_no_more_use_are_dropped(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old, foreign = (f"organizationId_1_{name}_1__id_1" for name in ("createdAt", "updatedAt"))
-    keys = {name: [(key, 1) for key in ("organizationId", name, "_id")] for name in ("createdAt", "updatedAt")}
-    configured.customers.create_index(keys["createdAt"], partialFilterExpression={"search.tokens": "L"})
-    configured.customers.create_index(keys["updatedAt"])
-    earlier = living_fields(EXAMPLE_CUSTOMER)
-    del earlier["search"]["coarse"]
-    configured.customers.insert_one({**EXAMPLE_CUSTOMER, **earlier})
-
-    told = Run(monkeypatch, capsys, "indexes").out.splitlines()
-    assert told[-2:] == [
-        f"replaced  customers.{old}",
-        "completed  1 customers, 0 of which share a tax id or external id with another",
-    ]
-    completed = configured.customers.find_one()
-    assert completed is not None
-    assert completed["search"] == living_fields(EXAMPLE_CUSTOMER)["search"]
-    assert {old, foreign} <= set(configured.customers.index_information())
-
-    told = Run(monkeypatch, capsys, "indexes", "--drop-replaced").out.splitlines()
-    assert told[-2] == f"dropped  customers.{old}"
-    assert {old, foreign} & set(configured.customers.index_information()) == {foreign}
-    configured.customers.drop_index(foreign)
-    assert "dropped" not in Run(monkeypatch, capsys, "indexes", "--drop-replaced").out
+    configured.customers.create_index("legalName", name="customer-service.legalName")
+    configured.customers.create_index("phone", name="of somebody else")
+    printed = Run(monkeypatch, capsys, "indexes").out.splitlines()
+    assert printed[-2] == "dropped  customers.customer-service.legalName"
+    assert "dropped" not in Run(monkeypatch, capsys, "indexes").out
+    assert "of somebody else" in configured.customers.index_information()
+    configured.customers.drop_index("of somebody else")
 
 
 def test_an_index_that_cannot_be_made_is_a_failure(

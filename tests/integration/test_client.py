@@ -193,6 +193,12 @@ class TestCustomers:
         assert stored[2] in client.search(typing.cast("Filters", since))
         assert list(client.search({"q": "sabre"})) == []
 
+    def test_a_list_by_metadata(self, customer_service: CustomerService) -> None:
+        stored = [customer_service.customer(metadata={"a b": "ñ&=", "of": of}) for of in ("one", "two")]
+        client = customer_service.client("viewer")
+        assert list(client.search({"metadata": {"a b": "ñ&="}})) == stored
+        assert list(client.search({"q": "dunder", "metadata": {"a b": "ñ&=", "of": "two"}})) == stored[1:]
+
     def test_a_batch_of_any_length(self, customer_service: CustomerService, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(client_module, "BATCH_LENGTH", 2)
         first, second = customer_service.customer(), customer_service.customer()

@@ -16,6 +16,7 @@ from bson import ObjectId
 
 from customer_service.parsing import ListRequest
 from customer_service.repository import ensure_indexes
+from customer_service.repository.lists import COMMON
 from customer_service.settings import MongoSettings
 from tests.integration.test_queries import Recorder, stages_of
 from tests.listing import START, ask, deleted, living, numbers, store
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from customer_service.database import Document
 
 
-LIVING, DELETED, BATCH, LIMIT = 100_000, 5_000, 10_000, 20
+ACTIVE, DELETED, BATCH, LIMIT = 100_000, 5_000, 10_000, 20
 MOST, ROUNDS, TRIALS = 1.3, 60, 5  # the more rounds, the less it matters what else the machine does
 OFFSET = 500_000  # of the ids of the busy organization
 SYLLABLES = [first + vowel for first in "bcdfghjlmnprstvyz" for vowel in "aeiou"]
@@ -49,6 +50,7 @@ SINGLE = {
     "generic-tax-id": {"taxId": "XAXX010101000"},
     "email": {"email": "BOX1@example.com"},
     "external-id": {"externalId": "crm-50000"},
+    "metadata": {"metadata[segment]": "paper"},
     "created-after": {"createdAt[gte]": "2025-01-01T02:00:00Z"},
     "created-between": {"createdAt[gt]": "2025-01-01T00:00:09Z", "createdAt[lt]": "2025-01-02T00:00:00Z"},
     "updated-before": {"updatedAt[lte]": "2025-01-01T02:00:00Z"},
@@ -77,6 +79,8 @@ SEVERAL: dict[str, dict[str, Any]] = {
     "generic-tax-id+common-word": {**GENERIC, "q": "munoz"},
     "generic-tax-id+word+created": {**GENERIC, "q": "zoe", **RANGE},
     "email+word": {"email": "box7@example.com", "q": "box"},
+    "metadata+word": {"metadata[segment]": "steel", "q": "munoz"},
+    "metadata+metadata+created": {"metadata[segment]": "steel", "metadata[number]": "50003", **RANGE},
     "all-exact": {"externalId": "crm-50000", "email": "box50000@example.com", "taxId": "TAX050000AB1"},
 }
 NONE = {
@@ -90,13 +94,14 @@ NONE = {
 
 
 def named(number: int) -> dict[str, Any]:
-    """Four surnames are very common, half have the generic tax id, one in ten has an external id."""
+    """Four surnames are very common, half have the generic tax id, one in ten has an external id, a third are paper."""
     surnames = (SPREAD.choice(SURNAMES[:4] if SPREAD.random() < 0.25 else SURNAMES) for _ in range(2))
     own = {"externalId": f"crm-{number}"} if number % 10 == 0 else {}
     return {
         "legalName": " ".join((SPREAD.choice(FIRST_NAMES), *surnames)),
         "createdAt": START + timedelta(seconds=number // 3),
-        "updatedAt": START + timedelta(seconds=number * 7919 % LIVING // 3),
+        "updatedAt": START + timedelta(seconds=number * 7919 % ACTIVE // 3),
+        "metadata": {"segment": ("paper", "food", "steel")[number % 3], "number": str(number)},
         **(GENERIC if number % 2 else {}),
         **own,
     }
@@ -113,78 +118,88 @@ def large(mongodb_uri: str, recorder: Recorder) -> Iterator[Service]:
     name = f"customer_service_scale_{ObjectId()}"
     client: pymongo.MongoClient[Document] = pymongo.MongoClient(mongodb_uri, event_listeners=[recorder])
     with client:
-        for first in range(0, LIVING, BATCH):
+        for first in range(0, ACTIVE, BATCH):
             store(client[name], (living(number, **named(number)) for number in range(first, first + BATCH)))
-        store(client[name], (deleted(LIVING + number, **named(LIVING + number)) for number in range(DELETED)))
+        store(client[name], (deleted(ACTIVE + number, **named(ACTIVE + number)) for number in range(DELETED)))
         ensure_indexes(client[name])
         yield serve(client[name], replace(settings(), mongodb=MongoSettings("mongomock://")))  # with the usual deadline
         client.drop_database(name)
 
 
-def explained(service: Service, recorder: Recorder, query: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
-    """Return how many customers a page has, and how the database executed each of its finds and counts."""
+def explained(service: Service, recorder: Recorder, query: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Return how many customers a page has, and how the database executed its find."""
     recorder.commands.clear()
     returned = len(numbers(ask(service.client, {"limit": LIMIT, **query})))
-    kept = ("find", "aggregate", "filter", "pipeline", "cursor", "projection", "sort", "limit", "hint")
-    plans = []
-    for command in recorder.commands:
-        asked = {name: command[name] for name in kept if name in command}
-        if "customers" not in asked.values():
-            continue
-        plan = service.database.command("explain", asked, verbosity="executionStats")
-        plan = plan["stages"][0]["$cursor"] if "stages" in plan else plan
-        stages = stages_of(plan["queryPlanner"]["winningPlan"])
-        assert "IXSCAN" in stages, query
-        assert not stages & {"COLLSCAN", "SORT"}, query
-        plans.append(plan["executionStats"])
-    assert plans
-    return returned, plans
+    finds = [command for command in recorder.commands if command.get("find") == "customers"]
+    assert len(finds) == 1, "a list is one find"
+    counts = [command for command in recorder.commands if command.get("aggregate") == "customers"]
+    assert all({"$limit": COMMON} in command["pipeline"] for command in counts)
+    asked = {name: finds[0][name] for name in ("find", "filter", "sort", "limit", "hint")}
+    plan = service.database.command("explain", asked, verbosity="executionStats")
+    stages, execution = stages_of(plan["queryPlanner"]["winningPlan"]), plan["executionStats"]
+    assert "IXSCAN" in stages
+    assert "COLLSCAN" not in stages
+    assert "SORT" not in stages or execution["totalDocsExamined"] <= COMMON
+    return returned, execution
+
+
+def fewest(service: Service, recorder: Recorder) -> int:
+    """Return how many customers meet the rarest of the criteria of the list that was explained last."""
+    (find,) = (command for command in recorder.commands if command.get("find") == "customers")
+    terms = [each["search"] for each in find["filter"]["$and"] if isinstance(each.get("search"), str)]
+    scope = {"organizationId": find["filter"]["organizationId"]}
+    return min(service.database.customers.count_documents({**scope, "search": term}) for term in terms)
 
 
 def cursor_at(query: dict[str, str], number: int) -> dict[str, str]:
     """Return the page of a list that begins behind this customer."""
-    by_time = any("[" in name for name in query)
+    by_time = any("At[" in name for name in query)
     value = START + timedelta(seconds=number // 3) if by_time else None
     return {"cursor": ListRequest(query, LIMIT, None, total=False).cursor(value, f"{number:024x}")}
 
 
-@pytest.mark.parametrize("depth", [None, 0, 30_000, 60_001, LIVING - 2])
+@pytest.mark.parametrize("depth", [None, 0, 30_000, 60_001, ACTIVE - 2])
 @pytest.mark.parametrize("criterion", SINGLE)
 def test_one_criterion_examines_a_page_and_one(
     large: Service, recorder: Recorder, criterion: str, depth: int | None
 ) -> None:
     query = SINGLE[criterion] if depth is None else cursor_at(SINGLE[criterion], depth)
-    returned, plans = explained(large, recorder, query)
-    assert sum(plan["totalKeysExamined"] for plan in plans) <= LIMIT + len(plans)
-    assert sum(plan["totalDocsExamined"] for plan in plans) <= LIMIT + 1
-    assert sum(plan["nReturned"] for plan in plans) in {returned, returned + 1}
+    returned, execution = explained(large, recorder, query)
+    by_time = any("At[" in name for name in SINGLE[criterion])
+    ties = 2 if depth is not None and by_time else 0  # those of the position's own time are merged from another scan
+    assert execution["totalKeysExamined"] <= LIMIT + 1 + ties
+    assert execution["totalDocsExamined"] <= LIMIT + 1 + ties
+    assert execution["nReturned"] in {returned, returned + 1}
     assert returned or depth is not None or criterion == "no-word"
 
 
 @pytest.mark.parametrize("limit", [1, LIMIT, 100])
 @pytest.mark.parametrize("criteria", SEVERAL)
-def test_several_criteria_examine_the_page_and_one(
+def test_several_criteria_examine_those_that_meet_the_rarest(
     large: Service, recorder: Recorder, criteria: str, limit: int
 ) -> None:
-    returned, plans = explained(large, recorder, {**SEVERAL[criteria], "limit": limit})
+    returned, execution = explained(large, recorder, {**SEVERAL[criteria], "limit": limit})
     assert returned
-    assert sum(plan["totalDocsExamined"] for plan in plans) <= returned + 1
+    rarest = fewest(large, recorder)
+    if execution["totalDocsExamined"] > rarest:  # along the time's index
+        assert rarest >= COMMON
+        assert any("At[" in name for name in SEVERAL[criteria])
 
 
 @pytest.mark.parametrize("criteria", NONE)
-def test_several_criteria_that_nobody_meets_examine_nobody(large: Service, recorder: Recorder, criteria: str) -> None:
-    returned, plans = explained(large, recorder, NONE[criteria])
+def test_several_criteria_that_nobody_meets(large: Service, recorder: Recorder, criteria: str) -> None:
+    returned, execution = explained(large, recorder, NONE[criteria])
     assert returned == 0
-    assert sum(plan["totalDocsExamined"] for plan in plans) == 0
+    assert execution["totalDocsExamined"] <= fewest(large, recorder)
 
 
-def test_random_pairs_of_names_examine_the_page_and_one(large: Service, recorder: Recorder) -> None:
+def test_random_pairs_of_names_examine_those_that_meet_the_rarest(large: Service, recorder: Recorder) -> None:
     found = 0
     for _ in range(20):
         pair = [SPREAD.choice(FIRST_NAMES), SPREAD.choice(SURNAMES)]
-        returned, plans = explained(large, recorder, {"q": " ".join(pair), "limit": 100})
+        returned, execution = explained(large, recorder, {"q": " ".join(pair), "limit": 100})
         found += returned
-        assert sum(plan["totalDocsExamined"] for plan in plans) <= returned + 1
+        assert execution["totalDocsExamined"] <= fewest(large, recorder)
     assert found
 
 
@@ -205,7 +220,7 @@ def test_page_1000_costs_what_page_1_costs(large: Service, query: dict[str, str]
 
 
 def test_a_total_comes_within_the_deadline(large: Service) -> None:
-    for query, expected in (({}, LIVING), ({"q": "box"}, LIVING), ({"createdAt[gte]": "2025-01-01T00:00:00Z"}, LIVING)):
+    for query, expected in (({}, ACTIVE), ({"q": "box"}, ACTIVE), ({"createdAt[gte]": "2025-01-01T00:00:00Z"}, ACTIVE)):
         began = time.perf_counter()
         response = ask(large.client, {"limit": 1, "include": "total", **query})
         print(f"total of {query}: {time.perf_counter() - began:.3f} s")  # noqa: T201

@@ -10,9 +10,19 @@ import pymongo
 import pytest
 
 from tests.listing import LISTED, START, ask, deleted, list_url, living, numbers, pages, refusals, store
-from tests.support import MEMBER, OTHER_ORGANIZATION, STRANGER, Service, bearer
+from tests.support import (
+    CUSTOMER_ID,
+    MEMBER,
+    OTHER_ORGANIZATION,
+    STRANGER,
+    Service,
+    bearer,
+    customers_url,
+    url,
+)
 
 if TYPE_CHECKING:
+    from flask.testing import FlaskClient
     from pymongo.database import Database
 
     from customer_service.database import Document
@@ -146,6 +156,39 @@ class TestSearch:
         assert found(named, q=q) == expected
 
     @pytest.mark.parametrize(
+        ("q", "expected"),
+        [
+            ("lopez", [1, 2]),
+            ("hermanos", [1, 2]),
+            ("hermanos-lopez", [1, 2]),
+            ("hermanoslopez", [1]),
+            ("hermanos-perez", []),
+            ("stprm", [3]),
+            ("S.T.P.R.M.", [3]),
+            ("s.t.p", [3]),
+            ("obrien", [4]),
+            ("brien", [4, 5]),
+            ("O\u2019BRIEN", [4, 5]),
+            ("o'brien cia", [4]),
+            ("o'brien", [4, 5]),
+            ("O.Brien, Cia.", [4]),
+            ("& obrien", [4]),
+            ("box.4@example.com", [4]),
+            ("box.4", [4]),
+            ("lópez, hermanos", [1, 2]),
+        ],
+    )
+    def test_punctuation_parts_and_joins(self, service: Service, q: str, expected: list[int]) -> None:
+        names = ["HERMANOS-LÓPEZ", "LÓPEZ HERMANOS", "S.T.P.R.M. SECCION 1", "O'BRIEN & CIA", "O BRIEN"]
+        customers = [living(number, legalName=name) for number, name in enumerate(names, 1)]
+        store(
+            service.database, [*customers[:3], living(4, legalName=names[3], email="box.4@example.com"), customers[4]]
+        )
+        assert found(service, q=q) == expected
+        assert found(service, q=q, **{"createdAt[gte]": "2025-01-01T00:00:00Z"}) == expected
+        assert list(chain(*pages(service.client, {"q": q, "limit": 1}))) == expected
+
+    @pytest.mark.parametrize(
         ("query", "expected"),
         [
             ({"taxId": "zzz010101ab1"}, [5]),
@@ -207,6 +250,80 @@ class TestSearch:
             assert min(elapsed) < 0.1 or not real, q
 
 
+class TestMetadata:
+    ENTRIES: tuple[dict[str, str], ...] = (
+        {"segment": "paper", "a b": "c", "a]b": "d", "ñ": "Ñ"},
+        {"segment": "Paper", "a": "b c"},
+        {"segment": "paper", "empty": "", "long": "x" * 500},
+    )
+
+    @pytest.fixture
+    def tagged(self, service: Service) -> Service:
+        store(service.database, [living(number, metadata=entries) for number, entries in enumerate(self.ENTRIES)])
+        store(service.database, [living(8), deleted(9, metadata=self.ENTRIES[0])])
+        return service
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ({"metadata[segment]": "paper"}, [0, 2]),
+            ({"metadata[segment]": "Paper"}, [1]),
+            ({"metadata[segment]": "pape"}, []),
+            ({"metadata[segment]": ""}, []),
+            ({"metadata[Segment]": "paper"}, []),
+            ({"metadata[empty]": ""}, [2]),
+            ({"metadata[a b]": "c"}, [0]),
+            ({"metadata[a]": "b c"}, [1]),
+            ({"metadata[a]b]": "d"}, [0]),
+            ({"metadata[ñ]": "Ñ"}, [0]),
+            ({"metadata[ñ]": "ñ"}, []),
+            ({"metadata[long]": "x" * 500}, [2]),
+            ({"metadata[long]": "x" * 499}, []),
+            ({"metadata[segment]": "\x00"}, []),
+            ({"metadata[segment]": "paper", "metadata[a b]": "c"}, [0]),
+            ({"metadata[segment]": "paper", "metadata[a]": "b c"}, []),
+            ({"metadata[segment]": "paper", "q": "dunder", "createdAt[gt]": "2025-01-01T00:00:00Z"}, [2]),
+        ],
+    )
+    def test_an_entry_is_compared_exactly(self, tagged: Service, query: dict[str, str], expected: list[int]) -> None:
+        assert found(tagged, **query) == expected
+        assert list(chain(*pages(tagged.client, {**query, "limit": 1}))) == expected
+
+    def test_what_is_changed_is_found(self, editor: FlaskClient) -> None:
+        def ids(value: str) -> list[str]:
+            page = editor.get(customers_url(), query_string={"metadata[segment]": value}).get_json()
+            return [customer["id"] for customer in page["data"]]
+
+        for value in ("paper", "steel"):
+            assert editor.patch(url(), json={"metadata": {"segment": value}}).status_code == 200
+            assert ids(value) == [CUSTOMER_ID]
+        assert ids("paper") == []
+        assert editor.patch(url(), json={"metadata": None}).status_code == 200
+        assert ids("steel") == []
+
+    @pytest.mark.parametrize("name", ["", "x" * 41, "a.b", "$a", "a\n", "a\x00"])
+    def test_a_name_that_no_entry_has(self, tagged: Service, name: str) -> None:
+        refused = refusals(ask(tagged.client, {f"metadata[{name}]": "x"}))
+        assert refused == {f"/metadata[{name}]": "invalid-metadata"}
+
+    @pytest.mark.parametrize("query", ["metadata=x", "metadata[=x", "metadata]=x", "metadata[a]b=x", "Metadata[a]=x"])
+    def test_a_parameter_that_names_no_entry(self, tagged: Service, query: str) -> None:
+        assert refusals(ask(tagged.client, query)) == {f"/{query[:-2]}": "unknown-parameter"}
+
+    def test_a_value_has_at_most_500_characters(self, tagged: Service) -> None:
+        refused = refusals(ask(tagged.client, {"metadata[a]": "x" * 501}))
+        assert refused == {"/metadata[a]": "invalid-metadata"}
+
+    def test_an_entry_is_named_once(self, tagged: Service) -> None:
+        refused = refusals(ask(tagged.client, "metadata[a]=x&metadata[a]=y"))
+        assert refused == {"/metadata[a]": "repeated-parameter"}
+
+    def test_at_most_five(self, tagged: Service) -> None:
+        five = {f"metadata[{number}]": "x" for number in range(5)}
+        assert found(tagged, **five) == []
+        assert refusals(ask(tagged.client, {**five, "metadata[a]": "x"})) == {"/metadata": "too-many-filters"}
+
+
 class TestParameters:
     @pytest.mark.parametrize(
         ("query", "expected"),
@@ -250,7 +367,7 @@ class TestParameters:
         assert without is not None
         assert "total" not in without
 
-    def test_a_hopeless_search_counts_nothing(self, named: Service) -> None:
+    def test_a_search_that_matches_nothing_counts_nothing(self, named: Service) -> None:
         response = ask(named.client, {"q": "\x01", "include": "total"})
         assert response.json == {"data": [], "nextCursor": None, "total": 0}
 

@@ -45,7 +45,10 @@ def next_cursor(service: Service, **query: Any) -> str:
 
 @pytest.fixture
 def ten(service: Service) -> Service:
-    store(service.database, (living(number, legalName=f"ANA {number % 2}") for number in range(10)))
+    store(
+        service.database,
+        (living(number, legalName=f"ANA {number % 2}", metadata={"kind": "of ten"}) for number in range(10)),
+    )
     return service
 
 
@@ -63,6 +66,7 @@ class TestCursors:
         {"q": "an 1"},
         {"q": "ana", "createdAt[gte]": "2025-01-01T00:00:02Z"},
         {"updatedAt[lt]": NOON},
+        {"metadata[kind]": "of ten", "q": "ana"},
     )
 
     @pytest.mark.parametrize("filters", FILTERS)
@@ -100,6 +104,8 @@ class TestCursors:
             *map(
                 encoded, ([{"limit": "1"}, None, ID], [{"cursor": "x"}, None, ID], [{"search.tokens": "x"}, None, ID])
             ),
+            *map(encoded, ([{"metadata[a.b]": "x"}, None, ID], [{"metadata": {"a": "b"}}, None, ID])),
+            encoded([{f"metadata[{number}]": "x" for number in range(6)}, None, ID]),
             encoded("[" * 100_000),
             base64.urlsafe_b64encode(b"[" * 100_000).decode(),
             base64.urlsafe_b64encode(b'[{"q":"\\ud800"},null,"' + ID.encode() + b'"]').decode(),

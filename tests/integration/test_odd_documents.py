@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import ObjectId
 
-from customer_service.repository import complete
+from customer_service.repository import backfill_search_fields
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
@@ -152,7 +152,7 @@ class TestUnreadable:
         """Return the id of a customer beside one that cannot be told."""
         answer = editor.post(customers_url(), json=new_customer(taxId="VRE010101AB1"))
         assert answer.status_code == 201
-        complete(service.database)
+        backfill_search_fields(service.database)
         oddly(service, {"phone": 6474010101})
         return str(answer.get_json()["id"])
 
@@ -193,7 +193,7 @@ class TestUnreadable:
 
     def test_an_id_that_no_list_can_be_sorted_by(self, service: Service, editor: FlaskClient) -> None:
         service.database.customers.insert_one({**(service.database.customers.find_one(KEY) or {}), "_id": "mine"})
-        complete(service.database)
+        backfill_search_fields(service.database)
         assert [each["id"] for each in editor.get(customers_url()).get_json()["data"]] == [CUSTOMER_ID]
 
 

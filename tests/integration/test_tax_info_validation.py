@@ -117,8 +117,8 @@ class TestNotStored:
 
     def test_a_suggestion(self, service: Service) -> None:
         answer = judge(service, new_customer(legalName="Peña  y Cía., S.A. de C.V.")).get_json()
-        assert [each.get("suggestion") for each in answer["warnings"][:2]] == ["PEÑA Y CÍA."] * 2
-        assert "suggestion" not in answer["warnings"][2]
+        assert [each.get("suggestion") for each in answer["warnings"][:3]] == ["PEÑA Y CÍA."] * 3
+        assert "suggestion" not in answer["warnings"][3]
         assert "suggestion" not in judge(service, new_customer(legalName="Sas")).get_json()["warnings"][0]
 
     def test_it_normalizes_first(self, service: Service) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from customer_service import changes
 from customer_service.errors import VersionMismatch
-from customer_service.repository import CustomerRepository, OrganizationScope, complete
+from customer_service.repository import CustomerRepository, OrganizationScope, backfill_search_fields
 from tests.support import CUSTOMER_ID, ORGANIZATION, Service
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def customers(service: Service, monkeypatch: pytest.MonkeyPatch) -> CustomerRepository:
-    complete(service.database)
+    backfill_search_fields(service.database)
     monkeypatch.setattr(CustomerRepository, "_raise_collision", lambda *_: None)
     return CustomerRepository(service.database, OrganizationScope(ORGANIZATION))
 

@@ -26,7 +26,7 @@ from bench.figures import Measurement, Spread, condensed, ratios, spread
 from bench.growth import Row, rows, smallest
 from customer_service.app import create_app
 from customer_service.repository import CustomerRepository
-from customer_service.repository.customers import living_fields
+from customer_service.repository.customers import search_and_unique_fields
 from customer_service.repository.memberships import OrganizationScope
 from customer_service.repository.search import CustomerQuery
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, Settings
@@ -364,7 +364,7 @@ class TestData:
     def test_customers_differ_in_what_must_be_unique(self) -> None:
         customers = [data.customer(number) for number in (0, 1, 25, 26, 17_575, 17_576, 999_999)]
         assert len({str(customer["_id"]) for customer in customers}) == len(customers)
-        assert len({living_fields(customer)["unique"]["taxId"] for customer in customers}) == len(customers)
+        assert len({search_and_unique_fields(customer)["unique"]["taxId"] for customer in customers}) == len(customers)
         assert {len(customer["taxId"]) for customer in customers} == {12}
 
     def test_requests_are_written_apart(self, tmp_path: Path) -> None:

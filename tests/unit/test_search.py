@@ -1,4 +1,4 @@
-"""What a customer is found by: the tokens that it stores, and the filter that a list asks with."""
+"""What a customer is found by: the search terms that it stores, and those that a list asks for."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from customer_service.repository.search import (
+    EVERY,
     EXACT_FIELDS,
-    LIVING,
-    LONGEST_PREFIX,
+    LONGEST_NGRAM,
+    LONGEST_TEXT,
     CustomerQuery,
     fold,
-    search_fields,
+    search_terms,
     words_of,
 )
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 PIECES = [
     *("a", "an", "ana", "anab", "Ana", "ANA", "ÁNA", "ñ", "N", "año", "ano", "ß", "ss", "straße", "İ", "ﬁ", "Σ", "ς"),
-    *("x" * LONGEST_PREFIX, "x" * (LONGEST_PREFIX + 1), "x" * (LONGEST_PREFIX + 1) + "y", "x" * 40),
+    *("x" * LONGEST_NGRAM, "x" * (LONGEST_NGRAM + 1), "x" * (LONGEST_NGRAM + 1) + "y", "x" * 40),
     *(".*", "(", ")", "(a+)+$", "[", "\\", "^", "$", "|", "?", "*", "-", "#", "&", "'", '"', "~", "@", ".", ",", "L"),
     *(
         "🍕",
@@ -39,9 +40,9 @@ PIECES = [
         "¨",
         "\ufdfa",
         "\u200b",
-        "T:",
-        "E:a",
-        "X:",
+        "taxId",
+        "email",
+        "metadata",
         "S.A.",
         "de",
         "C.V.",
@@ -56,6 +57,7 @@ KEYS = st.sampled_from(["ABC010101AB1", "Abc010101", "ana@x.mx", "Ana@X.mx", "cr
 CUSTOMERS = st.fixed_dictionaries(
     {"legalName": TEXTS, "taxId": KEYS, "email": KEYS}, optional={"externalId": KEYS | st.none()}
 )
+ENTRIES = st.dictionaries(st.sampled_from(["a", "a b", "b"]), st.sampled_from(["", "b c", "c", "x" * 400]), max_size=2)
 
 
 @st.composite
@@ -80,24 +82,37 @@ def folded(text: str) -> str:
 
 
 def begins(word: str, customer: Mapping[str, Any]) -> bool:
-    """A word of the name begins where it is written, and again where its leading punctuation ends.
+    """A word is looked for joined; and if it is all letters, and no initials, also by each of its parts.
 
-    Of a key only the first word counts of which anything is left: a combining character alone is nothing.
+    A name is found by its parts, joined and apart. Of a key only the first word counts of which anything is left, and
+    only joined: a combining character alone is nothing.
     """
-    names = [folded(part) for part in customer["legalName"].split()]
-    bare = ["".join(itertools.dropwhile(is_punctuation, name)) for name in names]
-    keys = [next(filter(None, map(folded, (customer.get(name) or "").split())), "") for name in EXACT_FIELDS]
-    return not word or any(each.startswith(word) for each in (*names, *bare, *keys))
+    names = [parts(folded(each)) for each in customer["legalName"].split()]
+    firsts = [next(filter(None, map(folded, (customer.get(name) or "").split())), "") for name in EXACT_FIELDS]
+    found_by = [*("".join(each) for each in (*names, *map(parts, firsts))), *itertools.chain(*names)]
+
+    def is_found(text: str) -> bool:
+        return any(each.startswith(text) for each in found_by)
+
+    own = parts(word)
+    apart = all(part.isalpha() for part in own) and any(len(part) > 1 for part in own)
+    return is_found("".join(own)) or (apart and all(map(is_found, own)))
+
+
+def parts(word: str) -> list[str]:
+    """Return what stands between the punctuation, or the word itself if nothing does."""
+    spaced = "".join(" " if is_punctuation(char) else char for char in word)
+    return spaced.split() or [word]
 
 
 def is_punctuation(char: str) -> bool:
-    return not char.isalnum() and char != "_"
+    return char != "@" and unicodedata.category(char) in {"Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po"}
 
 
 def is_asked_for(customer: Mapping[str, Any], q: str, exact: Mapping[str, str]) -> bool:
     forms: dict[str, Callable[[str], str]] = {"externalId": str, "taxId": str.upper, "email": str.casefold}
     same = all(customer.get(name) and forms[name](customer[name]) == forms[name](exact[name]) for name in exact)
-    return same and all(begins(folded(word), customer) for word in q.split())
+    return same and all(begins(folded(word), customer) for word in q.split() if folded(word))
 
 
 @settings(max_examples=400)
@@ -107,6 +122,12 @@ def is_asked_for(customer: Mapping[str, Any], q: str, exact: Mapping[str, str]) 
 @example(({"legalName": "O\u00b4Brien", "taxId": "T", "email": "e"}, "obr", {}))
 @example(({"legalName": "O\u00b4Brien", "taxId": "T", "email": "e"}, "O\u00b4B", {}))
 @example(({"legalName": "ANA", "taxId": "T", "email": "e", "externalId": "crm 1"}, "1", {}))
+@example(({"legalName": "O'BRIEN & CIA", "taxId": "T", "email": "e"}, "O\u2019BRIEN", {}))
+@example(({"legalName": "O BRIEN", "taxId": "T", "email": "e"}, "O'BRIEN", {}))
+@example(({"legalName": "O ANA", "taxId": "T", "email": "e"}, "O'BRIEN", {}))
+@example(({"legalName": "S A", "taxId": "T", "email": "e"}, "S.A.", {}))
+@example(({"legalName": "X", "taxId": "T", "email": "jose.perez@x.mx", "externalId": "crm-1"}, "jose.perez crm-", {}))
+@example(({"legalName": "X 2", "taxId": "T", "email": "e", "externalId": "crm-1"}, "crm-2", {}))
 @example(({"legalName": "ANA ANABEL", "taxId": "T", "email": "e"}, "ana anab", {}))
 @example(({"legalName": "ANA", "taxId": "T", "email": "e"}, "ana anab", {}))
 @example(({"legalName": "ANA ANA", "taxId": "T", "email": "e"}, "ana ana", {}))
@@ -117,16 +138,35 @@ def test_a_search_finds_what_a_brute_force_look_finds(asked: tuple[dict[str, Any
     customer, q, exact = asked
     query = CustomerQuery(words_of(q), exact)
     expected = is_asked_for(customer, q, exact)
-    if query.is_hopeless():
+    if query.matches_nothing():
         assert not expected or any(
             ord(char) < 32 or ord(char) == 127 for value in customer.values() for char in value or ""
         )
         return
+    assert is_found(customer, query) is expected
+
+
+@given(ENTRIES, ENTRIES)
+@example({"a": "b c"}, {"a b": "c"})
+@example({"a": "x" * 400}, {"a": "x" * 400})
+@example({"a": "x" * 400}, {"a": "x" * 399})
+def test_each_entry_of_the_metadata_is_found(stored: dict[str, str], asked: dict[str, str]) -> None:
+    customer = {"legalName": "metadata a b c", "taxId": "T", "email": "e", "metadata": stored}
+    assert is_found(customer, CustomerQuery(metadata=asked)) is (asked.items() <= stored.items())
+
+
+@pytest.mark.parametrize("metadata", [None, [], "a", {"a": 1}, {"a": None}, {"a": ["b"]}])
+def test_metadata_that_no_caller_stored_is_not_found_by(metadata: object) -> None:
+    customer = {"legalName": "ANA", "taxId": "T", "email": "e", "metadata": metadata}
+    assert is_found(customer, CustomerQuery(("ana",)))
+    assert not any(term.startswith("metadata ") for term in search_terms(customer))
+
+
+def is_found(customer: dict[str, Any], query: CustomerQuery) -> bool:
     collection: Collection[dict[str, Any]] = mongomock.MongoClient().tests.customers
-    collection.insert_one({**customer, "search": search_fields(customer)})
-    conditions = query.conditions(query.tokens())
-    for coarse in ([], [{"search.coarse": token} for token in query.coarse_tokens()]):
-        assert (collection.find_one({"$and": [*coarse, *conditions]}) is not None) is expected
+    collection.insert_one({**customer, "search": search_terms(customer)})
+    terms = [{"search": term} for term in query.terms()]
+    return collection.find_one({"$and": [*terms, *query.conditions()]}) is not None
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
@@ -165,7 +205,11 @@ def test_fold(text: str, expected: str) -> None:
         ("ana bana", ("bana", "ana")),
         ("b a", ("a", "b")),
         ("O\u00b4Brien", ("obrien",)),
-        (".* (a+)+$", ("(a+)+$", ".*")),
+        (".* (a+)+$", ("a++$", ".*")),
+        ("O'Brien García", ("o brien", "garcia")),
+        ("O\u2019Brien O'B. brien", ("o brien", "brien", "ob")),
+        ("S.T.P.R.M. crm-1 ana@x.mx", ("ana@xmx", "stprm", "crm1")),
+        ("(ana) -- ana-", ("ana", "--")),
     ],
 )
 def test_words_of(q: str, expected: tuple[str, ...]) -> None:
@@ -173,74 +217,73 @@ def test_words_of(q: str, expected: tuple[str, ...]) -> None:
 
 
 @given(TEXTS)
-def test_no_word_is_a_token_of_another_kind(q: str) -> None:
-    assert all(word and not any(c.isspace() or "A" <= c <= "Z" for c in word) for word in words_of(q))
+def test_no_word_is_a_term_of_another_kind(q: str) -> None:
+    spaced = [term for term in CustomerQuery(words_of(q)).terms() if " " in str(term) and isinstance(term, str)]
+    assert spaced == []
 
 
-def test_search_fields() -> None:
-    fields = search_fields({"legalName": "(Pan) ñu", "taxId": "Xa1", "email": "B@c.mx", "externalId": "Q 7"})
-    assert fields["text"] == " (pan) nu pan) q b@c.mx xa1"
-    prefixes = ["(", "(p", "(pa", "(pan", "(pan)", "p", "pa", "pan", "pan)", "n", "nu", "q", "x", "xa", "xa1"]
-    email = ["b", "b@", "b@c", "b@c.", "b@c.m", "b@c.mx"]
-    pairs = ["(pa pan", "(pa b@c", "b@c pan", "(pa xa1", "pan xa1", "b@c xa1", "(pan) b@c.m"]
-    exact = ["X:Q 7", "T:XA1", "E:b@c.mx"]
-    expected = [LIVING, *exact, *prefixes, *email, *("".join(sorted_pair(pair)) for pair in pairs)]
-    assert fields["tokens"] == sorted(set(expected))
-    coarse = ["(", "(pa", "(pan)", "p", "pan", "n", "q", "x", "xa1", "b", "b@c", "b@c.m"]
-    assert fields["coarse"] == sorted([LIVING, *exact, *coarse])
+def test_search_terms() -> None:
+    own = {"legalName": "(Comercializadora) ñ-u!", "taxId": "Xa1", "email": "B@c.mx", "externalId": "Q 7"}
+    terms = search_terms({**own, "metadata": {"a b": "C"}})
+    name = [*beginnings("comerciali"), "comercializadora"]
+    words = [*beginnings("nu", "u", "xa1", "b@cmx", "q")]
+    keys = ["externalId Q 7", "taxId XA1", "email b@c.mx", "metadata a b C"]
+    assert sorted(terms) == sorted({EVERY, *name, *words, *keys})
 
 
-def sorted_pair(pair: str) -> str:
-    return " ".join(sorted(pair.split()))
+def beginnings(*words: str) -> set[str]:
+    return {word[:length] for word in words for length in range(1, len(word) + 1)}
+
+
+def test_the_texts_of_another_program_do_not_make_terms_without_end() -> None:
+    long = "x" * 10_000
+    terms = search_terms({"legalName": long, "taxId": long, "email": long, "metadata": {"a": long}})
+    assert max(map(len, terms)) <= LONGEST_TEXT + len("taxId ")
+    assert len(terms) < 2 * LONGEST_NGRAM
 
 
 @pytest.mark.parametrize(
-    ("q", "tokens", "coarse"),
+    ("q", "terms"),
     [
-        ("", [LIVING], [LIVING]),
-        ("pe", ["pe"], ["p"]),
-        ("Pérez", ["perez"], ["perez"]),
-        ("garcia", ["garcia"], ["garci"]),
-        ("y" * 20, ["y" * LONGEST_PREFIX], ["y" * 12]),
-        ("y" * 17 + " " + "y" * 16 + "z", ["yyyyy yyyyy", "y" * LONGEST_PREFIX], ["y" * 12]),
-        ("perez garcia", ["garci perez", "garcia"], ["garci", "perez"]),
-        ("perez munoz", ["munoz perez"], ["munoz", "perez"]),
-        ("pere garc", ["gar per", "garc", "pere"], ["gar", "per"]),
-        ("perez ga", ["perez", "ga"], ["perez", "g"]),
-        ("al garcia perez", ["garci perez", "garcia", "al"], ["garci", "perez", "a"]),
+        ("", [EVERY]),
+        ("pe", ["pe"]),
+        ("Pérez GARCÍA", ["garcia", "perez"]),
+        ("y" * 20, ["y" * LONGEST_NGRAM]),
+        ("O'Brien S.A.", ["sa"]),
+        ("y" * 20 + " " + "y" * 15 + "z", ["y" * LONGEST_NGRAM]),
     ],
 )
-def test_a_search_asks_for_the_rarest_token_first(q: str, tokens: list[str], coarse: list[str]) -> None:
-    query = CustomerQuery(words_of(q))
-    assert (list(query.tokens()), list(query.coarse_tokens())) == (tokens, coarse)
+def test_a_search_asks_for_an_n_gram_of_each_word(q: str, terms: list[str]) -> None:
+    assert CustomerQuery(words_of(q)).terms() == terms
 
 
-def test_only_a_word_longer_than_its_token_is_looked_up_in_the_text() -> None:
-    query = CustomerQuery(words_of("Pérez " + "y." * 9))
-    assert query.conditions(["perez"]) == [
-        {"search.tokens": "perez"},
-        {"search.text": {"$regex": r"\ " + r"y\." * 9}},
-    ]
+def test_only_a_word_longer_than_its_n_gram_is_compared_as_a_whole() -> None:
+    query = CustomerQuery(words_of("abcdefghij " + "y+" * 9))
+    assert query.conditions() == [{"search": {"$regex": "^" + r"y\+" * 9}}]
 
 
-def test_exact_keys_come_before_words_and_a_shared_tax_id_behind() -> None:
-    query = CustomerQuery(("a.b",), {"taxId": "abc", "email": "Ñ@X.mx", "externalId": "aB"})
-    assert query.tokens() == (*query.coarse_tokens()[:3], "a.b") == ("X:aB", "E:ñ@x.mx", "T:ABC", "a.b")
-    for generic in ("XAXX010101000", "xexx010101000"):
-        query = CustomerQuery(("ana",), {"taxId": generic, "email": "a"})
-        assert query.tokens() == query.coarse_tokens() == ("E:a", "ana", f"T:{generic.upper()}")
+def test_a_word_with_parts_is_found_joined_or_by_all_of_them() -> None:
+    query = CustomerQuery(words_of("hermanos-comercializadora"))
+    joined, long = "hermanosco", "comerciali"
+    assert query.terms() == [{"$in": [joined, long]}]
+    parts = [{"search": "hermanos"}, {"search": {"$regex": "^comercializadora"}}]
+    assert query.conditions() == [{"$or": [{"search": {"$regex": "^hermanoscomercializadora"}}, {"$and": parts}]}]
+    assert CustomerQuery(words_of("O'Brien García")).terms() == ["garcia"]
+
+
+def test_exact_keys_are_compared_in_one_form() -> None:
+    query = CustomerQuery(("ana",), {"taxId": "abc", "email": "Ñ@X.mx", "externalId": "aB"}, {"a b": "C"})
+    assert query.terms() == ["taxId ABC", "email ñ@x.mx", "externalId aB", "ana", "metadata a b C"]
+    assert query.conditions() == [{"metadata.a b": "C"}]
 
 
 def test_the_bounds_of_a_list() -> None:
     moment = datetime(2025, 1, 1)  # noqa: DTZ001 - as the repository has it
     query = CustomerQuery(ranges={"createdAt": {"gt": moment}, "updatedAt": {"gte": moment, "lt": moment}})
-    created, updated = {"createdAt": {"$gt": moment}}, {"updatedAt": {"$gte": moment, "$lt": moment}}
-    assert query.bounds("createdAt") == [created]
-    assert query.bounds("_id") == []
-    assert query.conditions([]) == [created, updated]
+    assert query.conditions() == [{"createdAt": {"$gt": moment}}, {"updatedAt": {"$gte": moment, "$lt": moment}}]
     assert [each.order for each in (query, CustomerQuery())] == ["createdAt", "_id"]
 
 
-@pytest.mark.parametrize(("q", "hopeless"), [("a\x00", True), ("\x7f", True), ("a\x01b", True), ("a\tb", False)])
-def test_no_text_has_a_control_character(q: str, *, hopeless: bool) -> None:
-    assert CustomerQuery(words_of(q)).is_hopeless() is hopeless
+@pytest.mark.parametrize(("q", "nothing"), [("a\x00", True), ("\x7f", True), ("a\x01b", True), ("a\tb", False)])
+def test_no_text_has_a_control_character(q: str, *, nothing: bool) -> None:
+    assert CustomerQuery(words_of(q)).matches_nothing() is nothing
