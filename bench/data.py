@@ -12,7 +12,7 @@ import jwt
 import orjson
 from bson import ObjectId
 
-from customer_service.demo import EXAMPLE_CUSTOMER
+from customer_service.cli.demo import EXAMPLE_CUSTOMER
 from customer_service.repository.customers import search_and_unique_fields
 from customer_service.repository.indexes import ensure_indexes
 from customer_service.repository.search import ACTIVE

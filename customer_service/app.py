@@ -11,28 +11,22 @@ from flask import Flask, request
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import BaseConverter
 
-from customer_service import (
-    authorization,
-    connection_errors,
-    cors,
-    error_handlers,
-    gateway,
-    health,
-    observability,
-    openapi,
-    rate_limits,
-    reference,
-    routes,
-)
-from customer_service.database import connect, with_deadline
+from customer_service import routes
+from customer_service.auth import authorization, rate_limits
+from customer_service.auth.jwks import JwkSetKeys
+from customer_service.auth.tokens import TokenVerifier
 from customer_service.errors import Overloaded
-from customer_service.limits import MAXIMUM_BODY_BYTES
-from customer_service.metrics import Metrics
+from customer_service.observability import request_log
+from customer_service.observability.metrics import Metrics
 from customer_service.repository import Kept, MembershipRepository, QuotaRepository
+from customer_service.repository.database import connect
 from customer_service.repository.driver import connections
+from customer_service.routes import catalogs, docs, health, members
 from customer_service.settings import Settings
-from customer_service.tokens import TokenVerifier
-from customer_service.wsgi_environ import OVERLOADED
+from customer_service.web import connection_errors, cors, error_handlers, openapi, proxy_headers
+from customer_service.web.deadline import with_deadline
+from customer_service.web.limits import MAXIMUM_BODY_BYTES
+from customer_service.web.wsgi_environ import OVERLOADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,9 +35,9 @@ if TYPE_CHECKING:
     from flask import Response
     from pymongo.database import Database
 
-    from customer_service.answers import Representation
-    from customer_service.database import Document
-    from customer_service.tracing import Tracing
+    from customer_service.observability.tracing import Tracing
+    from customer_service.repository.database import Document
+    from customer_service.web.responses import Representation
 
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
@@ -91,7 +85,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     listeners = [tracing.commands] if tracing else []
     app.extensions["database"] = connect(settings.mongodb, listeners) if database is None else database
     metrics = app.extensions["metrics"] = Metrics()
-    observability.init_app(app, settings.server.log_level, metrics)
+    request_log.init_app(app, settings.server.log_level, metrics)
     error_handlers.init_app(app)
     connection_errors.init_app(app)
     app.before_request(_refuse_overloaded)
@@ -106,14 +100,14 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES + 1  # of a body in chunks no more is read, nor is it an error
     app.url_map.converters.update(any_text=AnyText, customer_id=CustomerId)
     app.register_blueprint(routes.customers_blueprint)
-    app.register_blueprint(routes.members.blueprint)
-    app.register_blueprint(routes.catalogs.blueprint)
+    app.register_blueprint(members.blueprint)
+    app.register_blueprint(catalogs.blueprint)
     app.register_blueprint(health.blueprint)
-    reference.init_app(app)
+    docs.init_app(app)
     if tracing:
-        tracing.follow(app)
+        tracing.follow(app, openapi.path_of)
     _measure(app, verifier, kept)
-    relayed = gateway.behind(_under_documented_paths(app), settings.gateway.trusted_proxies)
+    relayed = proxy_headers.behind(_under_documented_paths(app), settings.gateway.trusted_proxies)
     answering = metrics.counting(relayed)
     app.wsgi_app = with_deadline(answering, settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
     return app
@@ -122,7 +116,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
 def _tracing(settings: Settings) -> Tracing | None:
     if settings.tracing.endpoint is None:
         return None
-    from customer_service.tracing import Tracing  # noqa: PLC0415 - it needs an extra, and its import takes time
+    from customer_service.observability.tracing import Tracing  # noqa: PLC0415 - it needs an extra, and its import takes time
 
     return Tracing(settings)
 
@@ -140,7 +134,9 @@ def _measure(app: Flask, verifier: TokenVerifier, kept: Kept[Representation]) ->
     if kept.memberships or kept.customers:
         metrics.follow_changes(kept)
     metrics.follow_connections(partial(connections, app.extensions["database"]))
-    metrics.follow_keys(verifier.keys)
+    keys = verifier.keys
+    if isinstance(keys, JwkSetKeys):
+        metrics.watch_jwks(keys.age, lambda: keys.failures)
     metrics.follow_refusals(connection_errors.counts)
     metrics.start()
 

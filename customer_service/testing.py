@@ -12,18 +12,11 @@ from uuid import uuid4
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from customer_service.app import create_app
+from customer_service.auth.tokens import mint
 from customer_service.client import CustomerClient
-from customer_service.database import connect
 from customer_service.repository import MembershipRepository, ensure_indexes
-from customer_service.settings import (
-    IN_MEMORY_URI,
-    CacheSettings,
-    JwtSettings,
-    MongoSettings,
-    ServerSettings,
-    Settings,
-)
-from customer_service.tokens import mint
+from customer_service.repository.database import connect
+from customer_service.settings import IN_MEMORY_URI, CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +25,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.client import Customer, CustomerInput
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
     from customer_service.roles import Role
 
 HOST = "127.0.0.1"

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pymongo
 
-from customer_service import changes
 from customer_service.repository import CustomerBatchRepository, MembershipRepository, ensure_indexes
+from customer_service.services import validation
 from tests import mongod
 from tests.support import MEMBER, ORGANIZATION, new_customer
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 BATCH = 500
 WORDS = ("COMERCIALIZADORA", "GRUPO", "INDUSTRIAL", "NORTE", "GARCIA", "LOPEZ", "HERNANDEZ", "PAPELERA", "SERVICIOS")
@@ -55,7 +55,7 @@ def driver(database: Database[Document], numbers: range) -> float:
     seconds = 0.0
     for start in range(numbers.start, numbers.stop, BATCH):
         batch = range(start, min(start + BATCH, numbers.stop))
-        inserts = [pymongo.InsertOne(new(changes.accepted(row(number)))) for number in batch]
+        inserts = [pymongo.InsertOne(new(validation.accepted(row(number)))) for number in batch]
         began = time.perf_counter()
         database.customers.bulk_write(inserts, ordered=False)
         seconds += time.perf_counter() - began

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.client import ChangePage
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 BATCH = 1000
 KNOWN = 10_000

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 settings.register_profile("default", deadline=None)  # a shared machine's pauses are no failures
 settings.load_profile("default")

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from customer_service.jwks import MAXIMUM_SET_BYTES
+from customer_service.auth.jwks import MAXIMUM_SET_BYTES
 from tests.forge import private_key, private_pem
 
 if TYPE_CHECKING:

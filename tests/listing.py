@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
-from customer_service.demo import EXAMPLE_CUSTOMER
+from customer_service.cli.demo import EXAMPLE_CUSTOMER
 from customer_service.repository.customers import search_and_unique_fields
 from tests.support import MEMBER, bearer
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
     from werkzeug.test import TestResponse
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 LISTED = "an organization with a list"
 START = datetime(2025, 1, 1)  # noqa: DTZ001 - as the repository has it

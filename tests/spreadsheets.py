@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, NamedTuple
 
-from customer_service.transfer.columns import COLUMNS
+from customer_service.cli.transfer.columns import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

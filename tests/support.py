@@ -10,7 +10,7 @@ import jwt
 from bson import ObjectId
 
 from customer_service.app import create_app
-from customer_service.demo import EXAMPLE_CUSTOMER
+from customer_service.cli.demo import EXAMPLE_CUSTOMER
 from customer_service.repository import CustomerRepository, IdempotencyRepository, MembershipRepository, ensure_indexes
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pymongo.database import Database
     from werkzeug.test import TestResponse
 
-    from customer_service.database import Document
-    from customer_service.metrics import Metrics
+    from customer_service.observability.metrics import Metrics
+    from customer_service.repository.database import Document
 
 SECRET = "a secret for the tests, of 32 bytes or more"
 ORGANIZATION = "550e8400-e29b-41d4-a716-446655440000"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
     Work = Callable[[Database[Document]], object]
 

@@ -1,20 +1,20 @@
 """The collections, and every query on them: customers only ever through their organization."""
 
-from customer_service.repository.batches import CustomerBatchRepository
+from customer_service.repository.change_feed import Change, CustomerFeed
+from customer_service.repository.change_position import Position
+from customer_service.repository.customer_batches import CustomerBatchRepository
 from customer_service.repository.customers import CustomerRepository
-from customer_service.repository.feed import Change, CustomerFeed
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.indexes import backfill_search_fields, drop_unused_indexes, ensure_indexes
-from customer_service.repository.kept import Kept
 from customer_service.repository.memberships import (
     MAXIMUM_ORGANIZATION_ID_LENGTH,
     Membership,
     MembershipRepository,
     OrganizationScope,
 )
-from customer_service.repository.positions import Position
 from customer_service.repository.quotas import QuotaRepository
 from customer_service.repository.unique_keys import backfill_unique_keys
+from customer_service.repository.worker_caches import Kept
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",

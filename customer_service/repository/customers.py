@@ -11,12 +11,12 @@ from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
-from customer_service import fiscal
-from customer_service.characters import comparable
-from customer_service.database import Document, as_stored, translates_errors
 from customer_service.errors import CustomerNotFound, Duplicate, DuplicateExternalId, DuplicateTaxId, VersionMismatch
-from customer_service.repository import lists
-from customer_service.repository.lists import CustomerList, Position
+from customer_service.fiscal import rules
+from customer_service.fiscal.characters import comparable
+from customer_service.repository import customer_lists
+from customer_service.repository.customer_lists import CustomerList, Position
+from customer_service.repository.database import Document, as_stored, translates_errors
 from customer_service.repository.search import search_terms
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _unique(name: str) -> IndexModel:
     keys = [("organizationId", ASCENDING), (f"unique.{name}", ASCENDING)]
     return IndexModel(
         keys,
-        name=f"{lists.PREFIX}unique.{name}",
+        name=f"{customer_lists.PREFIX}unique.{name}",
         unique=True,
         partialFilterExpression={f"unique.{name}": {"$exists": True}},
     )
@@ -56,7 +56,7 @@ class CustomerRepository:
     """
 
     COLLECTION = "customers"
-    INDEXES = (*lists.INDEXES, _unique("taxId"), _unique("externalId"))
+    INDEXES = (*customer_lists.INDEXES, _unique("taxId"), _unique("externalId"))
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class CustomerRepository:
         Raises VersionMismatch where somebody wrote since the document was read, DuplicateTaxId or DuplicateExternalId.
         """
         absent = {name: "" for name in ("externalId", "metadata") if name not in customer}
-        if "satValidation" in document and not fiscal.is_same_to_sat(document, customer):
+        if "satValidation" in document and not rules.is_same_to_sat(document, customer):
             absent["satValidation"] = ""
         values = {name: value for name, value in customer.items() if name != "address"}
         address = {f"address.{name}": value for name, value in customer["address"].items()}
@@ -217,7 +217,7 @@ class CustomerRepository:
 
     def _raise_collision(self, customer_id: ObjectId, customer: Mapping[str, Any]) -> None:
         """Raise the error that names the other living customer in the way, unless it is gone by now."""
-        for name, value in fiscal.unique_keys(customer).items():
+        for name, value in rules.unique_keys(customer).items():
             other = self._find({"_id": {"$ne": customer_id}, f"unique.{name}": value})
             if other is not None:
                 raise COLLISIONS[name](self._scope, str(other["_id"])) from None
@@ -225,7 +225,7 @@ class CustomerRepository:
 
 def search_and_unique_fields(customer: Mapping[str, Any]) -> Document:
     """Return what an active customer is found by, and the keys that no other one of its organization may have."""
-    return {"search": search_terms(customer), "unique": fiscal.unique_keys(customer)}
+    return {"search": search_terms(customer), "unique": rules.unique_keys(customer)}
 
 
 def _next(version: object) -> int:

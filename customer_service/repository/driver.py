@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pymongo.change_stream import ChangeStream
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 
 class Connections(NamedTuple):

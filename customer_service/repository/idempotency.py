@@ -11,8 +11,8 @@ from bson import ObjectId
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from customer_service.database import Document, as_stored, translates_errors
 from customer_service.errors import KeyReused, RequestInProgress
+from customer_service.repository.database import Document, as_stored, translates_errors
 
 if TYPE_CHECKING:
     from pymongo.database import Database

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from customer_service.database import Document, translates_errors
+from customer_service.repository.customer_lists import PREFIX
 from customer_service.repository.customers import CustomerRepository, search_and_unique_fields
+from customer_service.repository.database import Document, translates_errors
 from customer_service.repository.idempotency import IdempotencyRepository
-from customer_service.repository.lists import PREFIX
 from customer_service.repository.memberships import MembershipRepository
 from customer_service.repository.quotas import QuotaRepository
 

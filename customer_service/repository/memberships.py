@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NewType, TypeVar, cast
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from customer_service.database import Document, translates_errors
 from customer_service.errors import LastAdmin
+from customer_service.repository.database import Document, translates_errors
 from customer_service.roles import ROLES
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.cache import Cache
+    from customer_service.repository.caches import Cache
     from customer_service.roles import Role
 
 OrganizationScope = NewType("OrganizationScope", str)

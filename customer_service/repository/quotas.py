@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, cast
 
 from pymongo import ASCENDING, IndexModel, ReturnDocument, WriteConcern
 
-from customer_service.database import translates_errors
+from customer_service.repository.database import translates_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 WINDOW_SECONDS = 60
 KEPT_SECONDS = 60

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from customer_service.characters import comparable
+from customer_service.fiscal.characters import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

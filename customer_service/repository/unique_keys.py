@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymongo.errors import DuplicateKeyError
 
-from customer_service.database import Document, translates_errors
-from customer_service.fiscal import unique_keys
+from customer_service.fiscal.rules import unique_keys
 from customer_service.repository.customers import CustomerRepository
+from customer_service.repository.database import Document, translates_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

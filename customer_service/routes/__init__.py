@@ -1,6 +1,19 @@
-"""The routes of an organization: look up, read what was asked, let the repository do it, answer in its shape."""
+"""The routes: each view reads what is asked, lets a service or repository do it, and serializes the result."""
 
-from customer_service.routes import batches, catalogs, feed, members, reading, sat_validation, writing
-from customer_service.routes.common import blueprint as customers_blueprint
+from customer_service.routes import (
+    changes,
+    customers_batch,
+    customers_read,
+    customers_write,
+    sat_validation,
+)
+from customer_service.routes.blueprint import blueprint as customers_blueprint
 
-__all__ = ["batches", "catalogs", "customers_blueprint", "feed", "members", "reading", "sat_validation", "writing"]
+__all__ = [
+    "changes",
+    "customers_batch",
+    "customers_blueprint",
+    "customers_read",
+    "customers_write",
+    "sat_validation",
+]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from customer_service import fiscal
-from customer_service.answers import answer_cacheable
-from customer_service.authorization import token_blueprint
-from customer_service.catalogues import COMPANY_REGIMES, PERSON_REGIMES, USES_BY_REGIME
 from customer_service.errors import InvalidRequest, ZipCodeNotFound
-from customer_service.operations import Answer, Operation, Value
-from customer_service.parsing import query_values
-from customer_service.routes.common import IF_NONE_MATCH, TOKEN_ERRORS
-from customer_service.sat_catalogues import names_of, place_of
-from customer_service.schemas import CodeListSchema, InvoiceUseListSchema, TaxSystemListSchema, ZipCodeSchema
+from customer_service.fiscal import rules
+from customer_service.fiscal.catalogues import COMPANY_REGIMES, PERSON_REGIMES, USES_BY_REGIME
+from customer_service.fiscal.sat_catalogues import names_of, place_of
+from customer_service.routes.blueprint import IF_NONE_MATCH, TOKEN_ERRORS, token_blueprint
+from customer_service.schemas.documents import CodeListSchema, InvoiceUseListSchema, TaxSystemListSchema, ZipCodeSchema
+from customer_service.web.operations import Answer, Operation, Value
+from customer_service.web.requests import query_values
+from customer_service.web.responses import answer_cacheable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from marshmallow import Schema
 
     from customer_service.errors import CustomerServiceError
-    from customer_service.sat_catalogues import Catalogue, Named
+    from customer_service.fiscal.sat_catalogues import Catalogue, Named
 
 blueprint = token_blueprint("catalogs", "/catalogs")
 
@@ -76,10 +75,10 @@ def list_invoice_uses() -> Response:
     They are those of the SAT's c_UsoCFDI, each with all the regimes that allow it. `taxSystem` and `taxId` leave those
     that a receiver may choose.
     """
-    receiver = fiscal.normalized(query_values(_unknown))
-    if findings := fiscal.errors(receiver):
+    receiver = rules.normalized(query_values(_unknown))
+    if findings := rules.errors(receiver):
         raise InvalidRequest(findings)
-    possible = fiscal.possible_tax_systems(receiver)
+    possible = rules.possible_tax_systems(receiver)
     uses = [(code, name, _tax_systems_of(code)) for code, name in names_of("invoiceUses").items()]
     return _list(
         {"code": code, "name": name, "taxSystems": tax_systems}

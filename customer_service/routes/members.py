@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from flask import Response, current_app
 
 from customer_service import errors
-from customer_service.answers import answer_json, answer_nothing
-from customer_service.authorization import current_membership, guarded_blueprint
+from customer_service.auth.authorization import current_membership
+from customer_service.auth.tokens import is_subject
 from customer_service.errors import Finding, InvalidRequest, MemberNotFound
-from customer_service.inputs import MESSAGES, RoleInputSchema
-from customer_service.operations import Answer, Operation
-from customer_service.parsing import JSON, json_body
-from customer_service.routes.common import LARGE, MEMBER_ERRORS
-from customer_service.schemas import MemberListSchema, MemberSchema
-from customer_service.tokens import is_subject
+from customer_service.routes.blueprint import LARGE, MEMBER_ERRORS, guarded_blueprint
+from customer_service.schemas.documents import MemberListSchema, MemberSchema
+from customer_service.schemas.inputs import MESSAGES, RoleInputSchema
+from customer_service.web.operations import Answer, Operation
+from customer_service.web.requests import JSON, json_body
+from customer_service.web.responses import answer_json, answer_nothing
 
 if TYPE_CHECKING:
     from customer_service.repository import MembershipRepository

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from customer_service import errors, sat_validation
-from customer_service.answers import answer_nothing, answer_written, etag_of
-from customer_service.inputs import SatValidationInputSchema
-from customer_service.operations import Answer, Operation
-from customer_service.parsing import JSON, json_body, require_match
-from customer_service.routes.common import ETAG, IF_MATCH, WRITE_ERRORS, blueprint, customers, on_the_newest
-from customer_service.schemas import CustomerSchema
+from customer_service import errors
+from customer_service.routes.blueprint import ETAG, IF_MATCH, WRITE_ERRORS, blueprint, customers, on_the_newest
+from customer_service.schemas.documents import CustomerSchema
+from customer_service.schemas.inputs import SatValidationInputSchema
+from customer_service.services import sat_validation
+from customer_service.web.operations import Answer, Operation
+from customer_service.web.requests import JSON, json_body, require_match
+from customer_service.web.responses import answer_nothing, answer_written, etag_of
 
 if TYPE_CHECKING:
     from flask import Response
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 
 @blueprint.put("/customers/<customer_id:customer_id>/sat-validation")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.glogging import Logger
 
-from customer_service import limits, metrics, observability, shutdown
-from customer_service.database import connect
+from customer_service.auth.tokens import TokenVerifier
 from customer_service.errors import SettingsError
+from customer_service.observability import metrics, request_log
+from customer_service.repository.database import connect
 from customer_service.server.worker import FINISH_SECONDS, LEAVE_SECONDS, REFUSE_SECONDS
 from customer_service.settings import IN_MEMORY_URI
-from customer_service.tokens import TokenVerifier
+from customer_service.web import limits, shutdown
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -50,7 +51,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "forwarder_headers": "",  # no client moves the service to another path
         "forwarded_allow_ips": "",  # nor gunicorn itself: which proxies to trust is a setting of `gateway`
         "logger_class": ServerLog,
-        "logconfig_dict": observability.logging_config(server.log_level),
+        "logconfig_dict": request_log.logging_config(server.log_level),
         "when_ready": prepare,
         "child_exit": lambda _arbiter, worker: metrics.leave_out(worker.pid),
         "on_exit": lambda _arbiter: metrics.unshare(),

@@ -17,9 +17,9 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
-from customer_service import connection_errors, shutdown
 from customer_service.server.admission import Admission
 from customer_service.settings import ServerSettings
+from customer_service.web import connection_errors, shutdown
 
 if TYPE_CHECKING:
     import socket

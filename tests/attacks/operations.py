@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from customer_service.operations import operation_of, role_of
+from customer_service.web.operations import operation_of, role_of
 from tests.support import ORGANIZATION
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from bson import ObjectId
 
-from customer_service.demo import EXAMPLE_CUSTOMER
+from customer_service.cli.demo import EXAMPLE_CUSTOMER
 from customer_service.repository import ensure_indexes
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 ORGANIZATIONS = ("organization-a", "organization-b")
 MEMBERS = {"member-of-a": "organization-a", "member-of-b": "organization-b"}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
     from werkzeug.test import TestResponse
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 CUSTOMERS = int(os.environ.get("ATTACK_CUSTOMERS", "100"))
 OWN_TO_A_REQUEST = {"X-Request-ID", "traceparent"}

@@ -224,7 +224,7 @@ def test_api10_unsafe_consumption_of_apis(
     service: Service, answer: issuer.Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An issuer whose answer is bad in any way lets nobody in, and the service says 503 in time."""
-    monkeypatch.setattr("customer_service.jwks.FETCH_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("customer_service.auth.jwks.FETCH_TIMEOUT_SECONDS", 0.3)
     source = issuer.JwksServer(jwk("P-256", kid="one"))
     try:
         source.answer = answer

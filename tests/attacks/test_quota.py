@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 ALLOWED = 50
 ASKED = 150

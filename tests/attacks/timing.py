@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 ROUNDS = int(os.environ.get("ATTACK_ROUNDS", "4000"))
 TOLERANCE = 0.10

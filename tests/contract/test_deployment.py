@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from customer_service import cli, settings
-from customer_service.environment import (
+from customer_service import settings
+from customer_service.cli import main
+from customer_service.settings import ServerSettings
+from customer_service.settings.environment import (
     CacheSettingsSchema,
     GatewaySettingsSchema,
     JwtSettingsSchema,
@@ -20,7 +22,6 @@ from customer_service.environment import (
     ServerSettingsSchema,
     TracingSettingsSchema,
 )
-from customer_service.settings import ServerSettings
 
 if TYPE_CHECKING:
     from click import Group
@@ -173,13 +174,13 @@ class TestReadme:
 
     def test_every_subcommand_exists(self) -> None:
         for line in re.findall(r"customer-service ([a-z][a-z ]*)", self.text):
-            command: Any = cli.command
+            command: Any = main.command
             for word in line.split():
                 group: Group = command
                 if not hasattr(group, "commands") or word not in group.commands:
                     break
                 command = group.commands[word]
-            assert command is not cli.command, line
+            assert command is not main.command, line
 
     def test_every_file_exists(self) -> None:
         for path in re.findall(r"\]\(([^)#:]+)\)", self.text):

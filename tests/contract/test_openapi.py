@@ -8,11 +8,11 @@ import mongomock
 import pytest
 from flask import abort
 
-from customer_service import openapi
 from customer_service.errors import CustomerServiceError, Duplicate, SettingsError
-from customer_service.following import cursor_of
-from customer_service.problems import ALL_PROBLEMS, PROBLEMS, REFUSALS
 from customer_service.repository import Position, backfill_search_fields
+from customer_service.routes.change_requests import cursor_of
+from customer_service.web import openapi
+from customer_service.web.problems import ALL_PROBLEMS, PROBLEMS, REFUSALS
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
     from werkzeug.test import TestResponse
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 UNDOCUMENTED = {"/", "/openapi.json", "/docs", "/docs/errors", "/docs/<name>"}
 PUBLIC = {"/livez", "/readyz", "/metrics"} | UNDOCUMENTED

@@ -11,9 +11,9 @@ import mongomock
 import pytest
 import yaml
 
-from customer_service import cli
 from customer_service.app import create_app
-from customer_service.metrics import BOUNDS
+from customer_service.cli import main
+from customer_service.observability.metrics import BOUNDS
 from customer_service.server.admission import ARRIVING_BYTES, PLACES
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 from tests.contract.test_deployment import SETTINGS, last
@@ -244,4 +244,4 @@ class TestKubernetes:
     def test_the_job_makes_the_indexes(self) -> None:
         program, subcommand = self.job["command"]
         assert program == "customer-service"
-        assert subcommand in cli.command.commands
+        assert subcommand in main.command.commands

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import schemathesis
 
-from customer_service import catalogues
+from customer_service.fiscal import catalogues
 from tests.support import MEMBER
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 STOPS = 2
 DEADLINE_SECONDS = 2.0

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from customer_service.client import CustomerClient
-from customer_service.limits import MAXIMUM_BODY_BYTES
 from customer_service.repository import backfill_search_fields
 from customer_service.server.admission import BODY_SECONDS, PATIENCE_SECONDS
 from customer_service.server.options import KEEPALIVE_SECONDS
 from customer_service.settings import MongoSettings
+from customer_service.web.limits import MAXIMUM_BODY_BYTES
 from tests import support
 from tests.e2e.crowd import Crowd
 from tests.e2e.nginx import CONFIGURATION, Nginx
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
     from tests.e2e.server import Answer
 
 PREFIX = "/crm"

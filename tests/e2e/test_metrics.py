@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from customer_service.metrics import MEMORY
+from customer_service.observability.metrics import MEMORY
 from tests import support
 from tests.attacks.wire import send
 from tests.e2e.server import PATIENT_MS, ROOT, Server
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 wait_until = partial(support.wait_until, seconds=30, pause=0.05)
 REQUESTS = 40

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 GUNICORN = ("gunicorn", "wsgi:app", "--bind", "127.0.0.1:{port}", "--worker-class")
 COMMANDS = {

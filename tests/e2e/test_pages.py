@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 NOT_RUN = {
     r"make (run|\.venv/runtime)": "installs, or serves until it is stopped: tests/e2e/test_starting.py starts the demo",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10"))
 """How many requests to generate for each operation, beside those that the document's limits and examples call for."""

@@ -9,7 +9,7 @@ from tests.faults.soak import EXPECTED, soak
 if TYPE_CHECKING:
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
     from tests.e2e.server import Server
 
 REQUESTS = 1000

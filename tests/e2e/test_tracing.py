@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 LEFT_SECONDS = 10

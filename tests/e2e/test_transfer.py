@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from customer_service.cli.transfer.columns import COLUMNS
 from customer_service.repository import CustomerRepository, MembershipRepository, ensure_indexes
 from customer_service.repository.memberships import OrganizationScope
-from customer_service.transfer.columns import COLUMNS
 from tests import pages
 from tests.bulk import row
 from tests.e2e.demo import COMMAND
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 ORGANIZATION = "my-organization"
 DOCUMENT = (pages.ROOT / "docs/transfer.md").read_text()

@@ -7,7 +7,7 @@ from unittest.mock import patch
 from gunicorn.app.wsgiapp import run
 from pymongo import WriteConcern
 
-from customer_service import database
+from customer_service.repository import database
 
 if __name__ == "__main__":
     with patch.object(database, "WriteConcern", lambda _: WriteConcern(1)):

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 from gunicorn.app.wsgiapp import run
 
-from customer_service import jwks
+from customer_service.auth import jwks
 
 if __name__ == "__main__":
     with patch.object(jwks, "RETRY_SECONDS", 0.25):

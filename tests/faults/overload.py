@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
     from tests.e2e.server import Server
 
 FIND_MS = 50

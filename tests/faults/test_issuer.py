@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 
-from customer_service.jwks import RETRY_SECONDS
+from customer_service.auth.jwks import RETRY_SECONDS
 from tests import issuer, support
 from tests.e2e.server import ROOT, Server
 from tests.forge import jwk, private_pem
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 READS = 40
 PROMPT_SECONDS = 0.05

@@ -19,7 +19,7 @@ from tests.support import NEW_CUSTOMER, ORGANIZATION, bearer, customers_url
 if TYPE_CHECKING:
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
     from tests.e2e.server import Server
 
 THREADS = 8

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from customer_service import parsing
+from customer_service.web import requests
 from tests.support import Service, customers_url, new_customer, problem, stored, url
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_too_deep_to_be_looked_through(admin: FlaskClient) -> None:
     """Beyond what the standard library parses, which sees no member twice there."""
     body = b'{"a:": ' + b"[" * 1000 + b"]" * 1000 + b"}"
     response = admin.post(customers_url(), data=body, content_type="application/json")
-    assert problem(response, 400, "bad-request")["detail"] == parsing.NOT_JSON
+    assert problem(response, 400, "bad-request")["detail"] == requests.NOT_JSON
 
 
 def test_a_byte_order_mark_is_no_part_of_the_body(admin: FlaskClient) -> None:
@@ -173,7 +173,7 @@ def test_latin_1_is_recognized(service: Service, admin: FlaskClient, operation: 
 @pytest.mark.parametrize("name", ["cut", "utf-16", "surrogate", "nan"])
 def test_what_is_otherwise_broken_is_not_taken_for_latin_1(admin: FlaskClient, name: str) -> None:
     response = admin.post(customers_url(), data=UNREADABLE[name], content_type="application/json")
-    assert problem(response, 400, "bad-request")["detail"] == parsing.NOT_JSON
+    assert problem(response, 400, "bad-request")["detail"] == requests.NOT_JSON
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "x", "gzip, identity", "identity, gzip", "aws-chunked"])

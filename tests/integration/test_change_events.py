@@ -11,7 +11,7 @@ from bson import ObjectId, Timestamp
 
 from customer_service.errors import CursorExpired
 from customer_service.repository import CustomerFeed, OrganizationScope
-from customer_service.repository.watcher import Watcher
+from customer_service.repository.change_watcher import Watcher
 from tests.support import CUSTOMER_ID, ORGANIZATION, fill
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 Table = dict[str, tuple[dict[str, Any], str, str]]
 

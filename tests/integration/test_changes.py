@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from customer_service.app import create_app
 from customer_service.errors import CursorExpired
-from customer_service.repository import CustomerFeed, OrganizationScope, Position, backfill_search_fields, feed
-from customer_service.repository.positions import Reader
-from customer_service.wsgi_environ import LONG_POLLING
+from customer_service.repository import CustomerFeed, OrganizationScope, Position, backfill_search_fields, change_feed
+from customer_service.repository.change_position import Reader
+from customer_service.web.wsgi_environ import LONG_POLLING
 from tests import mongod
 from tests.integration.test_queries import Recorder
 from tests.listing import deleted, living
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 CHANGES = customers_url("/changes")
 KEY = {"_id": ObjectId(CUSTOMER_ID)}
@@ -91,7 +91,7 @@ def ask(client: FlaskClient, cursor: str | None = None, wait: int = 0) -> dict[s
     assert response.status_code == 200, response.text
     page: dict[str, Any] = response.get_json()
     assert set(page) == {"data", "cursor", "hasMore"}
-    assert len(page["data"]) <= feed.MAXIMUM_CHANGES
+    assert len(page["data"]) <= change_feed.MAXIMUM_CHANGES
     return page
 
 
@@ -308,7 +308,7 @@ class TestChanges:
     def test_nothing_moves_the_cursor_on(
         self, service: Service, editor: FlaskClient, now: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(feed, "MARKS", 1_000_000)
+        monkeypatch.setattr(change_feed, "MARKS", 1_000_000)
         service.database["elsewhere"].insert_many([{} for _ in range(300)])
         with service.database.client.start_session() as session:
             service.database["elsewhere"].insert_one({}, session=session)
@@ -390,7 +390,7 @@ class TestTenancy:
         self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch, marks: int
     ) -> None:
         """Even where every other operation of the database is told, by which the reading makes headway."""
-        monkeypatch.setattr(feed, "MARKS", marks)
+        monkeypatch.setattr(change_feed, "MARKS", marks)
         _, now = catch_up(editor)
         customers = service.database.customers
         foreign = {"_id": ObjectId(OTHER_CUSTOMER_ID)}
@@ -607,8 +607,8 @@ class TestHeadway:
     def test_a_page_ends_in_time_and_further_on(
         self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(feed, "READ_SECONDS", 0)
-        monkeypatch.setattr(feed, "MARKS", 10)
+        monkeypatch.setattr(change_feed, "READ_SECONDS", 0)
+        monkeypatch.setattr(change_feed, "MARKS", 10)
         _, now = catch_up(editor)
         service.database.customers.insert_many(living(number, OTHER_ORGANIZATION) for number in range(200))
         service.database.customers.update_many({"organizationId": OTHER_ORGANIZATION}, {"$set": {"phone": "1"}})

@@ -10,8 +10,9 @@ import jwt
 import pytest
 from bson import ObjectId
 
-from customer_service import __version__, cli
-from customer_service.demo import EXAMPLE_CUSTOMER
+from customer_service import __version__
+from customer_service.cli import main
+from customer_service.cli.demo import EXAMPLE_CUSTOMER
 from customer_service.repository import backfill_unique_keys, ensure_indexes
 from customer_service.repository import unique_keys as repository_unique_keys
 from customer_service.repository.customers import search_and_unique_fields
@@ -21,7 +22,7 @@ from tests.support import MEMBER, ORGANIZATION, SECRET
 if TYPE_CHECKING:
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 PUBLIC_KEY = (
     "-----BEGIN PUBLIC KEY-----\n"
@@ -36,7 +37,7 @@ class Run:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
         monkeypatch.setattr(sys, "argv", ["customer-service", *arguments])
         with pytest.raises(SystemExit) as done:
-            cli.main()
+            main.main()
         self.code = done.value.code or 0
         self.out, self.err = capsys.readouterr()
 
@@ -223,7 +224,7 @@ def test_ctrl_c_ends_a_command_in_one_line(monkeypatch: pytest.MonkeyPatch, caps
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "open_database", interrupted)
+    monkeypatch.setattr(main, "open_database", interrupted)
     done = Run(monkeypatch, capsys, "indexes")
     assert (done.code, done.out) == (130, "")
     assert done.err == "customer-service: interrupted; run the same command again\n"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from customer_service import inputs, plugin
+from customer_service import pytest_plugin
 from customer_service.client import (
     Address,
     BadRequest,
@@ -45,11 +45,10 @@ from customer_service.client import (
     models,
 )
 from customer_service.client import customers as client_module
-from customer_service.following import ChangePageSchema, ChangeSchema
-from customer_service.parsing import FILTERS, LIST_PARAMETERS, NOT_FILTERS
-from customer_service.problems import ALL_PROBLEMS
 from customer_service.repository import idempotency
-from customer_service.schemas import (
+from customer_service.routes.change_requests import ChangePageSchema, ChangeSchema
+from customer_service.schemas import inputs
+from customer_service.schemas.documents import (
     AddressSchema,
     CodeSchema,
     CustomerBatchSchema,
@@ -63,6 +62,8 @@ from customer_service.schemas import (
     TaxSystemSchema,
     ZipCodeSchema,
 )
+from customer_service.web.problems import ALL_PROBLEMS
+from customer_service.web.requests import FILTERS, LIST_PARAMETERS, NOT_FILTERS
 from tests.support import messages_of, new_customer
 
 if TYPE_CHECKING:
@@ -395,10 +396,10 @@ class TestPlugin:
             "import sys\n"
             "def test_other():\n"
             "    dear = {'flask', 'pymongo', 'mongomock', 'httpx', 'customer_service.client', 'customer_service.app'}\n"
-            "    assert 'customer_service.plugin' in sys.modules\n"
+            "    assert 'customer_service.pytest_plugin' in sys.modules\n"
             "    assert not dear & set(sys.modules)\n"
         )
-        plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p customer_service.plugin"}
+        plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p customer_service.pytest_plugin"}
         run = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, str(tmp_path)],
             capture_output=True,
@@ -409,4 +410,4 @@ class TestPlugin:
         assert run.returncode == 0, run.stdout
 
     def test_it_is_installed(self, pytestconfig: pytest.Config) -> None:
-        assert pytestconfig.pluginmanager.get_plugin("customer-service") is plugin
+        assert pytestconfig.pluginmanager.get_plugin("customer-service") is pytest_plugin

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from customer_service.compression import LEAST_BYTES
+from customer_service.web.compression import LEAST_BYTES
 from tests.support import CUSTOMER_ID, Service, bearer, customers_url, new_customer, url
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from customer_service.app import create_app
-from customer_service.openapi import PARAMETER
 from customer_service.settings import GatewaySettings, ServerSettings
+from customer_service.web.openapi import PARAMETER
 from tests import support
 from tests.support import Service, bearer, customers_url, problem, url
 

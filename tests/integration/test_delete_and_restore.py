@@ -26,7 +26,7 @@ from tests.support import (
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 ABSENT = [MISSING_CUSTOMER_ID, OTHER_CUSTOMER_ID, "x", CUSTOMER_ID + "0", CUSTOMER_ID + "%0A", "%00", "%FF"]
 OPERATIONS = [("DELETE", ""), ("POST", "/restore")]

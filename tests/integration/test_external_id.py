@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 IDS = [
     *("crm-4711", "a/b", "/", "//a", "a//", "a/", ".", "..", "../x", "a.b", "a b", " ", "a%b", "%2F", "a?b#c", "a+b"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from werkzeug.test import TestResponse
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 COLLEAGUE = "colleague-of-the-member"
 KEY = "4f1c0a4e-try-again"

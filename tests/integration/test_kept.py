@@ -14,7 +14,7 @@ import pytest
 from bson import ObjectId
 
 from customer_service.app import create_app
-from customer_service.repository import Kept, watcher
+from customer_service.repository import Kept, change_watcher
 from customer_service.settings import CacheSettings, Settings
 from tests.integration.test_queries import Recorder
 from tests.support import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 KEY = {"_id": ObjectId(CUSTOMER_ID)}
 MEMBERSHIP = {"userId": MEMBER, "organizationId": ORGANIZATION}
@@ -260,7 +260,7 @@ class TestStream:
         assert worker.finds() == []
 
     def test_broken(self, worker: Worker, database: Database[Document], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(watcher, "RETRY_SECONDS", 2.0)  # time enough for what follows
+        monkeypatch.setattr(change_watcher, "RETRY_SECONDS", 2.0)  # time enough for what follows
         database.client.admin.command(
             {
                 "configureFailPoint": "failCommand",
@@ -284,7 +284,7 @@ class TestStream:
         self.assert_starts_anew(worker, database)
 
     def test_late(self, worker: Worker, database: Database[Document], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(watcher, "MAXIMUM_LAG_SECONDS", -1)
+        monkeypatch.setattr(change_watcher, "MAXIMUM_LAG_SECONDS", -1)
         database.customers.update_one(KEY, {"$set": {"legalName": "LATE"}})
         wait_until(lambda: worker.kept.since is None)
         monkeypatch.undo()

@@ -18,7 +18,7 @@ from jwt import InsecureKeyLengthWarning
 from jwt.algorithms import ECAlgorithm
 
 from customer_service.app import ANY_AUDIENCE, create_app
-from customer_service.keys import MAXIMUM_KEYS_OF_A_KID
+from customer_service.auth.keys import MAXIMUM_KEYS_OF_A_KID
 from tests import issuer
 from tests.forge import base64url, claims, forge, issue, jwk, private_jwk, public_der, public_pem
 from tests.issuer import JwksServer
@@ -182,7 +182,7 @@ UNUSABLE = {
 
 @pytest.fixture
 def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[JwksServer]:
-    monkeypatch.setattr("customer_service.jwks.UNKNOWN_KID_WAIT_SECONDS", 10.0)
+    monkeypatch.setattr("customer_service.auth.jwks.UNKNOWN_KID_WAIT_SECONDS", 10.0)
     running = JwksServer()
     yield running
     running.close()
@@ -232,7 +232,7 @@ def test_what_became_odd_takes_nothing_away(
 ) -> None:
     publisher.keys = [jwk("P-256", kid="a")]
     assert read(client, named("ES256", "a")).status_code == 200
-    monkeypatch.setattr("customer_service.jwks.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("customer_service.auth.jwks.RETRY_SECONDS", 0.0)
     publisher.keys += [private_jwk("RSA", kid="a"), {"kty": "oct", "k": "AAAA"}, jwk("P-256", kid="a"), HONEST]
     assert read(client, named("ES384", "honest")).status_code == 200
     assert read(client, named("ES256", "a")).status_code == 200

@@ -14,10 +14,10 @@ import pymongo
 import pytest
 from bson import ObjectId
 
-from customer_service.parsing import ListRequest
 from customer_service.repository import ensure_indexes
-from customer_service.repository.lists import COMMON
+from customer_service.repository.customer_lists import COMMON
 from customer_service.settings import MongoSettings
+from customer_service.web.requests import ListRequest
 from tests.integration.test_queries import Recorder, stages_of
 from tests.listing import START, ask, deleted, living, numbers, store
 from tests.support import Service, serve, settings
@@ -25,7 +25,7 @@ from tests.support import Service, serve, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 
 ACTIVE, DELETED, BATCH, LIMIT = 100_000, 5_000, 10_000, 20

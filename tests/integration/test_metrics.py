@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 CUSTOMER_ROUTE = "/organizations/<organization_id>/customers/<customer_id:customer_id>"
 

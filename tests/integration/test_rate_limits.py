@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
     from werkzeug.test import TestResponse
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 ALLOWED = 3
 MINUTE = 40_000_000 * 60.0  # in 2046: what is over is removed

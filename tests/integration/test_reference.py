@@ -11,8 +11,8 @@ from urllib.parse import urljoin
 import mongomock
 import pytest
 
-from customer_service import reference
-from customer_service.problems import ALL_PROBLEMS
+from customer_service.routes import docs
+from customer_service.web.problems import ALL_PROBLEMS
 from tests.support import problem, serve
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def test_the_page_asks_for_nothing_that_is_not_beside_it(client: FlaskClient, ba
     page = client.get(f"{base}/docs")
     assert (page.status_code, page.mimetype) == (200, "text/html")
     named = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert set(named) == {"openapi.json", *(f"docs/{name}" for name in reference.ASSETS)}
+    assert set(named) == {"openapi.json", *(f"docs/{name}" for name in docs.ASSETS)}
     for path in named:
         assert client.get(f"{base}/{path}").status_code == 200
     assert "<script>" not in page.text
@@ -44,7 +44,7 @@ def test_nothing_else_runs_in_it_or_is_asked_by_it(client: FlaskClient) -> None:
     assert sources["frame-ancestors"] == ["'none'"]
 
 
-@pytest.mark.parametrize("name", reference.ASSETS)
+@pytest.mark.parametrize("name", docs.ASSETS)
 def test_a_file_is_kept_by_the_browser(client: FlaskClient, name: str) -> None:
     plain, packed = client.get(f"/docs/{name}"), client.get(f"/docs/{name}", headers={"Accept-Encoding": "gzip"})
     assert gzip.decompress(packed.data) == plain.data
@@ -53,7 +53,7 @@ def test_a_file_is_kept_by_the_browser(client: FlaskClient, name: str) -> None:
         assert answer.headers["Vary"] == "Accept-Encoding"
         assert answer.headers["Cache-Control"] == "public, max-age=3600"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.mimetype == reference.ASSETS[name][1]
+        assert answer.mimetype == docs.ASSETS[name][1]
         same = client.get(f"/docs/{name}", headers={"If-None-Match": answer.headers["ETag"]})
         assert (same.status_code, same.data) == (304, b"")
 

@@ -9,13 +9,13 @@ import pytest
 from customer_service.errors import CustomerServiceError, DuplicateTaxId, InvalidRequest
 from customer_service.repository import CustomerBatchRepository, OrganizationScope
 from customer_service.repository.customers import COLLISIONS
-from customer_service.upserts import keyed, put_many
+from customer_service.services.upserts import keyed, put_many
 from tests.support import ORGANIZATION, fill, new_customer
 
 if TYPE_CHECKING:
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 ABROAD = {"taxId": "123456789", "taxSystem": "616", "defaultInvoiceUse": "S01", "phone": None}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import ObjectId
 
-from customer_service import changes
+from customer_service.services import validation
 from tests.support import (
     EXAMPLE,
     MISSING_CUSTOMER_ID,
@@ -204,7 +204,7 @@ class TestLife:
         document = service.database.customers.find_one({"_id": ObjectId(checked.rpartition("/")[2])})
         assert document is not None
         assert "satValidation" in document
-        assert "satValidation" not in changes.told(document)
+        assert "satValidation" not in validation.told(document)
 
     @pytest.mark.parametrize(
         "odd",

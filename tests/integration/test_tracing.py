@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
     from werkzeug.test import TestResponse
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
     Made = Callable[..., tuple[FlaskClient, Collector]]
 

@@ -14,11 +14,13 @@ import click
 import pytest
 from bson import ObjectId
 
-from customer_service import changes, fiscal, terminal
+from customer_service.cli import console
+from customer_service.cli.transfer import commands, exporting, formats, importing
+from customer_service.cli.transfer.columns import COLUMNS
+from customer_service.cli.transfer.importing import Importer
+from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository
-from customer_service.transfer import commands, exporting, formats, importing
-from customer_service.transfer.columns import COLUMNS
-from customer_service.transfer.importing import Importer
+from customer_service.services import validation
 from tests.integration.test_cli import Run
 from tests.spreadsheets import CUSTOMERS, FILES, SPANISH, changed, table, text
 from tests.support import MEMBER, ORGANIZATION, OTHER_ORGANIZATION, fill, new_customer
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
-    from customer_service.transfer.rows import Row
+    from customer_service.cli.transfer.rows import Row
+    from customer_service.repository.database import Document
 
     Shell = Callable[..., Run]
 
@@ -43,7 +45,7 @@ def filled(
     fill(database)
     if kind == "mongomock":
         monkeypatch.setenv("MONGODB_URI", "mongomock://")
-        monkeypatch.setattr(terminal, "connect", lambda _: database)
+        monkeypatch.setattr(console, "connect", lambda _: database)
     else:
         monkeypatch.setenv("MONGODB_URI", request.getfixturevalue("mongodb_uri"))
     monkeypatch.setenv("MONGODB_DATABASE", database.name)
@@ -322,8 +324,8 @@ class TestSpreadsheets:
         file = FILES[name]()
         (tmp_path / "c.csv").write_bytes(file.data)
         run = shell("import", ORGANIZATION, "c.csv", *file.options)
-        true = {row["externalId"]: fiscal.with_place(body_of(row)) for row in CUSTOMERS}
-        here = {document["externalId"]: changes.told(document) for document in stored(filled)}
+        true = {row["externalId"]: rules.with_place(body_of(row)) for row in CUSTOMERS}
+        here = {document["externalId"]: validation.told(document) for document in stored(filled)}
         assert here == {key: true[key] for key in here}
         assert (run.code, len(here) == len(true)) == ((0, True) if file.said is None else (1, False))
         assert (file.said or "created 3") in run.err

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 MERGE_PATCH = "application/merge-patch+json"
 GARBAGE: tuple[dict[str, Any], ...] = (

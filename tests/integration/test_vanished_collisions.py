@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from customer_service import changes
 from customer_service.errors import VersionMismatch
 from customer_service.repository import CustomerRepository, OrganizationScope, backfill_search_fields
+from customer_service.services import validation
 from tests.support import CUSTOMER_ID, ORGANIZATION, Service
 
 if TYPE_CHECKING:
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 
 @pytest.fixture
@@ -23,19 +23,19 @@ def customers(service: Service, monkeypatch: pytest.MonkeyPatch) -> CustomerRepo
 
 
 def other(customers: CustomerRepository, document: Document) -> Document:
-    return customers.add(changes.told(document) | {"taxId": "ABC101010111"})[0]
+    return customers.add(validation.told(document) | {"taxId": "ABC101010111"})[0]
 
 
 def test_update(customers: CustomerRepository) -> None:
     document = customers.get(CUSTOMER_ID)
     taken = other(customers, document)["taxId"]
     with pytest.raises(VersionMismatch):
-        customers.update(document, changes.told(document) | {"taxId": taken})
+        customers.update(document, validation.told(document) | {"taxId": taken})
 
 
 def test_restore(customers: CustomerRepository) -> None:
     document = customers.get(CUSTOMER_ID)
     retired = customers.remove(document)
-    customers.add(changes.told(document))
+    customers.add(validation.told(document))
     with pytest.raises(VersionMismatch):
-        customers.restore(retired, changes.told(retired))
+        customers.restore(retired, validation.told(retired))

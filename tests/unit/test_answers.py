@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from customer_service.answers import Representation, compact, represent
-from customer_service.demo import EXAMPLE_CUSTOMER
+from customer_service.cli.demo import EXAMPLE_CUSTOMER
+from customer_service.web.responses import Representation, compact, represent
 
 if TYPE_CHECKING:
     from collections.abc import Callable

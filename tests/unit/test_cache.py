@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from customer_service.cache import SLOTS, Cache
+from customer_service.repository.caches import SLOTS, Cache
 
 
 class Clock:

@@ -8,7 +8,7 @@ import logging
 import pytest
 from gunicorn.http import errors
 
-from customer_service import connection_errors, problems
+from customer_service.web import connection_errors, problems
 
 QUOTED = "hunter2"
 

@@ -6,8 +6,8 @@ import pytest
 from pymongo import ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
-from customer_service.database import connect, translates_errors
 from customer_service.errors import CustomerServiceError, DatabaseError, DatabaseUnavailable
+from customer_service.repository.database import connect, translates_errors
 from customer_service.settings import MongoSettings
 
 

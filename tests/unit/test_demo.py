@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from customer_service import demo
+from customer_service.cli import demo
 from customer_service.settings import Settings
 
 

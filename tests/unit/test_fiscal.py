@@ -12,11 +12,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from stdnum.mx import rfc as stdnum_rfc
 
-from customer_service import catalogues, fiscal
-from customer_service.characters import comparable, plain_spaces, without_html_entities, without_mojibake
 from customer_service.errors import Finding
-from customer_service.fiscal import normalized, unique_keys
-from customer_service.sat_catalogues import ZIP_NUMBERS, place_of
+from customer_service.fiscal import catalogues, rules
+from customer_service.fiscal.characters import comparable, plain_spaces, without_html_entities, without_mojibake
+from customer_service.fiscal.rules import normalized, unique_keys
+from customer_service.fiscal.sat_catalogues import ZIP_NUMBERS, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,23 +234,23 @@ def found(findings: list[Finding]) -> set[tuple[str, str]]:
 
 
 def errors(given: dict[str, Any]) -> set[tuple[str, str]]:
-    return found(fiscal.errors(given))
+    return found(rules.errors(given))
 
 
 def warnings(given: dict[str, Any]) -> set[tuple[str, str]]:
-    return found(fiscal.warnings(given))
+    return found(rules.warnings(given))
 
 
 class TestWholeCustomers:
     @pytest.mark.parametrize("given", [customer(), person(), foreigner()])
     def test_have_no_findings(self, given: dict[str, Any]) -> None:
-        assert fiscal.errors(given) == []
-        assert fiscal.warnings(given) == []
+        assert rules.errors(given) == []
+        assert rules.warnings(given) == []
 
     def test_the_documented_example_is_warned_about_and_may_be_written(self) -> None:
         example = customer(legalName="Dunder Mifflin", taxId="DUM901231AB3", zip="86500")
-        assert fiscal.errors(example) == []
-        assert [(finding.path, finding.code) for finding in fiscal.warnings(example)] == [
+        assert rules.errors(example) == []
+        assert [(finding.path, finding.code) for finding in rules.warnings(example)] == [
             ("/legalName", "not-upper-case"),
             ("/taxId", "check-digit"),
             ("/address/zip", "zip-outside-state"),
@@ -260,7 +260,7 @@ class TestWholeCustomers:
         wrong = customer(
             legalName="|" * 301, taxId="X", taxSystem="600", email="x", phone="1", defaultInvoiceUse="G99", zip="1"
         )
-        assert [(finding.path, finding.code) for finding in fiscal.errors(wrong)] == [
+        assert [(finding.path, finding.code) for finding in rules.errors(wrong)] == [
             ("/legalName", "invalid-length"),
             ("/legalName", "invalid-character"),
             ("/taxId", "invalid-rfc"),
@@ -273,13 +273,13 @@ class TestWholeCustomers:
 
     @pytest.mark.parametrize("empty", [{}, {"address": None}, {"taxId": None, "legalName": None}])
     def test_what_is_missing_is_no_finding_here(self, empty: dict[str, Any]) -> None:
-        assert fiscal.errors(empty) == []
-        assert fiscal.warnings(empty) == []
+        assert rules.errors(empty) == []
+        assert rules.warnings(empty) == []
 
     @pytest.mark.parametrize("field", [name for name in customer() if name != "address"])
     @pytest.mark.parametrize("value", [None, 1, True, 2**63, [], {}, ["x"], {"$ne": ""}])
     def test_a_value_of_another_type_is_no_finding_here(self, field: str, value: Any) -> None:
-        assert fiscal.errors(customer(**{field: value})) == []
+        assert rules.errors(customer(**{field: value})) == []
 
     @given(
         st.dictionaries(st.sampled_from([*customer()]), JUNK),
@@ -288,8 +288,8 @@ class TestWholeCustomers:
     def test_nothing_fails_on_any_shape(self, fields: dict[str, Any], address: dict[str, Any]) -> None:
         for given_customer in ({"address": address, **fields}, {**fields, "address": address}):
             for shape in (given_customer, normalized(given_customer)):
-                fiscal.errors(shape)
-                fiscal.warnings(shape)
+                rules.errors(shape)
+                rules.warnings(shape)
                 unique_keys(shape)
 
 
@@ -510,7 +510,7 @@ class TestRegimesAndUses:
         }
 
     def test_the_message_says_what_to_choose_from(self) -> None:
-        regime, use = (fiscal.errors(person(taxSystem="601")), fiscal.errors(person(taxSystem="616")))
+        regime, use = (rules.errors(person(taxSystem="601")), rules.errors(person(taxSystem="616")))
         assert [finding.message for finding in regime] == [
             f"Choose a regime of c_RegimenFiscal for a person, whose RFC has 13 characters: {', '.join(PEOPLE)}."
         ]
@@ -721,12 +721,12 @@ class TestPhone:
     )
     @pytest.mark.parametrize("country", ["MEX", "USA"])
     def test_the_1_of_mobile_phones_is_named(self, phone: str, country: str) -> None:
-        (finding,) = fiscal.errors(foreigner(country=country, phone=phone, taxId=GENERIC_FOREIGN, zip="85900"))
+        (finding,) = rules.errors(foreigner(country=country, phone=phone, taxId=GENERIC_FOREIGN, zip="85900"))
         assert finding.message.startswith("Leave out the 1 behind 52")
 
     @pytest.mark.parametrize("phone", ["+52164740101011", "1" * 10_000, "0000000000"])
     def test_another_wrong_number_has_no_such_1(self, phone: str) -> None:
-        (finding,) = fiscal.errors(customer(phone=phone))
+        (finding,) = rules.errors(customer(phone=phone))
         assert finding.message.startswith("Give one number")
 
     def test_is_left_as_it_is_sent(self) -> None:
@@ -908,7 +908,7 @@ class TestPlace:
     def placed(self, **address: Any) -> list[Any]:
         given_customer = {"address": {"country": "MEX", "street": "x", **address}}
         before = copy.deepcopy(given_customer)
-        stored = fiscal.with_place(given_customer)["address"]
+        stored = rules.with_place(given_customer)["address"]
         assert given_customer == before
         assert stored["street"] == "x"
         return [stored.get(name) for name in self.NAMES]
@@ -926,8 +926,8 @@ class TestPlace:
         assert self.placed(**address) == [None, None, None]
 
     def moved(self, before: dict[str, Any], after: dict[str, Any]) -> list[Any]:
-        customers = [fiscal.with_place({"address": {"country": "MEX", **each}}) for each in (before, after)]
-        stored = fiscal.with_place_after(*customers)["address"]
+        customers = [rules.with_place({"address": {"country": "MEX", **each}}) for each in (before, after)]
+        stored = rules.with_place_after(*customers)["address"]
         return [stored.get(name) for name in self.NAMES]
 
     def test_another_zip_replaces_what_the_old_one_had_filled_in(self) -> None:
@@ -1035,13 +1035,13 @@ class TestGarbledNames:
         self, build: Callable[..., dict[str, Any]], name: str, code: str, suggestion: str | None
     ) -> None:
         given_customer = build(legalName=name)
-        assert fiscal.errors(given_customer) == []
-        (warning,) = (each for each in fiscal.warnings(given_customer) if each.code != "not-upper-case")
+        assert rules.errors(given_customer) == []
+        (warning,) = (each for each in rules.warnings(given_customer) if each.code != "not-upper-case")
         assert (warning.path, warning.code, warning.suggestion) == ("/legalName", code, suggestion)
         assert name not in warning.message
 
     def test_all_that_is_odd_has_one_suggestion(self) -> None:
-        found_in = fiscal.warnings(customer(legalName="Ã\u2018ANDU  &AMP; CIA"))
+        found_in = rules.warnings(customer(legalName="Ã\u2018ANDU  &AMP; CIA"))
         assert [(each.code, each.suggestion) for each in found_in] == [
             (code, "ÑANDU & CIA") for code in ("html-entity", "mojibake", "odd-spaces")
         ]
@@ -1070,8 +1070,8 @@ class TestGarbledNames:
         assert warnings(customer(legalName=name)) == set()
 
     def test_nothing_is_suggested_for_what_is_too_long_or_empty(self) -> None:
-        assert fiscal.warnings(customer(legalName="A  B" * 100)) == []
-        assert [each.suggestion for each in fiscal.warnings(customer(legalName="\u200b"))] == [None]
+        assert rules.warnings(customer(legalName="A  B" * 100)) == []
+        assert [each.suggestion for each in rules.warnings(customer(legalName="\u200b"))] == [None]
 
 
 SUGGESTED_FORMS = """
@@ -1165,7 +1165,7 @@ Institución de Asistencia Privada
 
 
 def suggestions(given: dict[str, Any]) -> dict[str, str | None]:
-    return {finding.code: finding.suggestion for finding in fiscal.warnings(given) if finding.path == "/legalName"}
+    return {finding.code: finding.suggestion for finding in rules.warnings(given) if finding.path == "/legalName"}
 
 
 class TestSuggestion:
@@ -1235,18 +1235,18 @@ class TestFindings:
     @pytest.mark.parametrize("value", [SECRET, SECRET * 1_000, SECRET + " SA DE CV", f"{SECRET}|\x00", "CN01", "603"])
     def test_never_hold_the_value(self, build: Callable[..., dict[str, Any]], field: str, value: str) -> None:
         given_customer = build(**{field: value})
-        for finding in fiscal.errors(given_customer) + fiscal.warnings(given_customer):
+        for finding in rules.errors(given_customer) + rules.warnings(given_customer):
             assert value not in finding.message
             assert "sentinel" not in finding.message
 
     def test_never_hold_an_rfc_or_a_zip_that_is_warned_about(self) -> None:
         example = customer(legalName="Dunder Mifflin", taxId="DUM901231AB3", zip="86500")
-        for finding in fiscal.warnings(example):
+        for finding in rules.warnings(example):
             assert not any(text in finding.message for text in ("Dunder", "DUM", "86500", "Sonora"))
 
     @pytest.mark.parametrize("field", [*(name for name in customer() if name != "address"), "zip", "state", "country"])
     def test_come_soon_whatever_is_sent(self, field: str) -> None:
-        fiscal.errors(customer(email=f"a@{'é' * 50}.mx"))  # what the libraries load at their first use
+        rules.errors(customer(email=f"a@{'é' * 50}.mx"))  # what the libraries load at their first use
         for text in [
             *HOSTILE,
             "S " * 50_000,
@@ -1259,14 +1259,14 @@ class TestFindings:
         ]:
             started = time.process_time()
             given_customer = normalized(customer(**{field: text}))
-            fiscal.errors(given_customer)
-            fiscal.warnings(given_customer)
+            rules.errors(given_customer)
+            rules.warnings(given_customer)
             assert time.process_time() - started < 0.5
 
     @given(st.text(), st.text(), st.text(), st.text())
     def test_text_of_any_kind_never_fails(self, name: str, email: str, phone: str, state: str) -> None:
         given_customer = customer(legalName=name, email=email, phone=phone, state=state)
-        for finding in fiscal.errors(given_customer) + fiscal.warnings(given_customer):
+        for finding in rules.errors(given_customer) + rules.warnings(given_customer):
             assert finding.path in {"/legalName", "/email", "/phone"}
 
     @given(st.text(max_size=20).map("a@{}.mx".format) | st.text(max_size=20).map("{}@b.mx".format))

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from customer_service import changes
-from customer_service.transfer import cells, formats, sheets
-from customer_service.transfer.columns import field_of
-from customer_service.transfer.files import FORMATS, format_of
-from customer_service.transfer.rows import Row, Unreadable
+from customer_service.cli.transfer import cells, formats, sheets
+from customer_service.cli.transfer.columns import field_of
+from customer_service.cli.transfer.files import FORMATS, format_of
+from customer_service.cli.transfer.rows import Row, Unreadable
+from customer_service.services import validation
 from tests.support import new_customer
 
 if TYPE_CHECKING:
-    from customer_service.transfer.files import Format
+    from customer_service.cli.transfer.files import Format
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 DANGEROUS = "=+-@\t\r"
@@ -36,11 +36,11 @@ DAMAGED = (
     "PE\ufffdA",
 )
 KEY = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$."), min_size=1)
-NAMES = tuple(name for name in changes.ALWAYS_STORED if name != "address")
+NAMES = tuple(name for name in validation.ALWAYS_STORED if name != "address")
 CUSTOMER = st.builds(
     lambda texts, address, own: {**texts, "address": address, **{name: value for name, value in own.items() if value}},
     st.fixed_dictionaries(dict.fromkeys(NAMES, st.none() | TEXT) | {"legalName": TEXT}),
-    st.fixed_dictionaries(dict.fromkeys(changes.ADDRESS_FIELDS, st.none() | TEXT)),
+    st.fixed_dictionaries(dict.fromkeys(validation.ADDRESS_FIELDS, st.none() | TEXT)),
     st.fixed_dictionaries({"externalId": st.none() | TEXT, "metadata": st.dictionaries(KEY, TEXT)}),
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from customer_service import gateway
+from customer_service.web import proxy_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,12 +32,12 @@ def seen(peer: str | None, script_name: str = "", **headers: str) -> dict[str, A
         asked.append(environ)
         return ()
 
-    gateway.behind(keeping, TRUSTED)(environ, lambda *_: lambda _: None)
+    proxy_headers.behind(keeping, TRUSTED)(environ, lambda *_: lambda _: None)
     return asked[0]
 
 
 def test_without_proxies_nothing_is_in_between() -> None:
-    assert gateway.behind(application, ()) is application
+    assert proxy_headers.behind(application, ()) is application
 
 
 @pytest.mark.parametrize("peer", [CLIENT, "", None, "unix:", "11.0.0.5", "2001:db9::1", "10.0.0.5%x"])
@@ -45,14 +45,14 @@ def test_a_stranger_is_not_believed(peer: str | None) -> None:
     environ = seen(peer, X_FORWARDED_FOR="192.0.2.1", X_FORWARDED_PREFIX="/crm")
     assert environ.get("REMOTE_ADDR") == peer
     assert environ["SCRIPT_NAME"] == ""
-    assert gateway.PREFIX_KEY not in environ
+    assert proxy_headers.PREFIX_KEY not in environ
 
 
 @pytest.mark.parametrize("peer", [PROXY, OUTER_PROXY, "2001:db8::1", "2001:0DB8:0::1"])
 def test_a_trusted_proxy_is_believed(peer: str) -> None:
     environ = seen(peer, X_FORWARDED_FOR=CLIENT, X_FORWARDED_PREFIX="/crm")
     assert environ["REMOTE_ADDR"] == CLIENT
-    assert environ["SCRIPT_NAME"] == environ[gateway.PREFIX_KEY] == "/crm"
+    assert environ["SCRIPT_NAME"] == environ[proxy_headers.PREFIX_KEY] == "/crm"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_the_client_is_the_nearest_that_is_no_trusted_proxy(forwarded_for: str, 
 @pytest.mark.parametrize("prefix", ["/crm", "/crm/", "/a/b-c/d_e/1.0/~x", "/...", "/" + "a" * 255])
 def test_a_plain_prefix_is_put_before_every_path(prefix: str) -> None:
     environ = seen(PROXY, "/here", X_FORWARDED_PREFIX=prefix)
-    assert environ["SCRIPT_NAME"] == environ[gateway.PREFIX_KEY] == prefix.removesuffix("/") + "/here"
+    assert environ["SCRIPT_NAME"] == environ[proxy_headers.PREFIX_KEY] == prefix.removesuffix("/") + "/here"
 
 
 @pytest.mark.parametrize(
@@ -118,4 +118,4 @@ def test_a_plain_prefix_is_put_before_every_path(prefix: str) -> None:
 def test_any_other_prefix_is_nobodys(prefix: str) -> None:
     environ = seen(PROXY, "/here", X_FORWARDED_PREFIX=prefix)
     assert environ["SCRIPT_NAME"] == "/here"
-    assert gateway.PREFIX_KEY not in environ
+    assert proxy_headers.PREFIX_KEY not in environ

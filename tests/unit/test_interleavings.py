@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
+    from customer_service.repository.database import Document
 
 SCOPE = OrganizationScope(ORGANIZATION)
 BODY = b"the same bytes"

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from customer_service import __version__, jwks
+from customer_service import __version__
+from customer_service.auth import jwks
+from customer_service.auth.jwks import RETRY_SECONDS, STALE_SECONDS, JwkSetKeys
+from customer_service.auth.keys import VerificationKey
 from customer_service.errors import SigningKeysUnavailable
-from customer_service.jwks import RETRY_SECONDS, STALE_SECONDS, JwkSetKeys
-from customer_service.keys import VerificationKey
 from tests import issuer
 from tests.forge import jwk
 from tests.issuer import JwksServer
@@ -250,7 +251,7 @@ class TestOddSets:
 
     @pytest.fixture(autouse=True)
     def _all_levels(self, caplog: pytest.LogCaptureFixture) -> None:
-        caplog.set_level(logging.INFO, "customer_service.jwks")
+        caplog.set_level(logging.INFO, "customer_service.auth.jwks")
 
     @pytest.mark.parametrize(
         ("odd", "line"),

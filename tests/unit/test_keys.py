@@ -17,17 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from customer_service.auth.jwks import JwkSetKeys
+from customer_service.auth.keys import MAXIMUM_KEYS, MAXIMUM_KEYS_OF_A_KID, RSA_ALGORITHMS, UnusableKey, parse_jwk_set
+from customer_service.auth.tokens import key_source
 from customer_service.errors import SettingsError
-from customer_service.jwks import JwkSetKeys
-from customer_service.keys import (
-    MAXIMUM_KEYS,
-    MAXIMUM_KEYS_OF_A_KID,
-    RSA_ALGORITHMS,
-    UnusableKey,
-    parse_jwk_set,
-)
 from customer_service.settings import JwtSettings
-from customer_service.tokens import key_source
 from tests.forge import jwk, last_bit, private_jwk, private_key, private_pem, public_pem, roca_key
 from tests.support import SECRET
 

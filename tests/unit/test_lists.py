@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import mongomock
 import pytest
 
-from customer_service.repository import CustomerRepository, lists
+from customer_service.repository import CustomerRepository, customer_lists
 from customer_service.repository.search import CustomerQuery, words_of
 from tests.listing import LISTED, living, store
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.database import Document
     from customer_service.repository import OrganizationScope
+    from customer_service.repository.database import Document
 
 START = datetime(2025, 1, 1)  # noqa: DTZ001 - as the repository has it
 SCOPE: OrganizationScope = LISTED  # type: ignore[assignment]
@@ -60,7 +60,7 @@ def shared() -> Database[Document]:
 @pytest.fixture(params=[1, 12, 1000], autouse=True)
 def _common(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read by either index, whatever is asked for."""
-    monkeypatch.setattr(lists, "COMMON", request.param)
+    monkeypatch.setattr(customer_lists, "COMMON", request.param)
 
 
 def is_asked_for(customer: Document, q: str, exact: Mapping[str, str], query: CustomerQuery) -> bool:

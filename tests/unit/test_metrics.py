@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import values
 
-from customer_service import metrics
-from customer_service.cache import Cache
-from customer_service.jwks import JwkSetKeys
-from customer_service.metrics import BOUNDS, Metrics
+from customer_service.auth.jwks import JwkSetKeys
+from customer_service.observability import metrics
+from customer_service.observability.metrics import BOUNDS, Metrics
+from customer_service.repository.caches import Cache
 from tests.support import told
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class TestCaches:
 def test_a_jwk_set_that_never_came_is_infinitely_old(counted: Metrics) -> None:
     keys = JwkSetKeys("http://127.0.0.1:1/")
     keys.failures = 2
-    counted.follow_keys(keys)
+    counted.watch_jwks(keys.age, lambda: keys.failures)
     numbers = told(counted)
     assert numbers["customer_service_jwks_age_seconds"] == float("inf")
     assert numbers["customer_service_jwks_fetch_failures_total"] == 2

@@ -12,14 +12,15 @@ from io import BytesIO, TextIOWrapper
 import pytest
 from flask import Flask
 
-from customer_service import error_handlers, observability
-from customer_service.metrics import Metrics
+from customer_service.observability import request_log
+from customer_service.observability.metrics import Metrics
+from customer_service.web import error_handlers
 
 
 def bare_app() -> Flask:
     """Return an application that has nothing but its log and its problems."""
     app = Flask("bare")
-    observability.init_app(app, "info", Metrics())
+    request_log.init_app(app, "info", Metrics())
     error_handlers.init_app(app)
 
     @app.get("/ok/<name>")
@@ -131,7 +132,7 @@ class TestLog:
 
     def test_a_level_silences_it(self, capsys: pytest.CaptureFixture[str]) -> None:
         app = Flask("bare")
-        observability.init_app(app, "warning", Metrics())
+        request_log.init_app(app, "warning", Metrics())
         app.test_client().get("/nowhere")
         assert capsys.readouterr().out == ""
 
@@ -158,7 +159,7 @@ class TestLog:
         root = logging.getLogger()
         before = root.handlers[:], root.level
         try:
-            logging.config.dictConfig(observability.logging_config("warning"))
+            logging.config.dictConfig(request_log.logging_config("warning"))
             logging.getLogger("gunicorn.error").warning("worker %s", "left")
             logging.getLogger("gunicorn.error").info("unheard")
             try:

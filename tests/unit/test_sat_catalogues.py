@@ -16,9 +16,9 @@ from zipfile import ZipFile, ZipInfo
 
 import pytest
 
-from customer_service import sat_catalogues
-from customer_service.catalogues import COUNTRIES, USES, USES_BY_REGIME, zips_of
-from customer_service.sat_catalogues import DATA, ZIP_NUMBERS, Named, Place, names_of, place_of
+from customer_service.fiscal import sat_catalogues
+from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME, zips_of
+from customer_service.fiscal.sat_catalogues import DATA, ZIP_NUMBERS, Named, Place, names_of, place_of
 from tests import catalogues
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class TestCost:
         assert kept < 1_500_000
 
     def test_nothing_is_read_before_it_is_needed(self) -> None:
-        source = "import customer_service.app, customer_service.sat_catalogues as s; print(s._catalogues.cache_info())"
+        source = "import customer_service.app, customer_service.fiscal.sat_catalogues as s; print(s._catalogues.cache_info())"
         output = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout
         assert "currsize=0" in output
 

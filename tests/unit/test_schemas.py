@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customer_service.demo import EXAMPLE_CUSTOMER
+from customer_service.cli.demo import EXAMPLE_CUSTOMER
 from customer_service.errors import MalformedDocument
-from customer_service.schemas import CustomerSchema
+from customer_service.schemas.documents import CustomerSchema
 from tests.support import EXAMPLE
 
 ANYTHING = st.recursive(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customer_service.transfer import seen
-from customer_service.transfer.seen import Seen
+from customer_service.cli.transfer import seen
+from customer_service.cli.transfer.seen import Seen
 
 if TYPE_CHECKING:
     import pytest

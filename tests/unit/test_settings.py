@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from customer_service import environment
 from customer_service.errors import SettingsError
-from customer_service.settings import GatewaySettings, JwtSettings, MongoSettings, ServerSettings, Settings
+from customer_service.settings import GatewaySettings, JwtSettings, MongoSettings, ServerSettings, Settings, environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,11 @@ from typing import Any
 import jwt
 import pytest
 
-from customer_service import tokens
+from customer_service.auth import tokens
+from customer_service.auth.keys import VerificationKey
+from customer_service.auth.tokens import TokenVerifier, mint
 from customer_service.errors import ExpiredToken, InvalidToken, SettingsError, SigningKeysUnavailable
-from customer_service.keys import VerificationKey
 from customer_service.settings import JwtSettings
-from customer_service.tokens import TokenVerifier, mint
 from tests.forge import ALGORITHMS, claims, forge, issue, private_key, public_pem
 from tests.support import MEMBER, SECRET
 

@@ -12,12 +12,12 @@ import pytest
 from gevent.event import Event
 from werkzeug.exceptions import ClientDisconnected
 
-from customer_service import shutdown
 from customer_service.errors import Overloaded, RequestTimeout
-from customer_service.limits import MAXIMUM_BODY_BYTES
 from customer_service.server import admission
 from customer_service.server.admission import LONG_POLLING_REQUESTS, PLACES, Admission, has_disconnected
-from customer_service.wsgi_environ import LONG_POLLING, OVERLOADED, RECEIVED_AT
+from customer_service.web import shutdown
+from customer_service.web.limits import MAXIMUM_BODY_BYTES
+from customer_service.web.wsgi_environ import LONG_POLLING, OVERLOADED, RECEIVED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,0 +1,1 @@
+"""Who calls and what the caller may do: tokens, keys, memberships and rate limits."""

@@ -1,0 +1,59 @@
+"""What the commands share: the database of their settings, their exit codes, and how they end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from customer_service.repository import MembershipRepository
+from customer_service.repository.database import connect
+from customer_service.settings import MongoSettings
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from customer_service.repository.database import Document
+    from customer_service.repository.memberships import Membership
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130  # 128 and SIGINT, as a shell reports it
+EXIT_CLOSED_PIPE = 141  # 128 and SIGPIPE
+
+
+class Commands(click.Group):
+    """A group of commands that end as a shell expects: quietly on a closed pipe, in one line on Ctrl-C."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command of the context."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(complain("interrupted; run the same command again", EXIT_INTERRUPTED))
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails once more when it ends
+            sys.exit(EXIT_CLOSED_PIPE)
+
+
+def open_database() -> Database[Document]:
+    """Return the database of the settings, to be closed when the command ends; raises SettingsError."""
+    database = connect(MongoSettings.from_environment())
+    click.get_current_context().call_on_close(database.client.close)
+    return database
+
+
+def members_of(database: Database[Document], organization: str) -> list[Membership]:
+    """Return the organization's members; an organization without any is a spelling mistake."""
+    members = MembershipRepository(database).page(organization)
+    if not members:
+        raise click.BadParameter("has no members; `customer-service members add` makes one", param_hint="ORGANIZATION")
+    return members
+
+
+def complain(message: str, code: int) -> int:
+    """Say on standard error what is wrong, and return the code to exit with."""
+    click.echo(f"customer-service: {message}", err=True)
+    return code

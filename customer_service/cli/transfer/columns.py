@@ -1,0 +1,98 @@
+"""The columns of a CSV: the fields that they hold, by the names that people give them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from customer_service.cli.transfer.rows import Unreadable
+from customer_service.services import validation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COLUMNS = (
+    *(name for name in validation.ALWAYS_STORED if name != "address"),
+    *(f"address.{name}" for name in validation.ADDRESS_FIELDS),
+    "externalId",
+)
+"""The columns of an export, before those of the metadata."""
+
+METADATA = "metadata."
+REASON = "reason"
+"""The column that `--rejects` adds, and that an import ignores."""
+
+SPANISH = {
+    "legalName": ("Razón social", "Nombre", "Nombre o razón social"),
+    "taxId": ("RFC",),
+    "taxSystem": ("Régimen fiscal", "Régimen"),
+    "email": ("Correo", "Correo electrónico", "E-mail"),
+    "phone": ("Teléfono", "Tel."),
+    "defaultInvoiceUse": ("Uso de CFDI", "Uso CFDI", "Uso del CFDI", "Uso"),
+    "address.street": ("Calle",),
+    "address.exterior": ("Número exterior", "Núm. exterior", "No. exterior", "Núm. ext.", "No. ext."),
+    "address.interior": ("Número interior", "Núm. interior", "No. interior", "Núm. int.", "No. int."),
+    "address.neighborhood": ("Colonia",),
+    "address.city": ("Localidad", "Ciudad"),
+    "address.municipality": ("Municipio", "Alcaldía"),
+    "address.zip": ("Código postal", "C.P."),
+    "address.state": ("Estado",),
+    "address.country": ("País",),
+    "externalId": ("Id externo",),
+}
+IGNORED = re.compile(r'[^\w,;\t|"\0]|_')  # not the signs that a header was not split right, or not decoded
+SHOWN = 20
+"""How many columns a message names: a file that is no CSV may have a hundred thousand."""
+
+KNOWN = f"{', '.join(COLUMNS)}, {METADATA}*"
+
+
+def fold(name: str) -> str:
+    """Return a name without accents, case, spaces and punctuation."""
+    return IGNORED.sub("", unicodedata.normalize("NFKD", name).casefold())
+
+
+FIELDS = {fold(name): name for name in (*COLUMNS, REASON)}
+FIELDS |= {fold(name): field for field, names in SPANISH.items() for name in names}
+
+
+def field_of(name: str) -> str | None:
+    """Return the field that a column of this name holds, or None; a name of the metadata stays as it is written."""
+    prefix, own = name.lstrip()[: len(METADATA)], name.lstrip()[len(METADATA) :]
+    if own and prefix.lower() == METADATA:
+        return METADATA + own
+    return FIELDS.get(fold(name))
+
+
+def is_known(name: str, given: Mapping[str, str]) -> bool:
+    """Return whether a column of this name holds a field."""
+    return fold(name) in given or field_of(name) is not None
+
+
+def fields_of(names: Sequence[str], given: Mapping[str, str]) -> list[str | None]:
+    """Return the field of each column, or None for one without a name; raises Unreadable.
+
+    A column is named by its place in the messages: without a header, its name is a customer's data.
+    """
+    folded = [fold(name) for name in names]
+    fields = [given.get(key) or field_of(name) for key, name in zip(folded, names, strict=True)]
+    if missing := given.keys() - set(folded):
+        raise Unreadable(f"The header has no column of --column: {', '.join(sorted(missing))}.")
+    if unknown := [place for place, name in enumerate(names) if name.strip() and fields[place] is None]:
+        raise Unreadable(_unknown(unknown))
+    first: dict[str | None, int] = {}
+    for place, field in enumerate(fields, 1):
+        if field and first.setdefault(field, place) != place:
+            raise Unreadable(f"Column {place} of the header is there twice: column {first[field]} is {field} too.")
+    return fields
+
+
+def _unknown(places: Sequence[int]) -> str:
+    which = ", ".join(str(place + 1) for place in places[:SHOWN]) + (", …" if len(places) > SHOWN else "")
+    subject = f"Column {which} of the header is" if len(places) == 1 else f"Columns {which} of the header are"
+    return (
+        f"{subject} none of these, nor of their Spanish names: {KNOWN}. "
+        'Say what it holds, as in --column "My header=taxId", or delete it. '
+        'A header that looks right was saved in another encoding: save the file as "CSV UTF-8".'
+    )

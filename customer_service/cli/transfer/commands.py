@@ -1,0 +1,223 @@
+"""The commands `customer-service import` and `customer-service export`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from customer_service.cli.console import EXIT_FAILURE, EXIT_INTERRUPTED, complain, members_of, open_database
+from customer_service.cli.transfer import files, formats, sheets
+from customer_service.cli.transfer.checkpoint import Checkpoint, Tally
+from customer_service.cli.transfer.columns import KNOWN, REASON, field_of, fold
+from customer_service.cli.transfer.exporting import EVERYBODY, PAGE, exported, metadata_names
+from customer_service.cli.transfer.files import STANDARD
+from customer_service.cli.transfer.importing import Importer
+from customer_service.cli.transfer.rejects import Rejects
+from customer_service.cli.transfer.rows import Unreadable
+from customer_service.repository import CustomerBatchRepository
+from customer_service.settings import MongoSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from customer_service.cli.transfer.files import Format
+    from customer_service.cli.transfer.rows import Row
+    from customer_service.cli.transfer.sheets import Layout
+
+CLEAR_LINE = "\r\033[K"  # of a terminal, with a progress bar in it
+FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(sorted(set(files.FORMATS.values()))),
+    help="Where the name of FILE does not end in .ndjson, .jsonl or .csv, each with .gz or without.",
+)
+
+
+def _fields(_context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """Return the fields that `--column` gives, by the folded names of their columns."""
+    given: dict[str, str] = {}
+    for value in values:
+        name, _, field = value.rpartition("=")
+        if not fold(name) or fold(name) in given or (known := field_of(field)) in {None, REASON}:
+            raise click.BadParameter(f'{value}: write it as "My header=taxId", each once; the fields are {KNOWN}')
+        given[fold(name)] = known
+    return given
+
+
+@click.command("import")
+@click.argument("organization")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@FORMAT
+@click.option(
+    "--column",
+    "fields",
+    multiple=True,
+    callback=_fields,
+    metavar="HEADER=FIELD",
+    help="The field of a CSV's column that has a name of your own. Repeat it for each.",
+)
+@click.option(
+    "--rejects",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A new CSV for the rows of a CSV that are refused, with a column of reasons, to correct and import again.",
+)
+def import_customers(
+    organization: str, file: str, form: Format | None, fields: dict[str, str], rejects: Path | None
+) -> None:
+    """Create or replace the customers of ORGANIZATION that FILE holds, or the standard input for `-`.
+
+    Each row is a whole customer. It takes the place of the one with its externalId, or where it has none, with its
+    taxId. A row that is refused is told with its line; the others are kept. An import that was cut off goes on where
+    it stopped when it is run again, and one that is repeated changes nothing.
+
+    A CSV may have the separator and the encoding of your spreadsheet, and column names in Spanish.
+
+    \b
+    Examples:
+      customer-service import ORGANIZATION customers.csv
+      customer-service import ORGANIZATION customers.csv --column "Cliente=legalName" --rejects rejects.csv
+      zcat customers.ndjson.gz | customer-service import ORGANIZATION - --format ndjson
+    """
+    form = _format(file, form)
+    if form != "csv" and (fields or rejects):
+        raise click.UsageError("--column and --rejects are for a CSV.")
+    if rejects and rejects.suffix != ".csv":
+        raise click.BadParameter("must end in .csv", param_hint="--rejects")
+    customers = _customers(organization)
+    settings = MongoSettings.from_environment()
+    target = (settings.uri, settings.database, organization, form, repr(fields), str(rejects))
+    checkpoint = None if file == STANDARD else Checkpoint(Path(file), *target)
+    before = checkpoint.load() if checkpoint else None
+    run = _Run(file, before or Tally(), checkpoint, rejects, resumed=before is not None)
+    if run.tally.rows:
+        click.echo(f"going on behind {run.tally.rows} rows that were done before", err=True)
+    try:
+        run.store(form, customers, fields)
+    except KeyboardInterrupt:
+        sys.exit(complain(run.how_to_resume(), EXIT_INTERRUPTED))
+    except (Unreadable, OSError) as error:
+        sys.exit(complain(f"{file}: {error}", EXIT_FAILURE))
+    if checkpoint:
+        checkpoint.remove()
+    click.echo("  ".join(f"{name} {count}" for name, count in asdict(run.tally).items()), err=True)
+    if run.tally.failed:
+        sys.exit(EXIT_FAILURE)
+
+
+@click.command("export")
+@click.argument("organization")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), default=STANDARD)
+@FORMAT
+def export_customers(organization: str, file: str, form: Format | None) -> None:
+    """Write the customers of ORGANIZATION to FILE, or to the standard output, so that `import` can read them.
+
+    \b
+    Examples:
+      customer-service export ORGANIZATION customers.csv.gz
+      customer-service export ORGANIZATION | wc -l
+    """
+    form = form or ("ndjson" if file == STANDARD else _format(file, None))
+    customers = _customers(organization)
+    unreadable: list[str] = []
+    names = metadata_names(customers) if form == "csv" else []
+    try:
+        with files.writing(file) as stream, _bar(file, "exporting", lambda: customers.count(EVERYBODY)) as bar:
+            formats.write(_shown(exported(customers, unreadable.append), bar), stream, form, names)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.exit(complain(f"{file}: {error.strerror}", EXIT_FAILURE))
+    for each in unreadable:
+        click.echo(each, err=True)
+    if unreadable:
+        sys.exit(EXIT_FAILURE)
+
+
+@dataclass
+class _Run:
+    """A run of an import: its file, how far it came, and where what is refused goes."""
+
+    file: str
+    tally: Tally
+    checkpoint: Checkpoint | None
+    rejects: Path | None
+    resumed: bool
+    bar: Any = None
+
+    def store(self, form: Format, customers: CustomerBatchRepository, fields: Mapping[str, str]) -> None:
+        """Store the rows; raises Unreadable, OSError and DatabaseUnavailable."""
+        with ExitStack() as stack:
+            stream, raw = stack.enter_context(files.reading(self.file))
+            self.bar = stack.enter_context(_bar(self.file, "importing", lambda: Path(self.file).stat().st_size))
+            sheet = stack.enter_context(sheets.reading(stream, fields, self.say)) if form == "csv" else None
+            rejects = stack.enter_context(self._open(self.rejects, sheet.layout)) if sheet and self.rejects else None
+
+            def on_refused(row: Row, reasons: list[str]) -> None:
+                for reason in reasons:
+                    self.say(f"line {row.line}: {reason}")
+                if rejects:
+                    rejects.write(row, reasons)
+
+            def on_batch() -> None:
+                if rejects:
+                    rejects.flush()
+                if self.checkpoint:
+                    self.checkpoint.save(self.tally)
+                if self.bar:
+                    self.bar.update(raw.tell() - self.bar.pos)
+
+            rows = sheet.rows() if sheet else formats.read_ndjson(stream)
+            Importer(customers, self.tally, on_refused, on_batch).run(rows)
+
+    def say(self, text: str) -> None:
+        """Print a line on standard error, over the progress bar."""
+        click.echo(f"{CLEAR_LINE if self.bar else ''}{text}", err=True)
+
+    def how_to_resume(self) -> str:
+        """Return what to do after an interruption."""
+        if self.checkpoint is None:
+            return "interrupted; import it again from the beginning: nothing is stored twice"
+        return f"interrupted after row {self.tally.rows}; run the same command again to continue there"
+
+    def _open(self, path: Path, layout: Layout) -> Rejects:
+        try:
+            return Rejects(path, layout, resumed=self.resumed)
+        except FileExistsError:
+            raise click.BadParameter(f"{path} is there already; name another file", param_hint="--rejects") from None
+
+
+def _bar(file: str, label: str, length: Callable[[], int]) -> AbstractContextManager[Any]:
+    """Return a progress bar on a terminal's standard error, for all but the standard input and output."""
+    if file == STANDARD or not _is_terminal():
+        return nullcontext()
+    return click.progressbar(length=length(), label=label, file=sys.stderr)
+
+
+def _shown(customers: Iterable[dict[str, Any]], bar: Any) -> Iterator[dict[str, Any]]:
+    """Yield the customers, and let the bar tell of every page of them."""
+    for number, customer in enumerate(customers, 1):
+        yield customer
+        if bar and number % PAGE == 0:
+            bar.update(PAGE)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+def _customers(organization: str) -> CustomerBatchRepository:
+    database = open_database()
+    return CustomerBatchRepository(database, members_of(database, organization)[0].scope)
+
+
+def _format(file: str, given: Format | None) -> Format:
+    form = given or files.format_of(file)
+    if form is None:
+        raise click.UsageError("Say --format: the name of FILE does not.")
+    return form

@@ -1,0 +1,36 @@
+"""From customers to rows: the whole list, a page at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from customer_service.errors import MalformedDocument
+from customer_service.repository.search import CustomerQuery
+from customer_service.services import validation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from customer_service.repository import CustomerRepository
+    from customer_service.repository.customer_lists import Position
+
+PAGE = 500
+EVERYBODY = CustomerQuery()
+
+
+def exported(customers: CustomerRepository, tell: Callable[[str], object]) -> Iterator[dict[str, Any]]:
+    """Yield every listed customer as a caller may send it, and tell of those that cannot be told."""
+    after: Position | None = None
+    while page := customers.page(EVERYBODY, PAGE, after):
+        after = (None, str(page[-1]["_id"]))
+        for document in page:
+            try:
+                yield validation.told(document)
+            except MalformedDocument as error:
+                tell(f"customer {document['_id']}: {error}")
+
+
+def metadata_names(customers: CustomerRepository) -> list[str]:
+    """Return every name that the metadata of a listed customer has."""
+    names = {name for customer in exported(customers, lambda _: None) for name in customer.get("metadata", ())}
+    return sorted(names)

@@ -1,0 +1,116 @@
+"""From rows to customers: some hundred at a time, each judged as the API would, the good ones kept."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from customer_service.cli.transfer.rows import Unreadable
+from customer_service.cli.transfer.seen import Seen
+from customer_service.errors import CustomerServiceError, Duplicate, DuplicateTaxId, Finding, InvalidRequest
+from customer_service.fiscal import rules
+from customer_service.repository.customers import COLLISIONS
+from customer_service.repository.database import deadline
+from customer_service.schemas.inputs import CONTROL_CHARACTER, MESSAGES
+from customer_service.services import validation
+from customer_service.services.upserts import keyed, put_many
+from customer_service.web.problems import PROBLEMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from customer_service.cli.transfer.checkpoint import Tally
+    from customer_service.cli.transfer.rows import Row
+    from customer_service.repository import CustomerBatchRepository
+    from customer_service.services.upserts import Keyed, Outcome
+
+BATCH = 500
+BATCH_SECONDS = 60.0
+"""How long one batch may take in the database: more than a request may, for it stores more."""
+
+KEYS = tuple(COLLISIONS)
+
+
+class Importer:
+    """Imports the rows of one file."""
+
+    def __init__(
+        self,
+        customers: CustomerBatchRepository,
+        tally: Tally,
+        on_refused: Callable[[Row, list[str]], object],
+        on_batch: Callable[[], object],
+    ) -> None:
+        """Add to the tally; notify of each row that is refused, with the reasons, and when a batch is in the tally."""
+        self._customers, self._tally, self._on_refused, self._on_batch = customers, tally, on_refused, on_batch
+        self._seen = Seen()
+
+    def run(self, rows: Iterator[Row]) -> None:
+        """Store the rows behind those that the tally has; raises DatabaseUnavailable and Unreadable."""
+        for row in islice(rows, self._tally.rows):
+            self._repeated(row.body)
+        for batch in _batches(rows):
+            self._store(batch)
+
+    def _store(self, batch: list[Row]) -> None:
+        with deadline(BATCH_SECONDS):
+            outcomes = put_many(self._customers, batch, self._judge)
+        for row, outcome in zip(batch, outcomes, strict=True):
+            self._count(row, outcome)
+        self._on_batch()
+
+    def _judge(self, row: Row) -> Keyed:
+        return keyed(row.body, KEYS, partial(self._errors_of, row))
+
+    def _errors_of(self, row: Row, body: object) -> list[Finding]:
+        """Return everything that is wrong with a row: what was found in the file says more than the body's rules."""
+        found = {finding.path for finding in row.findings}
+        errors = [error for error in validation.errors_of(body) if error.path not in found]
+        return [*row.findings, *errors, *self._repeated(body)]
+
+    def _repeated(self, body: object) -> list[Finding]:
+        """Return the first key that an earlier row has, if any, and remember the row's own, right or wrong."""
+        keys = rules.unique_keys(body) if isinstance(body, dict) else {}
+        repeated = [f"/{name}" for name, value in keys.items() if self._seen.add(f"{name} {value}")]
+        return [Finding(path, "repeated", MESSAGES["repeated"]) for path in repeated[:1]]
+
+    def _count(self, row: Row, outcome: Outcome) -> None:
+        self._tally.rows += 1
+        if not isinstance(outcome, CustomerServiceError):
+            setattr(self._tally, outcome.status, getattr(self._tally, outcome.status) + 1)
+            return
+        self._tally.failed += 1
+        self._on_refused(row, list(complaints(outcome)))
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Yield the rows, some hundred at a time; those before a place that cannot be read come before the error."""
+    batch: list[Row] = []
+    unreadable: Unreadable | None = None
+    try:
+        for row in rows:
+            batch.append(row)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    except Unreadable as error:
+        unreadable = error
+    if batch:
+        yield batch
+    if unreadable:
+        raise unreadable
+
+
+def complaints(error: CustomerServiceError) -> Iterator[str]:
+    """Yield what to tell of an error: where, its code, and what to do; never a value."""
+    if isinstance(error, InvalidRequest):
+        findings: Any = error.members["errors"]
+        for each in findings:
+            yield f"{CONTROL_CHARACTER.sub('?', each['path']) or '/'} {each['code']} {each['message']}"
+        return
+    path, reason = "/", str(error)
+    if isinstance(error, Duplicate):
+        path = "/taxId" if isinstance(error, DuplicateTaxId) else "/externalId"
+        reason = f"Customer {error.customer_id} has it."
+    yield f"{path} {PROBLEMS[type(error)].slug} {reason}"

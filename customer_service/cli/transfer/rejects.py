@@ -1,0 +1,56 @@
+"""The rows that an import refused, as a CSV to correct and import again."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import os
+from typing import TYPE_CHECKING
+
+from customer_service.cli.transfer import cells
+from customer_service.cli.transfer.columns import REASON
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from customer_service.cli.transfer.rows import Row
+    from customer_service.cli.transfer.sheets import Layout
+
+FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+OWNER_ONLY = 0o600
+
+
+class Rejects:
+    """A CSV with the separator and the columns of the input, and the reason in its last column."""
+
+    def __init__(self, path: Path, layout: Layout, *, resumed: bool) -> None:
+        """Create the file, or append to that of the run before; raises FileExistsError, and OSError."""
+        descriptor = os.open(path, FLAGS | (0 if resumed else os.O_EXCL), OWNER_ONLY)
+        self._file = os.fdopen(descriptor, "a", encoding="utf-8", newline="")
+        self._rows = csv.writer(self._file, delimiter=layout.separator)
+        self._path, self._header = path, layout.header
+        self._is_empty = os.fstat(descriptor).st_size == 0
+
+    def __enter__(self) -> Rejects:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file, and remove it if it has no row."""
+        self._file.close()
+        if self._is_empty:
+            self._path.unlink()
+
+    def write(self, row: Row, reasons: Iterable[str]) -> None:
+        """Write a row; of one that could not be read the reason alone, with the line to correct in the input."""
+        if self._is_empty:
+            self._file.write(codecs.BOM_UTF8.decode())
+            self._rows.writerow([*self._header, REASON])
+            self._is_empty = False
+        read = [cells.inert(cell) for cell in row.cells] or [""] * len(self._header)
+        self._rows.writerow([*read, f"line {row.line}: {'; '.join(reasons)}"])
+
+    def flush(self) -> None:
+        """Hand what was written to the operating system."""
+        self._file.flush()

@@ -1,0 +1,163 @@
+"""A CSV as people's spreadsheets save it: its separator and its columns are found in its header."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from contextlib import contextmanager, suppress
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from customer_service.cli.transfer import cells, columns
+from customer_service.cli.transfer.columns import REASON
+from customer_service.cli.transfer.encodings import UTF_8, WINDOWS_1252, decoding
+from customer_service.cli.transfer.rows import MAXIMUM_LINE, Lines, LineTooLong, Row, Unreadable, unreadable
+from customer_service.schemas.inputs import CONTROL_CHARACTER
+
+if TYPE_CHECKING:
+    from _csv import Reader
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from customer_service.cli.transfer.encodings import LineDecoder
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+SEPARATOR_LINE = re.compile(r'"?sep=([,;\t])"?[,;\t]*[\r\n]*', re.IGNORECASE)
+"""The line before the header by which some spreadsheets say the separator."""
+
+BLANK = " \t\r\n,;"
+
+
+class Layout(NamedTuple):
+    """How a CSV is laid out: its separator, and the name and the field of each column, None for one without a name."""
+
+    separator: str
+    names: Sequence[str]
+    fields: Sequence[str | None]
+
+    @property
+    def header(self) -> list[str]:
+        """Return the names of the columns that are read."""
+        return [name for name, field in zip(self.names, self.fields, strict=True) if field not in {None, REASON}]
+
+    def assumed(self, encoding: str | None) -> str | None:
+        """Return what was assumed of the file, or None if it is written as an export is."""
+        fields = [field for field in self.fields if field]
+        if encoding in {None, UTF_8} and self.separator == "," and fields == self.names:
+            return None
+        shown = CONTROL_CHARACTER.sub("?", ", ".join(field for field in fields if field != REASON))
+        ignored = f"; {REASON} is ignored" if REASON in fields else ""
+        return f"read as {encoding or UTF_8}, separated by {SEPARATORS[self.separator]}: {shown}{ignored}"
+
+
+class Sheet:
+    """The rows of a CSV."""
+
+    def __init__(
+        self, lines: Lines, decoder: LineDecoder, given: Mapping[str, str], notify: Callable[[str], object]
+    ) -> None:
+        """Read the header; raises Unreadable. `given` has fields by the folded names of their columns."""
+        self._lines, self._decoder, self._notify = lines, decoder, notify
+        self._text: Iterator[str] = map(decoder, lines)
+        self.layout = _layout(self._text, given)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows that are not blank; notify before the first, or as soon as it shows, of what was assumed."""
+        known: str | None = None
+        for place, row in enumerate(self._read()):
+            encoding = self._decoder.encoding
+            if place == 0:
+                self._say(self.layout.assumed(encoding))
+            elif encoding != known and encoding == WINDOWS_1252:
+                self._say(f"read as {WINDOWS_1252} from line {row.line}: the lines before read the same in it")
+            known = encoding
+            yield row
+
+    def _say(self, assumption: str | None) -> None:
+        if assumption:
+            self._notify(assumption)
+
+    def _read(self) -> Iterator[Row]:
+        rows: Reader = csv.reader(self._text, delimiter=self.layout.separator, strict=True)
+        row: list[str] | None = []
+        while row is not None:
+            line = self._lines.number + 1
+            try:
+                row = next(rows, None)
+            except csv.Error as error:
+                yield unreadable(line, "line-too-long" if isinstance(error, LineTooLong) else "invalid-csv")
+                continue
+            if row and (read := self._row(line, row)):
+                yield read
+
+    def _row(self, line: int, row: Sequence[str]) -> Row | None:
+        """Return the row of these cells, or None if all are empty."""
+        pairs = [(field, cell or "") for field, cell in zip_longest(self.layout.fields, row) if field != REASON]
+        if not any(cell for _, cell in pairs):
+            return None
+        if any(cell for field, cell in pairs if field is None):
+            return unreadable(line, "column-count")
+        if not _is_decoded(row):
+            return unreadable(line, "invalid-encoding")
+        content = {field: cell for field, cell in pairs if field}
+        return Row(line, _body(content), cells.findings(content), tuple(content.values()))
+
+
+@contextmanager
+def reading(stream: BinaryIO, given: Mapping[str, str], notify: Callable[[str], object]) -> Iterator[Sheet]:
+    """Yield the sheet of a stream, which stays open; raises Unreadable."""
+    with decoding(stream) as (text, decoder):
+        yield Sheet(Lines(text), decoder, given, notify)
+
+
+def _layout(lines: Iterator[str], given: Mapping[str, str]) -> Layout:
+    try:
+        text = _header(lines)
+        said = SEPARATOR_LINE.fullmatch(text)
+        headers = _split(_header(lines), said[1]) if said else _split(text, "".join(SEPARATORS))
+    except csv.Error:
+        headers = {}
+    if not headers:
+        raise Unreadable("The header is no line of a CSV.")
+    separator = max(headers, key=lambda each: sum(columns.is_known(name, given) for name in headers[each]))
+    return Layout(separator, headers[separator], columns.fields_of(headers[separator], given))
+
+
+def _header(lines: Iterator[str]) -> str:
+    """Return the lines of the first row that is not blank; raises csv.Error for one that does not end."""
+    text, quotes = io.StringIO(), 0
+    for line in lines:
+        if text.tell() or line.strip(BLANK):
+            quotes += line.count('"')
+            text.write(line)
+        if text.tell() > MAXIMUM_LINE:
+            raise LineTooLong
+        if text.tell() and quotes % 2 == 0:
+            break
+    return text.getvalue()
+
+
+def _split(text: str, separators: str) -> dict[str, list[str]]:
+    """Return the cells of a header by each of these separators that it can be split by."""
+    headers = {}
+    for separator in separators:
+        with suppress(csv.Error):
+            headers[separator] = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [])
+    return headers
+
+
+def _is_decoded(row: Iterable[str]) -> bool:
+    try:
+        "".join(row).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _body(content: Mapping[str, str]) -> dict[str, Any]:
+    body: dict[str, Any] = {"address": {}}
+    for column, cell in content.items():
+        part, dot, name = column.partition(".")
+        if cell:
+            (body.setdefault(part, {}) if dot else body)[name or column] = cells.text_of(column, cell)
+    return body

@@ -1,0 +1,376 @@
+"""The tax authority's rules on a customer (SAT, CFDI 4.0): what forbids a write, and what only deserves a warning.
+
+Every function takes a customer in the shape of the wire and neither changes it nor fails on it. A value that is
+missing or of the wrong type counts as not given: the shape of a customer is judged elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from stdnum.mx import rfc
+
+from customer_service.errors import Finding
+from customer_service.fiscal import catalogues, characters
+from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME
+from customer_service.fiscal.characters import comparable, has_bidi_control, is_blank
+from customer_service.fiscal.sat_catalogues import place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from customer_service.fiscal.sat_catalogues import Place
+
+GENERICS = frozenset({"XAXX010101000", "XEXX010101000"})
+"""The RFCs that stand for the general public, and for a foreigner without one."""
+
+_PLACEHOLDERS = """
+    CLIENTEEXTRANJERO DESCONOCIDA DESCONOCIDO EXTRANJERA EXTRANJERO FOREIGN FOREIGNER GENERIC GENERICA GENERICO
+    NA ND NIL NINGUNA NINGUNO NOAPLICA NOAPPLICABLE NODISPONIBLE NONE NORFC NOTAPPLICABLE NOTAVAILABLE
+    NOTAXID NOTIENE NULL PENDIENTE PENDING PUBLICOENGENERAL PUBLICOGENERAL RFC RFCGENERICO SD SINDATO SINDATOS SINID
+    SINIDENTIFICACION SINNUMERO SINREGISTRO SINRFC SINTAXID SN TAXID TBD UNKNOWN VENTASALPUBLICO
+"""
+PLACEHOLDERS = frozenset(_PLACEHOLDERS.split())
+"""What stands in place of a tax id that is not known, in capitals without accents, spaces and punctuation."""
+
+REPEATED = re.compile(r"([09X])\1*")
+
+DOMESTIC = "MEX"
+LEGAL_NAME, TAX_ID, TAX_SYSTEM, EMAIL, PHONE = "/legalName", "/taxId", "/taxSystem", "/email", "/phone"
+INVOICE_USE, ZIP, STATE, COUNTRY = "/defaultInvoiceUse", "/address/zip", "/address/state", "/address/country"
+MUNICIPALITY = "/address/municipality"
+
+SAT_COMPARES = (LEGAL_NAME, TAX_ID, ZIP, TAX_SYSTEM)
+"""The values that the SAT compares with its register: its answer is about these, and no others."""
+
+SAT_STATUSES = ("matched", "mismatched", "not-found")
+MISMATCHED = "mismatched"
+
+NAME_WARNINGS = {
+    "corporate-suffix": "Leave out the legal form: the SAT registers names without it.",
+    "not-upper-case": "Write the legal name in capitals, as the SAT registers it.",
+    "html-entity": "Write the characters themselves, such as & for &amp;.",
+    "mojibake": "Compare the name with the customer's papers: another program garbled its accents or its Ñ.",
+    "odd-spaces": "Write one plain space between the words of the name.",
+}
+"""What to do about a legal name that the SAT probably does not know so; every finding suggests the same name."""
+
+MAXIMUM_LEGAL_NAME_LENGTH = 300
+MAXIMUM_FOREIGN_TAX_ID_LENGTH = 40
+MAXIMUM_PHONE_LENGTH = 255
+MAXIMUM_EMAIL_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, less the brackets
+COMPANY_RFC_LENGTH = 12
+NATIONAL_DIGITS = 10
+
+RFC_PATTERN = re.compile(r"[A-Z&Ñ]{3,4}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[A-Z0-9]{2}[0-9A]")
+ZIP_PATTERN = re.compile(r"[0-9]{5}")
+PHONE_PATTERN = re.compile(r"[ \u00a0]*\+?[0-9 \u00a0().\u2010-\u2015-]+")
+OLD_MOBILE_PHONE = re.compile(r"521[0-9]{10}")  # until 2019 mobile numbers had a 1 before them, if called from abroad
+E164_PATTERN = re.compile(r"\+[1-9][0-9]{1,14}")
+PLAIN_EMAIL = re.compile(r"[a-z0-9]{1,30}(?:[._-][a-z0-9]{1,30})?@[a-z0-9]{5,30}\.(?:com|org|net|mx|com\.mx)", re.ASCII)
+PLAIN_PHONE = re.compile(r"[2-9][0-9]{9}", re.ASCII)
+UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of characters
+
+
+@dataclass(frozen=True, slots=True)
+class _Receiver:
+    """A kind of receiver of invoices, and the regimes that it may have."""
+
+    who: str
+    regimes: frozenset[str]
+
+
+_COMPANY = _Receiver("a company, whose RFC has 12 characters", catalogues.COMPANY_REGIMES)
+_PERSON = _Receiver("a person, whose RFC has 13 characters", catalogues.PERSON_REGIMES)
+_UNREGISTERED = _Receiver("a generic RFC or a customer outside Mexico", frozenset({catalogues.NO_OBLIGATIONS}))
+_ANYBODY = _Receiver("a customer", frozenset(USES_BY_REGIME))
+
+
+def normalized(customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy as it is to be judged and stored: texts trimmed, the tax id in capitals, the country never null."""
+    copy = dict(customer)
+    for name in ("legalName", "email"):
+        if isinstance(text := copy.get(name), str):
+            copy[name] = text.strip()
+    if isinstance(tax_id := copy.get("taxId"), str):
+        copy["taxId"] = tax_id.strip().upper()
+    if isinstance(address := copy.get("address"), Mapping):
+        country = DOMESTIC if address.get("country") is None else address["country"]
+        copy["address"] = {**address, "country": country.upper() if isinstance(country, str) else country}
+    return copy
+
+
+def with_place(customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a normalized customer without errors, with the place of its zip where it names none itself."""
+    address = customer["address"]
+    names = {name: text for name, text in _place_names(customer).items() if address.get(name) is None}
+    return {**customer, "address": {**address, **names}}
+
+
+def with_place_after(before: Mapping[str, Any], customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same if its zip is another than before: names that are those of the zip before give way too."""
+    if _text(before, ZIP) == _text(customer, ZIP):
+        return dict(customer)
+    names, address = _place_names(before), customer["address"]
+    kept = {name: None if text is not None and names.get(name) == text else text for name, text in address.items()}
+    return with_place({**customer, "address": kept})
+
+
+def _place_names(customer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the state, municipality and city that the SAT has for the customer's zip, as far as it has them."""
+    place = place_of(_text(customer, ZIP) or "") if _country(customer) == DOMESTIC else None
+    return {name: part.name for name, part in place._asdict().items() if part} if place else {}
+
+
+def errors(customer: Mapping[str, Any]) -> list[Finding]:
+    """Return everything that forbids to store a normalized customer; what follows from another finding is left out."""
+    return [finding for rule in _ERRORS for finding in rule(customer)]
+
+
+def warnings(customer: Mapping[str, Any]) -> list[Finding]:
+    """Return what the SAT will probably refuse in a normalized customer, though nobody can tell but the SAT."""
+    return [finding for rule in _WARNINGS for finding in rule(customer)]
+
+
+def possible_tax_systems(customer: Mapping[str, Any]) -> frozenset[str]:
+    """Return the regimes that a normalized customer without errors may have: its own if given, else its receiver's."""
+    regime, regimes = _text(customer, TAX_SYSTEM), _receiver(customer).regimes
+    return regimes if regime is None else frozenset({regime})
+
+
+def is_same_to_sat(customer: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the SAT's answer about one customer is also true of the other."""
+    return all(_value(customer, path) == _value(other, path) for path in SAT_COMPARES)
+
+
+def unique_keys(customer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys that no other active customer of the organization may have; it need not be normalized before.
+
+    They are compared in NFC and without invisible characters. A foreign tax id is unique among those of its country;
+    a generic RFC, or what stands for a tax id that is not known, is no key in any country.
+    """
+    customer = normalized(customer)
+    keys = {"externalId": comparable(_text(customer, "/externalId") or ""), "taxId": _tax_id_key(customer)}
+    return {name: key for name, key in keys.items() if key}
+
+
+def _tax_id_key(customer: Mapping[str, Any]) -> str | None:
+    tax_id, country = comparable(_text(customer, TAX_ID) or "").strip(), _country(customer)
+    if _is_placeholder(tax_id):
+        return None
+    return tax_id if country == DOMESTIC else f"{country}:{tax_id}"
+
+
+def _is_placeholder(tax_id: str) -> bool:
+    """Whether many customers may have this tax id, since it names none of them."""
+    if len(tax_id) > MAXIMUM_FOREIGN_TAX_ID_LENGTH:
+        return False
+    letters = tax_id if tax_id.isascii() else unicodedata.normalize("NFKD", tax_id)
+    plain = "".join(filter(str.isalnum, letters))
+    return not plain or plain in GENERICS or plain in PLACEHOLDERS or REPEATED.fullmatch(plain) is not None
+
+
+def _is_generic(customer: Mapping[str, Any]) -> bool:
+    return _country(customer) == DOMESTIC and _text(customer, TAX_ID) in GENERICS
+
+
+def _name_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    name = _text(customer, LEGAL_NAME)
+    if name is None:
+        return
+    if is_blank(name) or len(name) > MAXIMUM_LEGAL_NAME_LENGTH:
+        yield Finding(LEGAL_NAME, "invalid-length", "Give a legal name of 1 to 300 characters that can be seen.")
+    if "|" in name or UNSTORABLE.search(name) or has_bidi_control(name):
+        yield Finding(LEGAL_NAME, "invalid-character", "Remove vertical bars, and control characters of any kind.")
+
+
+def _tax_id_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    tax_id, country = _text(customer, TAX_ID), _country(customer)
+    if tax_id is None or country not in COUNTRIES:
+        return
+    if country == DOMESTIC:
+        if not RFC_PATTERN.fullmatch(tax_id):
+            yield Finding(TAX_ID, "invalid-rfc", "Give the RFC without separators: 12 characters or 13, in capitals.")
+        return
+    if is_blank(tax_id) or len(tax_id) > MAXIMUM_FOREIGN_TAX_ID_LENGTH:
+        yield Finding(TAX_ID, "invalid-length", "Give a tax id of 1 to 40 characters that can be seen.")
+    if UNSTORABLE.search(tax_id) or has_bidi_control(tax_id):
+        yield Finding(TAX_ID, "invalid-character", "Remove control characters of any kind.")
+
+
+def _regime_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    regime, receiver = _text(customer, TAX_SYSTEM), _receiver(customer)
+    if regime is None or regime in receiver.regimes:
+        return
+    code = "tax-system-not-allowed" if regime in USES_BY_REGIME else "unknown-tax-system"
+    choice = ", ".join(sorted(receiver.regimes))
+    yield Finding(TAX_SYSTEM, code, f"Choose a regime of c_RegimenFiscal for {receiver.who}: {choice}.")
+
+
+def _use_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    """Judge the use by the regime, or by the catalogue alone where the regime is not right in itself."""
+    use, regime = _text(customer, INVOICE_USE), _text(customer, TAX_SYSTEM)
+    allowed = USES_BY_REGIME[regime] if regime in _receiver(customer).regimes else USES
+    if use is None or use in allowed:
+        return
+    code = "invoice-use-not-allowed" if use in USES else "unknown-invoice-use"
+    yield Finding(INVOICE_USE, code, f"Choose one of these uses of c_UsoCFDI: {', '.join(sorted(allowed))}.")
+
+
+def _email_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    email = _text(customer, EMAIL)
+    if email is not None and not _is_email(email):
+        yield Finding(EMAIL, "invalid-email", "Give one e-mail address, without a name and without spaces around it.")
+
+
+def _is_email(text: str) -> bool:
+    if PLAIN_EMAIL.fullmatch(text):  # most are: to ask the library takes 60 times as long
+        return True
+    if len(text) > MAXIMUM_EMAIL_LENGTH:  # the library would normalize all of it first
+        return False
+    try:
+        email = validate_email(text, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        return False
+    return "." in email.ascii_domain
+
+
+def _phone_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    phone, region = _text(customer, PHONE), COUNTRIES.get(_country(customer))
+    if phone is None or region is None or _is_phone(phone, region):
+        return
+    if OLD_MOBILE_PHONE.fullmatch(re.sub(r"[^0-9]", "", phone[:MAXIMUM_PHONE_LENGTH])):
+        yield Finding(PHONE, "invalid-phone", "Leave out the 1 behind 52: a number in Mexico has ten digits.")
+    else:
+        yield Finding(PHONE, "invalid-phone", "Give one number: ten national digits, or E.164, and no extension.")
+
+
+def _is_phone(text: str, region: str) -> bool:
+    if region == COUNTRIES[DOMESTIC] and PLAIN_PHONE.fullmatch(text):  # as with an email
+        return True
+    if not PHONE_PATTERN.fullmatch(text):  # the library would skip the rest, and the phone is stored as it is sent
+        return False
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return False
+    digits = phonenumbers.national_significant_number(number)
+    has_known_form = len(digits) == NATIONAL_DIGITS or E164_PATTERN.fullmatch(text) is not None
+    return has_known_form and digits.strip("0") != "" and phonenumbers.is_possible_number(number)
+
+
+def _address_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    country, zip_code = _text(customer, COUNTRY), _value(customer, ZIP)
+    if country is not None and country not in COUNTRIES:
+        yield Finding(COUNTRY, "unknown-country", "Give the country's three letters of ISO 3166-1, such as MEX.")
+    if _country(customer) != DOMESTIC or not isinstance(customer.get("address"), Mapping):
+        return
+    if zip_code is None and not _is_generic(customer):  # CFDI40149: an invoice to a generic RFC has the issuer's zip
+        yield Finding(ZIP, "required", "Give the postal code of the fiscal address: Mexico's invoices need it.")
+    elif isinstance(zip_code, str) and not ZIP_PATTERN.fullmatch(zip_code):
+        yield Finding(ZIP, "invalid-zip", "Give the five digits of the postal code.")
+
+
+def _check_digit_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    tax_id = _text(customer, TAX_ID)
+    if tax_id is None or _receiver(customer) not in (_COMPANY, _PERSON):
+        return
+    if rfc.calc_check_digit(tax_id[:-1]) != tax_id[-1]:
+        yield Finding(TAX_ID, "check-digit", "Compare the RFC with the customer's papers: its check digit is wrong.")
+
+
+def _zip_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    zip_code = _text(customer, ZIP) or ""
+    if _country(customer) != DOMESTIC or not ZIP_PATTERN.fullmatch(zip_code):
+        return
+    place = place_of(zip_code)
+    if place is None:
+        yield Finding(ZIP, "unknown-zip", "Compare the postal code with the customer's papers: the SAT has none such.")
+    if _is_outside_state(zip_code, place, _text(customer, STATE) or ""):
+        yield Finding(ZIP, "zip-outside-state", "Compare the postal code with the state: it is none of the state's.")
+    elif _is_outside_municipality(place, _text(customer, MUNICIPALITY) or ""):
+        message = "Compare the postal code with the municipality: it is none of the municipality's."
+        yield Finding(ZIP, "zip-outside-municipality", message)
+
+
+def _is_outside_state(zip_code: str, place: Place | None, state: str) -> bool:
+    """Whether a zip is none of a state's, neither by its first digits nor by the catalogue, which errs in some."""
+    zips = catalogues.zips_of(state)
+    if zips is None or int(zip_code[:2]) in zips:
+        return False
+    return place is None or catalogues.zips_of(place.state.code) != zips
+
+
+def _is_outside_municipality(place: Place | None, municipality: str) -> bool:
+    if place is None or place.municipality is None or not municipality:
+        return False
+    return not catalogues.is_same_place(municipality, place.municipality.name)
+
+
+def _name_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
+    name = _text(customer, LEGAL_NAME)
+    if name is None or len(name) > MAXIMUM_LEGAL_NAME_LENGTH:
+        return
+    is_company = _receiver(customer) is _COMPANY
+    decoded = characters.without_mojibake(characters.without_html_entities(name))
+    is_incomplete = characters.has_lost_characters(decoded)
+    registered = catalogues.without_legal_form(characters.plain_spaces(decoded).upper(), is_company=is_company)
+    doubts = (
+        ("corporate-suffix", catalogues.has_legal_form(name, is_company=is_company)),
+        ("not-upper-case", name != name.upper()),
+        ("html-entity", characters.without_html_entities(name) != name),
+        ("mojibake", is_incomplete or characters.without_mojibake(name) != name),
+        ("odd-spaces", characters.plain_spaces(name) != name.strip()),
+    )
+    for code, is_so in doubts:
+        if is_so:
+            yield Finding(LEGAL_NAME, code, NAME_WARNINGS[code], None if is_incomplete else registered or None)
+
+
+def _receiver(customer: Mapping[str, Any]) -> _Receiver:
+    """Tell the kind of receiver, as far as the country and the tax id are right in themselves."""
+    tax_id, country = _text(customer, TAX_ID) or "", _country(customer)
+    if country not in COUNTRIES:
+        return _ANYBODY
+    if country != DOMESTIC or _is_generic(customer):
+        return _UNREGISTERED
+    if not RFC_PATTERN.fullmatch(tax_id):
+        return _ANYBODY
+    return _COMPANY if len(tax_id) == COMPANY_RFC_LENGTH else _PERSON
+
+
+def _country(customer: Mapping[str, Any]) -> str:
+    """Return the country, the domestic one where none is given, and no country's code for a wrong type."""
+    country = _value(customer, COUNTRY)
+    if country is None:
+        return DOMESTIC
+    return country if isinstance(country, str) else ""
+
+
+def _text(customer: Mapping[str, Any], path: str) -> str | None:
+    value = _value(customer, path)
+    return value if isinstance(value, str) else None
+
+
+def _value(customer: Mapping[str, Any], path: str) -> Any:
+    """Return what the JSON Pointer points at, or None."""
+    value: Any = customer
+    for key in _steps(path):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+@cache
+def _steps(path: str) -> list[str]:
+    return path.split("/")[1:]
+
+
+_ERRORS = (_name_errors, _tax_id_errors, _regime_errors, _use_errors, _email_errors, _phone_errors, _address_errors)
+_WARNINGS = (_name_warnings, _check_digit_warnings, _zip_warnings)

@@ -1,0 +1,124 @@
+"""MongoDB's change stream, followed so that a worker forgets what it keeps as soon as it changes."""
+
+from __future__ import annotations
+
+import logging
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+from pymongo.errors import PyMongoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bson import Timestamp
+    from pymongo.client_session import ClientSession
+    from pymongo.command_cursor import CommandCursor
+    from pymongo.database import Database
+
+    from customer_service.repository.database import Document
+
+AWAIT_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+MAXIMUM_LAG_SECONDS = 2
+WRITES = {"insert", "update", "replace", "delete"}
+
+logger = logging.getLogger(__name__)
+
+
+class Watcher:
+    """Tells the ids of the documents that change, from a thread of its own.
+
+    `since` is the cluster time from which on every change is told, or None while changes may be missed: where there
+    is no change stream (a standalone), where it broke or lags, and where it hangs on a server that is not the
+    primary any more. `lost` is called when that begins and when it ends: what was learned before is good no more.
+    `lag_seconds` is how old the last change was when it was told.
+    """
+
+    def __init__(
+        self,
+        database: Database[Document],
+        collections: Mapping[str, Callable[[Any], object]],
+        lost: Callable[[], object],
+    ) -> None:
+        """Tell each collection's callable the `_id` of each of its documents that changes, once started."""
+        self.since: Timestamp | None = None
+        self.lag_seconds = 0
+        self._database = database
+        self._collections = collections
+        self._lost = lost
+        self._closed = Event()
+        self._told: str | None = None
+
+    def start(self) -> None:
+        """Begin to follow; call it after a server has forked."""
+        Thread(target=self._follow_for_ever, name="watcher", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop within a second or two."""
+        self._closed.set()
+
+    def _follow_for_ever(self) -> None:
+        while not self._closed.is_set():
+            reason = "the watcher failed"
+            try:
+                reason = self._follow()
+            except (PyMongoError, NotImplementedError) as error:
+                reason = type(error).__name__
+            finally:
+                self.since = None
+                self._lost()
+                self._tell(f"changes are not followed: {reason}")
+            self._closed.wait(RETRY_SECONDS)
+
+    def _follow(self) -> str:
+        """Follow the changes for as long as none is missed; return why it ended."""
+        with self._database.client.start_session(causal_consistency=True) as session:
+            self._database.command("ping", session=session)
+            since = session.operation_time
+            if since is None:
+                return "not a replica set"
+            with self._open(session, since) as changes:
+                self._lost()
+                self.since = since
+                self._tell("changes are followed")
+                while not self._closed.is_set():
+                    change = changes.try_next()
+                    if (reason := self._flaw(changes, session, change)) is not None:
+                        return reason
+                    if change is not None:
+                        self._collections[change["ns"]["coll"]](change["documentKey"]["_id"])
+        return "closed"
+
+    def _open(self, session: ClientSession, since: Timestamp) -> CommandCursor[Document]:
+        """Open the stream as a plain cursor: the driver's own would go on silently after an election."""
+        pipeline: list[Document] = [
+            {"$changeStream": {"startAtOperationTime": since}},
+            {"$match": {"ns.coll": {"$in": list(self._collections)}}},
+            {"$project": dict.fromkeys(("operationType", "ns", "documentKey", "clusterTime"), 1)},
+        ]
+        return self._database.aggregate(pipeline, session=session, maxAwaitTimeMS=round(AWAIT_SECONDS * 1000))
+
+    def _flaw(self, changes: CommandCursor[Document], session: ClientSession, change: Document | None) -> str | None:
+        """Return what is wrong with the stream at this point, or None."""
+        if not changes.alive or (change is not None and change["operationType"] not in WRITES):
+            return "a collection was dropped or renamed"
+        if change is not None and not self._is_of_one_document(change):
+            return "a change names no document"
+        topology = self._database.client.topology_description
+        if topology.topology_type_name.startswith("ReplicaSet") and changes.address != self._database.client.primary:
+            return "another primary"
+        now = session.operation_time
+        if change is not None and now is not None:
+            self.lag_seconds = now.time - change["clusterTime"].time
+            if self.lag_seconds > MAXIMUM_LAG_SECONDS:
+                return "it lags"
+        return None
+
+    def _is_of_one_document(self, change: Document) -> bool:
+        return change.get("ns", {}).get("coll") in self._collections and "_id" in change.get("documentKey", {})
+
+    def _tell(self, state: str) -> None:
+        if state != self._told:
+            self._told = state
+            logger.warning(state)

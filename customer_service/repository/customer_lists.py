@@ -1,0 +1,88 @@
+"""The lists of an organization's customers: each is one `find` by one index."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from bson import ObjectId
+from pymongo import ASCENDING, IndexModel
+
+from customer_service.repository.search import EVERY
+
+if TYPE_CHECKING:
+    from pymongo.collection import Collection
+
+    from customer_service.repository.database import Document
+    from customer_service.repository.memberships import OrganizationScope
+    from customer_service.repository.search import CustomerQuery
+
+COMMON = 1000
+"""How many customers with a search term are counted at most, and how many are sorted in memory at most."""
+
+Position = tuple[Any, str]
+"""The value that a page's last customer is sorted by, and its id."""
+
+
+def _index(name: str, *fields: str) -> IndexModel:
+    keys = [(each, ASCENDING) for each in ("organizationId", *fields)]
+    return IndexModel(keys, name=name, partialFilterExpression={"search": {"$exists": True}})
+
+
+PREFIX = "customer-service."
+"""What the names of the indexes on customers begin with: those that are of no more use are found by it."""
+
+BY_TERM = f"{PREFIX}search"
+BY_TIME = {name: f"{PREFIX}{name}" for name in ("createdAt", "updatedAt")}
+INDEXES = (_index(BY_TERM, "search", "_id"), *(_index(name, field, "_id") for field, name in BY_TIME.items()))
+
+
+class CustomerList:
+    """The active customers of one organization that a query asks for."""
+
+    def __init__(self, collection: Collection[Document], scope: OrganizationScope, query: CustomerQuery) -> None:
+        """List the customers of the collection that belong to the scope."""
+        self._collection = collection
+        self._scope = scope
+        self._query = query
+
+    def page(self, limit: int, after: Position | None = None) -> list[Document]:
+        """Return up to `limit` customers that follow the position, in the list's order."""
+        order = self._query.order
+        found = self._collection.find(self._criteria(*_following(order, after))).limit(limit).hint(self._plan[1])
+        return list(found.sort([(name, ASCENDING) for name in dict.fromkeys((order, "_id"))]))
+
+    def count(self) -> int:
+        """Return how many customers the whole list has."""
+        return self._collection.count_documents(self._criteria(), hint=self._plan[1])
+
+    def _criteria(self, *more: Document) -> Document:
+        """Return the filter; the first search term alone bounds the index, the others are compared in the documents."""
+        terms = [{"search": term} for term in self._plan[0]]
+        return {"organizationId": self._scope, "$and": [*terms, *self._query.conditions(), *more]}
+
+    @cached_property
+    def _plan(self) -> tuple[list[Any], str]:
+        """Return the search terms, the rarest first, and the index to read by."""
+        counts = [(self._count(term), term) for term in self._query.terms()]
+        counts.sort(key=itemgetter(0))
+        index = BY_TERM if counts[0][0] < COMMON else BY_TIME.get(self._query.order, BY_TERM)
+        return [term for _, term in counts], index
+
+    def _count(self, term: object) -> int:
+        """Return how many customers have the term, at most COMMON; those are not counted that leave no choice."""
+        if term == EVERY or (self._query.order == "_id" and len(self._query.terms()) == 1):
+            return COMMON
+        criteria = {"organizationId": self._scope, "search": term}
+        return self._collection.count_documents(criteria, hint=BY_TERM, limit=COMMON)
+
+
+def _following(order: str, after: Position | None) -> list[dict[str, Any]]:
+    """Return the conditions on what follows a position (keyset pagination)."""
+    if after is None:
+        return []
+    value, behind = after[0], {"_id": {"$gt": ObjectId(after[1])}}
+    if order == "_id":
+        return [behind]
+    return [{order: {"$gte": value}}, {"$or": [{order: value, **behind}, {order: {"$gt": value}}]}]

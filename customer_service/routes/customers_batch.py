@@ -1,0 +1,79 @@
+"""Many customers in one request, each with a result of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from customer_service import errors
+from customer_service.errors import CustomerServiceError, Finding, InvalidRequest, serialize_findings
+from customer_service.fiscal import rules
+from customer_service.repository import CustomerBatchRepository
+from customer_service.routes.blueprint import LARGE, MEMBER_ERRORS, blueprint, customers_as
+from customer_service.schemas.documents import UpsertsSchema
+from customer_service.schemas.inputs import MESSAGES, BatchInputSchema
+from customer_service.services.upserts import keyed, put_many
+from customer_service.web.error_handlers import failure_of
+from customer_service.web.operations import Answer, Operation
+from customer_service.web.requests import JSON, json_body
+from customer_service.web.responses import answer_json, etag_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flask import Response
+
+    from customer_service.services.upserts import Keyed, Outcome
+
+BATCH = BatchInputSchema()
+MAXIMUM_FINDINGS_BYTES = 38_000
+"""The longest findings of all customers of a batch together: the rest of 100 results takes up to 27,500 bytes."""
+
+
+@blueprint.post("/customers/batch-upsert")
+@Operation(
+    "Customers",
+    {200: Answer(UpsertsSchema, LARGE)},
+    role="editor",
+    errors=(*MEMBER_ERRORS, errors.InsufficientRole, errors.InvalidRequest),
+    request={JSON: BatchInputSchema},
+)
+def batch_upsert_customers() -> Response:
+    """Create or replace up to 100 customers by the caller's own IDs.
+
+    Each is a whole customer with its `externalId`, and is judged by itself as a PUT under that id is: one that is
+    refused keeps none of the others back. The results are in the order of the customers.
+    """
+    bodies = BATCH.accepted(json_body())["customers"]
+    outcomes = put_many(customers_as(CustomerBatchRepository), bodies, _once())
+    return answer_json({"results": _results(outcomes)})
+
+
+def _once() -> Callable[[object], Keyed]:
+    """Return what judges a customer, and refuses an external id that an earlier one of the batch has."""
+    seen: set[str] = set()
+
+    def judge(body: object) -> Keyed:
+        key = rules.unique_keys(body).get("externalId") if isinstance(body, dict) else None
+        if key in seen:
+            raise InvalidRequest([Finding("/externalId", "repeated", MESSAGES["repeated"])])
+        if key is not None:
+            seen.add(key)
+        return keyed(body)
+
+    return judge
+
+
+def _results(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Return what became of each customer; those that were refused share the bytes that findings may take."""
+    refused = sum(isinstance(outcome, InvalidRequest) for outcome in outcomes)
+    return [_result(*each, MAXIMUM_FINDINGS_BYTES // max(refused, 1)) for each in enumerate(outcomes)]
+
+
+def _result(index: int, outcome: Outcome, findings_bytes: int) -> dict[str, Any]:
+    if isinstance(outcome, InvalidRequest):
+        findings = serialize_findings(outcome.findings, findings_bytes)
+        return {"index": index, "status": "failed", "problem": {**failure_of(outcome), "errors": findings}}
+    if isinstance(outcome, CustomerServiceError):
+        return {"index": index, "status": "failed", "problem": failure_of(outcome)}
+    status, document = outcome
+    return {"index": index, "status": status, "id": str(document["_id"]), "etag": f'"{etag_of(document)}"'}

@@ -1,0 +1,166 @@
+"""Reading customers: one by its id or the caller's own, a list, a batch, and what the tax authority would say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, url_for
+
+from customer_service import errors
+from customer_service.auth.authorization import current_membership
+from customer_service.errors import serialize_findings
+from customer_service.routes.blueprint import (
+    ETAG,
+    IF_NONE_MATCH,
+    LARGE,
+    LINK,
+    MEMBER_ERRORS,
+    READ_ERRORS,
+    blueprint,
+    customers,
+    represented,
+)
+from customer_service.schemas.documents import CustomerBatchSchema, CustomerPageSchema, CustomerSchema, TaxInfoSchema
+from customer_service.schemas.inputs import CustomerInputSchema, IdsInputSchema
+from customer_service.services import validation
+from customer_service.web.operations import Answer, Operation
+from customer_service.web.requests import JSON, LIST_PARAMETERS, json_body, list_request
+from customer_service.web.responses import answer_found, answer_json, listed, represent
+
+if TYPE_CHECKING:
+    from customer_service.web.requests import ListRequest
+
+IDS = IdsInputSchema()
+ONE_CUSTOMER = Operation(
+    "Customers",
+    {200: Answer(CustomerSchema, ETAG), 304: Answer(headers=ETAG)},
+    role="viewer",
+    errors=(*READ_ERRORS, errors.CustomerNotFound),
+    request_headers=IF_NONE_MATCH,
+)
+
+
+@blueprint.get("/customers/<customer_id:customer_id>")
+@ONE_CUSTOMER
+def get_customer(customer_id: str) -> Response:
+    """Get a customer by ID.
+
+    Returns a single customer by ID. The authenticated user must be a member of the organization. HEAD answers
+    the same headers without the body.
+    """
+    return answer_found(represented(customer_id))
+
+
+@blueprint.get("/customers/by-external-id/<any_text:external_id>")
+@ONE_CUSTOMER
+def get_customer_by_external_id(external_id: str) -> Response:
+    """Get a customer by the caller's own ID.
+
+    A slash in the id may be sent as it is or as %2F.
+    """
+    document = customers().find_by_external_id(external_id)
+    if document is None:
+        raise errors.CustomerNotFound
+    return answer_found(represent(document))
+
+
+@blueprint.get("/customers")
+@Operation(
+    "Customers",
+    {200: Answer(CustomerPageSchema, LARGE | LINK)},
+    role="viewer",
+    errors=(*MEMBER_ERRORS, errors.InvalidRequest),
+    query=LIST_PARAMETERS,
+)
+def list_customers() -> Response:
+    """List and search customers.
+
+    The order is that of the ids, or of the time that a range asks for and then the ids. A page that is not the
+    last has a `nextCursor`, and a `Link` with `rel="next"`. A customer that another program stored in a shape that
+    cannot be told is in `unreadable` by its id.
+    """
+    asked = list_request()
+    query = asked.query()
+    documents = customers().page(query, asked.limit + 1, asked.after)
+    answer: dict[str, Any] = {**listed(documents[: asked.limit]), "nextCursor": None}
+    headers = {}
+    if len(documents) > asked.limit:
+        last = documents[asked.limit - 1]
+        answer["nextCursor"] = asked.cursor(last.get(query.order), str(last["_id"]))
+        headers["Link"] = _link(asked, answer["nextCursor"])
+    if asked.total:
+        answer["total"] = customers().count(query)
+    return answer_json(answer, headers)
+
+
+@blueprint.post("/customers/batch-get")
+@Operation(
+    "Customers",
+    {200: Answer(CustomerBatchSchema, LARGE)},
+    role="viewer",
+    errors=(*MEMBER_ERRORS, errors.InvalidRequest),
+    request={JSON: IdsInputSchema},
+)
+def batch_get_customers() -> Response:
+    """Get up to 100 customers by ID.
+
+    They come in the order asked, each once; an id that is no customer's is in `notFound`.
+    """
+    asked: dict[str, str] = {}
+    for each in IDS.accepted(json_body())["ids"]:
+        asked.setdefault(each.lower(), each)
+    found = {str(document["_id"]): document for document in customers().find_many(list(asked))}
+    return answer_json(
+        {
+            **listed(found[each] for each in asked if each in found),
+            "notFound": [given for each, given in asked.items() if each not in found],
+        }
+    )
+
+
+@blueprint.get("/customers/<customer_id:customer_id>/tax-info-validation")
+@Operation(
+    "Customers",
+    {200: Answer(TaxInfoSchema, LARGE)},
+    role="viewer",
+    errors=(*READ_ERRORS, errors.CustomerNotFound),
+)
+def validate_customer_tax_info(customer_id: str) -> Response:
+    """Validate the tax information of a customer.
+
+    Errors are what this service would not store; warnings are what the tax authority will probably refuse.
+    """
+    return _judgement(validation.told(customers().get(customer_id)))
+
+
+@blueprint.post("/customers/tax-info-validation")
+@Operation(
+    "Customers",
+    {200: Answer(TaxInfoSchema, LARGE)},
+    role="viewer",
+    errors=MEMBER_ERRORS,
+    request={JSON: {"anyOf": [CustomerInputSchema, {}]}},
+)
+def validate_tax_info() -> Response:
+    """Validate the tax information of a customer that is not stored.
+
+    Wrong shapes are errors in the answer too.
+    """
+    return _judgement(json_body())
+
+
+def _judgement(customer: object) -> Response:
+    found, doubts = validation.errors_of(customer), validation.warnings_of(customer)
+    return answer_json(
+        {
+            "isValid": not found,
+            "errors": serialize_findings(found),
+            "warnings": serialize_findings(doubts),
+        }
+    )
+
+
+def _link(asked: ListRequest, cursor: str) -> str:
+    scope, include = current_membership().scope, "total" if asked.total else None
+    url = url_for("customers.list_customers", organization_id=scope, cursor=cursor, limit=asked.limit, include=include)
+    return f'<{url}>; rel="next"'

@@ -1,0 +1,78 @@
+"""Whether the process lives, whether it should be sent requests, and how it fares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app
+from marshmallow import Schema, fields
+
+from customer_service.errors import DatabaseError, DatabaseUnavailable, NotReady
+from customer_service.observability import metrics
+from customer_service.repository.database import ping
+from customer_service.web import shutdown
+from customer_service.web.operations import STRING, Answer, Operation
+
+blueprint = Blueprint("health", __name__)
+
+
+class LivenessSchema(Schema):
+    """The answer of a process that lives."""
+
+    status = fields.String(required=True, metadata={"example": "ok"})
+
+
+class ReadinessSchema(LivenessSchema):
+    """The answer of a service that is ready, with each thing it depends on."""
+
+    checks = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={"example": {"server": "ok", "mongodb": "ok", "signingKeys": "ok"}},
+    )
+
+
+@blueprint.get("/livez")
+@Operation("Health", {200: Answer(LivenessSchema)}, role=None)
+def get_liveness() -> dict[str, Any]:
+    """Tell whether the process lives.
+
+    It asks nothing outside the process: restarting it would not mend a database.
+    """
+    return {"status": "ok"}
+
+
+@blueprint.get("/readyz")
+@Operation("Health", {200: Answer(ReadinessSchema)}, role=None, errors=(NotReady,))
+def get_readiness() -> dict[str, Any]:
+    """Tell whether the service should be sent requests.
+
+    It is not while it drains, while MongoDB does not answer within 500 ms, or before signing keys are at hand.
+    """
+    checks = {
+        "server": "draining" if shutdown.in_progress() else "ok",
+        "mongodb": _mongodb(),
+        "signingKeys": "ok" if current_app.extensions["verifier"].ready() else "unavailable",
+    }
+    if set(checks.values()) != {"ok"}:
+        raise NotReady(checks)
+    return {"status": "ok", "checks": checks}
+
+
+@blueprint.get("/metrics")
+@Operation("Health", {200: Answer(STRING, media_type=metrics.MEDIA_TYPE)}, role=None)
+def get_metrics() -> Response:
+    """Tell how the service fares, in Prometheus' text format.
+
+    The numbers are those of all the workers of this server together.
+    """
+    return Response(current_app.extensions["metrics"].render(), content_type=metrics.CONTENT_TYPE)
+
+
+def _mongodb() -> str:
+    try:
+        ping(current_app.extensions["database"])
+    except (DatabaseUnavailable, DatabaseError):
+        return "unavailable"
+    return "ok"

@@ -1,0 +1,282 @@
+"""The shapes that a caller may send: strict types, known fields, and every finding with its path."""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+from customer_service.errors import Finding, InvalidRequest, pointer
+from customer_service.fiscal import catalogues, rules
+from customer_service.fiscal.characters import BIDI_CONTROLS, IGNORABLE, comparable
+from customer_service.roles import ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAXIMUM_LENGTH = 255
+MAXIMUM_IDS = 100
+MAXIMUM_BATCH = 100
+MAXIMUM_METADATA_KEYS = 50
+MAXIMUM_METADATA_KEY_LENGTH = 40
+MAXIMUM_METADATA_VALUE_LENGTH = 500
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+METADATA_PATH = "/metadata"
+PLAIN_KEY = re.compile(r"[^$.\x00-\x1f\x7f]+")
+
+# What the document says of values beyond marshmallow's types: the fiscal rules in part, for they look across fields.
+CONTROLS = r"\u0000-\u001f\u007f-\u009f"
+UNSEEN = rf"\s{CONTROLS}{IGNORABLE}"
+PLAIN_TEXT = {
+    "minLength": 1,
+    "maxLength": MAXIMUM_LENGTH,
+    "pattern": f"^[^{CONTROLS}]*[^{CONTROLS}{IGNORABLE}][^{CONTROLS}]*$",
+}
+LEGAL_NAME = {
+    "minLength": 1,
+    "maxLength": rules.MAXIMUM_LEGAL_NAME_LENGTH,
+    "pattern": f"^[^|{CONTROLS}{BIDI_CONTROLS}]*[^|{UNSEEN}][^|{CONTROLS}{BIDI_CONTROLS}]*$",
+    "example": "Dunder Mifflin",
+}
+TAX_ID = {
+    "minLength": 1,
+    "maxLength": rules.MAXIMUM_FOREIGN_TAX_ID_LENGTH,
+    "pattern": f"^[^{CONTROLS}{BIDI_CONTROLS}]*[^{UNSEEN}][^{CONTROLS}{BIDI_CONTROLS}]*$",
+    "description": "In Mexico an RFC of 12 characters or 13, elsewhere any, unique in its country; stored in capitals.",
+    "example": "DUM901231AB3",
+}
+TAX_SYSTEM = {"enum": sorted(catalogues.USES_BY_REGIME), "example": "601"}
+INVOICE_USE = {"enum": sorted(catalogues.USES), "description": "One that the regime allows.", "example": "G01"}
+EMAIL = {"format": "email", "maxLength": rules.MAXIMUM_EMAIL_LENGTH, "example": "billing@dundermifflin.com"}
+PHONE = {"description": "Ten national digits, or E.164.", "example": "6474010101"}
+ZIP = {
+    "description": (
+        "Required in Mexico unless the RFC is generic, and five digits there; it fills in the state, the municipality "
+        "and the city."
+    ),
+    "example": "86500",
+}
+COUNTRY = {"pattern": "^[A-Za-z]{3}$", "description": "ISO 3166-1 alpha-3; MEX where absent or null.", "example": "MEX"}
+METADATA = {
+    "maxProperties": MAXIMUM_METADATA_KEYS,
+    "propertyNames": {
+        "minLength": 1,
+        "maxLength": MAXIMUM_METADATA_KEY_LENGTH,
+        "pattern": r"^[^$.\u0000-\u001f\u007f]+$",
+    },
+    "example": {"segment": "paper"},
+}
+METADATA_VALUE = {"type": "string", "maxLength": MAXIMUM_METADATA_VALUE_LENGTH}
+
+MESSAGES = {
+    "required": "Give a value.",
+    "invalid-type": "Give a value of the documented type.",
+    "invalid-length": "Keep within the documented length.",
+    "invalid-character": "Remove control characters, and from a key `$` and `.` too.",
+    "invalid-value": "Give one of the documented values.",
+    "too-many": "Give fewer.",
+    "repeated": "Give each customer once: an earlier one has the same key.",
+    "unknown-field": "Remove it: there is no such field, or it is not the caller's to set.",
+}
+CODES: dict[str, Any] = {"required": "required", "null": "required", "invalid": "invalid-type", "type": "invalid-type"}
+
+
+class InputSchema(Schema):
+    """Refuses what it does not know; its messages are the codes of findings."""
+
+    error_messages = {"unknown": "unknown-field", "type": "invalid-type"}  # noqa: RUF012 - marshmallow's own attribute
+
+    def findings(self, value: object) -> list[Finding]:
+        """Return what is wrong with the shape of a value."""
+        messages = self.validate(value) if isinstance(value, dict) else {"_schema": ["invalid-type"]}
+        return [Finding(path, code, MESSAGES[code]) for path, code in _flatten(messages)]
+
+    def accepted(self, value: object) -> dict[str, Any]:
+        """Return the value if its shape is right; raises InvalidRequest with every finding."""
+        findings = self.findings(value)
+        if findings or not isinstance(value, dict):
+            raise InvalidRequest(findings)
+        return value
+
+
+def _optional(schema: Mapping[str, Any] = MappingProxyType({})) -> fields.String:
+    length = validate.Length(max=MAXIMUM_LENGTH, error="invalid-length")
+    return fields.String(allow_none=True, validate=length, error_messages=CODES, metadata={"schema": schema})
+
+
+def _required(schema: Mapping[str, Any]) -> fields.String:
+    return fields.String(required=True, error_messages=CODES, metadata={"schema": schema})
+
+
+def _check_plain_text(value: str) -> None:
+    if not comparable(value) or len(value) > MAXIMUM_LENGTH:
+        raise ValidationError("invalid-length")
+    if CONTROL_CHARACTER.search(value):
+        raise ValidationError("invalid-character")
+
+
+def _check_metadata(value: dict[str, Any]) -> None:
+    if len(value) > MAXIMUM_METADATA_KEYS:
+        raise ValidationError("too-many")
+    wrong = {key: [code] for key, text in value.items() if (code := _wrong_entry(key, text))}
+    if wrong:
+        raise ValidationError(wrong)
+
+
+def wrong_metadata_key(key: str) -> str | None:
+    """Return the code of what is wrong with a name of the caller's own, or None."""
+    if not 0 < len(key) <= MAXIMUM_METADATA_KEY_LENGTH:
+        return "invalid-length"
+    return None if PLAIN_KEY.fullmatch(key) else "invalid-character"
+
+
+def _wrong_entry(key: str, text: object) -> str | None:
+    if code := wrong_metadata_key(key):
+        return code
+    if not isinstance(text, str):
+        return "invalid-type"
+    return "invalid-length" if len(text) > MAXIMUM_METADATA_VALUE_LENGTH else None
+
+
+class AddressInputSchema(InputSchema):
+    """An address to store; `zip` is required in Mexico unless the RFC is generic, `country` is MEX where absent."""
+
+    street = _optional()
+    exterior = _optional()
+    interior = _optional()
+    neighborhood = _optional()
+    city = _optional()
+    municipality = _optional()
+    zip = _optional(ZIP)
+    state = _optional()
+    country = _optional(COUNTRY)
+
+
+class CustomerInputSchema(InputSchema):
+    """A whole customer to store; the fiscal rules judge what its values say."""
+
+    legalName = _required(LEGAL_NAME)
+    taxId = _required(TAX_ID)
+    taxSystem = _required(TAX_SYSTEM)
+    email = _required(EMAIL)
+    phone = _optional(PHONE)
+    defaultInvoiceUse = _required(INVOICE_USE)
+    address = fields.Nested(AddressInputSchema, required=True, error_messages=CODES)
+    externalId = fields.String(
+        allow_none=True, validate=_check_plain_text, error_messages=CODES, metadata={"schema": PLAIN_TEXT}
+    )
+    metadata = fields.Dict(
+        allow_none=True,
+        validate=_check_metadata,
+        error_messages=CODES,
+        metadata={"schema": METADATA | {"additionalProperties": METADATA_VALUE}},
+    )
+
+
+class CustomerPatchSchema(InputSchema):
+    """What to change of a customer (RFC 7396); null clears what may be empty. It is for the document alone."""
+
+    legalName = fields.String(metadata={"schema": LEGAL_NAME})
+    taxId = fields.String(metadata={"schema": TAX_ID})
+    taxSystem = fields.String(metadata={"schema": TAX_SYSTEM})
+    email = fields.String(metadata={"schema": EMAIL})
+    phone = _optional(PHONE)
+    defaultInvoiceUse = fields.String(metadata={"schema": INVOICE_USE})
+    address = fields.Nested(AddressInputSchema)
+    externalId = fields.String(allow_none=True, metadata={"schema": PLAIN_TEXT})
+    metadata = fields.Dict(
+        allow_none=True,
+        metadata={"schema": METADATA | {"additionalProperties": {**METADATA_VALUE, "type": ["string", "null"]}}},
+    )
+
+
+class _ListOfBoundedLength(fields.List[Any]):
+    """A list whose elements are validated only if it is not too long."""
+
+    def __init__(self, element: fields.Field[Any], maximum: int, **options: Any) -> None:
+        self._check_length = validate.Length(max=maximum, error="too-many")
+        super().__init__(element, required=True, validate=self._check_length, error_messages=CODES, **options)
+
+    def _deserialize(self, value: Any, *arguments: Any, **options: Any) -> list[Any]:
+        if isinstance(value, list):
+            self._check_length(value)
+        return super()._deserialize(value, *arguments, **options)
+
+
+class IdsInputSchema(InputSchema):
+    """The ids of up to 100 customers."""
+
+    ids = _ListOfBoundedLength(fields.String(required=True, error_messages=CODES), MAXIMUM_IDS)
+
+
+class BatchInputSchema(InputSchema):
+    """Up to 100 customers, each of which is judged by itself."""
+
+    customers = _ListOfBoundedLength(
+        fields.Raw(allow_none=True),
+        MAXIMUM_BATCH,
+        metadata={"schema": {"items": {"anyOf": [{"$ref": "#/components/schemas/CustomerInput"}, {}]}}},
+    )
+
+
+class SatValidationInputSchema(InputSchema):
+    """What the SAT answered about a customer; `mismatches` only if the status is `mismatched`."""
+
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(rules.SAT_STATUSES, error="invalid-value"),
+        error_messages=CODES,
+        metadata={"schema": {"enum": list(rules.SAT_STATUSES), "example": "mismatched"}},
+    )
+    mismatches = fields.List(
+        fields.String(
+            validate=validate.OneOf(rules.SAT_COMPARES, error="invalid-value"),
+            error_messages=CODES,
+            metadata={"schema": {"enum": list(rules.SAT_COMPARES)}},
+        ),
+        error_messages=CODES,
+        metadata={"schema": {"description": "The values that differ from the SAT's.", "example": ["/address/zip"]}},
+    )
+    checkedAt = fields.String(
+        required=True,
+        error_messages=CODES,
+        metadata={
+            "schema": {
+                "format": "date-time",
+                "description": "When the SAT answered; not in the future.",
+                "example": "2025-01-26T10:00:00Z",
+            }
+        },
+    )
+    source = fields.String(
+        required=True,
+        validate=_check_plain_text,
+        error_messages=CODES,
+        metadata={"schema": PLAIN_TEXT | {"description": "Who asked the SAT.", "example": "my-pac"}},
+    )
+
+
+class RoleInputSchema(InputSchema):
+    """The role of a member."""
+
+    role = fields.String(
+        required=True,
+        validate=validate.OneOf(ROLES, error="invalid-value"),
+        error_messages=CODES,
+    )
+
+
+def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (JSON Pointer, code) of marshmallow's nested messages (RFC 6901)."""
+    if isinstance(messages, str):
+        yield path, messages
+    elif isinstance(messages, list):
+        for each in messages:
+            yield from _flatten(each, path)
+    else:
+        for key, inner in messages.items():
+            # marshmallow's own key, and not a caller's
+            of_the_whole = (key, inner) == ("_schema", ["invalid-type"]) and path != METADATA_PATH
+            yield from _flatten(inner, path if of_the_whole else path + pointer(str(key)))

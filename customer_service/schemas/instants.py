@@ -1,0 +1,25 @@
+"""Times as callers send them (RFC 3339)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
+NANOSECONDS = 1_000_000  # in a millisecond
+INVALID_INSTANT = "Give a time as in RFC 3339, such as 2025-01-26T10:00:00Z."
+
+
+def instant(value: str, *, up: bool = False) -> datetime:
+    """Return a time of RFC 3339 as MongoDB has it: naive UTC, in milliseconds; raises ValueError."""
+    match = INSTANT.fullmatch(value)
+    if match is None:
+        raise ValueError
+    second, fraction, offset = match.groups()
+    nanoseconds = int((fraction or ".")[1:].ljust(9, "0"))
+    milliseconds = -(-nanoseconds // NANOSECONDS) if up else nanoseconds // NANOSECONDS
+    try:
+        moment = datetime.fromisoformat(second + offset).astimezone(UTC).replace(tzinfo=None)
+        return moment + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        raise ValueError from None

@@ -1,0 +1,1 @@
+"""The rules that span a schema, the fiscal rules and a repository."""

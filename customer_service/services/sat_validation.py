@@ -1,0 +1,41 @@
+"""What the SAT answered about a customer, as a program that asked it hands it on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from customer_service.errors import Finding, InvalidRequest
+from customer_service.fiscal import rules
+from customer_service.schemas.inputs import SatValidationInputSchema
+from customer_service.schemas.instants import INVALID_INSTANT, instant
+
+INPUT = SatValidationInputSchema()
+CHECKED_AT = "/checkedAt"
+
+
+def accepted(body: object) -> dict[str, Any]:
+    """Return the SAT's answer to store; raises InvalidRequest with every finding."""
+    validation = INPUT.accepted(body)
+    mismatches = validation.get("mismatches", [])
+    if mismatches and validation["status"] != rules.MISMATCHED:
+        raise InvalidRequest(
+            [Finding("/mismatches", "mismatches-not-allowed", "Give mismatches only with the status `mismatched`.")]
+        )
+    return {
+        "status": validation["status"],
+        **({"mismatches": sorted(set(mismatches))} if mismatches else {}),
+        "checkedAt": _past(validation["checkedAt"]),
+        "source": validation["source"],
+    }
+
+
+def _past(text: str) -> datetime:
+    """Return a time that has passed; raises InvalidRequest."""
+    try:
+        moment = instant(text)
+    except ValueError:
+        raise InvalidRequest([Finding(CHECKED_AT, "invalid-instant", INVALID_INSTANT)]) from None
+    if moment > datetime.now(UTC).replace(tzinfo=None):
+        raise InvalidRequest([Finding(CHECKED_AT, "future-instant", "Give the time at which the SAT answered.")])
+    return moment

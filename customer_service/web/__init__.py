@@ -1,0 +1,1 @@
+"""What every route shares: requests, responses, problems, and the OpenAPI document."""

@@ -1,0 +1,71 @@
+"""Answers to requests that the application never sees: problems as every other error, logged without the request."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from gunicorn.http.errors import ParseException
+
+from customer_service.observability import request_log
+from customer_service.web import error_handlers, problems
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+    from customer_service.web.problems import Problem
+
+FAULTS_OF_THE_SERVICE = ("InvalidResponseHeader", "InvalidResponseHeaderName")
+"""The errors of gunicorn's parser that the application causes, and not the client."""
+
+counts = Counter(
+    {
+        problem.status.value: 0
+        for problem in (problems.OVERLOADED, problems.UNREADABLE, *problems.REFUSALS.values(), problems.INTERNAL_ERROR)
+    }
+)
+"""How many requests this process refused without doing anything for them, by status."""
+
+logger = logging.getLogger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    """Answer a body whose framing is wrong, which gunicorn reads while the application runs."""
+    app.register_error_handler(ParseException, _answer_unreadable)
+
+
+def problem_of(error: BaseException) -> Problem:
+    """Return the problem that an error on a connection is answered as."""
+    name = type(error).__name__
+    if name in FAULTS_OF_THE_SERVICE or not isinstance(error, ParseException):
+        return problems.INTERNAL_ERROR
+    return problems.REFUSALS.get(name, problems.UNREADABLE)
+
+
+def answer(error: BaseException) -> bytes:
+    """Return the whole answer, the last one on its connection, to a request that cannot be read, and log it."""
+    problem, identity = problem_of(error), request_log.identify()
+    counts[problem.status.value] += 1
+    fields = {"status": problem.status.value, "error": type(error).__name__, **identity.fields()}
+    if problem is problems.INTERNAL_ERROR:
+        logger.error("exception", exc_info=error, extra=fields)
+    else:
+        logger.info("request", extra=fields)
+    body = error_handlers.body_of(problem, identity.request_id)
+    headers = {
+        "Connection": "close",
+        "Content-Type": problems.MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+        "X-Content-Type-Options": "nosniff",
+        **error_handlers.NEVER_KEPT,
+        **problem.headers,
+        **identity.headers(),
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {problem.status.value} {problem.status.phrase}\r\n{head}\r\n".encode() + body
+
+
+def _answer_unreadable(error: ParseException) -> Response:
+    request_log.annotate(error=type(error).__name__)
+    return error_handlers.respond(problem_of(error))

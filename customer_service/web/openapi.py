@@ -1,0 +1,242 @@
+"""The OpenAPI 3.1 document, made from the url map, the views' docstrings, the schemas and the problems."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+
+from customer_service.schemas.documents import ProblemSchema
+from customer_service.web.operations import Value, operation_of
+from customer_service.web.problems import (
+    ALL_PROBLEMS,
+    FRAMEWORK_PROBLEMS,
+    INTERNAL_ERROR,
+    MEDIA_TYPE,
+    PROBLEMS,
+    TYPE_PREFIX,
+    UNADMITTED,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from flask import Flask
+    from marshmallow import fields
+    from werkzeug.routing import Rule
+
+    from customer_service.web.operations import Operation
+    from customer_service.web.problems import Problem
+
+OPENAPI_VERSION = "3.1.0"
+SERVERS = ("/", "/api")
+"""The documented base paths; the application answers under each."""
+
+IMPLIED_METHODS = {"HEAD", "OPTIONS"}
+BEARER = "bearerToken"
+PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+DESCRIPTION = """The customers of an organization: the receivers of its Mexican e-invoices (CFDI 4.0).
+
+To try it, press **Authorize** and paste a token, without the word Bearer. The demo, `make run`, prints one, and has the
+customer of the examples."""
+TAGS = {
+    "Customers": "Read, search, write and check customers. Viewers read, editors write.",
+    "Members": "Who may see the organization's customers, and change them. For admins.",
+    "Catalogs": "The SAT's codes with their names, and the places of zips. For every caller with a token.",
+    "Health": "For whoever runs the service; a gateway keeps these inside.",
+}
+
+UNREADABLE = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+"""What a request with a body may be answered before anybody looks at what it says."""
+
+
+OF_EVERY_ANSWER = {
+    "X-Request-ID": Value("The request's own where it is plain, else a new one.", required=True),
+    "traceparent": Value("W3C Trace Context.", required=True),
+    "X-Content-Type-Options": Value("Believe the type.", {"const": "nosniff"}, required=True),
+    "RateLimit-Policy": Value("Where callers are limited: the requests of a window, and its seconds."),
+    "RateLimit": Value("Where callers are limited: the requests left, and the seconds to the next window."),
+}
+SECONDS = {"type": "string", "pattern": "^[1-9][0-9]*$"}
+PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+PATH_VALUES: Mapping[str, Value] = {
+    name: Value(description, {"type": "string", **limits}, required=True, example=example)
+    for name, description, example, limits in (
+        (
+            "organization_id",
+            "The organization.",
+            "550e8400-e29b-41d4-a716-446655440000",
+            {"minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"},
+        ),
+        ("customer_id", "The customer.", "590ce6c56d04f840aa8438af", {"pattern": "^[0-9a-fA-F]{24}$"}),
+        (
+            "external_id",
+            "The caller's own id.",
+            "crm-4711",
+            {"minLength": 1, "maxLength": 255, "pattern": PLAIN_TEXT},
+        ),
+        (
+            "user_id",
+            "The `sub` of the user's tokens.",
+            "auth0-5f7c",
+            {"minLength": 1, "maxLength": 256, "pattern": PLAIN_TEXT},
+        ),
+        ("zip_code", "The postal code.", "86500", {"pattern": "^[0-9]{5}$"}),
+    )
+}
+
+
+def build(app: Flask, version: str) -> dict[str, Any]:
+    """Return the document of every route of the application that carries an Operation."""
+    marshmallow: Any = MarshmallowPlugin()
+    spec = APISpec(
+        "Customer service",
+        version,
+        OPENAPI_VERSION,
+        plugins=[marshmallow],
+        info={"description": DESCRIPTION},
+        servers=servers(),
+        externalDocs={"description": "Every problem type, and what it means", "url": "docs/errors"},
+        tags=[{"name": name, "description": description} for name, description in TAGS.items()],
+    )
+    marshmallow.converter.add_attribute_function(_own_schema)
+    spec.components.security_scheme(BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    for name, value in OF_EVERY_ANSWER.items():
+        spec.components.header(name, _told(value))
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        view = app.view_functions[rule.endpoint]
+        operation = operation_of(view)
+        if operation is not None:
+            methods = (rule.methods or set()) - IMPLIED_METHODS
+            described = _describe(view, operation, rule)
+            spec.path(path=path_of(rule), operations={method.lower(): described for method in methods})
+    document = spec.to_dict()
+    types = document["components"]["schemas"]["Problem"]["properties"]["type"]
+    types["enum"] = sorted({TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS})
+    return document
+
+
+def servers(prefix: str = "") -> list[dict[str, str]]:
+    """Return the documented base paths as they are behind the prefix of a gateway."""
+    return [{"url": (prefix + url).removesuffix("/") or "/"} for url in SERVERS]
+
+
+def _own_schema(_converter: object, schema_field: fields.Field[Any], **_: object) -> dict[str, Any]:
+    """Return what a field says of itself in JSON Schema."""
+    return dict(schema_field.metadata.get("schema", {}))
+
+
+def path_of(rule: Rule) -> str:
+    """Return the path template of a rule, its parameters named as the specification names them."""
+    return PARAMETER.sub(lambda match: f"{{{_camel(match[1])}}}", rule.rule)
+
+
+def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dict[str, Any]:
+    summary, _, description = inspect.cleandoc(view.__doc__ or "").partition("\n\n")
+    return {
+        "operationId": view.__name__,
+        "summary": summary.rstrip("."),
+        "description": " ".join((description.replace("\n", " "), *_role_note(operation))).strip(),
+        "tags": [operation.tag],
+        "security": [{BEARER: []}] if operation.role or operation.any_token else [],
+        "parameters": [
+            *(_parameter("path", _camel(name), PATH_VALUES[name]) for name in PARAMETER.findall(rule.rule)),
+            *(_parameter("query", *item) for item in operation.query.items()),
+            *(_parameter("header", *item) for item in operation.request_headers.items()),
+        ],
+        **_request(operation),
+        "responses": _answers(operation) | _failures(_problems(operation, rule)),
+    }
+
+
+def _parameter(place: str, name: str, value: Value) -> dict[str, Any]:
+    style = {} if value.style is None else {"style": value.style, "explode": True}
+    return {"in": place, "name": name, **style, **_told(value)}
+
+
+def _told(value: Value) -> dict[str, Any]:
+    example = {} if value.example is None else {"example": value.example}
+    return {"description": value.description, "required": value.required, "schema": dict(value.schema), **example}
+
+
+def _role_note(operation: Operation) -> Iterator[str]:
+    if operation.role in {"editor", "admin"}:
+        yield f"It needs the role {operation.role}{' or admin' if operation.role == 'editor' else ''}."
+
+
+def _request(operation: Operation) -> dict[str, Any]:
+    content = {media_type: {"schema": schema} for media_type, schema in operation.request.items()}
+    return {"requestBody": {"required": True, "content": content}} if content else {}
+
+
+def _answers(operation: Operation) -> dict[str, Any]:
+    return {
+        str(status): {
+            "description": HTTPStatus(status).phrase,
+            "headers": _headers(answer.headers),
+            **({"content": {answer.media_type: {"schema": answer.schema}}} if answer.schema else {}),
+        }
+        for status, answer in operation.answers.items()
+    }
+
+
+def _headers(own: Mapping[str, Value]) -> dict[str, Any]:
+    return {name: _told(value) for name, value in own.items()} | {name: name for name in OF_EVERY_ANSWER}
+
+
+def _problems(operation: Operation, rule: Rule) -> Iterator[Problem]:
+    yield from (PROBLEMS[error] for error in operation.errors)
+    yield from (FRAMEWORK_PROBLEMS[status] for status in UNREADABLE if operation.request)
+    if rule.arguments:
+        yield FRAMEWORK_PROBLEMS[HTTPStatus.NOT_FOUND]
+    yield from UNADMITTED
+    yield INTERNAL_ERROR
+
+
+def _failures(problems: Iterable[Problem]) -> dict[str, Any]:
+    by_status: dict[HTTPStatus, list[Problem]] = {}
+    for problem in problems:
+        by_status.setdefault(problem.status, []).append(problem)
+    return {
+        str(status.value): {
+            "description": status.phrase,
+            "headers": _headers(_headers_of(alike)),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": ProblemSchema,
+                    "examples": {problem.slug: {"value": _example(problem)} for problem in alike},
+                }
+            },
+        }
+        for status, alike in by_status.items()
+    }
+
+
+def _headers_of(problems: list[Problem]) -> dict[str, Value]:
+    """Return the headers that some of the problems have; those are required that each has."""
+    headers = {"Cache-Control": Value("Never kept.", {"const": "no-store"}, required=True)}
+    for name in dict.fromkeys(name for problem in problems for name in problem.headers):
+        values = [problem.headers.get(name) for problem in problems]
+        choice = SECONDS if name == "Retry-After" else {"enum": sorted({value for value in values if value})}
+        headers[name] = Value("What to do next.", choice, required=None not in values)
+    return headers
+
+
+def _example(problem: Problem) -> dict[str, Any]:
+    return {
+        "type": TYPE_PREFIX + problem.slug,
+        "title": problem.status.phrase,
+        "status": problem.status.value,
+        "detail": problem.detail,
+        "requestId": "0af7651916cd43dd8448eb211c80319c",
+        **problem.example,
+    }
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), name)

@@ -1,0 +1,207 @@
+"""Every kind of problem that an answer may be (RFC 9457), and which of them each error is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from customer_service import errors
+from customer_service.web.limits import (
+    MAXIMUM_BODY_BYTES,
+    MAXIMUM_HEADER_FIELD_BYTES,
+    MAXIMUM_HEADER_FIELDS,
+    MAXIMUM_REQUEST_LINE_BYTES,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:problem-type:"
+RETRY_AFTER = {"Retry-After": "1"}
+EXISTING = {"existing": "/organizations/550e8400-e29b-41d4-a716-446655440000/customers/590ce6c56d04f840aa8438af"}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A kind of problem: the slug that ends its type, its status, detail and headers, and what else it may say."""
+
+    slug: str
+    status: HTTPStatus
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    example: Mapping[str, object] = field(default_factory=dict)
+
+
+BODY_TOO_LARGE = Problem(
+    "request-entity-too-large",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    f"The body has more than {MAXIMUM_BODY_BYTES:,} bytes.",
+)
+
+OVERLOADED = Problem(
+    "overloaded",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "More requests wait than can be answered in time; nothing was done. Try again.",
+    RETRY_AFTER,
+)
+REQUEST_TIMEOUT = Problem(
+    "request-timeout", HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive whole within 10 seconds."
+)
+
+INVALID_TOKEN = Problem(
+    "invalid-token",
+    HTTPStatus.UNAUTHORIZED,
+    "Authentication required.",
+    {"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750, section 3.1
+)
+EXPIRED = {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="The token expired."'}
+
+PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
+    errors.AuthenticationRequired: Problem(
+        "authentication-required",
+        HTTPStatus.UNAUTHORIZED,
+        "Authentication required.",
+        {"WWW-Authenticate": "Bearer"},
+    ),
+    errors.InvalidToken: INVALID_TOKEN,
+    errors.ExpiredToken: replace(INVALID_TOKEN, headers=EXPIRED),
+    errors.RateLimited: Problem(
+        "rate-limited",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "You made more requests in this minute than you may. Wait for the seconds of `Retry-After`.",
+        RETRY_AFTER,
+    ),
+    errors.NotAMember: Problem("not-a-member", HTTPStatus.FORBIDDEN, "User is not a member of this organization."),
+    errors.CustomerNotFound: Problem("customer-not-found", HTTPStatus.NOT_FOUND, "Customer not found."),
+    errors.ZipCodeNotFound: Problem("zip-code-not-found", HTTPStatus.NOT_FOUND, "Zip code not found."),
+    errors.InsufficientRole: Problem(
+        "insufficient-role",
+        HTTPStatus.FORBIDDEN,
+        "The member's role does not allow this.",
+        {"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
+    ),
+    errors.MemberNotFound: Problem("member-not-found", HTTPStatus.NOT_FOUND, "Member not found."),
+    errors.InvalidRequest: Problem(
+        "validation-error",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Some values cannot be accepted; `errors` says which, and what to do.",
+        example={"errors": [{"path": "/address/zip", "code": "invalid-zip", "message": "Give the five digits."}]},
+    ),
+    errors.VersionMismatch: Problem(
+        "version-mismatch",
+        HTTPStatus.PRECONDITION_FAILED,
+        "The customer was changed since. Get it again, and repeat the change on what it is now.",
+    ),
+    errors.DuplicateTaxId: Problem(
+        "duplicate-tax-id",
+        HTTPStatus.CONFLICT,
+        "Another customer of the organization has this taxId; `existing` is its path.",
+        example=EXISTING,
+    ),
+    errors.DuplicateExternalId: Problem(
+        "duplicate-external-id",
+        HTTPStatus.CONFLICT,
+        "Another customer of the organization has this externalId; `existing` is its path.",
+        example=EXISTING,
+    ),
+    errors.LastAdmin: Problem(
+        "last-admin", HTTPStatus.CONFLICT, "An organization keeps at least one admin. Appoint another first."
+    ),
+    errors.KeyReused: Problem(
+        "idempotency-key-reused",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "This Idempotency-Key was used for another body. Use a new one.",
+    ),
+    errors.RequestInProgress: Problem(
+        "request-in-progress",
+        HTTPStatus.CONFLICT,
+        "The first request with this Idempotency-Key is not done. Try again.",
+        RETRY_AFTER,
+    ),
+    errors.MalformedDocument: Problem(
+        "malformed-document",
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The stored customer does not have the documented shape; the log names the field.",
+    ),
+    errors.ChangesUnsupported: Problem(
+        "changes-unsupported",
+        HTTPStatus.NOT_IMPLEMENTED,
+        "Changes are told where MongoDB is a replica set, and here it is none. List the customers.",
+    ),
+    errors.CursorExpired: Problem(
+        "cursor-expired",
+        HTTPStatus.GONE,
+        "What changed since this cursor is not known any more. Begin again without a cursor.",
+    ),
+    errors.DatabaseUnavailable: Problem(
+        "database-unavailable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database did not answer in time. Try again.",
+        RETRY_AFTER,
+    ),
+    errors.DatabaseError: Problem(
+        "database-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The database refused the operation."
+    ),
+    errors.SigningKeysUnavailable: Problem(
+        "signing-keys-unavailable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "No key that verifies tokens is available. Try again.",
+        RETRY_AFTER,
+    ),
+    errors.NotReady: Problem(
+        "not-ready",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The service should not be sent requests now; `checks` says why.",
+        RETRY_AFTER,
+        {"checks": {"server": "ok", "mongodb": "unavailable", "signingKeys": "ok"}},
+    ),
+    errors.Overloaded: OVERLOADED,
+    errors.RequestTimeout: REQUEST_TIMEOUT,
+}
+"""How each of the service's errors is told; the details of 401, 403 and 404 are the specification's."""
+
+UNREADABLE = Problem("bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read.")
+FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
+    problem.status: problem
+    for problem in (
+        UNREADABLE,
+        Problem("not-found", HTTPStatus.NOT_FOUND, "There is nothing at this path."),
+        Problem("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "Use a method that `Allow` names."),
+        BODY_TOO_LARGE,
+        Problem("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send a documented media type."),
+    )
+}
+"""How the framework's errors are told, where they do not say it better; every other one is a fault of the service."""
+
+REFUSALS: dict[str, Problem] = {
+    "LimitRequestLine": Problem(
+        "uri-too-long",
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        f"The request line has more than {MAXIMUM_REQUEST_LINE_BYTES:,} bytes.",
+    ),
+    "LimitRequestHeaders": Problem(
+        "request-header-fields-too-large",
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        f"There are more than {MAXIMUM_HEADER_FIELDS} header fields, or one has more than"
+        f" {MAXIMUM_HEADER_FIELD_BYTES:,} bytes.",
+    ),
+    "ExpectationFailed": Problem(
+        "expectation-failed", HTTPStatus.EXPECTATION_FAILED, "Expect nothing but `100-continue`."
+    ),
+    "UnsupportedTransferCoding": Problem(
+        "not-implemented", HTTPStatus.NOT_IMPLEMENTED, "Use no transfer coding but `chunked`."
+    ),
+}
+"""How the server's own refusals are told, by the names of its errors; every other one makes a request UNREADABLE."""
+
+UNADMITTED = (OVERLOADED, REQUEST_TIMEOUT, REFUSALS["LimitRequestHeaders"])
+"""What any request may be answered, whatever it asks for."""
+
+INTERNAL_ERROR = Problem(
+    "internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer; the log knows why."
+)
+
+ALL_PROBLEMS = (*PROBLEMS.values(), *FRAMEWORK_PROBLEMS.values(), *REFUSALS.values(), INTERNAL_ERROR)

@@ -1,0 +1,315 @@
+"""What a request asks for, parsed strictly: its body, its conditions, its idempotency key, its list parameters."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from codecs import BOM_UTF8
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from flask import request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from customer_service.errors import Finding, InvalidRequest, VersionMismatch, pointer
+from customer_service.repository.customers import OBJECT_ID
+from customer_service.repository.search import EXACT_FIELDS, CustomerQuery, words_of
+from customer_service.schemas.inputs import (
+    MAXIMUM_METADATA_KEY_LENGTH,
+    MAXIMUM_METADATA_VALUE_LENGTH,
+    METADATA,
+    METADATA_VALUE,
+    wrong_metadata_key,
+)
+from customer_service.schemas.instants import INVALID_INSTANT, instant
+from customer_service.web.limits import MAXIMUM_BODY_BYTES
+from customer_service.web.operations import Value
+from customer_service.web.wsgi_environ import DEADLINE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from customer_service.repository.customer_lists import Position
+    from customer_service.repository.database import Document
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+NOT_JSON = "The body is not JSON in UTF-8, of at most 1,024 levels."
+LATIN_1 = "The body is not UTF-8: it looks like Latin-1 (ISO 8859-1, Windows-1252). Encode it in UTF-8."
+MAXIMUM_NAME_LENGTH = 200
+MAXIMUM_LIMIT = 100
+DEFAULT_LIMIT = 50
+MAXIMUM_TEXT_LENGTH = 255
+MAXIMUM_METADATA_FILTERS = 5
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+RANGE = re.compile(r"(createdAt|updatedAt)\[(gt|gte|lt|lte)\]")
+ENTRY = re.compile(r"metadata\[(.*)\]", re.DOTALL)
+
+ROUNDED_UP = ("gte", "lt")
+"""The bounds that a time between two milliseconds moves to the later one: stored times are whole milliseconds."""
+
+LIST_PARAMETERS = {
+    "limit": Value(
+        "The length of a page.",
+        {"type": "integer", "minimum": 1, "maximum": MAXIMUM_LIMIT, "default": DEFAULT_LIMIT},
+    ),
+    "cursor": Value("The `nextCursor` of the page before; it keeps the filters."),
+    "q": Value(
+        "Words that each begin a word of the legal name, or the tax id, email or external id, whatever their case, "
+        "accents and punctuation.",
+        {"type": "string", "maxLength": MAXIMUM_TEXT_LENGTH},
+    ),
+    **{
+        name: Value(f"Only those with this {name}{note}.", {"type": "string", "minLength": 1, "maxLength": 255})
+        for name, note in (("taxId", ", whatever its case"), ("email", ", whatever its case"), ("externalId", ""))
+    },
+    "metadata": Value(
+        f"Only those with these metadata entries, at most {MAXIMUM_METADATA_FILTERS}, as in `metadata[segment]=paper`.",
+        {
+            "type": "object",
+            "maxProperties": MAXIMUM_METADATA_FILTERS,
+            "propertyNames": METADATA["propertyNames"],
+            "additionalProperties": METADATA_VALUE,
+        },
+        style="deepObject",
+    ),
+    **{
+        f"{name}[{operator}]": Value(
+            f"Only those whose {name} is {words} this time.", {"type": "string", "format": "date-time"}
+        )
+        for name in ("createdAt", "updatedAt")
+        for operator, words in (("gt", "after"), ("gte", "at or after"), ("lt", "before"), ("lte", "at or before"))
+    },
+    "include": Value("`total` counts the whole list.", {"type": "string", "enum": ["total"]}),
+}
+FILTERS = ("q", *EXACT_FIELDS)
+NOT_FILTERS = ("limit", "cursor", "include")
+MESSAGES = {
+    "unknown-parameter": "Remove it: there is no such parameter.",
+    "repeated-parameter": "Give it once.",
+    "invalid-value": "Give one of the documented values.",
+    "invalid-length": "Give 1 to 255 characters.",
+    "invalid-metadata": f"Give a name of 1 to {MAXIMUM_METADATA_KEY_LENGTH} characters without `$`, `.` and control "
+    f"characters, and a value of at most {MAXIMUM_METADATA_VALUE_LENGTH}.",
+    "too-many-filters": f"Give at most {MAXIMUM_METADATA_FILTERS} metadata filters.",
+    "invalid-instant": f"{INVALID_INSTANT[:-1]}, its plus sign encoded.",
+    "invalid-cursor": "Give a cursor as it was answered at this path, or none.",
+    "other-filter": "Leave the filters out, or repeat those of the first page: the cursor keeps them.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """A page of a list: what it asks for, how long it may be, where it begins, and whether to count the list."""
+
+    filters: Mapping[str, str]
+    limit: int
+    after: Position | None
+    total: bool
+
+    def query(self) -> CustomerQuery:
+        """Return what the filters ask of the repository."""
+        ranges: dict[str, dict[str, datetime]] = {}
+        for name, value in self.filters.items():
+            if bound := RANGE.fullmatch(name):
+                ranges.setdefault(bound[1], {})[bound[2]] = instant(value, up=bound[2] in ROUNDED_UP)
+        exact = {name: self.filters[name] for name in EXACT_FIELDS if name in self.filters}
+        words, metadata = words_of(self.filters.get("q", "")), _metadata_of(self.filters)
+        return CustomerQuery(words, exact, metadata, dict(sorted(ranges.items())))
+
+    def cursor(self, value: Any, customer_id: str) -> str:
+        """Return the cursor of the page behind this position; it keeps the filters."""
+        moment = value.replace(tzinfo=UTC).isoformat() if isinstance(value, datetime) else None
+        return opaque([dict(self.filters), moment, customer_id])
+
+
+def json_body(*media_types: str) -> object:
+    """Return the JSON of the body; raises the errors of 415, 413 and 400, in this order."""
+    allowed = media_types or (JSON,)
+    if request.mimetype not in allowed:
+        raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
+    if request.environ.get("HTTP_CONTENT_ENCODING", "").lower() not in ("", "identity"):
+        raise UnsupportedMediaType("Send the body without a Content-Encoding.")
+    with request.environ[DEADLINE].paused():
+        body = request.get_data()
+    if len(body) > MAXIMUM_BODY_BYTES:
+        raise RequestEntityTooLarge
+    return _parse(body.removeprefix(BOM_UTF8))
+
+
+def _parse(body: bytes) -> object:
+    try:
+        value: object = orjson.loads(body)
+    except ValueError:
+        raise BadRequest(LATIN_1 if _is_latin_1(body) else NOT_JSON) from None
+    if body.count(b":") != _count_members(value):  # a colon in a text, or a member that orjson dropped
+        _require_unique_names(body.decode())
+    return value
+
+
+def _is_latin_1(body: bytes) -> bool:
+    """Whether the body is not UTF-8, and would be JSON if each of its bytes were a character."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        with suppress(ValueError):
+            orjson.loads(body.decode("latin-1"))
+            return True
+    return False
+
+
+def _count_members(value: object) -> int:
+    """Return how many members the objects in a value have together."""
+    count, values = 0, [value]
+    while values:
+        each = values.pop()
+        if isinstance(each, dict):
+            count += len(each)
+            values += each.values()
+        elif isinstance(each, list):
+            values += each
+    return count
+
+
+def _require_unique_names(text: str) -> None:
+    """Raise the error of 400 if an object has two members of one name: parsers disagree on which of them counts."""
+    try:
+        json.loads(text, object_pairs_hook=_require_unique_names_of)
+    except RecursionError:
+        raise BadRequest(NOT_JSON) from None
+
+
+def _require_unique_names_of(members: list[tuple[str, object]]) -> None:
+    names = set[str]()
+    for name, _ in members:
+        if name in names:
+            raise BadRequest(f"Give each member once: {json.dumps(name[:MAXIMUM_NAME_LENGTH])} is repeated.")
+        names.add(name)
+
+
+def canonical_json(value: object) -> bytes:
+    """Return a JSON value in the form that does not depend on spaces, escapes and the order of members."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def idempotency_key() -> str | None:
+    """Return the Idempotency-Key, or None; raises the error of 400."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        raise BadRequest("An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    return key
+
+
+def require_match(state: Document | None, etag_of: Callable[[Document], str]) -> None:
+    """Raise VersionMismatch where If-Match does not allow a write on this state (RFC 9110, section 13.1.1)."""
+    if is_conditional() and (state is None or not request.if_match.contains(etag_of(state))):
+        raise VersionMismatch
+
+
+def is_conditional() -> bool:
+    """Whether the caller named the state that it wants to write on."""
+    return "If-Match" in request.headers
+
+
+def list_request() -> ListRequest:
+    """Return the page that the query string asks for; raises InvalidRequest with every finding."""
+    values = query_values(_wrong)
+    filters = {name: value for name, value in values.items() if name not in NOT_FILTERS}
+    if _has_too_many(filters):
+        raise invalid({"metadata": "too-many-filters"})
+    limit = int(values.get("limit", DEFAULT_LIMIT))
+    after = None
+    if "cursor" in values:
+        kept, after = _position(values["cursor"])
+        if filters and filters != kept:
+            raise invalid({"cursor": "other-filter"})
+        filters = kept
+    return ListRequest(filters, limit, after, "include" in values)
+
+
+def query_values(wrong: Callable[[str, str], str | None]) -> dict[str, str]:
+    """Return the value of each parameter of the query string; raises InvalidRequest with every finding.
+
+    `wrong` returns the code of what is wrong with a parameter, by its name and value, or None.
+    """
+    given = request.args.to_dict(flat=False)
+    codes = {
+        name: code
+        for name, values in given.items()
+        if (code := "repeated-parameter" if len(values) > 1 else wrong(name, values[0]))
+    }
+    if codes:
+        raise invalid(codes)
+    return {name: values[0] for name, values in given.items()}
+
+
+def opaque(value: object) -> str:
+    """Return a JSON value as a cursor."""
+    return base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
+
+
+def from_opaque(cursor: str) -> Any:
+    """Return the JSON value of a cursor; raises ValueError for what `opaque` never made."""
+    return orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
+
+
+def invalid(codes: Mapping[str, str]) -> InvalidRequest:
+    """Return the error of parameters that are wrong, by the code of each."""
+    return InvalidRequest([Finding(pointer(name), code, MESSAGES[code]) for name, code in codes.items()])
+
+
+def _wrong(name: str, value: str) -> str | None:
+    """Return the code of what is wrong with a parameter, or None."""
+    if name in FILTERS:
+        return None if (name != "q") <= len(value) <= MAXIMUM_TEXT_LENGTH else "invalid-length"
+    if RANGE.fullmatch(name):
+        return None if _is_instant(value) else "invalid-instant"
+    if entry := ENTRY.fullmatch(name):
+        is_right = wrong_metadata_key(entry[1]) is None and len(value) <= MAXIMUM_METADATA_VALUE_LENGTH
+        return None if is_right else "invalid-metadata"
+    if name == "limit":
+        return None if re.fullmatch("[1-9][0-9]?|100", value) else "invalid-value"
+    if name == "include":
+        return None if value == "total" else "invalid-value"
+    return None if name == "cursor" else "unknown-parameter"
+
+
+def _position(cursor: str) -> tuple[dict[str, str], Position]:
+    """Return the filters and the position that a cursor keeps; raises InvalidRequest for what `cursor` never made."""
+    try:
+        filters, moment, customer_id = from_opaque(cursor)
+        strange = any(name in NOT_FILTERS or _wrong(name, _text(value)) for name, value in filters.items())
+        ordered_by_time = any(RANGE.fullmatch(name) for name in filters)
+        strange = strange or _has_too_many(filters)
+        if OBJECT_ID.fullmatch(customer_id) and not strange and ordered_by_time == (moment is not None):
+            return filters, (instant(moment) if ordered_by_time else None, customer_id)
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise invalid({"cursor": "invalid-cursor"})
+
+
+def _metadata_of(filters: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata entries that the filters ask for."""
+    return {entry[1]: value for name, value in filters.items() if (entry := ENTRY.fullmatch(name))}
+
+
+def _has_too_many(filters: Mapping[str, str]) -> bool:
+    return len(_metadata_of(filters)) > MAXIMUM_METADATA_FILTERS
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _is_instant(value: str) -> bool:
+    try:
+        instant(value, up=True)
+    except ValueError:
+        return False
+    return True
