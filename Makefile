@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ATTACKS := tests/unit/test_keys.py tests/integration/test_key_sets.py tests/integration/test_token_attacks.py \
+ATTACKS := tests/unit/auth/test_keys.py tests/integration/test_key_sets.py tests/integration/test_token_attacks.py \
 	tests/integration/test_rate_limits.py tests/attacks
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
@@ -34,25 +34,25 @@ attack: $(VENV)/dev ## Attack it, also at length, and tabulate what held
 
 .PHONY: bulk
 bulk: $(VENV)/dev ## Measure an import beside the driver alone: ROWS in PARTS, 1000000 in 1
-	@$(BIN)/python -m tests.bulk $(or $(ROWS),1000000) $(or $(PARTS),1)
+	@$(BIN)/python -m tests.tools.measure_import $(or $(ROWS),1000000) $(or $(PARTS),1)
 
 .PHONY: searching
 searching: $(VENV)/dev ## Measure lists and searches among CUSTOMERS, 100000
-	@$(BIN)/python -m tests.searching $(or $(CUSTOMERS),100000) 20
+	@$(BIN)/python -m tests.tools.measure_search $(or $(CUSTOMERS),100000) 20
 
 .PHONY: catching-up
 catching-up: $(VENV)/dev ## Measure a consumer that follows CHANGES, 100000, and what waiting costs MongoDB
-	@$(BIN)/python -m tests.catching_up $(or $(CHANGES),100000)
+	@$(BIN)/python -m tests.tools.measure_feed $(or $(CHANGES),100000)
 
 .PHONY: sbom
 sbom: $(VENV)/dev ## List what the runtime is made of, in CycloneDX, and audit it
 	@$(BIN)/cyclonedx-py requirements --output-reproducible --spec-version 1.6 -o sbom.json requirements.txt
 	@echo "sbom.json lists every package of requirements.txt, with its hashes."
-	@$(BIN)/python -m tests.audit
+	@$(BIN)/python -m tests.tools.audit
 
 .PHONY: faults
 faults: $(VENV)/dev ## Kill, hang, flood and soak the service, and print what it promises beside what it did
-	CI=true FAULT_FIGURES=1 $(BIN)/pytest -q tests/faults tests/e2e/test_failover.py tests/e2e/test_failures.py; held=$$?; \
+	CI=true FAULT_FIGURES=1 $(BIN)/pytest -q tests/faults tests/e2e/test_failover.py tests/e2e/test_failures.py tests/e2e/test_hostile_clients.py; held=$$?; \
 	$(BIN)/python -m tests.faults.figures; exit $$held
 
 BENCH_PEERS := bench/.venv-eve bench/.venv-fastapi bench/.venv-granian
@@ -119,7 +119,7 @@ lock: $(VENV)/dev ## Write the hashed locks anew from setup.cfg
 catalogues: $(VENV)/dev ## Write the SAT's catalogues into the package anew, from a wheel of satcfdi
 	@rm -rf build/catalogues
 	@$(PIP) download --require-hashes --no-deps --only-binary :all: --dest build/catalogues -r requirements-catalogues.txt
-	@$(BIN)/python -m tests.catalogues build/catalogues/satcfdi-*.whl
+	@$(BIN)/python -m tests.tools.catalogue_maker build/catalogues/satcfdi-*.whl
 
 .PHONY: clean
 clean: ## Remove the virtual environment and every cache

@@ -10,7 +10,8 @@ import pymongo
 import pytest
 from hypothesis import settings
 
-from tests import mongod, support
+from tests import support
+from tests.support import mongod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

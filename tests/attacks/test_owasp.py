@@ -13,9 +13,8 @@ from customer_service.app import create_app
 from customer_service.errors import SettingsError
 from customer_service.roles import ROLES
 from customer_service.settings import JwtSettings, ServerSettings
-from tests import issuer, support
+from tests import support
 from tests.attacks.operations import guarded_operations, token_operations
-from tests.forge import claims, forge, issue, jwk, segment
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
@@ -26,12 +25,14 @@ from tests.support import (
     caller,
     customers_url,
     findings,
+    issuer,
     new_customer,
     problem,
     serve,
     stored,
     url,
 )
+from tests.support.tokens import claims, forge, issue, jwk, segment
 
 NOT_THE_CALLERS: dict[str, Any] = {
     "id": OTHER_CUSTOMER_ID,

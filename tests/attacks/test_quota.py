@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from tests import support
-from tests.e2e.server import PATIENT_MS, Server
+from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ import pytest
 
 from tests import support
 from tests.attacks.wire import send
-from tests.forge import claims, forge, issue, segment
 from tests.support import bearer, customers_url, new_customer
+from tests.support.tokens import claims, forge, issue, segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
-    from tests.e2e.server import Answer, Server
+    from tests.support.server import Answer, Server
 
 ADMIN = "ana.gonzalez@issuer.example"
 CUSTOMER: dict[str, Any] = {

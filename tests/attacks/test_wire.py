@@ -12,7 +12,7 @@ from tests.attacks.wire import RawAnswer, send
 from tests.support import bearer, customers_url, new_customer, url
 
 if TYPE_CHECKING:
-    from tests.e2e.server import Server
+    from tests.support.server import Server
 
 SECRET_WORD = "hunter2-of-the-request"
 END = "\r\n\r\n"

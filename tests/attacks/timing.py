@@ -15,7 +15,7 @@ import pytest
 
 from tests import support
 from tests.attacks import tenants
-from tests.e2e.server import Server
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.e2e.server import Server
+    from tests.support.server import Server
 
 
 @dataclass(frozen=True, slots=True)

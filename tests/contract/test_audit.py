@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import audit
+from tests.tools import audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -97,7 +97,7 @@ class TestImage:
     def test_it_starts_what_the_end_to_end_tests_start(self) -> None:
         command = json.loads(last("CMD"))
         assert command == ["gunicorn", "wsgi:app"]
-        assert f'"{command[0]}", "{command[1]}"' in (ROOT / "tests/e2e/server.py").read_text()
+        assert f'"{command[0]}", "{command[1]}"' in (ROOT / "tests/support/server.py").read_text()
 
     def test_it_runs_as_nobody_in_particular(self) -> None:
         user = last("USER")

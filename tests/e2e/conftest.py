@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import support
-from tests.e2e.server import Server
 from tests.faults.figures import record
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,9 +19,9 @@ from customer_service.repository import backfill_search_fields
 from customer_service.server.admission import LONG_POLLING_REQUESTS as WAITERS
 from customer_service.server.admission import PLACES
 from customer_service.server.options import DEFAULT_WORKERS
-from tests import pages as documents
 from tests import support
-from tests.e2e.server import Server
+from tests.support import documents
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     import http.client

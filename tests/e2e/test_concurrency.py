@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.server import PATIENT_MS, Server
 from tests.support import EXAMPLE, MEMBER, NEW_CUSTOMER, ORGANIZATION, bearer, empty, fill, url
+from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
-    from tests.e2e.server import Answer
+    from tests.support.server import Answer
 
 CUSTOMERS = f"/api/organizations/{ORGANIZATION}/customers"
 MEMBERS = f"/api/organizations/{ORGANIZATION}/members"

@@ -16,8 +16,9 @@ import pytest
 
 from customer_service.client import CustomerClient
 from customer_service.repository.idempotency import ABANDONED_SECONDS
-from tests import mongod, support
-from tests.e2e.server import PATIENT_MS, Server
+from tests import support
+from tests.support import mongod
+from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from customer_service.client import CustomerInput
     from customer_service.repository.database import Document
-    from tests.e2e.server import Answer
+    from tests.support.server import Answer
 
 
 BLOCK_MS = 60_000

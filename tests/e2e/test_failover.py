@@ -10,11 +10,12 @@ import pymongo
 import pytest
 from bson import ObjectId
 
-from tests import mongod, support
-from tests.e2e.server import Server
+from tests import support
 from tests.faults import failover
 from tests.faults.follower import Follower
 from tests.faults.writers import doubled, lost
+from tests.support import mongod
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

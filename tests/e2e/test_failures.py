@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
-    from tests.e2e.server import Answer, Server
+    from tests.support.server import Answer, Server
 
 DEADLINE_SECONDS = 2.5
 SECRETS = ("Unauthorized", "not authorized", "13", "mongo", "customer_service", "failCommand", "Traceback")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
-from tests import mongod, support
-from tests.e2e.crowd import Crowd
-from tests.e2e.server import PATIENT_MS, Server
+from tests import support
+from tests.support import mongod
+from tests.support.load import Crowd
+from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,10 +20,10 @@ from customer_service.server.options import KEEPALIVE_SECONDS
 from customer_service.settings import MongoSettings
 from customer_service.web.limits import MAXIMUM_BODY_BYTES
 from tests import support
-from tests.e2e.crowd import Crowd
-from tests.e2e.nginx import CONFIGURATION, Nginx
-from tests.e2e.server import Server, ask
 from tests.support import CUSTOMER_ID, EXAMPLE, MISSING_CUSTOMER_ID, ORGANIZATION, bearer, customers_url, url
+from tests.support.load import Crowd
+from tests.support.nginx import CONFIGURATION, Nginx
+from tests.support.server import Server, ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
-    from tests.e2e.server import Answer
+    from tests.support.server import Answer
 
 PREFIX = "/crm"
 PATH = PREFIX + url()

@@ -15,8 +15,8 @@ import pytest
 
 from tests import support
 from tests.attacks.wire import parse
-from tests.e2e.server import PATIENT_MS, Server
 from tests.faults import flood
+from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

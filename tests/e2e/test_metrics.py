@@ -17,8 +17,8 @@ import pytest
 from customer_service.observability.metrics import MEMORY
 from tests import support
 from tests.attacks.wire import send
-from tests.e2e.server import PATIENT_MS, ROOT, Server
 from tests.support import SECRET, bearer, samples, url
+from tests.support.server import PATIENT_MS, ROOT, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,8 +10,8 @@ import pytest
 
 from customer_service.repository import backfill_search_fields, ensure_indexes
 from tests import support
-from tests.e2e.server import PATIENT_MS, ROOT, Server
-from tests.mongod import free_port
+from tests.support.mongod import free_port
+from tests.support.server import PATIENT_MS, ROOT, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

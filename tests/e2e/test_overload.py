@@ -12,7 +12,7 @@ import pytest
 from tests import support
 
 if TYPE_CHECKING:
-    from tests.e2e.server import Server
+    from tests.support.server import Server
 
 pytestmark = pytest.mark.alone
 

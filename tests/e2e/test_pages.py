@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from customer_service.repository import MembershipRepository, backfill_search_fields
-from tests import pages, support
-from tests.e2e.server import ROOT, Server
-from tests.support import SECRET, token
+from tests import support
+from tests.support import SECRET, documents, token
+from tests.support.server import ROOT, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,9 @@ def is_not_run(line: str) -> bool:
     return any(re.fullmatch(pattern, command) for pattern in NOT_RUN)
 
 
-@pytest.mark.parametrize("page", [page for page in pages.PAGES if page not in ELSEWHERE and pages.commands(page)])
+@pytest.mark.parametrize(
+    "page", [page for page in documents.PAGES if page not in ELSEWHERE and documents.commands(page)]
+)
 def test_its_commands_run(
     page: str, running: Server, mongodb: Database[Document], mongodb_uri: str, tmp_path: Path
 ) -> None:
@@ -69,7 +71,7 @@ def test_its_commands_run(
     backfill_search_fields(mongodb)
     mongodb.memberships.update_many({}, {"$set": {"role": "editor"}})
     MembershipRepository(mongodb).put("my-user", "my-organization", "admin")
-    text = runnable(pages.commands(page))
+    text = runnable(documents.commands(page))
     for written, here in {
         "http://localhost:3001": f"http://127.0.0.1:{running.port}",
         "mongodb://localhost:27017": f"'{mongodb_uri}'",
@@ -85,7 +87,7 @@ def test_its_commands_run(
         "CUSTOMERS_ORGANIZATION": support.ORGANIZATION,
         "CUSTOMERS_TOKEN": token(),
     }
-    done = pages.run(text + VALIDATED, tmp_path, settings)
+    done = documents.run(text + VALIDATED, tmp_path, settings)
     assert done.returncode == 0, (
         f"a command of {page} failed. {done.stderr}{done.stdout}"
         "What cannot be run here at all belongs into NOT_RUN of tests/e2e/test_pages.py, with the reason."
@@ -93,21 +95,23 @@ def test_its_commands_run(
 
 
 def test_what_is_not_run_is_there_and_no_more_than_that() -> None:
-    lines = [line.partition(" #")[0].strip() for page in pages.PAGES for line in pages.commands(page).splitlines()]
+    lines = [
+        line.partition(" #")[0].strip() for page in documents.PAGES for line in documents.commands(page).splitlines()
+    ]
     for pattern in NOT_RUN:
         assert any(re.fullmatch(pattern, line) for line in lines), pattern
-    assert set(ELSEWHERE) <= set(pages.PAGES)
+    assert set(ELSEWHERE) <= set(documents.PAGES)
 
 
 def test_every_target_of_make_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for page in (*pages.PAGES, "CONTRIBUTING.md"):
+    for page in (*documents.PAGES, "CONTRIBUTING.md"):
         text = (ROOT / page).read_text()
         assert set(re.findall(r"(?:^    |`)make ([a-z-]+)", text, re.MULTILINE)) <= targets, page
 
 
 def test_every_file_that_a_page_names_exists() -> None:
-    for page in pages.PAGES:
+    for page in documents.PAGES:
         path = ROOT / page
         for link in re.findall(r"\]\(([^)#:]+)[)#]", path.read_text()):
             assert (path.parent / link).exists(), (page, link)

@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests import support
-from tests.e2e.server import ROOT, Server
+from tests.support.server import ROOT, Server
 
 if TYPE_CHECKING:
     from pathlib import Path

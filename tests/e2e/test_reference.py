@@ -15,13 +15,12 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests import tools
-from tests.e2e.browser import browser
-from tests.e2e.demo import demo
-from tests.e2e.nginx import Nginx
-from tests.e2e.server import ROOT
-from tests.mongod import free_port
-from tests.support import CUSTOMER_ID, EXAMPLE, ORGANIZATION
+from tests.support import CUSTOMER_ID, EXAMPLE, ORGANIZATION, programs
+from tests.support.browser import browser
+from tests.support.demo import demo
+from tests.support.mongod import free_port
+from tests.support.nginx import Nginx
+from tests.support.server import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +82,7 @@ class Page:
 def _programs() -> None:
     """Skip, or fail, before the demo is started."""
     for name, package in (("chromium", "chromium"), ("chromedriver", "chromium-driver"), ("nginx", "nginx-light")):
-        tools.find(name, package)
+        programs.find(name, package)
 
 
 def test_the_documented_read_in_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.server import PATIENT_MS, ROOT, Server
 from tests.support import MEMBER, ORGANIZATION, bearer, fill
+from tests.support.server import PATIENT_MS, ROOT, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

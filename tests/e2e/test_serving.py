@@ -11,7 +11,7 @@ import pytest
 from tests.support import EXAMPLE, OTHER_ORGANIZATION, SECRET, bearer, url
 
 if TYPE_CHECKING:
-    from tests.e2e.server import Server
+    from tests.support.server import Server
 
 
 def test_the_documented_outcomes(server: Server) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
-    from tests.e2e.server import Server
+    from tests.support.server import Server
 
 REQUESTS = 1000
 FLAT = 1.2

@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from tests.e2e.demo import COMMAND, curls, demo
-from tests.e2e.server import run
-from tests.mongod import free_port
 from tests.support import EXAMPLE, SECRET
+from tests.support.demo import COMMAND, curls, demo
+from tests.support.mongod import free_port
+from tests.support.server import run
 
 
 def test_the_demo_keeps_its_word() -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from tests import support
 from tests.attacks.test_silence import ADMIN, FAILURES, WORDS, Run, failing
-from tests.collector import CLIENT, SERVER, Collector
-from tests.e2e.server import Server, run
-from tests.mongod import free_port
 from tests.support import SECRET, bearer
+from tests.support.mongod import free_port
+from tests.support.server import Server, run
+from tests.support.trace_collector import CLIENT, SERVER, Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,10 +13,9 @@ import pytest
 from customer_service.cli.transfer.columns import COLUMNS
 from customer_service.repository import CustomerRepository, MembershipRepository, ensure_indexes
 from customer_service.repository.memberships import OrganizationScope
-from tests import pages
-from tests.bulk import row
-from tests.e2e.demo import COMMAND
-from tests.support import NEW_CUSTOMER, wait_until
+from tests.support import NEW_CUSTOMER, documents, wait_until
+from tests.support.demo import COMMAND
+from tests.tools.measure_import import row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from customer_service.repository.database import Document
 
 ORGANIZATION = "my-organization"
-DOCUMENT = (pages.ROOT / "docs/transfer.md").read_text()
+DOCUMENT = (documents.ROOT / "docs/transfer.md").read_text()
 
 
 @pytest.fixture
@@ -40,10 +39,10 @@ def environ(mongodb: Database[Document], mongodb_uri: str) -> dict[str, str]:
 def test_every_command_runs(mongodb: Database[Document], environ: dict[str, str], tmp_path: Path) -> None:
     CustomerRepository(mongodb, OrganizationScope(ORGANIZATION)).add(NEW_CUSTOMER)
     before = list(mongodb.customers.find())
-    blocks = [block for language, block in pages.blocks("docs/transfer.md") if language == "sh"]
+    blocks = [block for language, block in documents.blocks("docs/transfer.md") if language == "sh"]
     assert len(blocks) == 2
     for block in blocks:
-        done = pages.run(block, tmp_path, environ)
+        done = documents.run(block, tmp_path, environ)
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
         assert done.stderr == "rows 1  created 0  changed 0  unchanged 1  failed 0\n"
     assert list(mongodb.customers.find()) == before

@@ -15,7 +15,7 @@ from pymongo.read_concern import ReadConcern
 
 from tests import support
 from tests.faults.writers import Writers
-from tests.mongod import Mongod, ReplicaSet
+from tests.support.mongod import Mongod, ReplicaSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
-    from tests.e2e.server import Answer, Server
+    from tests.support.server import Answer, Server
 
 DATABASE = "customer_service"
-CARELESS = ("tests.faults.careless", "wsgi:app")
+CARELESS = ("tests.faults.weak_write_concern", "wsgi:app")
 
 
 @contextmanager

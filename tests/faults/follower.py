@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support import bearer, customers_url
 
 if TYPE_CHECKING:
-    from tests.e2e.server import Server
+    from tests.support.server import Server
 
 RETRY_SECONDS = 0.2
 PATIENCE_SECONDS = 90

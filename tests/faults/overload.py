@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
-    from tests.e2e.server import Server
+    from tests.support.server import Server
 
 FIND_MS = 50
 CLIENTS = 32

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.e2e.server import Server
+    from tests.support.server import Server
 
 PROC = Path("/proc")
 ANONYMOUS = re.compile(r"^Anonymous:\s+(\d+) kB", re.MULTILINE)

@@ -15,7 +15,7 @@ from tests import support
 from tests.faults.processes import Footprint, footprint, workers
 
 if TYPE_CHECKING:
-    from tests.e2e.server import Server
+    from tests.support.server import Server
 
 CLIENTS = 24
 LEAST_WARM_UP = 500

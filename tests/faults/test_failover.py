@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tests.e2e.server import Server
 from tests.faults.failover import CARELESS, DATABASE, cut_off_primary, kill_primaries, replica_set, truth
 from tests.faults.writers import Bystander, doubled, lost
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable

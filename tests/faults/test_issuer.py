@@ -10,10 +10,11 @@ import jwt
 import pytest
 
 from customer_service.auth.jwks import RETRY_SECONDS
-from tests import issuer, support
-from tests.e2e.server import ROOT, Server
-from tests.forge import jwk, private_pem
-from tests.issuer import JwksServer
+from tests import support
+from tests.support import issuer
+from tests.support.issuer import JwksServer
+from tests.support.server import ROOT, Server
+from tests.support.tokens import jwk, private_pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ PROMPT_SECONDS = 0.05
 UNKNOWN_KIDS = 200
 FLOOD_SECONDS = 5
 PATIENT = ("gunicorn", "wsgi:app")
-IMPATIENT = ("tests.faults.impatient", "wsgi:app")
+IMPATIENT = ("tests.faults.fast_jwks_retry", "wsgi:app")
 
 
 @pytest.fixture

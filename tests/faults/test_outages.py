@@ -14,15 +14,15 @@ import pymongo
 import pytest
 
 from tests import support
-from tests.e2e.crowd import CLIENTS, Crowd
-from tests.e2e.server import Server
 from tests.faults import failover, flood
 from tests.faults.processes import ports_of_clients, workers
+from tests.support.load import CLIENTS, Crowd
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.mongod import ReplicaSet
+    from tests.support.mongod import ReplicaSet
 
 HANG_SECONDS = 15
 MARGIN_SECONDS = 2.0 + 0.5

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
-    from tests.e2e.server import Server
+    from tests.support.server import Server
 
 REQUESTS = int(os.environ.get("FAULT_REQUESTS", "500000"))
 FLAT = 1.05

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
-    from tests.e2e.server import Server
+    from tests.support.server import Server
 
 THREADS = 8
 RETRY_SECONDS = 0.5

@@ -8,16 +8,7 @@ import pytest
 from bson import ObjectId
 
 from customer_service.repository import CustomerBatchRepository
-from tests.support import (
-    CUSTOMER_ID,
-    Service,
-    caller,
-    customers_url,
-    new_customer,
-    problem,
-    serve,
-    stored,
-)
+from tests.support import CUSTOMER_ID, Service, caller, customers_url, new_customer, problem, serve, stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

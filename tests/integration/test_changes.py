@@ -23,9 +23,7 @@ from customer_service.errors import CursorExpired
 from customer_service.repository import CustomerFeed, OrganizationScope, Position, backfill_search_fields, change_feed
 from customer_service.repository.change_position import Reader
 from customer_service.web.wsgi_environ import LONG_POLLING
-from tests import mongod
 from tests.integration.test_queries import Recorder
-from tests.listing import deleted, living
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
@@ -41,12 +39,14 @@ from tests.support import (
     client_of,
     customers_url,
     findings,
+    mongod,
     new_customer,
     problem,
     serve,
     settings,
     url,
 )
+from tests.support.lists import deleted, living
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from customer_service import client
-from tests import pages
+from tests.support import documents
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from customer_service.testing import CustomerService
 
-PAGE = pages.ROOT / "docs" / "client.md"
+PAGE = documents.ROOT / "docs" / "client.md"
 FILE = re.compile(r"# (test_\w+\.py)\n")
 
 
@@ -33,11 +33,11 @@ def settings(customer_service: CustomerService) -> dict[str, str]:
 
 
 def test_every_block_runs(settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(pages.ROOT / "examples", tmp_path / "examples")
+    shutil.copytree(documents.ROOT / "examples", tmp_path / "examples")
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     names: dict[str, object] = {}
-    for language, text in pages.blocks("docs/client.md"):
+    for language, text in documents.blocks("docs/client.md"):
         if language == "sh":
             run(text, tmp_path)
         elif file := FILE.match(text):
@@ -53,7 +53,7 @@ def run(commands: str, directory: Path) -> None:
     (directory / "pytest.ini").write_text(
         "[pytest]\naddopts = --import-mode=importlib\npythonpath = .\nfilterwarnings = error\n"
     )
-    done = pages.run(commands, directory, {})
+    done = documents.run(commands, directory, {})
     assert (done.returncode, "WARNING: customer-service" in done.stderr) == (0, False), done.stdout + done.stderr
 
 

@@ -19,10 +19,9 @@ from jwt.algorithms import ECAlgorithm
 
 from customer_service.app import ANY_AUDIENCE, create_app
 from customer_service.auth.keys import MAXIMUM_KEYS_OF_A_KID
-from tests import issuer
-from tests.forge import base64url, claims, forge, issue, jwk, private_jwk, public_der, public_pem
-from tests.issuer import JwksServer
-from tests.support import problem, serve, settings, url
+from tests.support import issuer, problem, serve, settings, url
+from tests.support.issuer import JwksServer
+from tests.support.tokens import base64url, claims, forge, issue, jwk, private_jwk, public_der, public_pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,8 +19,8 @@ from customer_service.repository.customer_lists import COMMON
 from customer_service.settings import MongoSettings
 from customer_service.web.requests import ListRequest
 from tests.integration.test_queries import Recorder, stages_of
-from tests.listing import START, ask, deleted, living, numbers, store
 from tests.support import Service, serve, settings
+from tests.support.lists import START, ask, deleted, living, numbers, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

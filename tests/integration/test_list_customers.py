@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
-from tests.listing import LISTED, START, ask, deleted, list_url, living, numbers, pages, refusals, store
-from tests.support import (
-    CUSTOMER_ID,
-    MEMBER,
-    OTHER_ORGANIZATION,
-    STRANGER,
-    Service,
-    bearer,
-    customers_url,
-    url,
-)
+from tests.support import CUSTOMER_ID, MEMBER, OTHER_ORGANIZATION, STRANGER, Service, bearer, customers_url, url
+from tests.support.lists import LISTED, START, ask, deleted, list_url, living, numbers, pages, refusals, store
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.listing import START, ask, list_url, living, numbers, pages, refusals, store
 from tests.support import Service, bearer, serve
+from tests.support.lists import START, ask, list_url, living, numbers, pages, refusals, store
 
 ID = "590ce6c56d04f840aa8438af"
 NOON = "2025-01-01T12:00:00Z"

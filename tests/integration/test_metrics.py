@@ -14,8 +14,6 @@ import pytest
 from customer_service.app import create_app
 from customer_service.repository.driver import Connections, connections
 from customer_service.settings import CacheSettings, Settings
-from tests.forge import issue, jwk
-from tests.issuer import JwksServer
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
@@ -34,6 +32,8 @@ from tests.support import (
     url,
     wait_until,
 )
+from tests.support.issuer import JwksServer
+from tests.support.tokens import issue, jwk
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

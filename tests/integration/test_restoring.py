@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from customer_service.app import create_app
-from tests.e2e.server import run
 from tests.support import ORGANIZATION, caller, customers_url, new_customer, serve, settings
+from tests.support.server import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

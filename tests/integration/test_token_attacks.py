@@ -13,10 +13,10 @@ import pytest
 from pymongo.monitoring import CommandListener
 
 from customer_service.app import create_app
-from tests.forge import claims, forge, issue, jwk, public_pem
-from tests.integration.attacks import AUDIENCE, EXPIRED, ISSUER, TABLE, VALID
-from tests.issuer import JwksServer
 from tests.support import SECRET, fill, settings, url
+from tests.support.issuer import JwksServer
+from tests.support.token_attacks import AUDIENCE, EXPIRED, ISSUER, TABLE, VALID
+from tests.support.tokens import claims, forge, issue, jwk, public_pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

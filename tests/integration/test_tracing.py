@@ -13,8 +13,8 @@ from customer_service.app import create_app
 from customer_service.settings import TracingSettings
 from tests import support
 from tests.attacks.test_silence import failing
-from tests.collector import CLIENT, SERVER, Collector
 from tests.support import bearer
+from tests.support.trace_collector import CLIENT, SERVER, Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

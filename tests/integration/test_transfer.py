@@ -22,8 +22,8 @@ from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository
 from customer_service.services import validation
 from tests.integration.test_cli import Run
-from tests.spreadsheets import CUSTOMERS, FILES, SPANISH, changed, table, text
 from tests.support import MEMBER, ORGANIZATION, OTHER_ORGANIZATION, fill, new_customer
+from tests.support.spreadsheets import CUSTOMERS, FILES, SPANISH, changed, table, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,10 +18,11 @@ from bson import ObjectId
 
 from customer_service.client import CustomerClient
 from customer_service.repository import ensure_indexes
-from tests import mongod, support
-from tests.e2e.server import Server
+from tests import support
 from tests.faults.processes import workers
-from tests.listing import living
+from tests.support import mongod
+from tests.support.lists import living
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.mongod import free_port
 from tests.support import SECRET
+from tests.support.mongod import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,7 +19,7 @@ import pytest
 from customer_service.fiscal import sat_catalogues
 from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME, zips_of
 from customer_service.fiscal.sat_catalogues import DATA, ZIP_NUMBERS, Named, Place, names_of, place_of
-from tests import catalogues
+from tests.tools import catalogue_maker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +113,10 @@ class TestCost:
         assert kept < 1_500_000
 
     def test_nothing_is_read_before_it_is_needed(self) -> None:
-        source = "import customer_service.app, customer_service.fiscal.sat_catalogues as s; print(s._catalogues.cache_info())"
+        source = (
+            "import customer_service.app, customer_service.fiscal.sat_catalogues as s; "
+            "print(s._catalogues.cache_info())"
+        )
         output = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout
         assert "currsize=0" in output
 
@@ -122,19 +125,19 @@ class TestMaking:
     """A wheel of what the service answers, and of what it leaves out, makes the very file that the service has."""
 
     def test_the_file_again(self, tmp_path: Path) -> None:
-        source = catalogues.read(wheel(tmp_path, tables()))
-        assert catalogues.pack(source) == DATA.read_bytes()
+        source = catalogue_maker.read(wheel(tmp_path, tables()))
+        assert catalogue_maker.pack(source) == DATA.read_bytes()
 
     def test_a_code_without_a_name_is_an_error(self, tmp_path: Path) -> None:
         without = tables()
         del without["Pais"]["MEX"]
         with pytest.raises(KeyError, match="MEX"):
-            catalogues.pack(catalogues.read(wheel(tmp_path, without)))
+            catalogue_maker.pack(catalogue_maker.read(wheel(tmp_path, without)))
 
     @pytest.mark.parametrize("hostile", [os.getcwd, Named("601", "x"), {1, 2}.__class__, sqlite3.Row], ids=repr)
     def test_what_is_no_plain_value_is_not_unpickled(self, tmp_path: Path, hostile: object) -> None:
         with pytest.raises(pickle.UnpicklingError, match="no plain value"):
-            catalogues.read(wheel(tmp_path, tables() | {"Pais": {"MEX": hostile}}))
+            catalogue_maker.read(wheel(tmp_path, tables() | {"Pais": {"MEX": hostile}}))
 
 
 def cost_of_reading() -> float:
@@ -189,5 +192,5 @@ def wheel(directory: Path, made: dict[str, dict[Any, Any]]) -> Path:
     year, month, day = map(int, HEAD["date"].split("-"))
     path = directory / f"satcfdi-{version}-py3-none-any.whl"
     with ZipFile(path, "w") as archive:
-        archive.writestr(ZipInfo(catalogues.DATABASE, (year, month, day, 0, 0, 0)), database)
+        archive.writestr(ZipInfo(catalogue_maker.DATABASE, (year, month, day, 0, 0, 0)), database)
     return path

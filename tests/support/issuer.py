@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from customer_service.auth.jwks import MAXIMUM_SET_BYTES
-from tests.forge import private_key, private_pem
+from tests.support.tokens import private_key, private_pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable

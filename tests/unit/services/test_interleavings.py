@@ -22,7 +22,7 @@ from customer_service.repository import (
 )
 from customer_service.repository.memberships import OrganizationScope
 from tests.support import MEMBER, NEW_CUSTOMER, ORGANIZATION
-from tests.turns import interleavings
+from tests.support.interleaving import interleavings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,7 @@ import pymongo
 
 from customer_service.repository import CustomerBatchRepository, MembershipRepository, ensure_indexes
 from customer_service.services import validation
-from tests import mongod
-from tests.support import MEMBER, ORGANIZATION, new_customer
+from tests.support import MEMBER, ORGANIZATION, mongod, new_customer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

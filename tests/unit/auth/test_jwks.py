@@ -15,9 +15,9 @@ from customer_service.auth import jwks
 from customer_service.auth.jwks import RETRY_SECONDS, STALE_SECONDS, JwkSetKeys
 from customer_service.auth.keys import VerificationKey
 from customer_service.errors import SigningKeysUnavailable
-from tests import issuer
-from tests.forge import jwk
-from tests.issuer import JwksServer
+from tests.support import issuer
+from tests.support.issuer import JwksServer
+from tests.support.tokens import jwk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

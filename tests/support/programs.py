@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests import mongod
+from tests.support import mongod
 
 
 def find(name: str, package: str) -> str:

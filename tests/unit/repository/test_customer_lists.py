@@ -10,7 +10,7 @@ import pytest
 
 from customer_service.repository import CustomerRepository, customer_lists
 from customer_service.repository.search import CustomerQuery, words_of
-from tests.listing import LISTED, living, store
+from tests.support.lists import LISTED, living, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -8,15 +8,16 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from tests import support, tools
-from tests.e2e.server import ROOT, ask
-from tests.mongod import free_port
+from tests import support
+from tests.support import programs
+from tests.support.mongod import free_port
+from tests.support.server import ROOT, ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tests.e2e.server import Answer
+    from tests.support.server import Answer
 
 CONFIGURATION = ROOT / "deploy/nginx/customer-service.conf"
 START_SECONDS = 10
@@ -59,7 +60,7 @@ class Nginx:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Nginx:
-        program = tools.find("nginx", "nginx-light")
+        program = programs.find("nginx", "nginx-light")
         self._process = subprocess.Popen([program, "-p", self._directory, "-c", "nginx.conf", "-e", "errors"])
         deadline = time.monotonic() + START_SECONDS
         while not self._listens():

@@ -14,8 +14,8 @@ from customer_service.auth.keys import VerificationKey
 from customer_service.auth.tokens import TokenVerifier, mint
 from customer_service.errors import ExpiredToken, InvalidToken, SettingsError, SigningKeysUnavailable
 from customer_service.settings import JwtSettings
-from tests.forge import ALGORITHMS, claims, forge, issue, private_key, public_pem
 from tests.support import MEMBER, SECRET
+from tests.support.tokens import ALGORITHMS, claims, forge, issue, private_key, public_pem
 
 NOW = 1_900_000_000
 SIGNERS = [*ALGORITHMS.items(), ("EdDSA", "Ed448")]

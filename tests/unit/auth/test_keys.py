@@ -22,8 +22,8 @@ from customer_service.auth.keys import MAXIMUM_KEYS, MAXIMUM_KEYS_OF_A_KID, RSA_
 from customer_service.auth.tokens import key_source
 from customer_service.errors import SettingsError
 from customer_service.settings import JwtSettings
-from tests.forge import jwk, last_bit, private_jwk, private_key, private_pem, public_pem, roca_key
 from tests.support import SECRET
+from tests.support.tokens import jwk, last_bit, private_jwk, private_key, private_pem, public_pem, roca_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey

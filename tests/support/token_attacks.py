@@ -10,8 +10,19 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import PublicFormat
 
-from tests.forge import base64url, claims, forge, issue, jwk, last_bit, public_der, public_pem, segment, signed_text
 from tests.support import MEMBER
+from tests.support.tokens import (
+    base64url,
+    claims,
+    forge,
+    issue,
+    jwk,
+    last_bit,
+    public_der,
+    public_pem,
+    segment,
+    signed_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

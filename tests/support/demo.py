@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.e2e.server import ROOT
+from tests.support.server import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

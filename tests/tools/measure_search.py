@@ -21,8 +21,7 @@ from customer_service.app import create_app
 from customer_service.repository import CustomerBatchRepository, MembershipRepository, ensure_indexes
 from customer_service.repository.customers import search_and_unique_fields
 from customer_service.settings import ServerSettings
-from tests import mongod
-from tests.support import MEMBER, ORGANIZATION, bearer, customers_url, new_customer, settings
+from tests.support import MEMBER, ORGANIZATION, bearer, customers_url, mongod, new_customer, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
