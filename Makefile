@@ -24,6 +24,13 @@ test: $(VENV)/dev ## Run every test, on mongomock and on a real mongod
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+.PHONY: test-oldest
+test-oldest: $(VENV)/dev ## Run the tests without the end-to-end ones on the oldest driver and server that setup.cfg allows
+	$(BIN)/uv venv --quiet --clear .venv-oldest
+	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --require-hashes -r requirements-dev.txt
+	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python pymongo==4.15.0 gunicorn==27.0.0 gevent==25.9.1
+	.venv-oldest/bin/python -m pytest -q -p customer_service.pytest_plugin -m "not alone" tests/unit tests/integration
+
 .PHONY: fuzz
 fuzz: $(VENV)/dev ## Hold the OpenAPI document against the service with 10,000 requests
 	CI=true FUZZ_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_schemathesis.py
