@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ATTACKS := tests/unit/auth/test_keys.py tests/integration/test_key_sets.py tests/integration/test_token_attacks.py \
+ATTACKS := tests/unit/auth/test_keys.py tests/integration/test_jwk_sets.py tests/integration/test_forged_tokens.py \
 	tests/integration/test_rate_limits.py tests/attacks
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
@@ -37,7 +37,7 @@ fuzz: $(VENV)/dev ## Hold the OpenAPI document against the service with 10,000 r
 
 .PHONY: attack
 attack: $(VENV)/dev ## Attack it, also at length, and tabulate what held
-	CI=true ATTACK_CUSTOMERS=1000 $(BIN)/pytest -q -p tests.attacks.report -o python_files="test_*.py timing.py" $(ATTACKS)
+	CI=true ATTACK_CUSTOMERS=1000 $(BIN)/pytest -q -p tests.attacks.report -o python_files="test_*.py response_times.py" $(ATTACKS)
 
 .PHONY: bulk
 bulk: $(VENV)/dev ## Measure an import beside the driver alone: ROWS in PARTS, 1000000 in 1
@@ -59,8 +59,8 @@ sbom: $(VENV)/dev ## List what the runtime is made of, in CycloneDX, and audit i
 
 .PHONY: faults
 faults: $(VENV)/dev ## Kill, hang, flood and soak the service, and print what it promises beside what it did
-	CI=true FAULT_FIGURES=1 $(BIN)/pytest -q tests/faults tests/e2e/test_failover.py tests/e2e/test_failures.py tests/e2e/test_hostile_clients.py; held=$$?; \
-	$(BIN)/python -m tests.faults.figures; exit $$held
+	CI=true FAULT_FIGURES=1 $(BIN)/pytest -q tests/faults tests/e2e/test_failover.py tests/e2e/test_database_errors.py tests/e2e/test_hostile_clients.py; held=$$?; \
+	$(BIN)/python -m tests.faults.measurements; exit $$held
 
 BENCH_PEERS := bench/.venv-eve bench/.venv-fastapi bench/.venv-granian
 ROUNDS ?= 5

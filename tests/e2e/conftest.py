@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import support
-from tests.faults.figures import record
+from tests.faults.measurements import record
 from tests.support.server import Server
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from tests import support
 from tests.faults import failover
-from tests.faults.follower import Follower
+from tests.faults.change_consumer import Follower
 from tests.faults.writers import doubled, lost
 from tests.support import mongod
 from tests.support.server import Server

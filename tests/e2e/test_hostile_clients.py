@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import support
-from tests.attacks.wire import parse
-from tests.faults import flood
+from tests.attacks.raw_http import parse
+from tests.faults import constant_rate
 from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def dripping(server: Server, start: bytes, clients: int) -> Iterator[None]:
 
 def others(server: Server, seconds: float) -> str:
     """Check that the reads and probes of others are prompt for so many seconds; return the worst of both."""
-    alive = flood.probe(server.port, flood.liveness(), seconds)
-    read = flood.probe(server.port, flood.read_customer(), seconds)()
+    alive = constant_rate.probe(server.port, constant_rate.liveness_probe(), seconds)
+    read = constant_rate.probe(server.port, constant_rate.read_customer(), seconds)()
     assert set(read.answers) == set(alive().answers) == {"200"}
     assert alive().worst["200"] < LIVEZ_SECONDS
     assert read.worst["200"] < 2 * LIVEZ_SECONDS
@@ -241,7 +241,7 @@ def test_work_that_takes_the_processor_leaves_the_probe_alone(
     with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, ExitStack() as stack:
         for work in (upsert, upsert, page, page, refuse, refuse):
             stack.enter_context(repeating(work))
-        alive = flood.probe(server.port, flood.liveness(), 3)()
+        alive = constant_rate.probe(server.port, constant_rate.liveness_probe(), 3)()
     assert set(alive.answers) == {"200"}
     assert alive.worst["200"] < LIVEZ_SECONDS
     measured(

@@ -16,7 +16,7 @@ import pytest
 
 from customer_service.observability.metrics import MEMORY
 from tests import support
-from tests.attacks.wire import send
+from tests.attacks.raw_http import send
 from tests.support import SECRET, bearer, samples, url
 from tests.support.server import PATIENT_MS, ROOT, Server
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import support
-from tests.attacks.test_silence import ADMIN, FAILURES, WORDS, Run, failing
+from tests.attacks.test_data_leaks import ADMIN, FAILURES, WORDS, Run, failing
 from tests.support import SECRET, bearer
 from tests.support.mongod import free_port
 from tests.support.server import Server, run

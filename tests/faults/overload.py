@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.faults import flood
+from tests.faults import constant_rate
 from tests.faults.processes import footprint, workers
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class Overload:
     """What became of a service that was asked four times as much as it can answer."""
 
     capacity: float
-    answered: flood.Flood
-    liveness: flood.Flood
+    answered: constant_rate.LoadResult
+    liveness: constant_rate.LoadResult
     growth: float
 
 
@@ -55,11 +55,11 @@ def slow_finds(database: Database[Document], milliseconds: int = FIND_MS) -> Ite
 def overload(server: Server, database: Database[Document], seconds: float) -> Overload:
     """Measure what it can carry, and ask four times as much for so long; `growth` is that of its memory, from 1."""
     with slow_finds(database):
-        capacity = flood.capacity(server.port, CLIENTS, seconds / 2)
-        flood.flood(server.port, capacity * TIMES, seconds / 2)
+        capacity = constant_rate.measure_capacity(server.port, CLIENTS, seconds / 2)
+        constant_rate.send_reads(server.port, capacity * TIMES, seconds / 2)
         before = memory(server)
-        liveness = flood.probe(server.port, flood.liveness(), seconds)
-        answered = flood.flood(server.port, capacity * TIMES, seconds)
+        liveness = constant_rate.probe(server.port, constant_rate.liveness_probe(), seconds)
+        answered = constant_rate.send_reads(server.port, capacity * TIMES, seconds)
         return Overload(capacity, answered, liveness(), memory(server) / before)
 
 
@@ -68,7 +68,7 @@ def hold_promises(seen: Overload) -> str:
     worst = seen.answered.worst
     assert set(seen.answered.answers) <= {"200", "503", "503 overloaded"}
     assert seen.answered.answers["503 overloaded"] > 0
-    assert seen.answered.amiss == []
+    assert seen.answered.without_retry_after == []
     assert worst["200"] < DEADLINE_SECONDS + CLIENT_SECONDS
     assert worst["503 overloaded"] < REFUSAL_SECONDS
     assert seen.answered.answers["200"] / seen.answered.seconds > seen.capacity / 2

@@ -14,7 +14,7 @@ import pymongo
 import pytest
 
 from tests import support
-from tests.faults import failover, flood
+from tests.faults import constant_rate, failover
 from tests.faults.processes import ports_of_clients, workers
 from tests.support.load import CLIENTS, Crowd
 from tests.support.server import Server
@@ -85,7 +85,7 @@ def test_members_hang(members: ReplicaSet, measured: Callable[[str, str], None],
     primary = members.primary()
     hanging = [primary, *(each for each in members.members if each is not primary)][:hung]
     with Server(members.uri, failover.DATABASE) as server:
-        alive = flood.probe(server.port, flood.liveness(), HANG_SECONDS)
+        alive = constant_rate.probe(server.port, constant_rate.liveness_probe(), HANG_SECONDS)
         with Readers(server) as readers:
             for member in hanging:
                 member.pause()

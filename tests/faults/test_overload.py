@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults import flood, overload
+from tests.faults import constant_rate, overload, slow_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +29,9 @@ def test_four_times_the_load(
 
 
 def test_a_byte_a_second(server: Server, measured: Callable[[str, str], None]) -> None:
-    with flood.Trickle(server.port, SLOW_CLIENTS):
-        alive = flood.probe(server.port, flood.liveness(), SECONDS)
-        read = flood.probe(server.port, flood.read_customer(), SECONDS)()
+    with slow_clients.SlowClients(server.port, SLOW_CLIENTS):
+        alive = constant_rate.probe(server.port, constant_rate.liveness_probe(), SECONDS)
+        read = constant_rate.probe(server.port, constant_rate.read_customer(), SECONDS)()
     assert set(read.answers) == set(alive().answers) == {"200"}
     assert read.worst["200"] < overload.CLIENT_SECONDS
     measured(

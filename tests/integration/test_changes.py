@@ -23,7 +23,7 @@ from customer_service.errors import CursorExpired
 from customer_service.repository import CustomerFeed, OrganizationScope, Position, backfill_search_fields, change_feed
 from customer_service.repository.change_position import Reader
 from customer_service.web.wsgi_environ import LONG_POLLING
-from tests.integration.test_queries import Recorder
+from tests.integration.test_query_plans import Recorder
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,

@@ -16,7 +16,7 @@ from customer_service.cli.demo import EXAMPLE_CUSTOMER
 from customer_service.repository import backfill_unique_keys, ensure_indexes
 from customer_service.repository import unique_keys as repository_unique_keys
 from customer_service.repository.customers import search_and_unique_fields
-from tests.integration.test_queries import INDEXES
+from tests.integration.test_query_plans import INDEXES
 from tests.support import MEMBER, ORGANIZATION, SECRET
 
 if TYPE_CHECKING:

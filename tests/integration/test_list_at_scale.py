@@ -18,7 +18,7 @@ from customer_service.repository import ensure_indexes
 from customer_service.repository.customer_lists import COMMON
 from customer_service.settings import MongoSettings
 from customer_service.web.requests import ListRequest
-from tests.integration.test_queries import Recorder, stages_of
+from tests.integration.test_query_plans import Recorder, stages_of
 from tests.support import Service, serve, settings
 from tests.support.lists import START, ask, deleted, living, numbers, store
 

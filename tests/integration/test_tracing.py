@@ -12,7 +12,7 @@ from customer_service import __version__
 from customer_service.app import create_app
 from customer_service.settings import TracingSettings
 from tests import support
-from tests.attacks.test_silence import failing
+from tests.attacks.test_data_leaks import failing
 from tests.support import bearer
 from tests.support.trace_collector import CLIENT, SERVER, Collector
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from selenium import webdriver
 
-from tests.support import programs
+from tests.support import executables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +31,9 @@ FLAGS = (
 def browser() -> Iterator[webdriver.Chrome]:
     """Give it to one test, with what its console says."""
     options = webdriver.ChromeOptions()
-    options.binary_location = programs.find("chromium", "chromium")
+    options.binary_location = executables.find("chromium", "chromium")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.ChromeService(programs.find("chromedriver", "chromium-driver"))
+    driver = webdriver.ChromeService(executables.find("chromedriver", "chromium-driver"))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         for flag in (*FLAGS, f"--user-data-dir={profile}"):
             options.add_argument(flag)

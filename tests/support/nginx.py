@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests import support
-from tests.support import programs
+from tests.support import executables
 from tests.support.mongod import free_port
 from tests.support.server import ROOT, ask
 
@@ -60,7 +60,7 @@ class Nginx:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Nginx:
-        program = programs.find("nginx", "nginx-light")
+        program = executables.find("nginx", "nginx-light")
         self._process = subprocess.Popen([program, "-p", self._directory, "-c", "nginx.conf", "-e", "errors"])
         deadline = time.monotonic() + START_SECONDS
         while not self._listens():

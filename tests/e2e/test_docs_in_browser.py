@@ -1,6 +1,6 @@
 """A person opens /docs in a browser, pastes the demo's token, and gets the documented customer.
 
-`SCREENSHOT=docs/reference.png .venv/bin/pytest tests/e2e/test_reference.py` takes the picture of the page anew.
+`SCREENSHOT=docs/reference.png .venv/bin/pytest tests/e2e/test_docs_in_browser.py` takes the picture of the page anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.support import CUSTOMER_ID, EXAMPLE, ORGANIZATION, programs
+from tests.support import CUSTOMER_ID, EXAMPLE, ORGANIZATION, executables
 from tests.support.browser import browser
 from tests.support.demo import demo
 from tests.support.mongod import free_port
@@ -82,7 +82,7 @@ class Page:
 def _programs() -> None:
     """Skip, or fail, before the demo is started."""
     for name, package in (("chromium", "chromium"), ("chromedriver", "chromium-driver"), ("nginx", "nginx-light")):
-        programs.find(name, package)
+        executables.find(name, package)
 
 
 def test_the_documented_read_in_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from customer_service.repository.database import Document
 
 NOT_RUN = {
-    r"make (run|\.venv/runtime)": "installs, or serves until it is stopped: tests/e2e/test_starting.py starts the demo",
+    r"make (run|\.venv/runtime)": "installs, or serves until it is stopped: tests/e2e/test_startup.py starts the demo",
     r"make (test|bench|bench-growth|bench-against)( .*)?": "takes minutes, and the first would run itself",
     r"\.venv/bin/python -m bench .*": "a part of the benchmark",
     r"gunicorn wsgi:app": "serves until it is stopped: tests/e2e/server.py starts it",
@@ -37,8 +37,8 @@ NOT_RUN = {
 """The only commands that this does not run, and why."""
 
 ELSEWHERE = {
-    "docs/changes.md": "tests/e2e/test_changes.py runs its Python between its commands",
-    "docs/client.md": "tests/integration/test_client_page.py runs its Python between its commands",
+    "docs/changes.md": "tests/e2e/test_long_polling.py runs its Python between its commands",
+    "docs/client.md": "tests/integration/test_client_docs.py runs its Python between its commands",
     "docs/transfer.md": "tests/e2e/test_transfer.py looks at what its commands did",
 }
 VALIDATED = "python -c 'from customer_service.settings import Settings; Settings.from_environment()'\n"
@@ -90,7 +90,7 @@ def test_its_commands_run(
     done = documents.run(text + VALIDATED, tmp_path, settings)
     assert done.returncode == 0, (
         f"a command of {page} failed. {done.stderr}{done.stdout}"
-        "What cannot be run here at all belongs into NOT_RUN of tests/e2e/test_pages.py, with the reason."
+        "What cannot be run here at all belongs into NOT_RUN of tests/e2e/test_documented_commands.py, with the reason."
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.attacks.wire import RawAnswer, send
+from tests.attacks.raw_http import RawAnswer, send
 from tests.support import bearer, customers_url, new_customer, url
 
 if TYPE_CHECKING:

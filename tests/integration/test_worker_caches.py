@@ -16,7 +16,7 @@ from bson import ObjectId
 from customer_service.app import create_app
 from customer_service.repository import Kept, change_watcher
 from customer_service.settings import CacheSettings, Settings
-from tests.integration.test_queries import Recorder
+from tests.integration.test_query_plans import Recorder
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,

@@ -14,8 +14,8 @@ from pymongo.monitoring import CommandListener
 
 from customer_service.app import create_app
 from tests.support import SECRET, fill, settings, url
+from tests.support.forged_tokens import AUDIENCE, EXPIRED, ISSUER, TABLE, VALID
 from tests.support.issuer import JwksServer
-from tests.support.token_attacks import AUDIENCE, EXPIRED, ISSUER, TABLE, VALID
 from tests.support.tokens import claims, forge, issue, jwk, public_pem
 
 if TYPE_CHECKING:
