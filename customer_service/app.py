@@ -18,7 +18,7 @@ from customer_service.auth.tokens import TokenVerifier
 from customer_service.errors import Overloaded
 from customer_service.observability import request_log
 from customer_service.observability.metrics import Metrics
-from customer_service.repository import Kept, MembershipRepository, QuotaRepository
+from customer_service.repository import MembershipRepository, QuotaRepository, WorkerCaches
 from customer_service.repository.database import connect
 from customer_service.repository.driver import connections
 from customer_service.routes import catalogs, docs, health, members
@@ -92,9 +92,9 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.before_request(_refuse_doubled_slash)
     app.after_request(_harden)
     cors.init_app(app, settings.gateway.cors_allowed_origins)
-    kept = _keep(settings, app.extensions["database"])
-    app.extensions["kept"] = kept
-    authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"], kept.memberships))
+    worker_caches = _keep(settings, app.extensions["database"])
+    app.extensions["worker_caches"] = worker_caches
+    authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"], worker_caches.memberships))
     allowed = settings.server.rate_limit_per_minute
     rate_limits.init_app(app, QuotaRepository(app.extensions["database"], allowed) if allowed else None)
     app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES + 1  # of a body in chunks no more is read, nor is it an error
@@ -106,7 +106,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     docs.init_app(app)
     if tracing:
         tracing.follow(app, openapi.path_of)
-    _measure(app, verifier, kept)
+    _measure(app, verifier, worker_caches)
     relayed = proxy_headers.behind(_under_documented_paths(app), settings.gateway.trusted_proxies)
     answering = metrics.counting(relayed)
     app.wsgi_app = with_deadline(answering, settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
@@ -121,18 +121,22 @@ def _tracing(settings: Settings) -> Tracing | None:
     return Tracing(settings)
 
 
-def _keep(settings: Settings, database: Database[Document]) -> Kept[Representation]:
-    kept: Kept[Representation] = Kept(database, settings.cache.membership_seconds, settings.cache.customer_entries)
+def _keep(settings: Settings, database: Database[Document]) -> WorkerCaches[Representation]:
+    worker_caches: WorkerCaches[Representation] = WorkerCaches(
+        database, settings.cache.membership_seconds, settings.cache.customer_entries
+    )
     if not settings.mongodb.in_memory:
-        kept.start()
-    return kept
+        worker_caches.start()
+    return worker_caches
 
 
-def _measure(app: Flask, verifier: TokenVerifier, kept: Kept[Representation]) -> None:
+def _measure(app: Flask, verifier: TokenVerifier, worker_caches: WorkerCaches[Representation]) -> None:
     metrics: Metrics = app.extensions["metrics"]
-    metrics.follow_caches(tokens=verifier.verified, memberships=kept.memberships, customers=kept.customers)
-    if kept.memberships or kept.customers:
-        metrics.follow_changes(kept)
+    metrics.follow_caches(
+        tokens=verifier.verified, memberships=worker_caches.memberships, customers=worker_caches.customers
+    )
+    if worker_caches.memberships or worker_caches.customers:
+        metrics.follow_changes(worker_caches)
     metrics.follow_connections(partial(connections, app.extensions["database"]))
     keys = verifier.keys
     if isinstance(keys, JwkSetKeys):

@@ -93,7 +93,7 @@ class CustomerService:
     def member(self, role: Role = "editor", *, organization_id: str | None = None) -> str:
         """Return the id of a new user, who is a member in this role."""
         user_id = f"{role}-{next(self._numbers)}"
-        MembershipRepository(self._running.database).put(user_id, organization_id or self.organization_id, role)
+        MembershipRepository(self._running.database).set_role(user_id, organization_id or self.organization_id, role)
         return user_id
 
     def token(self, user_id: str) -> str:

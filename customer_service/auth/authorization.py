@@ -64,7 +64,7 @@ def still_a_member() -> Callable[[], None]:
 def authenticate() -> str:
     """Return the caller of the request, which is counted; raises as `authorize`, before it looks at memberships."""
     subject: str = current_app.extensions["verifier"].verify(_bearer_token())
-    rate_limits.spend(subject)
+    rate_limits.consume(subject)
     return subject
 
 

@@ -23,12 +23,12 @@ def init_app(app: Flask, quotas: QuotaRepository | None) -> None:
         app.after_request(_tell)
 
 
-def spend(subject: str) -> None:
+def consume(subject: str) -> None:
     """Count the request of this caller; raises RateLimited or DatabaseUnavailable."""
     quotas: QuotaRepository | None = current_app.extensions["quotas"]
     if quotas is None:
         return
-    g.quota = quotas.spend(subject)
+    g.quota = quotas.consume(subject)
     if g.quota.exceeded:
         raise RateLimited
 

@@ -102,7 +102,7 @@ def app() -> Flask:
 def fill(database: Database[Document]) -> None:
     """Store the example customer and a member of its organization."""
     ensure_indexes(database)
-    MembershipRepository(database).put(MEMBER, ORGANIZATION_ID, "admin")
+    MembershipRepository(database).set_role(MEMBER, ORGANIZATION_ID, "admin")
     database.customers.insert_one(dict(EXAMPLE_CUSTOMER))
     backfill_search_fields(database)
 

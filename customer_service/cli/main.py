@@ -138,7 +138,7 @@ def add_member(organization: str, user: str, role: Role) -> None:
     """
     _require("ORGANIZATION", 0 < len(organization) <= repository.MAXIMUM_ORGANIZATION_ID_LENGTH, "1 to 128 characters")
     _require("USER", tokens.is_subject(user), "1 to 256 characters, none of them a control character")
-    added = _memberships().assign(user, organization, role)
+    added = _memberships().set_role_keeping_admin(user, organization, role)
     click.echo(f"{'added' if added else 'already a member, now'}  {user}  {role}")
 
 
@@ -147,7 +147,7 @@ def add_member(organization: str, user: str, role: Role) -> None:
 @click.argument("user")
 def remove_member(organization: str, user: str) -> None:
     """End USER's membership of ORGANIZATION, unless it is the last admin's."""
-    if not _memberships().dismiss(user, organization):
+    if not _memberships().remove_keeping_admin(user, organization):
         sys.exit(complain(f"{user} is not a member of {organization}", EXIT_FAILURE))
     click.echo(f"removed  {user}")
 

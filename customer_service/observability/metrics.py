@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from customer_service.repository import Kept
+    from customer_service.repository import WorkerCaches
     from customer_service.repository.caches import Cache
     from customer_service.repository.driver import Connections
 
@@ -115,10 +115,14 @@ class Metrics:
                 self._count(hits.labels(name), partial(getattr, cache, "hits"))
                 self._count(misses.labels(name), partial(getattr, cache, "misses"))
 
-    def follow_changes(self, kept: Kept[Any]) -> None:
+    def follow_changes(self, worker_caches: WorkerCaches[Any]) -> None:
         """Tell how many workers follow MongoDB's changes, and how old the last one was when it came."""
-        self._gauge("changes_followed", "Workers that follow MongoDB's changes.", lambda: kept.since is not None)
-        self._gauge("changes_lag_seconds", "Age of the last change when it came.", lambda: kept.lag_seconds, "livemax")
+        self._gauge(
+            "changes_followed", "Workers that follow MongoDB's changes.", lambda: worker_caches.valid_from is not None
+        )
+        self._gauge(
+            "changes_lag_seconds", "Age of the last change when it came.", lambda: worker_caches.lag_seconds, "livemax"
+        )
 
     def follow_connections(self, read: Callable[[], Connections]) -> None:
         """Report how many connections to MongoDB there are."""

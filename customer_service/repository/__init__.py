@@ -1,7 +1,7 @@
 """The collections, and every query on them: customers only ever through their organization."""
 
-from customer_service.repository.change_feed import Change, CustomerFeed
-from customer_service.repository.change_position import Position
+from customer_service.repository.change_feed import CustomerChange, CustomerFeed
+from customer_service.repository.change_position import ChangePosition
 from customer_service.repository.customer_batches import CustomerBatchRepository
 from customer_service.repository.customers import CustomerRepository
 from customer_service.repository.idempotency import IdempotencyRepository
@@ -14,21 +14,21 @@ from customer_service.repository.memberships import (
 )
 from customer_service.repository.quotas import QuotaRepository
 from customer_service.repository.unique_keys import backfill_unique_keys
-from customer_service.repository.worker_caches import Kept
+from customer_service.repository.worker_caches import WorkerCaches
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
-    "Change",
+    "ChangePosition",
     "CustomerBatchRepository",
+    "CustomerChange",
     "CustomerFeed",
     "CustomerRepository",
     "IdempotencyRepository",
-    "Kept",
     "Membership",
     "MembershipRepository",
     "OrganizationScope",
-    "Position",
     "QuotaRepository",
+    "WorkerCaches",
     "backfill_search_fields",
     "backfill_unique_keys",
     "drop_unused_indexes",

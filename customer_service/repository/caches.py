@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
 V = TypeVar("V")
-SLOTS = 4096
+STAMP_SLOTS = 4096
 
 
 class _Entry(NamedTuple, Generic[V]):
@@ -33,11 +33,11 @@ class Cache(Generic[V]):
     ) -> None:
         """Keep each value for at most this many seconds of the clock."""
         self.hits = self.misses = 0
-        self._most = entries
+        self._maximum_entries = entries
         self._seconds = seconds
         self._clock = clock
         self._entries: dict[Hashable, _Entry[V]] = {}
-        self._stamps = [0] * SLOTS
+        self._stamps = [0] * STAMP_SLOTS
         self._lock = Lock()
 
     def get(self, key: Hashable) -> V | None:
@@ -57,17 +57,17 @@ class Cache(Generic[V]):
 
     def load(self, key: Hashable, load: Callable[[], V | None], subject: Hashable = None) -> V | None:
         """Return what `load` returns, and keep it unless it is None, until its subject is dropped."""
-        slot = hash(subject) % SLOTS
+        slot = hash(subject) % STAMP_SLOTS
         stamp, began = self._stamps[slot], self._clock()
         value = load()
         if value is not None:
-            self._keep(key, _Entry(value, began + self._seconds, slot, stamp))
+            self._store(key, _Entry(value, began + self._seconds, slot, stamp))
         return value
 
-    def drop(self, subject: Hashable) -> None:
+    def invalidate(self, subject: Hashable) -> None:
         """Forget what was loaded of this subject, or is being loaded."""
         with self._lock:
-            self._stamps[hash(subject) % SLOTS] += 1
+            self._stamps[hash(subject) % STAMP_SLOTS] += 1
 
     def clear(self) -> None:
         """Forget everything, and what is being loaded too."""
@@ -75,9 +75,9 @@ class Cache(Generic[V]):
             self._stamps = [stamp + 1 for stamp in self._stamps]
             self._entries.clear()
 
-    def _keep(self, key: Hashable, entry: _Entry[V]) -> None:
+    def _store(self, key: Hashable, entry: _Entry[V]) -> None:
         with self._lock:
             self._entries.pop(key, None)
             self._entries[key] = entry
-            if len(self._entries) > self._most:
+            if len(self._entries) > self._maximum_entries:
                 del self._entries[next(iter(self._entries))]

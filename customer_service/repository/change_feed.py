@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure
 
 from customer_service.errors import ChangesUnsupported, CursorExpired
 from customer_service.repository import customer_lists
-from customer_service.repository.change_position import Position, Reader
+from customer_service.repository.change_position import ChangePosition, EventReader
 from customer_service.repository.customers import MAJORITY, CustomerRepository
 from customer_service.repository.database import translates_errors
 from customer_service.repository.driver import has_next
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
     from customer_service.repository.memberships import OrganizationScope
 
 MAXIMUM_CHANGES = 100
-BATCH = MAXIMUM_CHANGES // 2
+EVENTS_PER_REQUEST = MAXIMUM_CHANGES // 2
 """How many events are read at a time: whoever has half a page has room for a batch, and no event is read twice."""
 
-MARKS = 100
+MARKER_INTERVAL = 100
 """One of so many operations of the database, and the first of a second, is told: who reads past the rest gets on."""
 
 READ_SECONDS = 0.25
 """How long to go on without a change: what is not reached then is left to the next request."""
 
 AWAIT_SECONDS = 1.0
-PACE_SECONDS = 0.25
+OTHERS_PAUSE_SECONDS = 0.25
 """The pause of one who waits and was woken by another organization's change."""
 
-STORES = ("insert", "replace")
-OF_ONE = {*STORES, "update", "delete"}
-OF_ALL = {"dropDatabase", "invalidate"}
-HISTORY_LOST = (136, 260, 280, 286)
+WHOLE_DOCUMENT_EVENTS = ("insert", "replace")
+DOCUMENT_EVENTS = {*WHOLE_DOCUMENT_EVENTS, "update", "delete"}
+DATABASE_EVENTS = {"dropDatabase", "invalidate"}
+HISTORY_LOST_CODES = (136, 260, 280, 286)
 """The server's codes of an oplog that does not reach back so far, and of a database that was dropped since."""
 
 
-class Change(NamedTuple):
+class CustomerChange(NamedTuple):
     """What became of a customer, and the customer as it is now; None if it is deleted."""
 
     kind: Literal["created", "changed", "deleted"]
@@ -60,8 +60,8 @@ class Change(NamedTuple):
 class FeedPage(NamedTuple):
     """Up to MAXIMUM_CHANGES changes, where to go on behind them, and whether to do so at once."""
 
-    changes: list[Change]
-    position: Position
+    changes: list[CustomerChange]
+    position: ChangePosition
     has_more: bool
 
 
@@ -75,8 +75,8 @@ class CustomerFeed:
         self._scope = scope
 
     @translates_errors
-    def read(self, position: Position | None, go_on: Callable[[], bool]) -> FeedPage:
-        """Return what follows the position, from the beginning where it is None; wait for it while `go_on` says so.
+    def read(self, position: ChangePosition | None, keep_waiting: Callable[[], bool]) -> FeedPage:
+        """Return what follows the position, or the first page if it is None; wait while `keep_waiting` is true.
 
         Raises CursorExpired, and ChangesUnsupported on a standalone and in memory.
         """
@@ -85,10 +85,10 @@ class CustomerFeed:
             if now is None:
                 raise ChangesUnsupported
             if position is None:
-                position = Position(now.time, now.inc, "")
+                position = ChangePosition(now.time, now.inc, "")
             if isinstance(position.place, str):
-                return self._present(session, position, position.place)
-            return self._since(session, position, go_on)
+                return self._snapshot_page(session, position, position.place)
+            return self._change_page(session, position, keep_waiting)
 
     @contextmanager
     def _session(self) -> Iterator[ClientSession]:
@@ -101,52 +101,56 @@ class CustomerFeed:
             self._database.command("ping", session=session)
             yield session
 
-    def _present(self, session: ClientSession, position: Position, behind: str) -> FeedPage:
+    def _snapshot_page(self, session: ClientSession, position: ChangePosition, behind: str) -> FeedPage:
         """Return living customers behind an id, in a state that is not older than the position."""
-        _require_past(session, position)
+        _require_reached(session, position)
         criteria: Document = {"organizationId": self._scope, **ACTIVE}
         if behind:
             criteria["_id"] = {"$gt": ObjectId(behind)}
         found = self._collection.find(criteria, session=session).sort("_id", ASCENDING).limit(MAXIMUM_CHANGES)
         documents = list(found.hint(customer_lists.BY_TERM))
-        changes = [Change("created", str(each["_id"]), each) for each in documents]
+        changes = [CustomerChange("created", str(each["_id"]), each) for each in documents]
         if len(changes) == MAXIMUM_CHANGES:
             position = position._replace(place=changes[-1].customer_id)
         else:
-            position = Position(position.seconds, position.increment + 1, 0)
+            position = ChangePosition(position.seconds, position.increment + 1, 0)
         return FeedPage(changes, position, has_more=True)
 
-    def _since(self, session: ClientSession, position: Position, go_on: Callable[[], bool]) -> FeedPage:
+    def _change_page(
+        self, session: ClientSession, position: ChangePosition, keep_waiting: Callable[[], bool]
+    ) -> FeedPage:
         """Return what changed behind a position; several turns, if that takes as many to find something."""
-        _require_past(session, position)
-        ends, changes, reader = time.monotonic() + READ_SECONDS, list[Change](), Reader(position)
+        _require_reached(session, position)
+        ends, changes, reader = time.monotonic() + READ_SECONDS, list[CustomerChange](), EventReader(position)
         try:
-            with self._stream(session, position, go_on) as stream:
+            with self._stream(session, position, keep_waiting) as stream:
                 while True:
                     batch = _batch(stream)
                     changes += self._changes_of(session, reader.unread(batch))
-                    is_full = len(batch) == BATCH
+                    is_full = len(batch) == EVENTS_PER_REQUEST
                     if not stream.alive:
                         raise CursorExpired
-                    may_go_on = (is_full and time.monotonic() < ends) or (not changes and go_on())
-                    if not may_go_on or len(changes) > MAXIMUM_CHANGES - BATCH:
+                    may_continue = (is_full and time.monotonic() < ends) or (not changes and keep_waiting())
+                    if not may_continue or len(changes) > MAXIMUM_CHANGES - EVENTS_PER_REQUEST:
                         return FeedPage(changes, reader.position(stream.resume_token), is_full)
                     if batch and not is_full:
-                        time.sleep(PACE_SECONDS)
+                        time.sleep(OTHERS_PAUSE_SECONDS)
         except OperationFailure as error:
-            if error.code in HISTORY_LOST:
+            if error.code in HISTORY_LOST_CODES:
                 raise CursorExpired from error
             raise
 
-    def _stream(self, session: ClientSession, position: Position, go_on: Callable[[], bool]) -> ChangeStream[Document]:
+    def _stream(
+        self, session: ClientSession, position: ChangePosition, keep_waiting: Callable[[], bool]
+    ) -> ChangeStream[Document]:
         """Open the stream of what changed in the organization, of every update, and of the marks.
 
         An update does not say whose the customer is, and to have the server look each one up was measured to keep a
         consumer for ever before the changes of a busy neighbour.
         """
-        own = {"operationType": {"$in": STORES}, "fullDocument.organizationId": self._scope}
-        others = {"operationType": {"$nin": [*STORES, "delete"]}}
-        mark = {"$expr": {"$eq": [{"$mod": [{"$tsIncrement": "$clusterTime"}, MARKS]}, 1]}}
+        own = {"operationType": {"$in": WHOLE_DOCUMENT_EVENTS}, "fullDocument.organizationId": self._scope}
+        others = {"operationType": {"$nin": [*WHOLE_DOCUMENT_EVENTS, "delete"]}}
+        mark = {"$expr": {"$eq": [{"$mod": [{"$tsIncrement": "$clusterTime"}, MARKER_INTERVAL]}, 1]}}
         named = [{f"{place}.coll": self._collection.name} for place in ("ns", "to")]
         told = {"isOwn": {"$eq": ["$fullDocument.organizationId", {"$literal": self._scope}]}}
         return self._database.watch(
@@ -154,8 +158,8 @@ class CustomerFeed:
                 {"$match": {"$or": [{"$and": [{"$or": named}, {"$or": [own, others]}]}, mark]}},
                 {"$project": {**dict.fromkeys(("operationType", "ns", "to", "documentKey", "clusterTime"), 1), **told}},
             ],
-            batch_size=BATCH,
-            max_await_time_ms=self._await_ms() if go_on() else 1,
+            batch_size=EVENTS_PER_REQUEST,
+            max_await_time_ms=self._await_ms() if keep_waiting() else 1,
             session=session,
             start_at_operation_time=Timestamp(position.seconds, position.increment),
         )
@@ -165,7 +169,7 @@ class CustomerFeed:
         timeout = self._database.client.options.timeout
         return round(1000 * min(AWAIT_SECONDS, AWAIT_SECONDS if timeout is None else timeout / 2))
 
-    def _changes_of(self, session: ClientSession, events: Sequence[Document]) -> list[Change]:
+    def _changes_of(self, session: ClientSession, events: Sequence[Document]) -> list[CustomerChange]:
         """Return what the events tell of the organization, each customer as it is behind the last of them."""
         events = [event for event in events if self._is_of_one_customer(event)]
         if not events:
@@ -185,9 +189,9 @@ class CustomerFeed:
         An event of the whole database has no collection, and `invalidate` no `ns` at all.
         """
         kind, names = event["operationType"], [event.get(place, {}).get("coll") for place in ("ns", "to")]
-        if kind not in OF_ALL and self._collection.name not in names:
+        if kind not in DATABASE_EVENTS and self._collection.name not in names:
             return False
-        if kind not in OF_ONE or "_id" not in event.get("documentKey", {}):
+        if kind not in DOCUMENT_EVENTS or "_id" not in event.get("documentKey", {}):
             raise CursorExpired
         return True
 
@@ -202,13 +206,13 @@ def _batch(stream: ChangeStream[Document]) -> list[Document]:
     return batch
 
 
-def _change(operation: str, customer_id: object, document: Document | None) -> Change:
+def _change(operation: str, customer_id: object, document: Document | None) -> CustomerChange:
     if document is None or document.get("deletedAt") is not None:
-        return Change("deleted", str(customer_id), None)
-    return Change("created" if operation == "insert" else "changed", str(customer_id), document)
+        return CustomerChange("deleted", str(customer_id), None)
+    return CustomerChange("created" if operation == "insert" else "changed", str(customer_id), document)
 
 
-def _require_past(session: ClientSession, position: Position) -> None:
+def _require_reached(session: ClientSession, position: ChangePosition) -> None:
     """Raise CursorExpired for a position beyond the next of the cluster: it was set back since, or never told it."""
     clock = session.cluster_time
     if clock is None or position[:2] > (clock["clusterTime"].time, clock["clusterTime"].inc + 1):

@@ -19,7 +19,7 @@ Of the token nothing else is kept: it may name a customer of another organizatio
 """
 
 
-class Position(NamedTuple):
+class ChangePosition(NamedTuple):
     """Where a feed goes on: behind so many events of a cluster time, whose two numbers come first.
 
     In place of the number stands a customer's id while those are told who were there at that time, in their order.
@@ -30,10 +30,10 @@ class Position(NamedTuple):
     place: int | str
 
 
-class Reader:
+class EventReader:
     """Tells the events that were not read before, and where they end: several may share a cluster time."""
 
-    def __init__(self, position: Position) -> None:
+    def __init__(self, position: ChangePosition) -> None:
         """Go on behind this position, which is none of the first pages'."""
         self._start = self._time = Timestamp(position.seconds, position.increment)
         self._read = position.place if isinstance(position.place, int) else 0
@@ -43,13 +43,13 @@ class Reader:
         """Return those of the next events that were not read before the position was told."""
         return [event for event in batch if self._is_unread(event["clusterTime"])]
 
-    def position(self, token: Mapping[str, Any] | None) -> Position:
+    def position(self, token: Mapping[str, Any] | None) -> ChangePosition:
         """Return where to go on, which is where the server has got to, if that is further."""
         reached = _time_of(token)
         if reached is not None and reached > self._time:
-            return Position(reached.time, reached.inc, 0)
+            return ChangePosition(reached.time, reached.inc, 0)
         count = max(self._count, self._read) if self._time == self._start else self._count
-        return Position(self._time.time, self._time.inc, count)
+        return ChangePosition(self._time.time, self._time.inc, count)
 
     def _is_unread(self, moment: Timestamp) -> bool:
         self._count = self._count + 1 if moment == self._time else 1

@@ -26,7 +26,7 @@ WRITES = {"insert", "update", "replace", "delete"}
 logger = logging.getLogger(__name__)
 
 
-class Watcher:
+class ChangeWatcher:
     """Tells the ids of the documents that change, from a thread of its own.
 
     `since` is the cluster time from which on every change is told, or None while changes may be missed: where there
@@ -39,16 +39,16 @@ class Watcher:
         self,
         database: Database[Document],
         collections: Mapping[str, Callable[[Any], object]],
-        lost: Callable[[], object],
+        on_gap: Callable[[], object],
     ) -> None:
         """Tell each collection's callable the `_id` of each of its documents that changes, once started."""
-        self.since: Timestamp | None = None
+        self.valid_from: Timestamp | None = None
         self.lag_seconds = 0
         self._database = database
         self._collections = collections
-        self._lost = lost
+        self._on_gap = on_gap
         self._closed = Event()
-        self._told: str | None = None
+        self._logged_state: str | None = None
 
     def start(self) -> None:
         """Begin to follow; call it after a server has forked."""
@@ -66,9 +66,9 @@ class Watcher:
             except (PyMongoError, NotImplementedError) as error:
                 reason = type(error).__name__
             finally:
-                self.since = None
-                self._lost()
-                self._tell(f"changes are not followed: {reason}")
+                self.valid_from = None
+                self._on_gap()
+                self._log(f"changes are not followed: {reason}")
             self._closed.wait(RETRY_SECONDS)
 
     def _follow(self) -> str:
@@ -79,12 +79,12 @@ class Watcher:
             if since is None:
                 return "not a replica set"
             with self._open(session, since) as changes:
-                self._lost()
-                self.since = since
-                self._tell("changes are followed")
+                self._on_gap()
+                self.valid_from = since
+                self._log("changes are followed")
                 while not self._closed.is_set():
                     change = changes.try_next()
-                    if (reason := self._flaw(changes, session, change)) is not None:
+                    if (reason := self._stream_fault(changes, session, change)) is not None:
                         return reason
                     if change is not None:
                         self._collections[change["ns"]["coll"]](change["documentKey"]["_id"])
@@ -99,7 +99,9 @@ class Watcher:
         ]
         return self._database.aggregate(pipeline, session=session, maxAwaitTimeMS=round(AWAIT_SECONDS * 1000))
 
-    def _flaw(self, changes: CommandCursor[Document], session: ClientSession, change: Document | None) -> str | None:
+    def _stream_fault(
+        self, changes: CommandCursor[Document], session: ClientSession, change: Document | None
+    ) -> str | None:
         """Return what is wrong with the stream at this point, or None."""
         if not changes.alive or (change is not None and change["operationType"] not in WRITES):
             return "a collection was dropped or renamed"
@@ -118,7 +120,7 @@ class Watcher:
     def _is_of_one_document(self, change: Document) -> bool:
         return change.get("ns", {}).get("coll") in self._collections and "_id" in change.get("documentKey", {})
 
-    def _tell(self, state: str) -> None:
-        if state != self._told:
-            self._told = state
+    def _log(self, state: str) -> None:
+        if state != self._logged_state:
+            self._logged_state = state
             logger.warning(state)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bson import ObjectId
 from pymongo import ASCENDING, IndexModel
 
-from customer_service.repository.search import EVERY
+from customer_service.repository.search import EMPTY_NGRAM
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from customer_service.repository.memberships import OrganizationScope
     from customer_service.repository.search import CustomerQuery
 
-COMMON = 1000
+MAXIMUM_TERM_COUNT = 1000
 """How many customers with a search term are counted at most, and how many are sorted in memory at most."""
 
-Position = tuple[Any, str]
+ListPosition = tuple[Any, str]
 """The value that a page's last customer is sorted by, and its id."""
 
 
@@ -30,11 +30,11 @@ def _index(name: str, *fields: str) -> IndexModel:
     return IndexModel(keys, name=name, partialFilterExpression={"search": {"$exists": True}})
 
 
-PREFIX = "customer-service."
+INDEX_PREFIX = "customer-service."
 """What the names of the indexes on customers begin with: those that are of no more use are found by it."""
 
-BY_TERM = f"{PREFIX}search"
-BY_TIME = {name: f"{PREFIX}{name}" for name in ("createdAt", "updatedAt")}
+BY_TERM = f"{INDEX_PREFIX}search"
+BY_TIME = {name: f"{INDEX_PREFIX}{name}" for name in ("createdAt", "updatedAt")}
 INDEXES = (_index(BY_TERM, "search", "_id"), *(_index(name, field, "_id") for field, name in BY_TIME.items()))
 
 
@@ -47,10 +47,10 @@ class CustomerList:
         self._scope = scope
         self._query = query
 
-    def page(self, limit: int, after: Position | None = None) -> list[Document]:
+    def page(self, limit: int, after: ListPosition | None = None) -> list[Document]:
         """Return up to `limit` customers that follow the position, in the list's order."""
         order = self._query.order
-        found = self._collection.find(self._criteria(*_following(order, after))).limit(limit).hint(self._plan[1])
+        found = self._collection.find(self._criteria(*_after(order, after))).limit(limit).hint(self._plan[1])
         return list(found.sort([(name, ASCENDING) for name in dict.fromkeys((order, "_id"))]))
 
     def count(self) -> int:
@@ -67,18 +67,18 @@ class CustomerList:
         """Return the search terms, the rarest first, and the index to read by."""
         counts = [(self._count(term), term) for term in self._query.terms()]
         counts.sort(key=itemgetter(0))
-        index = BY_TERM if counts[0][0] < COMMON else BY_TIME.get(self._query.order, BY_TERM)
+        index = BY_TERM if counts[0][0] < MAXIMUM_TERM_COUNT else BY_TIME.get(self._query.order, BY_TERM)
         return [term for _, term in counts], index
 
     def _count(self, term: object) -> int:
-        """Return how many customers have the term, at most COMMON; those are not counted that leave no choice."""
-        if term == EVERY or (self._query.order == "_id" and len(self._query.terms()) == 1):
-            return COMMON
+        """Return how many customers have the term, at most MAXIMUM_TERM_COUNT; count none if it decides nothing."""
+        if term == EMPTY_NGRAM or (self._query.order == "_id" and len(self._query.terms()) == 1):
+            return MAXIMUM_TERM_COUNT
         criteria = {"organizationId": self._scope, "search": term}
-        return self._collection.count_documents(criteria, hint=BY_TERM, limit=COMMON)
+        return self._collection.count_documents(criteria, hint=BY_TERM, limit=MAXIMUM_TERM_COUNT)
 
 
-def _following(order: str, after: Position | None) -> list[dict[str, Any]]:
+def _after(order: str, after: ListPosition | None) -> list[dict[str, Any]]:
     """Return the conditions on what follows a position (keyset pagination)."""
     if after is None:
         return []

@@ -15,7 +15,7 @@ from customer_service.errors import CustomerNotFound, Duplicate, DuplicateExtern
 from customer_service.fiscal import rules
 from customer_service.fiscal.characters import comparable
 from customer_service.repository import customer_lists
-from customer_service.repository.customer_lists import CustomerList, Position
+from customer_service.repository.customer_lists import CustomerList, ListPosition
 from customer_service.repository.database import Document, as_stored, translates_errors
 from customer_service.repository.search import search_terms
 
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 MAJORITY = ReadConcern("majority")
 LAST_VERSION = 2**63 - 1
-COLLISIONS: dict[str, type[Duplicate]] = {"externalId": DuplicateExternalId, "taxId": DuplicateTaxId}
+DUPLICATE_ERRORS: dict[str, type[Duplicate]] = {"externalId": DuplicateExternalId, "taxId": DuplicateTaxId}
 """The keys that a customer may be known by, each with the error of whoever else has it."""
 
-DELETED = {"search": "", "unique": ""}
+ACTIVE_ONLY_FIELDS = {"search": "", "unique": ""}
 
 
 def _unique(name: str) -> IndexModel:
     keys = [("organizationId", ASCENDING), (f"unique.{name}", ASCENDING)]
     return IndexModel(
         keys,
-        name=f"{customer_lists.PREFIX}unique.{name}",
+        name=f"{customer_lists.INDEX_PREFIX}unique.{name}",
         unique=True,
         partialFilterExpression={f"unique.{name}": {"$exists": True}},
     )
@@ -85,7 +85,7 @@ class CustomerRepository:
             return self._get({"_id": _object_id(customer_id), "deletedAt": None}, session)
 
     @translates_errors
-    def get_even_deleted(self, customer_id: str) -> Document:
+    def get_including_deleted(self, customer_id: str) -> Document:
         """Return the customer with this id, living or deleted; raises CustomerNotFound."""
         return self._get({"_id": _object_id(customer_id)})
 
@@ -101,7 +101,7 @@ class CustomerRepository:
         return list(self._collection.find({"organizationId": self._scope, "_id": {"$in": ids}, "deletedAt": None}))
 
     @translates_errors
-    def page(self, query: CustomerQuery, limit: int, after: Position | None = None) -> list[Document]:
+    def page(self, query: CustomerQuery, limit: int, after: ListPosition | None = None) -> list[Document]:
         """Return up to `limit` customers of the list that follow the position, in the list's order."""
         return [] if query.matches_nothing() else CustomerList(self._collection, self._scope, query).page(limit, after)
 
@@ -124,7 +124,7 @@ class CustomerRepository:
                 earlier = self._find({"_id": document["_id"]})
                 if earlier is not None:
                     return earlier, False
-                self._raise_collision(document["_id"], customer)
+                self._raise_duplicate(document["_id"], customer)
             else:
                 return document, True
 
@@ -139,7 +139,7 @@ class CustomerRepository:
             absent["satValidation"] = ""
         values = {name: value for name, value in customer.items() if name != "address"}
         address = {f"address.{name}": value for name, value in customer["address"].items()}
-        return self._write_living(document, customer, {**values, **address}, absent)
+        return self._write_active(document, customer, {**values, **address}, absent)
 
     @translates_errors
     def set_sat_validation(self, document: Document, validation: Mapping[str, Any] | None) -> Document:
@@ -156,12 +156,12 @@ class CustomerRepository:
     @translates_errors
     def remove(self, document: Document) -> Document:
         """Delete the customer, which frees its unique keys, and return what is stored; raises VersionMismatch."""
-        return self._write(document, {"deletedAt": _now()}, DELETED)
+        return self._write(document, {"deletedAt": _now()}, ACTIVE_ONLY_FIELDS)
 
     @translates_errors
     def restore(self, document: Document, customer: Mapping[str, Any]) -> Document:
         """Let a deleted customer live again; raises as `update` does."""
-        return self._write_living(document, customer, {}, {"deletedAt": ""})
+        return self._write_active(document, customer, {}, {"deletedAt": ""})
 
     def _new(self, customer: Mapping[str, Any], customer_id: ObjectId | None = None) -> Document:
         now = _now()
@@ -187,14 +187,14 @@ class CustomerRepository:
             return self._collection.find_one(criteria)
         return self._collection.with_options(read_concern=MAJORITY).find_one(criteria, session=session)
 
-    def _write_living(
+    def _write_active(
         self, document: Document, customer: Mapping[str, Any], values: Mapping[str, Any], absent: Mapping[str, str]
     ) -> Document:
         """Write as `_write` does, with what a living customer is found and unique by; raises as `update` does."""
         try:
             return self._write(document, {**values, **search_and_unique_fields(customer)}, absent)
         except DuplicateKeyError:
-            self._raise_collision(document["_id"], customer)
+            self._raise_duplicate(document["_id"], customer)
             raise VersionMismatch from None
 
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
@@ -215,12 +215,12 @@ class CustomerRepository:
             raise VersionMismatch
         return written
 
-    def _raise_collision(self, customer_id: ObjectId, customer: Mapping[str, Any]) -> None:
+    def _raise_duplicate(self, customer_id: ObjectId, customer: Mapping[str, Any]) -> None:
         """Raise the error that names the other living customer in the way, unless it is gone by now."""
         for name, value in rules.unique_keys(customer).items():
             other = self._find({"_id": {"$ne": customer_id}, f"unique.{name}": value})
             if other is not None:
-                raise COLLISIONS[name](self._scope, str(other["_id"])) from None
+                raise DUPLICATE_ERRORS[name](self._scope, str(other["_id"])) from None
 
 
 def search_and_unique_fields(customer: Mapping[str, Any]) -> Document:

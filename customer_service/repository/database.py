@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 PING_SECONDS = 0.5
-DRIVER_SHARE = 0.95
-PASSING_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
+DRIVER_TIME_SHARE = 0.95
+TRANSIENT_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
 """The server's codes of what passes when a replica set has a primary again, in a write or in its write concern."""
-LEAST_SECONDS = 0.001  # the driver takes 0 for no deadline
+MINIMUM_DEADLINE_SECONDS = 0.001  # the driver takes 0 for no deadline
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,7 +70,7 @@ def deadline(seconds: float) -> AbstractContextManager[None]:
     It looks at its deadline every half second while it has no server, so it is given a little less: without, a
     request that found no database was measured to take 2.5 seconds of 2.0.
     """
-    return pymongo.timeout(max(seconds * DRIVER_SHARE, LEAST_SECONDS))
+    return pymongo.timeout(max(seconds * DRIVER_TIME_SHARE, MINIMUM_DEADLINE_SECONDS))
 
 
 def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
@@ -81,7 +81,7 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
         try:
             return operation(*args, **kwargs)
         except PyMongoError as error:
-            if error.timeout or isinstance(error, ConnectionFailure) or getattr(error, "code", None) in PASSING_CODES:
+            if error.timeout or isinstance(error, ConnectionFailure) or getattr(error, "code", None) in TRANSIENT_CODES:
                 raise DatabaseUnavailable(type(error).__name__) from error
             raise DatabaseError(_describe(error)) from error
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from customer_service.repository.memberships import OrganizationScope
 
-REMEMBERED_SECONDS = 24 * 3600
-ABANDONED_SECONDS = 10
+RETENTION_SECONDS = 24 * 3600
+TAKEOVER_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Claim:
     customer_id: ObjectId
     claimed_at: datetime
     taken_over: bool = False
-    answer: tuple[bytes, str] | None = None
+    response: tuple[bytes, str] | None = None
 
 
 class IdempotencyRepository:
@@ -43,7 +43,7 @@ class IdempotencyRepository:
     """
 
     COLLECTION = "idempotencyKeys"
-    INDEXES = (IndexModel([("claimedAt", ASCENDING)], expireAfterSeconds=REMEMBERED_SECONDS),)
+    INDEXES = (IndexModel([("claimedAt", ASCENDING)], expireAfterSeconds=RETENTION_SECONDS),)
 
     def __init__(self, database: Database[Document], scope: OrganizationScope, user_id: str) -> None:
         """Work on the keys that this caller used in the organization."""
@@ -73,7 +73,7 @@ class IdempotencyRepository:
                 return Claim(claim_id, customer_id, now)
 
     @translates_errors
-    def remember(self, claim: Claim, body: bytes, etag: str) -> None:
+    def store_response(self, claim: Claim, body: bytes, etag: str) -> None:
         """Keep the answer of the first request that made or found the claim's customer, for 24 hours."""
         unanswered = {**self._key(claim.id), "customerId": claim.customer_id, "body": None}
         self._collection.update_one(unanswered, {"$set": {"body": body, "etag": etag}})
@@ -86,7 +86,7 @@ class IdempotencyRepository:
         """
         own = {**self._key(claim.id), "claimedAt": claim.claimed_at, "body": None}
         if claim.taken_over:
-            abandoned = claim.claimed_at - timedelta(seconds=ABANDONED_SECONDS)
+            abandoned = claim.claimed_at - timedelta(seconds=TAKEOVER_SECONDS)
             self._collection.update_one(own, {"$set": {"claimedAt": abandoned}})
         else:
             self._collection.delete_one(own)
@@ -98,15 +98,15 @@ class IdempotencyRepository:
             return None
         age = now - earlier["claimedAt"]
         unchanged = {**self._key(claim_id), "claimedAt": earlier["claimedAt"]}
-        if age > timedelta(seconds=REMEMBERED_SECONDS):
+        if age > timedelta(seconds=RETENTION_SECONDS):
             self._collection.delete_one(unchanged)
             return None
         if earlier["digest"] != digest:
             raise KeyReused
         if "body" in earlier:
-            answer = (bytes(earlier["body"]), earlier["etag"])
-            return Claim(claim_id, earlier["customerId"], earlier["claimedAt"], answer=answer)
-        if age < timedelta(seconds=ABANDONED_SECONDS):
+            response = (bytes(earlier["body"]), earlier["etag"])
+            return Claim(claim_id, earlier["customerId"], earlier["claimedAt"], response=response)
+        if age < timedelta(seconds=TAKEOVER_SECONDS):
             raise RequestInProgress
         taken = self._collection.update_one(unchanged, {"$set": {"claimedAt": now}}).matched_count
         return Claim(claim_id, earlier["customerId"], now, taken_over=True) if taken else None

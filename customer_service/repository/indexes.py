@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from customer_service.repository.customer_lists import PREFIX
+from customer_service.repository.customer_lists import INDEX_PREFIX
 from customer_service.repository.customers import CustomerRepository, search_and_unique_fields
 from customer_service.repository.database import Document, translates_errors
 from customer_service.repository.idempotency import IdempotencyRepository
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
     from pymongo.database import Database
 
-MISSING = {"search": None, "deletedAt": None}
+WITHOUT_SEARCH_FIELDS = {"search": None, "deletedAt": None}
 """The condition that active customers meet which other programs stored."""
 
 
@@ -38,7 +38,7 @@ def drop_unused_indexes(database: Database[Document]) -> list[str]:
     """Drop the indexes on customers that `ensure_indexes` made once and makes no more; return their names."""
     customers = database[CustomerRepository.COLLECTION]
     used = {index.document["name"] for index in CustomerRepository.INDEXES}
-    unused = [name for name in customers.index_information() if name.startswith(PREFIX) and name not in used]
+    unused = [name for name in customers.index_information() if name.startswith(INDEX_PREFIX) and name not in used]
     for name in unused:
         customers.drop_index(name)
     return [f"{customers.name}.{name}" for name in unused]
@@ -54,8 +54,8 @@ def backfill_search_fields(
     and how many of those share a key with another customer and so are not unique.
     """
     customers = database[CustomerRepository.COLLECTION]
-    outcomes, total = Counter[bool | None](), customers.count_documents(MISSING)
-    for number, document in enumerate(customers.find(MISSING), 1):
+    outcomes, total = Counter[bool | None](), customers.count_documents(WITHOUT_SEARCH_FIELDS)
+    for number, document in enumerate(customers.find(WITHOUT_SEARCH_FIELDS), 1):
         outcomes[_backfill(customers, document) if _is_listable(document) else None] += 1
         on_progress(number, total)
     return outcomes[True] + outcomes[False], outcomes[False]
@@ -63,7 +63,7 @@ def backfill_search_fields(
 
 def _backfill(customers: Collection[Document], document: Document) -> bool | None:
     """Return whether the customer is unique now, or None if it was changed meanwhile."""
-    unchanged = {name: document.get(name) for name in ("_id", "organizationId", "updatedAt", *MISSING)}
+    unchanged = {name: document.get(name) for name in ("_id", "organizationId", "updatedAt", *WITHOUT_SEARCH_FIELDS)}
     fields = search_and_unique_fields(document)
     try:
         return True if customers.update_one(unchanged, {"$set": fields}).matched_count else None

@@ -28,7 +28,7 @@ OrganizationScope = NewType("OrganizationScope", str)
 """An organization that a caller was found to be a member of; only MembershipRepository hands it out."""
 
 MAXIMUM_ORGANIZATION_ID_LENGTH = 128
-LEAVING_SECONDS = 10
+LEAVING_MARK_SECONDS = 10
 
 Write = TypeVar("Write", bound="Callable[..., Any]")
 
@@ -42,18 +42,18 @@ class Membership:
     role: Role
 
 
-def _forgets(write: Write) -> Write:
+def _clears_cache(write: Write) -> Write:
     """Make a write forget the memberships that this worker keeps, even where its outcome is not known."""
 
     @wraps(write)
-    def forgetting(self: MembershipRepository, *args: Any) -> Any:
+    def clearing(self: MembershipRepository, *args: Any) -> Any:
         try:
             return write(self, *args)
         finally:
-            if self._kept is not None:
-                self._kept.clear()
+            if self._cache is not None:
+                self._cache.clear()
 
-    return cast("Write", forgetting)
+    return cast("Write", clearing)
 
 
 class MembershipRepository:
@@ -62,17 +62,17 @@ class MembershipRepository:
     COLLECTION = "memberships"
     INDEXES = (IndexModel([("organizationId", ASCENDING), ("userId", ASCENDING)], unique=True),)
 
-    def __init__(self, database: Database[Document], kept: Cache[Membership] | None = None) -> None:
+    def __init__(self, database: Database[Document], cache: Cache[Membership] | None = None) -> None:
         """Work on the collection `memberships` of the database, and answer `find` from what is kept."""
         self._collection = database[self.COLLECTION]
-        self._kept = kept
+        self._cache = cache
 
     def find(self, user_id: str, organization_id: str) -> Membership | None:
         """Return the user's membership of the organization, or None; a role that is none of ROLES is none."""
-        if self._kept is None:
+        if self._cache is None:
             return self._read(user_id, organization_id)
         key = (organization_id, user_id)
-        return self._kept.get(key) or self._kept.load(key, partial(self._read, user_id, organization_id))
+        return self._cache.get(key) or self._cache.load(key, partial(self._read, user_id, organization_id))
 
     @translates_errors
     def _read(self, user_id: str, organization_id: str) -> Membership | None:
@@ -87,21 +87,21 @@ class MembershipRepository:
         documents = self._collection.find({"organizationId": organization_id}).sort("userId", ASCENDING)
         return [membership for membership in map(_membership, documents) if membership]
 
-    @_forgets
+    @_clears_cache
     @translates_errors
-    def put(self, user_id: str, organization_id: str, role: Role) -> bool:
+    def set_role(self, user_id: str, organization_id: str, role: Role) -> bool:
         """Make the user a member in this role; return whether the user was none before."""
         result = self._collection.update_one(
             {"organizationId": organization_id, "userId": user_id}, {"$set": {"role": role}}, upsert=True
         )
         return result.upserted_id is not None
 
-    @_forgets
+    @_clears_cache
     @translates_errors
-    def assign(self, user_id: str, organization_id: str, role: Role) -> bool:
-        """Do as `put`, but never take the organization's last admin; raises LastAdmin."""
+    def set_role_keeping_admin(self, user_id: str, organization_id: str, role: Role) -> bool:
+        """Do as `set_role`, but never take the organization's last admin; raises LastAdmin."""
         if role == "admin":
-            return self.put(user_id, organization_id, role)
+            return self.set_role(user_id, organization_id, role)
         others = {"organizationId": organization_id, "userId": user_id, "role": {"$ne": "admin"}}
         while True:
             if self.demote(user_id, organization_id, role):
@@ -110,9 +110,9 @@ class MembershipRepository:
                 change = self._collection.update_one(others, {"$set": {"role": role}}, upsert=True)
                 return change.upserted_id is not None
 
-    @_forgets
+    @_clears_cache
     @translates_errors
-    def dismiss(self, user_id: str, organization_id: str) -> bool:
+    def remove_keeping_admin(self, user_id: str, organization_id: str) -> bool:
         """Do as `remove`, but never take the organization's last admin; raises LastAdmin."""
         key = {"organizationId": organization_id, "userId": user_id}
         while self._collection.find_one(key):
@@ -122,7 +122,7 @@ class MembershipRepository:
                 return True
         return False
 
-    @_forgets
+    @_clears_cache
     @translates_errors
     def demote(self, user_id: str, organization_id: str, role: Role | None) -> bool:
         """Give an admin a lesser role, or with None end the membership; return whether the user was an admin.
@@ -138,7 +138,7 @@ class MembershipRepository:
         if self._collection.update_one(key, {"$push": {"leaving": mark}}).matched_count == 0:
             return False
         marked = {**key, "leaving.by": own}
-        if not self._has_staying_admin(organization_id):
+        if not self._has_remaining_admin(organization_id):
             self._collection.update_one(marked, {"$pull": {"leaving": {"by": own}}})
             raise LastAdmin
         if role is None:
@@ -146,13 +146,13 @@ class MembershipRepository:
         change = {"$set": {"role": role}, "$unset": {"leaving": ""}}
         return self._collection.update_one(marked, change).matched_count == 1
 
-    def _has_staying_admin(self, organization_id: str) -> bool:
+    def _has_remaining_admin(self, organization_id: str) -> bool:
         admins = {"organizationId": organization_id, "role": "admin"}
-        abandoned = {"$lt": datetime.now(UTC) - timedelta(seconds=LEAVING_SECONDS)}
+        abandoned = {"$lt": datetime.now(UTC) - timedelta(seconds=LEAVING_MARK_SECONDS)}
         self._collection.update_many({**admins, "leaving.at": abandoned}, {"$pull": {"leaving": {"at": abandoned}}})
         return self._collection.count_documents({**admins, "leaving.0": {"$exists": False}}, limit=1) == 1
 
-    @_forgets
+    @_clears_cache
     @translates_errors
     def remove(self, user_id: str, organization_id: str) -> bool:
         """End the user's membership; return whether there was one."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from customer_service.repository.database import Document
 
 WINDOW_SECONDS = 60
-KEPT_SECONDS = 60
+EXPIRY_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class QuotaRepository:
     """
 
     COLLECTION = "requestCounts"
-    INDEXES = (IndexModel([("until", ASCENDING)], expireAfterSeconds=KEPT_SECONDS),)
+    INDEXES = (IndexModel([("until", ASCENDING)], expireAfterSeconds=EXPIRY_SECONDS),)
 
     def __init__(self, database: Database[Document], allowed: int, clock: Callable[[], float] = time.time) -> None:
         """Allow each caller this many requests in a minute."""
@@ -59,7 +59,7 @@ class QuotaRepository:
         self._clock = clock
 
     @translates_errors
-    def spend(self, subject: str) -> Quota:
+    def consume(self, subject: str) -> Quota:
         """Count one request of the caller, and return what is left of the minute."""
         now = self._clock()
         until = (now // WINDOW_SECONDS + 1) * WINDOW_SECONDS

@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-LONGEST_NGRAM = 10
-LONGEST_TEXT = 300  # no text of a caller is longer; a longer one of another program must not make n-grams without end
+MAXIMUM_NGRAM_LENGTH = 10
+MAXIMUM_TERM_LENGTH = (
+    300  # no text of a caller is longer; a longer one of another program must not make n-grams without end
+)
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
-EVERY = ""  # the n-gram of no characters, which begins every word
-ACTIVE = {"search": EVERY}
+EMPTY_NGRAM = ""  # the n-gram of no characters, which begins every word
+ACTIVE = {"search": EMPTY_NGRAM}
 """The condition that active customers meet, and deleted ones do not."""
 
-FORMS: Mapping[str, Callable[[str], str]] = {"externalId": comparable, "taxId": str.upper, "email": str.casefold}
+KEY_FORMS: Mapping[str, Callable[[str], str]] = {"externalId": comparable, "taxId": str.upper, "email": str.casefold}
 """The exact keys, each with the form in which it is compared."""
 
-EXACT_FIELDS = tuple(FORMS)
+EXACT_FIELDS = tuple(KEY_FORMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,14 @@ class CustomerQuery:
 
     def terms(self) -> list[Any]:
         """Return the values of `search` that every customer of the list has, the rarest first, as a rule."""
-        plain = [word[:LONGEST_NGRAM] for word in self.words if " " not in word]
+        plain = [word[:MAXIMUM_NGRAM_LENGTH] for word in self.words if " " not in word]
         terms = list(dict.fromkeys((*_key_terms(self.exact), *plain, *_metadata_terms(self.metadata))))
-        return terms or [_joined_or_longest_part(word) for word in self.words] or [EVERY]
+        return terms or [_joined_or_longest_part(word) for word in self.words] or [EMPTY_NGRAM]
 
     def conditions(self) -> list[dict[str, Any]]:
         """Return the conditions that the search terms leave open."""
         return [
-            *(_begins(word) for word in self.words if " " in word or len(word) > LONGEST_NGRAM),
+            *(_prefix_condition(word) for word in self.words if " " in word or len(word) > MAXIMUM_NGRAM_LENGTH),
             *({f"metadata.{key}": value} for key, value in self.metadata.items()),
             *({name: {f"${o}": time for o, time in bounds.items()}} for name, bounds in self.ranges.items()),
         ]
@@ -68,7 +70,7 @@ class CustomerQuery:
 
 def words_of(q: str) -> tuple[str, ...]:
     """Split a search text into folded words, the longest first, without those that begin another."""
-    words = sorted({_asked(word) for word in _split(q)}, key=lambda word: (-len(word), word))
+    words = sorted({_query_word(word) for word in _split(q)}, key=lambda word: (-len(word), word))
     return tuple(word for index, word in enumerate(words) if not any(w.startswith(word) for w in words[:index]))
 
 
@@ -82,13 +84,13 @@ def fold(text: str) -> str:
 
 def search_terms(customer: Mapping[str, Any]) -> list[str]:
     """Return the `search` of an active customer."""
-    keys = {name: customer[name][:LONGEST_TEXT] for name in FORMS if customer.get(name)}
+    keys = {name: customer[name][:MAXIMUM_TERM_LENGTH] for name in KEY_FORMS if customer.get(name)}
     words = [_join(word) for key in keys.values() for word in _split(key)[:1]]
-    for word in _split(customer["legalName"][:LONGEST_TEXT]):
+    for word in _split(customer["legalName"][:MAXIMUM_TERM_LENGTH]):
         words += (*word.split(), _join(word))
     metadata = customer.get("metadata")
     entries = metadata if isinstance(metadata, Mapping) else {}
-    return list(dict.fromkeys((EVERY, *_ngrams(words), *_key_terms(keys), *_metadata_terms(entries))))
+    return list(dict.fromkeys((EMPTY_NGRAM, *_ngrams(words), *_key_terms(keys), *_metadata_terms(entries))))
 
 
 def _split(text: str) -> list[str]:
@@ -116,33 +118,33 @@ def _join(word: str) -> str:
     return word.replace(" ", "")
 
 
-def _asked(word: str) -> str:
+def _query_word(word: str) -> str:
     """Return the word to look for: joined if it is a code, which has digits, or initials; else in its parts."""
     parts = word.split()
     return word if all(map(str.isalpha, parts)) and max(map(len, parts)) > 1 else _join(word)
 
 
 def _joined_or_longest_part(word: str) -> dict[str, list[str]]:
-    return {"$in": [each[:LONGEST_NGRAM] for each in (_join(word), max(word.split(), key=len))]}
+    return {"$in": [each[:MAXIMUM_NGRAM_LENGTH] for each in (_join(word), max(word.split(), key=len))]}
 
 
-def _begins(word: str) -> dict[str, Any]:
+def _prefix_condition(word: str) -> dict[str, Any]:
     """Return the condition that the word, or else each of its parts, begins one of the customer's."""
     if " " in word:
-        return {"$or": [_begins(_join(word)), {"$and": [_begins(part) for part in word.split()]}]}
-    return {"search": word if len(word) <= LONGEST_NGRAM else {"$regex": f"^{re.escape(word)}"}}
+        return {"$or": [_prefix_condition(_join(word)), {"$and": [_prefix_condition(part) for part in word.split()]}]}
+    return {"search": word if len(word) <= MAXIMUM_NGRAM_LENGTH else {"$regex": f"^{re.escape(word)}"}}
 
 
 def _ngrams(words: Iterable[str]) -> Iterator[str]:
     """Yield the edge n-grams of each word, and the word itself."""
     for word in words:
-        yield from [word[:length] for length in range(1, min(len(word), LONGEST_NGRAM) + 1)]
+        yield from [word[:length] for length in range(1, min(len(word), MAXIMUM_NGRAM_LENGTH) + 1)]
         yield word
 
 
 def _key_terms(keys: Mapping[str, str]) -> Iterator[str]:
-    return (f"{name} {FORMS[name](value)}" for name, value in keys.items())  # no n-gram has a space
+    return (f"{name} {KEY_FORMS[name](value)}" for name, value in keys.items())  # no n-gram has a space
 
 
 def _metadata_terms(entries: Mapping[str, Any]) -> Iterator[str]:
-    return (f"metadata {key} {value}"[:LONGEST_TEXT] for key, value in entries.items() if isinstance(value, str))
+    return (f"metadata {key} {value}"[:MAXIMUM_TERM_LENGTH] for key, value in entries.items() if isinstance(value, str))

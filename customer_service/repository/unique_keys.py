@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 READ = dict.fromkeys(("organizationId", "externalId", "taxId", "address.country", "unique"), 1)
 
 
-class Twins(NamedTuple):
+class KeyConflict(NamedTuple):
     """Two active customers of one organization that share a key; the unique index holds only the other's."""
 
     organization_id: str
@@ -29,23 +29,23 @@ class Twins(NamedTuple):
 
 
 @translates_errors
-def backfill_unique_keys(database: Database[Document]) -> tuple[int, list[Twins]]:
-    """Give the active customers the keys that they should have; return how many were changed, and the twins.
+def backfill_unique_keys(database: Database[Document]) -> tuple[int, list[KeyConflict]]:
+    """Give the active customers the keys that they should have; return how many were changed, and the conflicts.
 
     A customer keeps each key that no other one has.
     """
     collection = database[CustomerRepository.COLLECTION]
-    changed, twins = 0, list[Twins]()
+    changed, conflicts = 0, list[KeyConflict]()
     for document in collection.find({"unique": {"$exists": True}, "deletedAt": None}, READ):
         wanted = unique_keys(document)
         if document["unique"] != wanted:
-            found = _twins_of(collection, document, wanted)
+            found = _conflicts_of(collection, document, wanted)
             changed += _store(collection, document, wanted, found)
-            twins += found
-    return changed, twins
+            conflicts += found
+    return changed, conflicts
 
 
-def _twins_of(collection: Collection[Document], document: Document, wanted: Mapping[str, str]) -> list[Twins]:
+def _conflicts_of(collection: Collection[Document], document: Document, wanted: Mapping[str, str]) -> list[KeyConflict]:
     organization_id, customer_id = document.get("organizationId"), document["_id"]
     others: dict[str, Any] = {
         name: collection.find_one(
@@ -54,15 +54,17 @@ def _twins_of(collection: Collection[Document], document: Document, wanted: Mapp
         for name, key in wanted.items()
     }
     return [
-        Twins(str(organization_id), str(customer_id), name, str(other["_id"]))
+        KeyConflict(str(organization_id), str(customer_id), name, str(other["_id"]))
         for name, other in others.items()
         if other
     ]
 
 
-def _store(collection: Collection[Document], document: Document, wanted: Mapping[str, str], twins: list[Twins]) -> int:
+def _store(
+    collection: Collection[Document], document: Document, wanted: Mapping[str, str], conflicts: list[KeyConflict]
+) -> int:
     """Store the keys that no twin has; return 1, or 0 if that changes nothing or someone else was faster."""
-    taken = {each.name for each in twins}
+    taken = {each.name for each in conflicts}
     free = {name: key for name, key in wanted.items() if name not in taken}
     unchanged = {name: document.get(name) for name in ("_id", "organizationId", "unique")}
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from customer_service.repository.caches import Cache
-from customer_service.repository.change_watcher import Watcher
+from customer_service.repository.change_watcher import ChangeWatcher
 from customer_service.repository.customers import CustomerRepository
 from customer_service.repository.memberships import Membership, MembershipRepository
 
@@ -23,7 +23,7 @@ CUSTOMER_SECONDS = 60.0
 """The longest that a customer is kept, even if every change is told: nothing lasts for ever on one mistake."""
 
 
-class Kept(Generic[T]):
+class WorkerCaches(Generic[T]):
     """The memberships that a worker keeps, and whatever it makes of single customers; None where it keeps none."""
 
     def __init__(self, database: Database[Document], membership_seconds: float, customer_entries: int) -> None:
@@ -34,13 +34,13 @@ class Kept(Generic[T]):
         if (memberships := self.memberships) is not None:
             collections[MembershipRepository.COLLECTION] = lambda _: memberships.clear()
         if self.customers is not None:
-            collections[CustomerRepository.COLLECTION] = self.forget_customer
-        self._watcher = Watcher(database, collections, self._forget_all)
+            collections[CustomerRepository.COLLECTION] = self.invalidate_customer
+        self._watcher = ChangeWatcher(database, collections, self._clear)
 
     @property
-    def since(self) -> Timestamp | None:
+    def valid_from(self) -> Timestamp | None:
         """The cluster time that a customer must be read at, at least, to be kept; None where it must not be."""
-        return self._watcher.since
+        return self._watcher.valid_from
 
     @property
     def lag_seconds(self) -> int:
@@ -56,12 +56,12 @@ class Kept(Generic[T]):
         """Stop following."""
         self._watcher.close()
 
-    def forget_customer(self, customer_id: Any) -> None:
+    def invalidate_customer(self, customer_id: Any) -> None:
         """Forget the customer with this `_id`."""
         if self.customers:
-            self.customers.drop(str(customer_id))
+            self.customers.invalidate(str(customer_id))
 
-    def _forget_all(self) -> None:
+    def _clear(self) -> None:
         for cache in (self.memberships, self.customers):
             if cache:
                 cache.clear()

@@ -18,7 +18,7 @@ from customer_service.web.responses import compact, represent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from customer_service.repository import Kept
+    from customer_service.repository import WorkerCaches
     from customer_service.web.responses import Representation
 
 R = TypeVar("R")
@@ -105,7 +105,7 @@ def customers() -> CustomerRepository:
 
 def customers_as(repository: type[Customers]) -> Customers:
     """Return the same as this kind of repository."""
-    on_write = current_app.extensions["kept"].forget_customer
+    on_write = current_app.extensions["worker_caches"].invalidate_customer
     return repository(current_app.extensions["database"], current_membership().scope, on_write)
 
 
@@ -114,12 +114,12 @@ def represented(customer_id: str) -> Representation:
 
     Raises CustomerNotFound and MalformedDocument.
     """
-    kept: Kept[Representation] = current_app.extensions["kept"]
-    since = kept.since
-    if kept.customers is None or since is None or "no-cache" in request.environ.get("HTTP_CACHE_CONTROL", ""):
+    worker_caches: WorkerCaches[Representation] = current_app.extensions["worker_caches"]
+    since = worker_caches.valid_from
+    if worker_caches.customers is None or since is None or "no-cache" in request.environ.get("HTTP_CACHE_CONTROL", ""):
         return represent(customers().get(customer_id))
     key = (current_membership().scope, customer_id)
-    return kept.customers.get(key) or kept.customers.load(
+    return worker_caches.customers.get(key) or worker_caches.customers.load(
         key, lambda: compact(represent(customers().get_committed(customer_id, since))), customer_id.lower()
     )
 

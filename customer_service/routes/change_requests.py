@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from marshmallow import Schema, fields, validate
 
-from customer_service.repository import Position
+from customer_service.repository import ChangePosition
 from customer_service.repository.customers import OBJECT_ID
 from customer_service.schemas.documents import CustomerSchema
 from customer_service.web.operations import Value
@@ -55,7 +55,7 @@ class ChangePageSchema(Schema):
 class ChangesRequest(NamedTuple):
     """Where the changes begin, None for the beginning, and how many seconds to wait for one."""
 
-    position: Position | None
+    position: ChangePosition | None
     wait: int
 
 
@@ -66,7 +66,7 @@ def changes_request(organization_id: str) -> ChangesRequest:
     return ChangesRequest(position, int(values.get("wait", 0)))
 
 
-def cursor_of(position: Position, organization_id: str) -> str:
+def cursor_of(position: ChangePosition, organization_id: str) -> str:
     """Return the cursor of this position, good for this organization alone."""
     return opaque([organization_id, *position])
 
@@ -78,7 +78,7 @@ def _wrong(name: str, value: str) -> str | None:
     return None if name == "cursor" else "unknown-parameter"
 
 
-def _position(cursor: str, organization_id: str) -> Position:
+def _position(cursor: str, organization_id: str) -> ChangePosition:
     """Return the position that a cursor keeps; raises InvalidRequest for what `cursor_of` never made."""
     try:
         owner, seconds, increment, place = from_opaque(cursor)
@@ -86,7 +86,7 @@ def _position(cursor: str, organization_id: str) -> Position:
         raise invalid({"cursor": "invalid-cursor"}) from None
     is_place = OBJECT_ID.fullmatch(place) if isinstance(place, str) else _is_number(place)
     if owner == organization_id and _is_number(seconds) and _is_number(increment) and is_place:
-        return Position(seconds, increment, place)
+        return ChangePosition(seconds, increment, place)
     raise invalid({"cursor": "invalid-cursor"})
 
 

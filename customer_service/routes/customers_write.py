@@ -66,9 +66,9 @@ def _create_once(key: str, request_body: bytes, customer: dict[str, Any]) -> Res
         current_app.extensions["database"], current_membership().scope, current_membership().user_id
     )
     claim = keys.claim(key, request_body)
-    replayed = claim.answer is not None
-    if claim.answer is not None:
-        body, etag = claim.answer
+    replayed = claim.response is not None
+    if claim.response is not None:
+        body, etag = claim.response
     else:
         try:
             document, added = customers().add(customer, claim.customer_id)
@@ -77,7 +77,7 @@ def _create_once(key: str, request_body: bytes, customer: dict[str, Any]) -> Res
             raise
         body, etag = represent(document)
         replayed = not added
-        keys.remember(claim, body, etag)
+        keys.store_response(claim, body, etag)
     response = answer_body(body, etag, location(claim.customer_id))
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
@@ -155,7 +155,7 @@ def restore_customer(customer_id: str) -> Response:
     """
 
     def attempt() -> Document:
-        document = customers().get_even_deleted(customer_id)
+        document = customers().get_including_deleted(customer_id)
         require_match(document, etag_of)
         if document.get("deletedAt") is None:
             return document

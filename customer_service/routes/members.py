@@ -54,7 +54,7 @@ def put_member(user_id: str) -> Response:
     role = ROLE.accepted(json_body())["role"]
     if not is_subject(user_id):
         raise InvalidRequest([Finding("/userId", "invalid-value", MESSAGES["invalid-value"])])
-    created = _memberships().assign(user_id, current_membership().scope, role)
+    created = _memberships().set_role_keeping_admin(user_id, current_membership().scope, role)
     response = answer_json({"userId": user_id, "role": role})
     response.status_code = HTTPStatus.CREATED if created else HTTPStatus.OK
     return response
@@ -67,7 +67,7 @@ def delete_member(user_id: str) -> Response:
 
     The last admin cannot be removed.
     """
-    if not _memberships().dismiss(user_id, current_membership().scope):
+    if not _memberships().remove_keeping_admin(user_id, current_membership().scope):
         raise MemberNotFound
     return answer_nothing()
 

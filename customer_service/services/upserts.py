@@ -15,7 +15,7 @@ from customer_service.errors import (
     VersionMismatch,
 )
 from customer_service.fiscal import rules
-from customer_service.repository.customers import COLLISIONS
+from customer_service.repository.customers import DUPLICATE_ERRORS
 from customer_service.schemas.inputs import MESSAGES
 from customer_service.services import validation
 
@@ -114,7 +114,7 @@ def put_many(customers: CustomerBatchRepository, given: Sequence[T], judge: Call
 
 
 def _find(customers: CustomerBatchRepository, wanted: Iterable[Keyed]) -> dict[tuple[str, str], Document]:
-    values: dict[str, list[str]] = {name: [] for name in COLLISIONS}
+    values: dict[str, list[str]] = {name: [] for name in DUPLICATE_ERRORS}
     for each in wanted:
         values[each.name].append(each.value)
     return {
@@ -127,7 +127,7 @@ def _find(customers: CustomerBatchRepository, wanted: Iterable[Keyed]) -> dict[t
 def _add(customers: CustomerRepository, new: Keyed) -> Upserted:
     try:
         document, _ = customers.add(new.customer)
-    except COLLISIONS[new.name]:  # somebody was faster: it is a change by now
+    except DUPLICATE_ERRORS[new.name]:  # somebody was faster: it is a change by now
         raise VersionMismatch from None
     return Upserted("created", document)
 

@@ -33,7 +33,7 @@ from customer_service.web.wsgi_environ import DEADLINE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from customer_service.repository.customer_lists import Position
+    from customer_service.repository.customer_lists import ListPosition
     from customer_service.repository.database import Document
 
 JSON = "application/json"
@@ -108,7 +108,7 @@ class ListRequest:
 
     filters: Mapping[str, str]
     limit: int
-    after: Position | None
+    after: ListPosition | None
     total: bool
 
     def query(self) -> CustomerQuery:
@@ -278,7 +278,7 @@ def _wrong(name: str, value: str) -> str | None:
     return None if name == "cursor" else "unknown-parameter"
 
 
-def _position(cursor: str) -> tuple[dict[str, str], Position]:
+def _position(cursor: str) -> tuple[dict[str, str], ListPosition]:
     """Return the filters and the position that a cursor keeps; raises InvalidRequest for what `cursor` never made."""
     try:
         filters, moment, customer_id = from_opaque(cursor)

@@ -18,7 +18,7 @@ from customer_service.web.requests import JSON
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from customer_service.repository import Change
+    from customer_service.repository import CustomerChange
     from customer_service.repository.database import Document
 
 CUSTOMER = CustomerSchema()
@@ -64,7 +64,7 @@ def listed(documents: Iterable[Document]) -> dict[str, list[Any]]:
     return {"data": data, **({"unreadable": unreadable} if unreadable else {})}
 
 
-def changed(changes: Iterable[Change]) -> list[dict[str, Any]]:
+def changed(changes: Iterable[CustomerChange]) -> list[dict[str, Any]]:
     """Return the changes as they are answered; of a customer that cannot be told only that it is so."""
     told = [_changed(change) for change in changes]
     if unreadable := [each["id"] for each in told if each["type"] == "unreadable"]:
@@ -120,7 +120,7 @@ def _has_already(etag: str) -> bool:
     return asked is not None and (asked == f'"{etag}"' or request.if_none_match.contains_weak(etag))
 
 
-def _changed(change: Change) -> dict[str, Any]:
+def _changed(change: CustomerChange) -> dict[str, Any]:
     kind, customer_id, document = change
     try:
         return {"type": kind, "id": customer_id, "customer": document and CUSTOMER.tell(document)}

@@ -9,7 +9,7 @@ import pytest
 from flask import abort
 
 from customer_service.errors import CustomerServiceError, Duplicate, SettingsError
-from customer_service.repository import Position, backfill_search_fields
+from customer_service.repository import ChangePosition, backfill_search_fields
 from customer_service.routes.change_requests import cursor_of
 from customer_service.web import openapi
 from customer_service.web.problems import ALL_PROBLEMS, PROBLEMS, REFUSALS
@@ -215,7 +215,7 @@ def _told_by_a_replica_set(mongodb: Database[Document]) -> Iterator[Exchange]:
     client, path = serve(mongodb).client, f"{CUSTOMERS}/changes"
     backfill_search_fields(mongodb)
     yield "list_customer_changes", client.get(path, headers=bearer())
-    cursor = cursor_of(Position(2**32 - 1, 0, 0), ORGANIZATION)
+    cursor = cursor_of(ChangePosition(2**32 - 1, 0, 0), ORGANIZATION)
     yield "list_customer_changes", client.get(f"{path}?cursor={cursor}", headers=bearer())
 
 

@@ -15,7 +15,7 @@ import pymongo
 import pytest
 
 from customer_service.client import CustomerClient
-from customer_service.repository.idempotency import ABANDONED_SECONDS
+from customer_service.repository.idempotency import TAKEOVER_SECONDS
 from tests import support
 from tests.support import mongod
 from tests.support.server import PATIENT_MS, Server
@@ -115,7 +115,7 @@ def retry(database: Database[Document], uri: str) -> tuple[Answer, Answer, Answe
     with Server(uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
         age(database, 0)  # however long the start took
         early = post(server)
-        age(database, ABANDONED_SECONDS)
+        age(database, TAKEOVER_SECONDS)
         return early, post(server), post(server)
 
 
@@ -181,7 +181,7 @@ def test_the_client_creates_across_a_crash(
         with server:  # another one, in its place
             while "RequestInProgress" not in server.log() and not creation.done():
                 time.sleep(0.01)
-            age(database, ABANDONED_SECONDS)
+            age(database, TAKEOVER_SECONDS)
             created = creation.result()
             (customer,) = database.customers.find(IS_NEW)
             assert str(customer["_id"]) == created.id

@@ -70,7 +70,7 @@ def test_its_commands_run(
     support.fill(mongodb)
     backfill_search_fields(mongodb)
     mongodb.memberships.update_many({}, {"$set": {"role": "editor"}})
-    MembershipRepository(mongodb).put("my-user", "my-organization", "admin")
+    MembershipRepository(mongodb).set_role("my-user", "my-organization", "admin")
     text = runnable(documents.commands(page))
     for written, here in {
         "http://localhost:3001": f"http://127.0.0.1:{running.port}",

@@ -11,7 +11,7 @@ from bson import ObjectId, Timestamp
 
 from customer_service.errors import CursorExpired
 from customer_service.repository import CustomerFeed, OrganizationScope
-from customer_service.repository.change_watcher import Watcher
+from customer_service.repository.change_watcher import ChangeWatcher
 from tests.support import CUSTOMER_ID, ORGANIZATION, fill
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ def test_the_watcher(
         forgotten.append(key)
         watcher.close()
 
-    watcher = Watcher(database, {"customers": forget}, lambda: None)
+    watcher = ChangeWatcher(database, {"customers": forget}, lambda: None)
     primary = database.client.primary
-    monkeypatch.setattr(Watcher, "_open", lambda *_: Scripted([at_once(event)], primary))
+    monkeypatch.setattr(ChangeWatcher, "_open", lambda *_: Scripted([at_once(event)], primary))
     assert watcher._follow() == reason
     assert forgotten == ([ObjectId(CUSTOMER_ID)] if reason == OVER else [])

@@ -20,8 +20,14 @@ from hypothesis import strategies as st
 
 from customer_service.app import create_app
 from customer_service.errors import CursorExpired
-from customer_service.repository import CustomerFeed, OrganizationScope, Position, backfill_search_fields, change_feed
-from customer_service.repository.change_position import Reader
+from customer_service.repository import (
+    ChangePosition,
+    CustomerFeed,
+    OrganizationScope,
+    backfill_search_fields,
+    change_feed,
+)
+from customer_service.repository.change_position import EventReader
 from customer_service.web.wsgi_environ import LONG_POLLING
 from tests.integration.test_query_plans import Recorder
 from tests.support import (
@@ -308,7 +314,7 @@ class TestChanges:
     def test_nothing_moves_the_cursor_on(
         self, service: Service, editor: FlaskClient, now: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(change_feed, "MARKS", 1_000_000)
+        monkeypatch.setattr(change_feed, "MARKER_INTERVAL", 1_000_000)
         service.database["elsewhere"].insert_many([{} for _ in range(300)])
         with service.database.client.start_session() as session:
             service.database["elsewhere"].insert_one({}, session=session)
@@ -390,7 +396,7 @@ class TestTenancy:
         self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch, marks: int
     ) -> None:
         """Even where every other operation of the database is told, by which the reading makes headway."""
-        monkeypatch.setattr(change_feed, "MARKS", marks)
+        monkeypatch.setattr(change_feed, "MARKER_INTERVAL", marks)
         _, now = catch_up(editor)
         customers = service.database.customers
         foreign = {"_id": ObjectId(OTHER_CUSTOMER_ID)}
@@ -608,7 +614,7 @@ class TestHeadway:
         self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(change_feed, "READ_SECONDS", 0)
-        monkeypatch.setattr(change_feed, "MARKS", 10)
+        monkeypatch.setattr(change_feed, "MARKER_INTERVAL", 10)
         _, now = catch_up(editor)
         service.database.customers.insert_many(living(number, OTHER_ORGANIZATION) for number in range(200))
         service.database.customers.update_many({"organizationId": OTHER_ORGANIZATION}, {"$set": {"phone": "1"}})
@@ -624,7 +630,7 @@ class TestHeadway:
 
 
 def test_a_token_of_another_make_moves_nothing() -> None:
-    reader = Reader(Position(5, 6, 7))
+    reader = EventReader(ChangePosition(5, 6, 7))
     for token in (None, {"_data": "81" + "F" * 40}, {"_data": ""}):
         assert reader.position(token) == (5, 6, 7)
     assert reader.position({"_data": "8200000005000000072B0229296E04"}) == (5, 7, 0)

@@ -150,7 +150,7 @@ def test_a_twin_that_comes_meanwhile_is_left_to_the_next_run(
     ensure_indexes(configured)
     one, other = (EXAMPLE_CUSTOMER | {"_id": ObjectId()} for _ in range(2))
     configured.customers.insert_many([{**one, **search_and_unique_fields(one)}, {**other, "search": {}, "unique": {}}])
-    monkeypatch.setattr(repository_unique_keys, "_twins_of", lambda *_: [])
+    monkeypatch.setattr(repository_unique_keys, "_conflicts_of", lambda *_: [])
     assert backfill_unique_keys(configured) == (0, [])
     monkeypatch.undo()
     twins = [(ORGANIZATION, str(other["_id"]), "taxId", str(one["_id"]))]

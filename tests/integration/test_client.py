@@ -128,7 +128,7 @@ class TestNames:
             assert issubclass(kind, errors.BY_STATUS[statuses[slug]]), slug
 
     def test_the_time_of_a_creation_covers_that_of_an_abandoned_one(self) -> None:
-        assert client_module.TIMEOUT_SECONDS > idempotency.ABANDONED_SECONDS + 2
+        assert client_module.TIMEOUT_SECONDS > idempotency.TAKEOVER_SECONDS + 2
 
     def test_every_room_of_the_server_is_left_alone(self) -> None:
         code = "import sys, customer_service.client; print(*sys.modules)"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def customers(service: Service, monkeypatch: pytest.MonkeyPatch) -> CustomerRepository:
     backfill_search_fields(service.database)
-    monkeypatch.setattr(CustomerRepository, "_raise_collision", lambda *_: None)
+    monkeypatch.setattr(CustomerRepository, "_raise_duplicate", lambda *_: None)
     return CustomerRepository(service.database, OrganizationScope(ORGANIZATION))
 
 

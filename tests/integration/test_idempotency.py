@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import ObjectId
 
-from customer_service.repository.idempotency import REMEMBERED_SECONDS, IdempotencyRepository
+from customer_service.repository.idempotency import RETENTION_SECONDS, IdempotencyRepository
 from tests.support import MEMBER, NEW_CUSTOMER, ORGANIZATION, OTHER_ORGANIZATION, Service, bearer, url
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def test_mongodb_forgets_by_itself(service: Service) -> None:
     indexes = service.database[IdempotencyRepository.COLLECTION].index_information()
     assert [
         (index["key"], index["expireAfterSeconds"]) for index in indexes.values() if "expireAfterSeconds" in index
-    ] == [([("claimedAt", 1)], REMEMBERED_SECONDS)]
+    ] == [([("claimedAt", 1)], RETENTION_SECONDS)]
 
 
 def test_no_key_is_stored_in_clear(service: Service) -> None:

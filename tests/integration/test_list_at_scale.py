@@ -15,7 +15,7 @@ import pytest
 from bson import ObjectId
 
 from customer_service.repository import ensure_indexes
-from customer_service.repository.customer_lists import COMMON
+from customer_service.repository.customer_lists import MAXIMUM_TERM_COUNT
 from customer_service.settings import MongoSettings
 from customer_service.web.requests import ListRequest
 from tests.integration.test_query_plans import Recorder, stages_of
@@ -133,13 +133,13 @@ def explained(service: Service, recorder: Recorder, query: dict[str, Any]) -> tu
     finds = [command for command in recorder.commands if command.get("find") == "customers"]
     assert len(finds) == 1, "a list is one find"
     counts = [command for command in recorder.commands if command.get("aggregate") == "customers"]
-    assert all({"$limit": COMMON} in command["pipeline"] for command in counts)
+    assert all({"$limit": MAXIMUM_TERM_COUNT} in command["pipeline"] for command in counts)
     asked = {name: finds[0][name] for name in ("find", "filter", "sort", "limit", "hint")}
     plan = service.database.command("explain", asked, verbosity="executionStats")
     stages, execution = stages_of(plan["queryPlanner"]["winningPlan"]), plan["executionStats"]
     assert "IXSCAN" in stages
     assert "COLLSCAN" not in stages
-    assert "SORT" not in stages or execution["totalDocsExamined"] <= COMMON
+    assert "SORT" not in stages or execution["totalDocsExamined"] <= MAXIMUM_TERM_COUNT
     return returned, execution
 
 
@@ -182,7 +182,7 @@ def test_several_criteria_examine_those_that_meet_the_rarest(
     assert returned
     rarest = fewest(large, recorder)
     if execution["totalDocsExamined"] > rarest:  # along the time's index
-        assert rarest >= COMMON
+        assert rarest >= MAXIMUM_TERM_COUNT
         assert any("At[" in name for name in SEVERAL[criteria])
 
 

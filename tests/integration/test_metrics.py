@@ -100,12 +100,12 @@ def test_following_is_told_where_something_is_kept(mongodb: Database[Document]) 
     plain = settings("mongodb://of-the-test")
     fill(mongodb)
     app = create_app(Settings(plain.mongodb, plain.jwt, plain.server, CacheSettings()), mongodb)
-    client, kept = app.test_client(), app.extensions["kept"]
-    wait_until(lambda: kept.since)
+    client, worker_caches = app.test_client(), app.extensions["worker_caches"]
+    wait_until(lambda: worker_caches.valid_from)
     assert ask(client)["customer_service_changes_followed"] == 1
-    assert ask(client)["customer_service_changes_lag_seconds"] == kept.lag_seconds == 0
-    kept.close()
-    wait_until(lambda: not kept.since)
+    assert ask(client)["customer_service_changes_lag_seconds"] == worker_caches.lag_seconds == 0
+    worker_caches.close()
+    wait_until(lambda: not worker_caches.valid_from)
     assert ask(client)["customer_service_changes_followed"] == 0
 
 

@@ -128,7 +128,7 @@ def test_a_counter_names_nobody_and_does_not_stay(limited: Service, member: Flas
     assert re.fullmatch(r"[0-9a-f]{32}:\d+", counter["_id"])
     assert MEMBER not in repr(counter)
     index = limited.database.requestCounts.index_information()["until_1"]
-    assert index["expireAfterSeconds"] == quotas.KEPT_SECONDS
+    assert index["expireAfterSeconds"] == quotas.EXPIRY_SECONDS
 
 
 def test_without_the_setting_nothing_is_counted(service: Service) -> None:
@@ -150,6 +150,6 @@ def test_without_a_database_the_answer_is_that_of_the_read(
 def test_requests_at_once_are_all_counted(mongodb: Database[Document]) -> None:
     first, second = (QuotaRepository(mongodb, 100, Clock()) for _ in range(2))
     with ThreadPoolExecutor(16) as pool:
-        spent = list(pool.map(lambda number: (first, second)[number % 2].spend("one"), range(200)))
+        spent = list(pool.map(lambda number: (first, second)[number % 2].consume("one"), range(200)))
     assert sorted(quota.counted for quota in spent) == list(range(1, 201))
     assert sum(quota.exceeded for quota in spent) == 100

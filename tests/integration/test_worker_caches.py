@@ -14,7 +14,7 @@ import pytest
 from bson import ObjectId
 
 from customer_service.app import create_app
-from customer_service.repository import Kept, change_watcher
+from customer_service.repository import WorkerCaches, change_watcher
 from customer_service.settings import CacheSettings, Settings
 from tests.integration.test_query_plans import Recorder
 from tests.support import (
@@ -50,7 +50,7 @@ class Worker(NamedTuple):
     """One process of the service, and what it asked MongoDB for."""
 
     client: FlaskClient
-    kept: Kept[Any]
+    caches: WorkerCaches[Any]
     recorder: Recorder
 
     def finds(self) -> list[str]:
@@ -83,7 +83,7 @@ def configured(cache: CacheSettings) -> Settings:
 @pytest.fixture
 def start(mongodb_uri: str, database: Database[Document]) -> Iterator[Callable[..., Worker]]:
     """Start workers that keep what they are told to keep."""
-    opened: list[tuple[Kept[Any], pymongo.MongoClient[Document]]] = []
+    opened: list[tuple[WorkerCaches[Any], pymongo.MongoClient[Document]]] = []
 
     def started(**cache: float) -> Worker:
         recorder = Recorder()
@@ -92,14 +92,14 @@ def start(mongodb_uri: str, database: Database[Document]) -> Iterator[Callable[.
         )
         given: dict[str, Any] = {"membership_seconds": 300, "customer_entries": 100} | cache
         app = create_app(configured(CacheSettings(**given)), client[database.name])
-        worker = Worker(app.test_client(), app.extensions["kept"], recorder)
-        opened.append((worker.kept, client))
-        wait_until(lambda: worker.kept.since)
+        worker = Worker(app.test_client(), app.extensions["worker_caches"], recorder)
+        opened.append((worker.caches, client))
+        wait_until(lambda: worker.caches.valid_from)
         return worker
 
     yield started
-    for kept, client in opened:
-        kept.close()
+    for worker_caches, client in opened:
+        worker_caches.close()
         client.close()
 
 
@@ -161,12 +161,12 @@ class TestMemberships:
         database: Database[Document] = mongomock.MongoClient().customer_service
         fill(database)
         app = create_app(configured(CacheSettings(membership_seconds=0.3, customer_entries=100)), database)
-        client, kept = app.test_client(), app.extensions["kept"]
+        client, worker_caches = app.test_client(), app.extensions["worker_caches"]
         assert client.get(url(), headers=bearer()).status_code == 200
         database.memberships.delete_one(MEMBERSHIP)
         wait_until(lambda: client.get(url(), headers=bearer()).status_code == 403, 0.3 + MARGIN_SECONDS)
-        assert kept.since is None
-        kept.close()
+        assert worker_caches.valid_from is None
+        worker_caches.close()
 
 
 class TestCustomers:
@@ -184,8 +184,8 @@ class TestCustomers:
         assert (again.status_code, again.data) == (304, b"")
         assert worker.client.head(url(), headers=bearer()).headers["ETag"] == answers[0].headers["ETag"]
         assert worker.finds() == []
-        assert worker.kept.customers is not None
-        assert (worker.kept.customers.hits, worker.kept.customers.misses) == (4, 1)
+        assert worker.caches.customers is not None
+        assert (worker.caches.customers.hits, worker.caches.customers.misses) == (4, 1)
 
     def test_by_default_none_is(self, start: Callable[..., Worker], database: Database[Document]) -> None:
         worker = start(customer_entries=0)
@@ -250,7 +250,7 @@ class TestStream:
 
     def assert_starts_anew(self, worker: Worker, database: Database[Document]) -> None:
         """Assert that what changes is seen again, and what does not is kept again."""
-        wait_until(lambda: worker.kept.since)
+        wait_until(lambda: worker.caches.valid_from)
         worker.finds()
         database.customers.update_one(KEY, {"$set": {"legalName": "LATER"}})
         wait_until(lambda: worker.name() == "LATER")
@@ -268,7 +268,7 @@ class TestStream:
                 "data": {"failCommands": ["getMore"], "closeConnection": True},
             }
         )
-        wait_until(lambda: worker.kept.since is None)
+        wait_until(lambda: worker.caches.valid_from is None)
         database.customers.update_one(KEY, {"$set": {"legalName": "MEANWHILE"}})
         assert worker.name() == "MEANWHILE"
         worker.finds()
@@ -286,7 +286,7 @@ class TestStream:
     def test_late(self, worker: Worker, database: Database[Document], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(change_watcher, "MAXIMUM_LAG_SECONDS", -1)
         database.customers.update_one(KEY, {"$set": {"legalName": "LATE"}})
-        wait_until(lambda: worker.kept.since is None)
+        wait_until(lambda: worker.caches.valid_from is None)
         monkeypatch.undo()
         self.assert_starts_anew(worker, database)
 
@@ -296,24 +296,24 @@ class TestStream:
 
             topology_type_name = "ReplicaSetWithPrimary"
 
-        client = worker.kept._watcher._database.client
+        client = worker.caches._watcher._database.client
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(type(client), "topology_description", Elected())
-            wait_until(lambda: worker.kept.since is None)
+            wait_until(lambda: worker.caches.valid_from is None)
         self.assert_starts_anew(worker, database)
 
     def test_nobody_follows_for_nothing(self, database: Database[Document]) -> None:
         before = set(threading.enumerate())
-        Kept[Any](database, 0, 0).start()
+        WorkerCaches[Any](database, 0, 0).start()
         assert [thread for thread in set(threading.enumerate()) - before if thread.name == "watcher"] == []
 
     def test_a_standalone(self, database: Database[Document], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pymongo.client_session.ClientSession, "operation_time", None)
-        kept: Kept[Any] = Kept(database, 1, 1)
-        kept.start()
+        worker_caches: WorkerCaches[Any] = WorkerCaches(database, 1, 1)
+        worker_caches.start()
         time.sleep(0.3)
-        assert kept.since is None
-        kept.close()
+        assert worker_caches.valid_from is None
+        worker_caches.close()
 
 
 @pytest.mark.alone

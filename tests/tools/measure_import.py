@@ -90,7 +90,7 @@ def main(rows: int, count: int) -> None:
         with pymongo.MongoClient[dict[str, Any]](server.uri, w="majority") as client:
             for name in ("driver", "command"):
                 ensure_indexes(client[name])
-                MembershipRepository(client[name]).put(MEMBER, ORGANIZATION, "admin")
+                MembershipRepository(client[name]).set_role(MEMBER, ORGANIZATION, "admin")
             seconds = {"driver": 0.0, "command": 0.0}
             for numbers in parts(rows, count):
                 seconds["driver"] += driver(client["driver"], numbers)

@@ -206,7 +206,7 @@ def main(count: int, rounds: int) -> None:
         with pymongo.MongoClient[dict[str, Any]](server.uri, w="majority", event_listeners=[examined]) as connection:
             database = connection["searching"]
             ensure_indexes(database)
-            MembershipRepository(database).put(MEMBER, ORGANIZATION, "admin")
+            MembershipRepository(database).set_role(MEMBER, ORGANIZATION, "admin")
             fill(database, count)
             sys.stdout.write(f"{weights(database)}\n")
             sys.stdout.write(f"one creation: {creates(database, count):.2f} ms at the median\n\n")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from customer_service.repository import CustomerRepository
-    from customer_service.repository.customer_lists import Position
+    from customer_service.repository.customer_lists import ListPosition
 
 PAGE = 500
 EVERYBODY = CustomerQuery()
@@ -20,7 +20,7 @@ EVERYBODY = CustomerQuery()
 
 def exported(customers: CustomerRepository, tell: Callable[[str], object]) -> Iterator[dict[str, Any]]:
     """Yield every listed customer as a caller may send it, and tell of those that cannot be told."""
-    after: Position | None = None
+    after: ListPosition | None = None
     while page := customers.page(EVERYBODY, PAGE, after):
         after = (None, str(page[-1]["_id"]))
         for document in page:

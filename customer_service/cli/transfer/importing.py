@@ -10,7 +10,7 @@ from customer_service.cli.transfer.rows import Unreadable
 from customer_service.cli.transfer.seen import Seen
 from customer_service.errors import CustomerServiceError, Duplicate, DuplicateTaxId, Finding, InvalidRequest
 from customer_service.fiscal import rules
-from customer_service.repository.customers import COLLISIONS
+from customer_service.repository.customers import DUPLICATE_ERRORS
 from customer_service.repository.database import deadline
 from customer_service.schemas.inputs import CONTROL_CHARACTER, MESSAGES
 from customer_service.services import validation
@@ -29,7 +29,7 @@ BATCH = 500
 BATCH_SECONDS = 60.0
 """How long one batch may take in the database: more than a request may, for it stores more."""
 
-KEYS = tuple(COLLISIONS)
+KEYS = tuple(DUPLICATE_ERRORS)
 
 
 class Importer:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from customer_service.repository.caches import SLOTS, Cache
+from customer_service.repository.caches import STAMP_SLOTS, Cache
 
 
 class Clock:
@@ -70,15 +70,15 @@ def test_a_subject_is_dropped_with_all_that_was_loaded_of_it(cache: Cache[str]) 
     cache.load(("one", "a"), lambda: "A", "a")
     cache.load(("two", "a"), lambda: "A", "a")
     cache.load(("one", "b"), lambda: "B", "b")
-    assert hash("a") % SLOTS != hash("b") % SLOTS
-    cache.drop("a")
+    assert hash("a") % STAMP_SLOTS != hash("b") % STAMP_SLOTS
+    cache.invalidate("a")
     assert [cache.get(key) for key in (("one", "a"), ("two", "a"), ("one", "b"))] == [None, None, "B"]
 
 
 @pytest.mark.parametrize("how", ["drop", "clear"])
 def test_what_was_being_loaded_is_not_kept(cache: Cache[str], how: str) -> None:
     def meanwhile() -> str:
-        cache.drop("a") if how == "drop" else cache.clear()
+        cache.invalidate("a") if how == "drop" else cache.clear()
         return "old"
 
     assert cache.load("a", meanwhile, "a") == "old"
@@ -116,7 +116,7 @@ def test_a_drop_is_never_lost_among_threads() -> None:
     for number in range(1, 20_000):
         key = number % 20
         current[key], old = number, current[key]
-        cache.drop(key)
+        cache.invalidate(key)
         assert old < number
     done.set()
     for reader in readers:

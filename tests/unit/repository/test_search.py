@@ -13,10 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from customer_service.repository.search import (
-    EVERY,
+    EMPTY_NGRAM,
     EXACT_FIELDS,
-    LONGEST_NGRAM,
-    LONGEST_TEXT,
+    MAXIMUM_NGRAM_LENGTH,
+    MAXIMUM_TERM_LENGTH,
     CustomerQuery,
     fold,
     search_terms,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PIECES = [
     *("a", "an", "ana", "anab", "Ana", "ANA", "ÁNA", "ñ", "N", "año", "ano", "ß", "ss", "straße", "İ", "ﬁ", "Σ", "ς"),
-    *("x" * LONGEST_NGRAM, "x" * (LONGEST_NGRAM + 1), "x" * (LONGEST_NGRAM + 1) + "y", "x" * 40),
+    *("x" * MAXIMUM_NGRAM_LENGTH, "x" * (MAXIMUM_NGRAM_LENGTH + 1), "x" * (MAXIMUM_NGRAM_LENGTH + 1) + "y", "x" * 40),
     *(".*", "(", ")", "(a+)+$", "[", "\\", "^", "$", "|", "?", "*", "-", "#", "&", "'", '"', "~", "@", ".", ",", "L"),
     *(
         "🍕",
@@ -228,7 +228,7 @@ def test_search_terms() -> None:
     name = [*beginnings("comerciali"), "comercializadora"]
     words = [*beginnings("nu", "u", "xa1", "b@cmx", "q")]
     keys = ["externalId Q 7", "taxId XA1", "email b@c.mx", "metadata a b C"]
-    assert sorted(terms) == sorted({EVERY, *name, *words, *keys})
+    assert sorted(terms) == sorted({EMPTY_NGRAM, *name, *words, *keys})
 
 
 def beginnings(*words: str) -> set[str]:
@@ -238,19 +238,19 @@ def beginnings(*words: str) -> set[str]:
 def test_the_texts_of_another_program_do_not_make_terms_without_end() -> None:
     long = "x" * 10_000
     terms = search_terms({"legalName": long, "taxId": long, "email": long, "metadata": {"a": long}})
-    assert max(map(len, terms)) <= LONGEST_TEXT + len("taxId ")
-    assert len(terms) < 2 * LONGEST_NGRAM
+    assert max(map(len, terms)) <= MAXIMUM_TERM_LENGTH + len("taxId ")
+    assert len(terms) < 2 * MAXIMUM_NGRAM_LENGTH
 
 
 @pytest.mark.parametrize(
     ("q", "terms"),
     [
-        ("", [EVERY]),
+        ("", [EMPTY_NGRAM]),
         ("pe", ["pe"]),
         ("Pérez GARCÍA", ["garcia", "perez"]),
-        ("y" * 20, ["y" * LONGEST_NGRAM]),
+        ("y" * 20, ["y" * MAXIMUM_NGRAM_LENGTH]),
         ("O'Brien S.A.", ["sa"]),
-        ("y" * 20 + " " + "y" * 15 + "z", ["y" * LONGEST_NGRAM]),
+        ("y" * 20 + " " + "y" * 15 + "z", ["y" * MAXIMUM_NGRAM_LENGTH]),
     ],
 )
 def test_a_search_asks_for_an_n_gram_of_each_word(q: str, terms: list[str]) -> None:

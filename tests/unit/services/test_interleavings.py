@@ -74,30 +74,30 @@ def fresh(*admins: str) -> Database[Document]:
     database: Database[Document] = mongomock.MongoClient().customer_service
     ensure_indexes(database)
     for admin in admins:
-        MembershipRepository(database).put(admin, ORGANIZATION, "admin")
+        MembershipRepository(database).set_role(admin, ORGANIZATION, "admin")
     return database
 
 
 def dismiss(user: str, database: Database[Document]) -> object:
-    return MembershipRepository(database).dismiss(user, ORGANIZATION)
+    return MembershipRepository(database).remove_keeping_admin(user, ORGANIZATION)
 
 
 def assign(user: str, database: Database[Document]) -> object:
-    return MembershipRepository(database).assign(user, ORGANIZATION, "viewer")
+    return MembershipRepository(database).set_role_keeping_admin(user, ORGANIZATION, "viewer")
 
 
 def create(database: Database[Document]) -> object:
     """Do what a POST with an idempotency key does, and return the id of the customer and whether it is a replay."""
     keys = IdempotencyRepository(database, SCOPE, MEMBER)
     claim = keys.claim("key", BODY)
-    if claim.answer:
-        return claim.answer[0].decode(), True
+    if claim.response:
+        return claim.response[0].decode(), True
     try:
         document, added = CustomerRepository(database, SCOPE).add(NEW_CUSTOMER, claim.customer_id)
     except DuplicateTaxId:
         keys.release(claim)
         raise
-    keys.remember(claim, str(document["_id"]).encode(), "etag")
+    keys.store_response(claim, str(document["_id"]).encode(), "etag")
     return str(document["_id"]), not added
 
 
@@ -170,8 +170,8 @@ class TestSlowRequest:
     def test_does_not_give_away_what_is_another_s_by_now(self, keys: IdempotencyRepository) -> None:
         slow, next_one = keys.claim("key", BODY), keys.claim("key", BODY)
         keys.release(slow)
-        keys.remember(next_one, b"answer", "etag")
-        assert keys.claim("key", BODY).answer == (b"answer", "etag")
+        keys.store_response(next_one, b"answer", "etag")
+        assert keys.claim("key", BODY).response == (b"answer", "etag")
 
     def test_is_remembered_though_its_key_was_given_back(self, keys: IdempotencyRepository) -> None:
         slow, next_one = keys.claim("key", BODY), keys.claim("key", BODY)
@@ -179,11 +179,11 @@ class TestSlowRequest:
         with pytest.raises(KeyReused):
             keys.claim("key", b"corrected")
         assert keys.claim("key", BODY).customer_id == slow.customer_id
-        keys.remember(slow, b"answer", "etag")
-        assert keys.claim("key", BODY).answer == (b"answer", "etag")
+        keys.store_response(slow, b"answer", "etag")
+        assert keys.claim("key", BODY).response == (b"answer", "etag")
 
     def test_does_not_change_what_was_answered(self, keys: IdempotencyRepository) -> None:
         slow, next_one = keys.claim("key", BODY), keys.claim("key", BODY)
-        keys.remember(next_one, b"first", "etag")
-        keys.remember(slow, b"second", "etag")
-        assert keys.claim("key", BODY).answer == (b"first", "etag")
+        keys.store_response(next_one, b"first", "etag")
+        keys.store_response(slow, b"second", "etag")
+        assert keys.claim("key", BODY).response == (b"first", "etag")
