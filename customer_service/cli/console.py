@@ -32,7 +32,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            sys.exit(complain("interrupted; run the same command again", EXIT_INTERRUPTED))
+            sys.exit(print_error("interrupted; run the same command again", EXIT_INTERRUPTED))
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails once more when it ends
             sys.exit(EXIT_CLOSED_PIPE)
@@ -53,7 +53,7 @@ def members_of(database: Database[Document], organization: str) -> list[Membersh
     return members
 
 
-def complain(message: str, code: int) -> int:
+def print_error(message: str, code: int) -> int:
     """Say on standard error what is wrong, and return the code to exit with."""
     click.echo(f"customer-service: {message}", err=True)
     return code

@@ -10,7 +10,7 @@ import click
 from customer_service import __version__, repository
 from customer_service.auth import tokens
 from customer_service.cli import demo
-from customer_service.cli.console import EXIT_FAILURE, EXIT_USAGE, Commands, complain, members_of, open_database
+from customer_service.cli.console import EXIT_FAILURE, EXIT_USAGE, Commands, members_of, open_database, print_error
 from customer_service.cli.transfer.commands import export_customers, import_customers
 from customer_service.errors import CustomerServiceError, DatabaseUnavailable, LastAdmin, SettingsError
 from customer_service.repository import MembershipRepository
@@ -27,13 +27,13 @@ def main() -> None:
     try:
         command(prog_name="customer-service")
     except SettingsError as error:
-        sys.exit(complain(str(error), EXIT_USAGE))
+        sys.exit(print_error(str(error), EXIT_USAGE))
     except DatabaseUnavailable:
-        sys.exit(complain("MongoDB does not answer at MONGODB_URI. Is it running?", EXIT_FAILURE))
+        sys.exit(print_error("MongoDB does not answer at MONGODB_URI. Is it running?", EXIT_FAILURE))
     except LastAdmin:
-        sys.exit(complain(PROBLEMS[LastAdmin].detail, EXIT_FAILURE))
+        sys.exit(print_error(PROBLEMS[LastAdmin].detail, EXIT_FAILURE))
     except CustomerServiceError as error:
-        sys.exit(complain(f"{type(error).__name__}: {error}", EXIT_FAILURE))
+        sys.exit(print_error(f"{type(error).__name__}: {error}", EXIT_FAILURE))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -148,7 +148,7 @@ def add_member(organization: str, user: str, role: Role) -> None:
 def remove_member(organization: str, user: str) -> None:
     """End USER's membership of ORGANIZATION, unless it is the last admin's."""
     if not _memberships().remove_keeping_admin(user, organization):
-        sys.exit(complain(f"{user} is not a member of {organization}", EXIT_FAILURE))
+        sys.exit(print_error(f"{user} is not a member of {organization}", EXIT_FAILURE))
     click.echo(f"removed  {user}")
 
 

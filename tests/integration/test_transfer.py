@@ -304,7 +304,7 @@ class TestCutOff:
         run = shell("import", OTHER_ORGANIZATION, "c.ndjson")
         assert summary(run) == "rows 25  created 23  changed 0  unchanged 0  failed 2"
 
-    @pytest.mark.parametrize("kept", [b"", b"[]", b"{}", b'{"of": 1, "tally": {"x": 1}}', b"\xff"])
+    @pytest.mark.parametrize("kept", [b"", b"[]", b"{}", b'{"of": 1, "counts": {"x": 1}}', b"\xff"])
     def test_what_is_no_checkpoint_is_none(self, shell: Shell, cut: Path, kept: bytes) -> None:
         cut.with_name("c.ndjson.progress").write_bytes(kept)
         run = shell("import", ORGANIZATION, "c.ndjson")
@@ -312,8 +312,8 @@ class TestCutOff:
 
     def test_it_holds_no_customers_data(self, cut: Path) -> None:
         kept = json.loads(cut.with_name("c.ndjson.progress").read_bytes())
-        assert kept["tally"] == {"rows": 20, "created": 19, "changed": 0, "unchanged": 0, "failed": 1}
-        assert set(kept) == {"of", "tally"}
+        assert kept["counts"] == {"rows": 20, "created": 19, "changed": 0, "unchanged": 0, "failed": 1}
+        assert set(kept) == {"of", "counts"}
 
 
 class TestSpreadsheets:

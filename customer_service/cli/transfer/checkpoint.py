@@ -1,4 +1,4 @@
-"""How far an import came: kept beside its file, and gone once the import is done."""
+"""How far an import came: saved beside its file, and removed once the import is done."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Tally:
-    """How many rows were done, and what became of them."""
+class ImportCounts:
+    """How many rows were done, and with what result."""
 
     rows: int = 0
     created: int = 0
@@ -25,7 +25,7 @@ class Tally:
 
 
 class Checkpoint:
-    """The tally of an import, in a file of its own; it holds no customer's data."""
+    """The counts of an import, in a file of its own; it holds no customer's data."""
 
     def __init__(self, source: Path, *target: str) -> None:
         """Keep it beside the source, for this very content of it and this target."""
@@ -34,20 +34,20 @@ class Checkpoint:
         self._of = blake2b(repr(names).encode(), digest_size=16).hexdigest()
         self._path = source.with_name(f"{source.name}.progress")
 
-    def load(self) -> Tally | None:
-        """Return the tally of the run before, or None if there was none, or of another file or target."""
+    def load(self) -> ImportCounts | None:
+        """Return the counts of the run before, or None if there was none, or of another file or target."""
         try:
-            kept = orjson.loads(self._path.read_bytes())
-            return Tally(**kept["tally"]) if kept["of"] == self._of else None
+            saved = orjson.loads(self._path.read_bytes())
+            return ImportCounts(**saved["counts"]) if saved["of"] == self._of else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def save(self, tally: Tally) -> None:
-        """Keep the tally; whoever is killed meanwhile leaves the one before."""
+    def save(self, counts: ImportCounts) -> None:
+        """Replace the saved counts; a kill meanwhile leaves the earlier ones."""
         new = self._path.with_name(f"{self._path.name}.new")
-        new.write_bytes(orjson.dumps({"of": self._of, "tally": asdict(tally)}))
+        new.write_bytes(orjson.dumps({"of": self._of, "counts": asdict(counts)}))
         new.replace(self._path)
 
     def remove(self) -> None:
-        """Forget the tally: the import is done."""
+        """Remove the saved counts: the import is done."""
         self._path.unlink(missing_ok=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from customer_service.cli.console import EXIT_FAILURE, EXIT_INTERRUPTED, complain, members_of, open_database
+from customer_service.cli.console import EXIT_FAILURE, EXIT_INTERRUPTED, members_of, open_database, print_error
 from customer_service.cli.transfer import files, formats, sheets
-from customer_service.cli.transfer.checkpoint import Checkpoint, Tally
+from customer_service.cli.transfer.checkpoint import Checkpoint, ImportCounts
 from customer_service.cli.transfer.columns import KNOWN, REASON, field_of, fold
 from customer_service.cli.transfer.exporting import EVERYBODY, PAGE, exported, metadata_names
 from customer_service.cli.transfer.files import STANDARD
@@ -94,19 +94,19 @@ def import_customers(
     target = (settings.uri, settings.database, organization, form, repr(fields), str(rejects))
     checkpoint = None if file == STANDARD else Checkpoint(Path(file), *target)
     before = checkpoint.load() if checkpoint else None
-    run = _Run(file, before or Tally(), checkpoint, rejects, resumed=before is not None)
-    if run.tally.rows:
-        click.echo(f"going on behind {run.tally.rows} rows that were done before", err=True)
+    run = _Run(file, before or ImportCounts(), checkpoint, rejects, resumed=before is not None)
+    if run.counts.rows:
+        click.echo(f"going on behind {run.counts.rows} rows that were done before", err=True)
     try:
         run.store(form, customers, fields)
     except KeyboardInterrupt:
-        sys.exit(complain(run.how_to_resume(), EXIT_INTERRUPTED))
+        sys.exit(print_error(run.how_to_resume(), EXIT_INTERRUPTED))
     except (Unreadable, OSError) as error:
-        sys.exit(complain(f"{file}: {error}", EXIT_FAILURE))
+        sys.exit(print_error(f"{file}: {error}", EXIT_FAILURE))
     if checkpoint:
         checkpoint.remove()
-    click.echo("  ".join(f"{name} {count}" for name, count in asdict(run.tally).items()), err=True)
-    if run.tally.failed:
+    click.echo("  ".join(f"{name} {count}" for name, count in asdict(run.counts).items()), err=True)
+    if run.counts.failed:
         sys.exit(EXIT_FAILURE)
 
 
@@ -132,7 +132,7 @@ def export_customers(organization: str, file: str, form: Format | None) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        sys.exit(complain(f"{file}: {error.strerror}", EXIT_FAILURE))
+        sys.exit(print_error(f"{file}: {error.strerror}", EXIT_FAILURE))
     for each in unreadable:
         click.echo(each, err=True)
     if unreadable:
@@ -144,7 +144,7 @@ class _Run:
     """A run of an import: its file, how far it came, and where what is refused goes."""
 
     file: str
-    tally: Tally
+    counts: ImportCounts
     checkpoint: Checkpoint | None
     rejects: Path | None
     resumed: bool
@@ -168,12 +168,12 @@ class _Run:
                 if rejects:
                     rejects.flush()
                 if self.checkpoint:
-                    self.checkpoint.save(self.tally)
+                    self.checkpoint.save(self.counts)
                 if self.bar:
                     self.bar.update(raw.tell() - self.bar.pos)
 
             rows = sheet.rows() if sheet else formats.read_ndjson(stream)
-            Importer(customers, self.tally, on_refused, on_batch).run(rows)
+            Importer(customers, self.counts, on_refused, on_batch).run(rows)
 
     def say(self, text: str) -> None:
         """Print a line on standard error, over the progress bar."""
@@ -183,7 +183,7 @@ class _Run:
         """Return what to do after an interruption."""
         if self.checkpoint is None:
             return "interrupted; import it again from the beginning: nothing is stored twice"
-        return f"interrupted after row {self.tally.rows}; run the same command again to continue there"
+        return f"interrupted after row {self.counts.rows}; run the same command again to continue there"
 
     def _open(self, path: Path, layout: Layout) -> Rejects:
         try:

@@ -6,8 +6,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from customer_service.cli.transfer.fingerprints import FingerprintSet
 from customer_service.cli.transfer.rows import Unreadable
-from customer_service.cli.transfer.seen import Seen
 from customer_service.errors import CustomerServiceError, Duplicate, DuplicateTaxId, Finding, InvalidRequest
 from customer_service.fiscal import rules
 from customer_service.repository.customers import DUPLICATE_ERRORS
@@ -20,7 +20,7 @@ from customer_service.web.problems import PROBLEMS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from customer_service.cli.transfer.checkpoint import Tally
+    from customer_service.cli.transfer.checkpoint import ImportCounts
     from customer_service.cli.transfer.rows import Row
     from customer_service.repository import CustomerBatchRepository
     from customer_service.services.upserts import Keyed, Outcome
@@ -38,17 +38,17 @@ class Importer:
     def __init__(
         self,
         customers: CustomerBatchRepository,
-        tally: Tally,
+        counts: ImportCounts,
         on_refused: Callable[[Row, list[str]], object],
         on_batch: Callable[[], object],
     ) -> None:
-        """Add to the tally; notify of each row that is refused, with the reasons, and when a batch is in the tally."""
-        self._customers, self._tally, self._on_refused, self._on_batch = customers, tally, on_refused, on_batch
-        self._seen = Seen()
+        """Add to the counts; notify of each refused row with the reasons, and when a batch is counted."""
+        self._customers, self._counts, self._on_refused, self._on_batch = customers, counts, on_refused, on_batch
+        self._fingerprints = FingerprintSet()
 
     def run(self, rows: Iterator[Row]) -> None:
-        """Store the rows behind those that the tally has; raises DatabaseUnavailable and Unreadable."""
-        for row in islice(rows, self._tally.rows):
+        """Store the rows behind those that the counts have; raises DatabaseUnavailable and Unreadable."""
+        for row in islice(rows, self._counts.rows):
             self._repeated(row.body)
         for batch in _batches(rows):
             self._store(batch)
@@ -72,15 +72,15 @@ class Importer:
     def _repeated(self, body: object) -> list[Finding]:
         """Return the first key that an earlier row has, if any, and remember the row's own, right or wrong."""
         keys = rules.unique_keys(body) if isinstance(body, dict) else {}
-        repeated = [f"/{name}" for name, value in keys.items() if self._seen.add(f"{name} {value}")]
+        repeated = [f"/{name}" for name, value in keys.items() if self._fingerprints.add(f"{name} {value}")]
         return [Finding(path, "repeated", MESSAGES["repeated"]) for path in repeated[:1]]
 
     def _count(self, row: Row, outcome: Outcome) -> None:
-        self._tally.rows += 1
+        self._counts.rows += 1
         if not isinstance(outcome, CustomerServiceError):
-            setattr(self._tally, outcome.status, getattr(self._tally, outcome.status) + 1)
+            setattr(self._counts, outcome.status, getattr(self._counts, outcome.status) + 1)
             return
-        self._tally.failed += 1
+        self._counts.failed += 1
         self._on_refused(row, list(complaints(outcome)))
 
 

@@ -9,7 +9,7 @@ SLOTS = 1024
 BYTES = 8
 
 
-class Seen:
+class FingerprintSet:
     """A set of texts that cannot be listed: a table of their fingerprints, 12 to 24 bytes for each.
 
     Of a million texts, two have the same fingerprint with a probability of 1 in 36 million.
