@@ -8,6 +8,8 @@ import json
 import re
 import signal
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ import pytest
 
 from customer_service.client import CustomerClient
 from customer_service.repository import backfill_search_fields
+from customer_service.routes.change_requests import MAXIMUM_WAIT_SECONDS
 from customer_service.server.admission import BODY_SECONDS, PATIENCE_SECONDS
 from customer_service.server.options import KEEPALIVE_SECONDS
 from customer_service.settings import MongoSettings
@@ -23,10 +26,11 @@ from tests import support
 from tests.support import CUSTOMER_ID, EXAMPLE, MISSING_CUSTOMER_ID, ORGANIZATION, bearer, customers_url, url
 from tests.support.load import Crowd
 from tests.support.nginx import CONFIGURATION, Nginx
-from tests.support.server import Server, ask
+from tests.support.server import ROOT, Server, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from pymongo.database import Database
@@ -43,6 +47,7 @@ ELSEWHERE = "127.0.0.2"
 MARKS = {"X-Forwarded-Prefix": "/evil", "X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.1"}
 TRUSTED = "127.0.0.1"
 JSON = {"Content-Type": "application/json"}
+GUIDE = (ROOT / "docs/gateway.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -272,12 +277,60 @@ class TestStops:
         assert json.loads(answer.body)["title"] == "Bad Gateway"
 
 
+class TestIdleFollowers:
+    """The change feed answers late if nothing changes: that is no failure of a server."""
+
+    PATH = f"{CUSTOMERS}/changes"
+    FOLLOWERS = 4
+    LATE_SECONDS = 3.0
+
+    def test_each_has_a_page_in_time_and_no_read_fails(
+        self, mongodb_uri: str, server: Server, mongodb_of_session: Database[Document], tmp_path: Path
+    ) -> None:
+        with ExitStack() as stack:
+            second = stack.enter_context(Server(mongodb_uri, mongodb_of_session.name, TRUSTED_PROXIES=TRUSTED))
+            nginx = stack.enter_context(Nginx(tmp_path, [server.port, second.port]))
+            cursor = self.end(nginx)
+            with ThreadPoolExecutor(self.FOLLOWERS) as followers:
+                pages = [followers.submit(self.follow, nginx, cursor) for _ in range(self.FOLLOWERS)]
+                reads = self.read_until_done(nginx, pages)
+        assert reads[200] > 100
+        assert set(reads) == {200}
+        for status, seconds in (each.result() for each in pages):
+            assert status == 200
+            assert seconds < MAXIMUM_WAIT_SECONDS + self.LATE_SECONDS
+
+    def end(self, nginx: Nginx) -> str:
+        """Return the cursor behind all changes."""
+        page = json.loads(nginx.ask("GET", self.PATH, bearer()).body)
+        while page["hasMore"]:
+            page = json.loads(nginx.ask("GET", f"{self.PATH}?cursor={page['cursor']}", bearer()).body)
+        cursor: str = page["cursor"]
+        return cursor
+
+    def follow(self, nginx: Nginx, cursor: str) -> tuple[int, float]:
+        """Return the status of a page that waits for a change, and after how many seconds it came."""
+        began, connection = time.monotonic(), nginx.connect(timeout=2 * MAXIMUM_WAIT_SECONDS)
+        path = f"{self.PATH}?cursor={cursor}&wait={MAXIMUM_WAIT_SECONDS}"
+        return ask(connection, "GET", path, bearer()).status, time.monotonic() - began
+
+    def read_until_done(self, nginx: Nginx, pages: Sequence[Future[tuple[int, float]]]) -> Counter[int]:
+        """Read a customer twenty times a second until all pages have come; return how often each status came."""
+        statuses = Counter[int]()
+        while not all(each.done() for each in pages):
+            statuses[nginx.ask("GET", PATH, bearer()).status] += 1
+            time.sleep(0.05)
+        return statuses
+
+
 def test_the_configurations_times_fit_the_services() -> None:
     site = CONFIGURATION.read_text()
     assert int(re.findall(r"keepalive_timeout (\d+)s;", site)[0]) < KEEPALIVE_SECONDS
-    assert (
-        int(re.findall(r"proxy_read_timeout (\d+)s;", site)[0]) > PATIENCE_SECONDS + MongoSettings("").timeout_ms / 1000
-    )
+    answer, page_of_changes = map(int, re.findall(r"proxy_read_timeout (\d+)s;", site))
+    longest = PATIENCE_SECONDS + MongoSettings("").timeout_ms / 1000
+    assert answer > longest
+    assert page_of_changes > MAXIMUM_WAIT_SECONDS + longest
+    assert f"**{page_of_changes} seconds**" in GUIDE
     for name in ("client_header_timeout", "client_body_timeout"):
         assert int(re.findall(rf"{name} (\d+)s;", site)[0]) <= BODY_SECONDS
     assert int(re.findall(r"client_max_body_size (\d+)m;", site)[0]) * 1_000_000 > MAXIMUM_BODY_BYTES

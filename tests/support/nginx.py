@@ -46,9 +46,9 @@ class Nginx:
         self.port = free_port()
         self._directory = directory
         site = CONFIGURATION.read_text()
-        servers = "\n".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=2s;" for port in upstreams)
+        servers = "\n".join(f"server 127.0.0.1:{port} max_fails=0;" for port in upstreams)
         for given, here in {
-            "server 127.0.0.1:3001 max_fails=1 fail_timeout=2s;": servers,
+            "server 127.0.0.1:3001 max_fails=0;": servers,
             "listen 80;": f"listen 127.0.0.1:{self.port};",
             "/var/log/nginx/": f"{directory}/",
             **(changes or {}),
@@ -74,9 +74,9 @@ class Nginx:
         self._process.terminate()
         self._process.wait(timeout=10)
 
-    def connect(self, source: str = "127.0.0.1") -> http.client.HTTPConnection:
+    def connect(self, source: str = "127.0.0.1", timeout: float = 15) -> http.client.HTTPConnection:
         """Return a connection that is not open yet, from this address of this machine."""
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=15, source_address=(source, 0))
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=(source, 0))
 
     def ask(
         self,
