@@ -105,10 +105,10 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.register_blueprint(health.blueprint)
     docs.init_app(app)
     if tracing:
-        tracing.follow(app, openapi.path_of)
+        tracing.instrument(app, openapi.path_template)
     _measure(app, verifier, worker_caches)
-    relayed = proxy_headers.behind(_under_documented_paths(app), settings.gateway.trusted_proxies)
-    answering = metrics.counting(relayed)
+    relayed = proxy_headers.trust_proxies(_under_documented_paths(app), settings.gateway.trusted_proxies)
+    answering = metrics.count_in_flight(relayed)
     app.wsgi_app = with_deadline(answering, settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
     return app
 
@@ -132,16 +132,16 @@ def _keep(settings: Settings, database: Database[Document]) -> WorkerCaches[Repr
 
 def _measure(app: Flask, verifier: TokenVerifier, worker_caches: WorkerCaches[Representation]) -> None:
     metrics: Metrics = app.extensions["metrics"]
-    metrics.follow_caches(
+    metrics.watch_caches(
         tokens=verifier.verified, memberships=worker_caches.memberships, customers=worker_caches.customers
     )
     if worker_caches.memberships or worker_caches.customers:
-        metrics.follow_changes(worker_caches)
-    metrics.follow_connections(partial(connections, app.extensions["database"]))
+        metrics.watch_changes(worker_caches)
+    metrics.watch_connections(partial(connections, app.extensions["database"]))
     keys = verifier.keys
     if isinstance(keys, JwkSetKeys):
         metrics.watch_jwks(keys.age, lambda: keys.failures)
-    metrics.follow_refusals(connection_errors.counts)
+    metrics.watch_refusals(connection_errors.counts)
     metrics.start()
 
 

@@ -49,7 +49,7 @@ def current_membership() -> Membership:
     return cast("Membership", g.membership)
 
 
-def still_a_member() -> Callable[[], None]:
+def membership_check() -> Callable[[], None]:
     """Return what raises NotAMember once the caller's membership has ended; it may be called outside the request."""
     memberships: MembershipRepository = current_app.extensions["memberships"]
     membership = current_membership()

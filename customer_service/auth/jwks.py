@@ -28,7 +28,7 @@ REFRESH_SECONDS = 300.0
 RETRY_SECONDS = 30.0
 STALE_SECONDS = 24 * 3600.0
 UNKNOWN_KID_WAIT_SECONDS = 0.25
-HEADERS = {
+FETCH_HEADERS = {
     "Accept": "application/jwk-set+json, application/json",
     "User-Agent": f"customer-service/{__version__}",  # Python's own is refused by a common CDN
 }
@@ -142,7 +142,7 @@ def fetch(url: str) -> bytes:
 
     Connecting and all that follows each have FETCH_TIMEOUT_SECONDS, and the body at most MAXIMUM_SET_BYTES.
     """
-    request = urllib.request.Request(url, headers=HEADERS)  # noqa: S310 - JwtSettings admits only https and loopback http
+    request = urllib.request.Request(url, headers=FETCH_HEADERS)  # noqa: S310 - JwtSettings admits only https and loopback http
     handlers = [_Handler(), _NoRedirect()]
     if request.type == "http":  # on this machine: a proxy of the environment could answer with its own keys
         handlers.append(urllib.request.ProxyHandler({}))

@@ -31,7 +31,7 @@ MAXIMUM_SUBJECT_LENGTH = 256
 COMPACT_FORM = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SHOWN_CHARACTERS = 200
-OPTIONS: Options = {
+DECODE_OPTIONS: Options = {
     "require": ["exp", "sub"],
     "verify_iat": False,
     "verify_aud": False,  # TokenVerifier checks it, and in which claim it stands
@@ -43,7 +43,7 @@ for _name in ("Ed25519", "Ed448"):  # RFC 9864 calls EdDSA so, by its curve
         jwt.register_algorithm(_name, OKPAlgorithm())
 
 
-class Verified(NamedTuple):
+class VerifiedToken(NamedTuple):
     """The user whose token it is, until when (in seconds since 1970), and the key that verified it."""
 
     subject: str
@@ -59,7 +59,7 @@ class TokenVerifier:
     def __init__(self, settings: JwtSettings, keys: KeySource | None = None, remembered: int = 0) -> None:
         """Parse the keys once, and remember so many tokens that were verified; raises SettingsError."""
         self.keys = keys or key_source(settings)
-        self.verified: Cache[Verified] = Cache(remembered)
+        self.verified: Cache[VerifiedToken] = Cache(remembered)
         self._expected = _expected_claims(settings)
         self._leeway = settings.leeway_seconds
 
@@ -85,10 +85,10 @@ class TokenVerifier:
         """Whether tokens can be judged at this moment."""
         return self.keys.ready()
 
-    def _has_key_of(self, known: Verified) -> bool:
+    def _has_key_of(self, known: VerifiedToken) -> bool:
         return any(key is known.key for key in self.keys.find(known.kid, known.algorithm))
 
-    def _judge(self, token: str) -> Verified:
+    def _judge(self, token: str) -> VerifiedToken:
         header = _strict_object(token, 0)
         if "crit" in header or "b64" in header:
             raise InvalidToken("critical header parameters")
@@ -101,7 +101,7 @@ class TokenVerifier:
             raise InvalidToken("unknown kid, or none of its keys fits the alg")
         key, claims = self._decode_with_any(token, keys)
         self._check(claims)
-        return Verified(claims["sub"], int(claims["exp"]) + self._leeway, kid, cast("str", algorithm), key)
+        return VerifiedToken(claims["sub"], int(claims["exp"]) + self._leeway, kid, cast("str", algorithm), key)
 
     def _decode_with_any(self, token: str, keys: tuple[VerificationKey, ...]) -> tuple[VerificationKey, dict[str, Any]]:
         """Return the key that the token is signed with, and its claims; raises PyJWTError."""
@@ -112,13 +112,13 @@ class TokenVerifier:
         return last, self._decode(token, last)
 
     def _decode(self, token: str, key: VerificationKey) -> dict[str, Any]:
-        return jwt.decode(token, key.material, key.algorithms, OPTIONS, leeway=self._leeway)
+        return jwt.decode(token, key.material, key.algorithms, DECODE_OPTIONS, leeway=self._leeway)
 
     def _check(self, claims: dict[str, Any]) -> None:
         """Raise InvalidToken for an issuer, an audience or a subject that is not accepted."""
         for name, expected in self._expected.items():
             _check_name(name, claims.get(name), expected)
-        if not is_subject(claims["sub"]):
+        if not is_valid_subject(claims["sub"]):
             raise InvalidToken("sub is empty, too long or has control characters")
 
 
@@ -142,7 +142,7 @@ def _check_name(claim: str, received: object, expected: str) -> None:
     )
 
 
-def is_subject(text: str) -> bool:
+def is_valid_subject(text: str) -> bool:
     """Whether a token may name its user so."""
     return 0 < len(text) <= MAXIMUM_SUBJECT_LENGTH and not CONTROL_CHARACTER.search(text)
 

@@ -26,35 +26,35 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "text/plain"
 CONTENT_TYPE = prometheus_client.exposition.CONTENT_TYPE_PLAIN_0_0_4
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which the library knows where processes add up what they tell."""
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
 FLUSH_SECONDS = 1.0
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-METHODS = {"HEAD": "GET"} | {method: method for method in ("GET", "POST", "PUT", "PATCH", "DELETE")}
+METHOD_LABELS = {"HEAD": "GET"} | {method: method for method in ("GET", "POST", "PUT", "PATCH", "DELETE")}
 OTHER_METHOD = "other"
 UNMATCHED = "unmatched"
 
 prometheus_client.disable_created_metrics()  # processes that share their metrics have none
 
 
-def share() -> None:
+def enable_multiprocess() -> None:
     """Make this process's children add up what they tell; call it before a server forks."""
-    os.environ[DIRECTORY] = tempfile.mkdtemp(
+    os.environ[DIRECTORY_VARIABLE] = tempfile.mkdtemp(
         prefix=f"customer-service-metrics-{os.getpid()}-", dir=MEMORY if MEMORY.is_dir() else None
     )
     values.ValueClass = values.MultiProcessValue()  # the library chose at its import, when there was no directory
 
 
-def leave_out(pid: int) -> None:
+def mark_worker_dead(pid: int) -> None:
     """Count a child that has ended among the living no more; what it has counted stays."""
     multiprocess.mark_process_dead(pid)
 
 
-def unshare() -> None:
+def disable_multiprocess() -> None:
     """Remove what the children told."""
-    shutil.rmtree(os.environ.pop(DIRECTORY), ignore_errors=True)
+    shutil.rmtree(os.environ.pop(DIRECTORY_VARIABLE), ignore_errors=True)
 
 
 class Metrics:
@@ -65,7 +65,7 @@ class Metrics:
 
     def __init__(self) -> None:
         """Begin at nothing."""
-        self._directory = os.environ.get(DIRECTORY)
+        self._directory = os.environ.get(DIRECTORY_VARIABLE)
         self._registry = CollectorRegistry()
         self._durations = Histogram(
             "customer_service_request_duration_seconds",
@@ -83,9 +83,11 @@ class Metrics:
 
     def observe(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Count a request by its route's template, None where no route matched; never by its path."""
-        self._durations.labels(METHODS.get(method, OTHER_METHOD), route or UNMATCHED, str(status)).observe(seconds)
+        self._durations.labels(METHOD_LABELS.get(method, OTHER_METHOD), route or UNMATCHED, str(status)).observe(
+            seconds
+        )
 
-    def counting(self, wsgi_app: WSGIApplication) -> WSGIApplication:
+    def count_in_flight(self, wsgi_app: WSGIApplication) -> WSGIApplication:
         """Return the application with its requests counted while they are being answered."""
 
         def counted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -98,7 +100,7 @@ class Metrics:
         return counted
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def count_as_waiting(self) -> Iterator[None]:
         """Count a request within this context as one that waits, and not as one in flight."""
         self._count_requests(-1, 1)
         try:
@@ -106,7 +108,7 @@ class Metrics:
         finally:
             self._count_requests(1, -1)
 
-    def follow_caches(self, **caches: Cache[Any] | None) -> None:
+    def watch_caches(self, **caches: Cache[Any] | None) -> None:
         """Tell how often each of the caches, by its name, had what it was asked for."""
         hits = self._counter("cache_hits", "What a cache was asked for and had.", "cache")
         misses = self._counter("cache_misses", "What a cache was asked for and had not.", "cache")
@@ -115,7 +117,7 @@ class Metrics:
                 self._count(hits.labels(name), partial(getattr, cache, "hits"))
                 self._count(misses.labels(name), partial(getattr, cache, "misses"))
 
-    def follow_changes(self, worker_caches: WorkerCaches[Any]) -> None:
+    def watch_changes(self, worker_caches: WorkerCaches[Any]) -> None:
         """Tell how many workers follow MongoDB's changes, and how old the last one was when it came."""
         self._gauge(
             "changes_followed", "Workers that follow MongoDB's changes.", lambda: worker_caches.valid_from is not None
@@ -124,7 +126,7 @@ class Metrics:
             "changes_lag_seconds", "Age of the last change when it came.", lambda: worker_caches.lag_seconds, "livemax"
         )
 
-    def follow_connections(self, read: Callable[[], Connections]) -> None:
+    def watch_connections(self, read: Callable[[], Connections]) -> None:
         """Report how many connections to MongoDB there are."""
         self._gauge("mongodb_connections_open", "Connections to MongoDB.", lambda: read().open)
         self._gauge("mongodb_connections_in_use", "Connections that wait for MongoDB.", lambda: read().in_use)
@@ -134,7 +136,7 @@ class Metrics:
         self._gauge("jwks_age_seconds", "Age of the oldest JWK set that a worker has.", age, "livemax")
         self._count(self._counter("jwks_fetch_failures", "Fetches that brought no usable JWK set."), failures)
 
-    def follow_refusals(self, counts: Mapping[int, int]) -> None:
+    def watch_refusals(self, counts: Mapping[int, int]) -> None:
         """Tell how many requests were refused before the application saw them, by status."""
         refusals = self._counter("refusals", "Requests that were refused before the application saw them.", "status")
         for status in counts:

@@ -56,7 +56,7 @@ def init_app(app: Flask, log_level: str, metrics: Metrics) -> None:
     app.after_request(partial(_end, app.extensions["log"], metrics))
 
 
-class Caller(NamedTuple):
+class ParentSpan(NamedTuple):
     """The caller's trace, its span in it, and its flags, of which only `sampled` is kept."""
 
     trace_id: str
@@ -64,7 +64,7 @@ class Caller(NamedTuple):
     trace_flags: str
 
 
-class Identity(NamedTuple):
+class RequestIds(NamedTuple):
     """What a request is known by, to its caller and in the log."""
 
     request_id: str
@@ -85,10 +85,10 @@ class Identity(NamedTuple):
 
 
 @dataclass(slots=True)
-class Trail:
+class RequestLog:
     """What a request is known by, when it began, and what its line in the log says beyond the usual."""
 
-    identity: Identity
+    identity: RequestIds
     started: float = field(default_factory=time.perf_counter)
     fields: dict[str, Any] = field(default_factory=dict)
 
@@ -103,25 +103,25 @@ class _Output(structlog.BytesLogger):
     info = error = msg
 
 
-def annotate(**fields: Any) -> None:
+def add_fields(**fields: Any) -> None:
     """Add fields to the log line of the current request; never a token, a header or a customer's data."""
-    _trail().fields.update(fields)
+    _current().fields.update(fields)
 
 
-def be_known_as(trace_id: str, span_id: str, trace_flags: str) -> None:
+def set_trace(trace_id: str, span_id: str, trace_flags: str) -> None:
     """Tell these of the current request, in its answer and in its log line, in place of its own."""
-    trail = _trail()
-    trail.identity = Identity(trail.identity.request_id, trace_id, trace_flags, span_id)
+    request_log = _current()
+    request_log.identity = RequestIds(request_log.identity.request_id, trace_id, trace_flags, span_id)
 
 
 def request_id() -> str:
     """Return the id of the current request: the caller's own where it is plain, else a new one."""
-    return _trail().identity.request_id
+    return _current().identity.request_id
 
 
 def log_exception(error: BaseException) -> None:
     """Log an unexpected error by its type and its stack; its message stays out, it may quote a customer."""
-    current_app.extensions["log"].error("exception", **_describe(error), **_trail().identity.fields())
+    current_app.extensions["log"].error("exception", **_describe(error), **_current().identity.fields())
 
 
 def logging_config(log_level: str) -> dict[str, Any]:
@@ -159,9 +159,9 @@ def logging_config(log_level: str) -> dict[str, Any]:
     }
 
 
-def _trail() -> Trail:
-    trail: Trail = g.trail
-    return trail
+def _current() -> RequestLog:
+    request_log: RequestLog = g.request_log
+    return request_log
 
 
 def _describe(error: BaseException) -> dict[str, Any]:
@@ -182,41 +182,41 @@ def _replace_exc_info(_logger: object, _method: str, event: MutableMapping[str, 
 
 def _begin() -> None:
     environ = request.environ
-    g.trail = Trail(identify(environ.get("HTTP_X_REQUEST_ID", ""), environ.get("HTTP_TRACEPARENT", "")))
+    g.request_log = RequestLog(assign_ids(environ.get("HTTP_X_REQUEST_ID", ""), environ.get("HTTP_TRACEPARENT", "")))
 
 
-def identify(request_id: str = "", traceparent: str = "") -> Identity:
+def assign_ids(request_id: str = "", traceparent: str = "") -> RequestIds:
     """Return what a request is known by: the ids that its caller gave where they are valid, else new ones."""
     chance = f"{random.getrandbits(8 * CHANCE_BYTES):0{2 * CHANCE_BYTES}x}"
     own_id = request_id if SAFE_REQUEST_ID.fullmatch(request_id) else chance[:32]
-    caller = caller_of(traceparent)
+    caller = parse_traceparent(traceparent)
     trace_id, flags = (caller.trace_id, caller.trace_flags) if caller else (chance[32:64], "00")
-    return Identity(own_id, trace_id, flags, chance[64:])
+    return RequestIds(own_id, trace_id, flags, chance[64:])
 
 
-def caller_of(traceparent: str) -> Caller | None:
+def parse_traceparent(traceparent: str) -> ParentSpan | None:
     """Return what a `traceparent` says, if it is valid."""
     match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
     if match is None or (match["version"] == "00" and match["rest"]):
         return None
-    return Caller(match["trace"], match["span"], f"{int(match['flags'], 16) & SAMPLED:02x}")
+    return ParentSpan(match["trace"], match["span"], f"{int(match['flags'], 16) & SAMPLED:02x}")
 
 
 def _end(log: Any, metrics: Metrics, response: Response) -> Response:
-    trail, asked = _trail(), request_ctx.request
+    request_log, asked = _current(), request_ctx.request
     route = asked.url_rule.rule if asked.url_rule else None
-    seconds = time.perf_counter() - trail.started
-    for name, value in trail.identity.headers().items():
+    seconds = time.perf_counter() - request_log.started
+    for name, value in request_log.identity.headers().items():
         response.headers.add(name, value)
     if log.is_enabled_for(logging.INFO):
         log.info(
             "request",
-            **trail.fields,
+            **request_log.fields,
             method=asked.method,
             route=route,
             status=response.status_code,
             durationMs=round(seconds * 1000, 3),
-            **trail.identity.fields(),
+            **request_log.identity.fields(),
         )
     metrics.observe(asked.method, route, response.status_code, seconds)
     return response

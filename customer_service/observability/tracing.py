@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
     from werkzeug.routing import Rule
 
-    from customer_service.observability.request_log import Caller
+    from customer_service.observability.request_log import ParentSpan
     from customer_service.settings import Settings
 
 EXPORT_SECONDS = 2.0
@@ -50,7 +50,7 @@ EXPORT_SECONDS = 2.0
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
 SERVER_ERROR = 500
-TALKATIVE = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
+NOISY_LOGGERS = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
 """The loggers that tell of every export that fails, and of every span that finds the queue full."""
 
 logger = logging.getLogger(__name__)
@@ -69,12 +69,12 @@ class Tracing:
         self._tracer = self._provider.get_tracer(__name__, __version__)
         self._host, self._port = socket.gethostname(), settings.server.port
         self._paths: dict[str, str] = {}
-        self.commands = Commands(self._tracer)
+        self.commands = CommandSpans(self._tracer)
         atexit.register(self.stop)
 
-    def follow(self, app: Flask, path_of: Callable[[Rule], str]) -> None:
+    def instrument(self, app: Flask, path_template: Callable[[Rule], str]) -> None:
         """Make a span of every request of the application, which is complete but for this."""
-        self._paths = {rule.rule: path_of(rule) for rule in app.url_map.iter_rules()}
+        self._paths = {rule.rule: path_template(rule) for rule in app.url_map.iter_rules()}
         app.before_request(self._begin)
         app.after_request(self._end)
 
@@ -96,11 +96,11 @@ class Tracing:
             **({"http.route": path} if path else {}),
         }
         name = " ".join(filter(None, (method or "HTTP", path)))
-        caller = request_log.caller_of(asked.environ.get("HTTP_TRACEPARENT", ""))
+        caller = request_log.parse_traceparent(asked.environ.get("HTTP_TRACEPARENT", ""))
         span = self._tracer.start_span(name, _context_of(caller), SpanKind.SERVER, attributes)
         known = span.get_span_context()
         flags = known.trace_flags & request_log.SAMPLED
-        request_log.be_known_as(f"{known.trace_id:032x}", f"{known.span_id:016x}", f"{flags:02x}")
+        request_log.set_trace(f"{known.trace_id:032x}", f"{known.span_id:016x}", f"{flags:02x}")
         _request.set(span)
 
     def _end(self, response: Response) -> Response:
@@ -113,7 +113,7 @@ class Tracing:
         return response
 
 
-class Commands(CommandListener):
+class CommandSpans(CommandListener):
     """Makes a span of each command to MongoDB that belongs to a request: of its names, and never of its contents."""
 
     def __init__(self, tracer: Tracer) -> None:
@@ -188,7 +188,7 @@ class _Outage(logging.Filter):
 
 
 _outage = _Outage()
-for name in TALKATIVE:
+for name in NOISY_LOGGERS:
     logging.getLogger(name).addFilter(_outage)
 
 
@@ -198,7 +198,7 @@ def _resource() -> Resource:
     return Resource.create().merge(own).merge(OTELResourceDetector().detect())
 
 
-def _context_of(caller: Caller | None) -> Context | None:
+def _context_of(caller: ParentSpan | None) -> Context | None:
     """Return the caller's span as the parent of another; its `tracestate` is free text, and nobody here reads it."""
     if caller is None:
         return None

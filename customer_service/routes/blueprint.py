@@ -11,9 +11,9 @@ from werkzeug.exceptions import NotFound
 from customer_service import errors
 from customer_service.auth.authorization import authenticate, authorize, current_membership
 from customer_service.repository import CustomerRepository
-from customer_service.web.operations import Value, role_of
+from customer_service.web.operations import Parameter, role_of
 from customer_service.web.requests import is_conditional
-from customer_service.web.responses import compact, represent
+from customer_service.web.responses import compact, serialize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,17 +44,19 @@ MEMBER_ERRORS = (*TOKEN_ERRORS, errors.NotAMember)
 READ_ERRORS = (*MEMBER_ERRORS, errors.MalformedDocument)
 WRITE_ERRORS = (*READ_ERRORS, errors.InsufficientRole)
 BODY_ERRORS = (errors.InvalidRequest, errors.DuplicateTaxId, errors.DuplicateExternalId)
-IF_NONE_MATCH = {"If-None-Match": Value("ETags of the answers at hand; 304 where one is still current.")}
-IF_MATCH = {"If-Match": Value("The ETag of the state to write on; 412 where it is another by now.")}
+IF_NONE_MATCH = {"If-None-Match": Parameter("ETags of the answers at hand; 304 where one is still current.")}
+IF_MATCH = {"If-Match": Parameter("The ETag of the state to write on; 412 where it is another by now.")}
 
 STRONG_ETAG = {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}
-REVALIDATE = {"Cache-Control": Value("Ask again each time.", {"const": "private, no-cache"}, required=True)}
-LARGE = REVALIDATE | {"Vary": Value("`Accept-Encoding`, among others: what is large is compressed.", required=True)}
-ETAG = REVALIDATE | {"ETag": Value("Changes with every write.", STRONG_ETAG, required=True)}
-DELETED_ETAG = {"ETag": Value("Of the deleted customer, for a restore with If-Match.", STRONG_ETAG)}
-LOCATION = {"Location": Value("The path of the customer.", required=True)}
-LINK = {"Link": Value('The next page, with `rel="next"`, where there is one.')}
-REPLAYED = {"Idempotent-Replayed": Value("Where the key was used before.", {"const": "true"})}
+REVALIDATE_HEADER = {"Cache-Control": Parameter("Ask again each time.", {"const": "private, no-cache"}, required=True)}
+JSON_HEADERS = REVALIDATE_HEADER | {
+    "Vary": Parameter("`Accept-Encoding`, among others: what is large is compressed.", required=True)
+}
+ETAG_HEADER = REVALIDATE_HEADER | {"ETag": Parameter("Changes with every write.", STRONG_ETAG, required=True)}
+DELETED_ETAG_HEADER = {"ETag": Parameter("Of the deleted customer, for a restore with If-Match.", STRONG_ETAG)}
+LOCATION_HEADER = {"Location": Parameter("The path of the customer.", required=True)}
+LINK_HEADER = {"Link": Parameter('The next page, with `rel="next"`, where there is one.')}
+REPLAYED_HEADER = {"Idempotent-Replayed": Parameter("Where the key was used before.", {"const": "true"})}
 
 
 def guarded_blueprint(name: str) -> Blueprint:
@@ -100,16 +102,16 @@ blueprint = guarded_blueprint("customers")
 
 def customers() -> CustomerRepository:
     """Return the customers that the caller of this request may see."""
-    return customers_as(CustomerRepository)
+    return scoped_repository(CustomerRepository)
 
 
-def customers_as(repository: type[Customers]) -> Customers:
+def scoped_repository(repository: type[Customers]) -> Customers:
     """Return the same as this kind of repository."""
     on_write = current_app.extensions["worker_caches"].invalidate_customer
     return repository(current_app.extensions["database"], current_membership().scope, on_write)
 
 
-def represented(customer_id: str) -> Representation:
+def serialized_customer(customer_id: str) -> Representation:
     """Return the customer as it is answered: as it is kept, if it may be, else as it is stored.
 
     Raises CustomerNotFound and MalformedDocument.
@@ -117,14 +119,14 @@ def represented(customer_id: str) -> Representation:
     worker_caches: WorkerCaches[Representation] = current_app.extensions["worker_caches"]
     since = worker_caches.valid_from
     if worker_caches.customers is None or since is None or "no-cache" in request.environ.get("HTTP_CACHE_CONTROL", ""):
-        return represent(customers().get(customer_id))
+        return serialize(customers().get(customer_id))
     key = (current_membership().scope, customer_id)
     return worker_caches.customers.get(key) or worker_caches.customers.load(
-        key, lambda: compact(represent(customers().get_committed(customer_id, since))), customer_id.lower()
+        key, lambda: compact(serialize(customers().get_committed(customer_id, since))), customer_id.lower()
     )
 
 
-def on_the_newest(attempt: Callable[[], R]) -> R:
+def retry_on_version_mismatch(attempt: Callable[[], R]) -> R:
     """Repeat the attempt while somebody else is faster, unless the caller named the state to write on."""
     while True:
         try:
@@ -134,7 +136,7 @@ def on_the_newest(attempt: Callable[[], R]) -> R:
                 raise
 
 
-def location(customer_id: object) -> str:
+def customer_path(customer_id: object) -> str:
     """Return the path of a customer, behind whatever prefix the request came by."""
     scope = current_membership().scope
     return url_for("customers.get_customer", organization_id=scope, customer_id=str(customer_id))

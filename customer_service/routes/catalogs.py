@@ -10,9 +10,9 @@ from customer_service.fiscal.catalogues import COMPANY_REGIMES, PERSON_REGIMES, 
 from customer_service.fiscal.sat_catalogues import names_of, place_of
 from customer_service.routes.blueprint import IF_NONE_MATCH, TOKEN_ERRORS, token_blueprint
 from customer_service.schemas.documents import CodeListSchema, InvoiceUseListSchema, TaxSystemListSchema, ZipCodeSchema
-from customer_service.web.operations import Answer, Operation, Value
+from customer_service.web.operations import Operation, Parameter, SuccessResponse
 from customer_service.web.requests import query_values
-from customer_service.web.responses import answer_cacheable
+from customer_service.web.responses import cacheable_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,26 +26,28 @@ if TYPE_CHECKING:
 blueprint = token_blueprint("catalogs", "/catalogs")
 
 FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
-ETAG = {"type": "string", "pattern": '^"[0-9a-f]{40}"$'}
-HEADERS = {
-    "Cache-Control": Value("Keep it for a day.", {"const": FOR_A_DAY["Cache-Control"]}, required=True),
-    "ETag": Value("Changes with the catalogue.", ETAG, required=True),
-    "Vary": Value("`Accept-Encoding`, among others: what is large is compressed.", required=True),
+CATALOG_ETAG = {"type": "string", "pattern": '^"[0-9a-f]{40}"$'}
+CATALOG_HEADERS = {
+    "Cache-Control": Parameter("Keep it for a day.", {"const": FOR_A_DAY["Cache-Control"]}, required=True),
+    "ETag": Parameter("Changes with the catalogue.", CATALOG_ETAG, required=True),
+    "Vary": Parameter("`Accept-Encoding`, among others: what is large is compressed.", required=True),
 }
 USE_PARAMETERS = {
-    "taxSystem": Value("Only the uses that this regime allows.", {"type": "string", "enum": sorted(USES_BY_REGIME)}),
-    "taxId": Value("An RFC: only the uses that some regime of such a receiver allows."),
+    "taxSystem": Parameter(
+        "Only the uses that this regime allows.", {"type": "string", "enum": sorted(USES_BY_REGIME)}
+    ),
+    "taxId": Parameter("An RFC: only the uses that some regime of such a receiver allows."),
 }
 
 
 def _catalog(
     schema: type[Schema],
     *own_errors: type[CustomerServiceError],
-    query: Mapping[str, Value] | None = None,
+    query: Mapping[str, Parameter] | None = None,
 ) -> Operation:
     return Operation(
         "Catalogs",
-        {200: Answer(schema, HEADERS), 304: Answer(headers=HEADERS)},
+        {200: SuccessResponse(schema, CATALOG_HEADERS), 304: SuccessResponse(headers=CATALOG_HEADERS)},
         role=None,
         errors=(*TOKEN_ERRORS, *own_errors),
         request_headers=IF_NONE_MATCH,
@@ -118,7 +120,7 @@ def get_zip_code(zip_code: str) -> Response:
     if place is None:
         raise ZipCodeNotFound
     parts = {name: _named(part) for name, part in place._asdict().items()}
-    return answer_cacheable({"zip": zip_code, **parts}, FOR_A_DAY)
+    return cacheable_response({"zip": zip_code, **parts}, FOR_A_DAY)
 
 
 def _unknown(name: str, _value: str) -> str | None:
@@ -138,4 +140,4 @@ def _list_names(catalogue: Catalogue) -> Response:
 
 
 def _list(codes: Iterable[dict[str, object]]) -> Response:
-    return answer_cacheable({"data": list(codes)}, FOR_A_DAY)
+    return cacheable_response({"data": list(codes)}, FOR_A_DAY)

@@ -10,15 +10,17 @@ from marshmallow import Schema, fields, validate
 from customer_service.repository import ChangePosition
 from customer_service.repository.customers import OBJECT_ID
 from customer_service.schemas.documents import CustomerSchema
-from customer_service.web.operations import Value
-from customer_service.web.requests import from_opaque, invalid, opaque, query_values
+from customer_service.web.operations import Parameter
+from customer_service.web.requests import decode_cursor, encode_cursor, invalid, query_values
 
 MAXIMUM_WAIT_SECONDS = 20
 LAST_NUMBER = 2**32 - 1
 
 CHANGES_PARAMETERS = {
-    "cursor": Value("The `cursor` of the page before; without it the changes begin with the customers that there are."),
-    "wait": Value(
+    "cursor": Parameter(
+        "The `cursor` of the page before; without it the changes begin with the customers that there are."
+    ),
+    "wait": Parameter(
         "How many seconds to wait for a change where there is none yet; the answer may come earlier.",
         {"type": "integer", "minimum": 0, "maximum": MAXIMUM_WAIT_SECONDS, "default": 0},
     ),
@@ -68,7 +70,7 @@ def changes_request(organization_id: str) -> ChangesRequest:
 
 def cursor_of(position: ChangePosition, organization_id: str) -> str:
     """Return the cursor of this position, good for this organization alone."""
-    return opaque([organization_id, *position])
+    return encode_cursor([organization_id, *position])
 
 
 def _wrong(name: str, value: str) -> str | None:
@@ -81,7 +83,7 @@ def _wrong(name: str, value: str) -> str | None:
 def _position(cursor: str, organization_id: str) -> ChangePosition:
     """Return the position that a cursor keeps; raises InvalidRequest for what `cursor_of` never made."""
     try:
-        owner, seconds, increment, place = from_opaque(cursor)
+        owner, seconds, increment, place = decode_cursor(cursor)
     except (ValueError, TypeError):
         raise invalid({"cursor": "invalid-cursor"}) from None
     is_place = OBJECT_ID.fullmatch(place) if isinstance(place, str) else _is_number(place)

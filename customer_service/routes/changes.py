@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from flask import current_app
 
 from customer_service import errors
-from customer_service.auth.authorization import current_membership, still_a_member
+from customer_service.auth.authorization import current_membership, membership_check
 from customer_service.repository import CustomerFeed
 from customer_service.repository.database import outside_deadline
-from customer_service.routes.blueprint import LARGE, MEMBER_ERRORS, blueprint
+from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, blueprint
 from customer_service.routes.change_requests import CHANGES_PARAMETERS, ChangePageSchema, changes_request, cursor_of
 from customer_service.web import long_polling
-from customer_service.web.operations import Answer, Operation
-from customer_service.web.responses import answer_json, changed
+from customer_service.web.operations import Operation, SuccessResponse
+from customer_service.web.responses import changes_body, json_response
 
 if TYPE_CHECKING:
     from flask import Response
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @blueprint.get("/customers/changes")
 @Operation(
     "Customers",
-    {200: Answer(ChangePageSchema, LARGE)},
+    {200: SuccessResponse(ChangePageSchema, JSON_HEADERS)},
     role="viewer",
     errors=(*MEMBER_ERRORS, errors.InvalidRequest, errors.CursorExpired, errors.ChangesUnsupported),
     query=CHANGES_PARAMETERS,
@@ -40,7 +40,7 @@ def list_customer_changes() -> Response:
     scope = current_membership().scope
     page = _read(changes_request(scope))
     cursor = cursor_of(page.position, scope)
-    return answer_json({"data": changed(page.changes), "cursor": cursor, "hasMore": page.has_more})
+    return json_response({"data": changes_body(page.changes), "cursor": cursor, "hasMore": page.has_more})
 
 
 def _read(asked: ChangesRequest) -> FeedPage:
@@ -49,11 +49,11 @@ def _read(asked: ChangesRequest) -> FeedPage:
     page = feed.read(asked.position, lambda: False)
     if page.changes or page.has_more or not asked.wait:
         return page
-    with long_polling.slot() as is_over, current_app.extensions["metrics"].waiting():
+    with long_polling.slot() as is_over, current_app.extensions["metrics"].count_as_waiting():
         if is_over is None:
             return page
         keep_waiting = long_polling.keep_waiting(asked.wait, is_over)
-        confirm = still_a_member()
+        confirm = membership_check()
 
         def wait() -> FeedPage:
             following = feed.read(page.position, keep_waiting)

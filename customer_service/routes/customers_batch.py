@@ -8,14 +8,14 @@ from customer_service import errors
 from customer_service.errors import CustomerServiceError, Finding, InvalidRequest, serialize_findings
 from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository
-from customer_service.routes.blueprint import LARGE, MEMBER_ERRORS, blueprint, customers_as
+from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, blueprint, scoped_repository
 from customer_service.schemas.documents import UpsertsSchema
 from customer_service.schemas.inputs import MESSAGES, BatchInputSchema
 from customer_service.services.upserts import keyed, put_many
-from customer_service.web.error_handlers import failure_of
-from customer_service.web.operations import Answer, Operation
+from customer_service.web.error_handlers import problem_of_error
+from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body
-from customer_service.web.responses import answer_json, etag_of
+from customer_service.web.responses import etag_of, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from customer_service.services.upserts import Keyed, Outcome
 
-BATCH = BatchInputSchema()
+BATCH_SCHEMA = BatchInputSchema()
 MAXIMUM_FINDINGS_BYTES = 38_000
 """The longest findings of all customers of a batch together: the rest of 100 results takes up to 27,500 bytes."""
 
@@ -32,7 +32,7 @@ MAXIMUM_FINDINGS_BYTES = 38_000
 @blueprint.post("/customers/batch-upsert")
 @Operation(
     "Customers",
-    {200: Answer(UpsertsSchema, LARGE)},
+    {200: SuccessResponse(UpsertsSchema, JSON_HEADERS)},
     role="editor",
     errors=(*MEMBER_ERRORS, errors.InsufficientRole, errors.InvalidRequest),
     request={JSON: BatchInputSchema},
@@ -43,9 +43,9 @@ def batch_upsert_customers() -> Response:
     Each is a whole customer with its `externalId`, and is judged by itself as a PUT under that id is: one that is
     refused keeps none of the others back. The results are in the order of the customers.
     """
-    bodies = BATCH.accepted(json_body())["customers"]
-    outcomes = put_many(customers_as(CustomerBatchRepository), bodies, _once())
-    return answer_json({"results": _results(outcomes)})
+    bodies = BATCH_SCHEMA.accepted(json_body())["customers"]
+    outcomes = put_many(scoped_repository(CustomerBatchRepository), bodies, _once())
+    return json_response({"results": _results(outcomes)})
 
 
 def _once() -> Callable[[object], Keyed]:
@@ -72,8 +72,8 @@ def _results(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 def _result(index: int, outcome: Outcome, findings_bytes: int) -> dict[str, Any]:
     if isinstance(outcome, InvalidRequest):
         findings = serialize_findings(outcome.findings, findings_bytes)
-        return {"index": index, "status": "failed", "problem": {**failure_of(outcome), "errors": findings}}
+        return {"index": index, "status": "failed", "problem": {**problem_of_error(outcome), "errors": findings}}
     if isinstance(outcome, CustomerServiceError):
-        return {"index": index, "status": "failed", "problem": failure_of(outcome)}
+        return {"index": index, "status": "failed", "problem": problem_of_error(outcome)}
     status, document = outcome
     return {"index": index, "status": status, "id": str(document["_id"]), "etag": f'"{etag_of(document)}"'}

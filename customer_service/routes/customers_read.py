@@ -10,30 +10,30 @@ from customer_service import errors
 from customer_service.auth.authorization import current_membership
 from customer_service.errors import serialize_findings
 from customer_service.routes.blueprint import (
-    ETAG,
+    ETAG_HEADER,
     IF_NONE_MATCH,
-    LARGE,
-    LINK,
+    JSON_HEADERS,
+    LINK_HEADER,
     MEMBER_ERRORS,
     READ_ERRORS,
     blueprint,
     customers,
-    represented,
+    serialized_customer,
 )
 from customer_service.schemas.documents import CustomerBatchSchema, CustomerPageSchema, CustomerSchema, TaxInfoSchema
 from customer_service.schemas.inputs import CustomerInputSchema, IdsInputSchema
 from customer_service.services import validation
-from customer_service.web.operations import Answer, Operation
+from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, LIST_PARAMETERS, json_body, list_request
-from customer_service.web.responses import answer_found, answer_json, listed, represent
+from customer_service.web.responses import customer_response, json_response, list_body, serialize
 
 if TYPE_CHECKING:
     from customer_service.web.requests import ListRequest
 
-IDS = IdsInputSchema()
+IDS_SCHEMA = IdsInputSchema()
 ONE_CUSTOMER = Operation(
     "Customers",
-    {200: Answer(CustomerSchema, ETAG), 304: Answer(headers=ETAG)},
+    {200: SuccessResponse(CustomerSchema, ETAG_HEADER), 304: SuccessResponse(headers=ETAG_HEADER)},
     role="viewer",
     errors=(*READ_ERRORS, errors.CustomerNotFound),
     request_headers=IF_NONE_MATCH,
@@ -48,7 +48,7 @@ def get_customer(customer_id: str) -> Response:
     Returns a single customer by ID. The authenticated user must be a member of the organization. HEAD answers
     the same headers without the body.
     """
-    return answer_found(represented(customer_id))
+    return customer_response(serialized_customer(customer_id))
 
 
 @blueprint.get("/customers/by-external-id/<any_text:external_id>")
@@ -61,13 +61,13 @@ def get_customer_by_external_id(external_id: str) -> Response:
     document = customers().find_by_external_id(external_id)
     if document is None:
         raise errors.CustomerNotFound
-    return answer_found(represent(document))
+    return customer_response(serialize(document))
 
 
 @blueprint.get("/customers")
 @Operation(
     "Customers",
-    {200: Answer(CustomerPageSchema, LARGE | LINK)},
+    {200: SuccessResponse(CustomerPageSchema, JSON_HEADERS | LINK_HEADER)},
     role="viewer",
     errors=(*MEMBER_ERRORS, errors.InvalidRequest),
     query=LIST_PARAMETERS,
@@ -82,7 +82,7 @@ def list_customers() -> Response:
     asked = list_request()
     query = asked.query()
     documents = customers().page(query, asked.limit + 1, asked.after)
-    answer: dict[str, Any] = {**listed(documents[: asked.limit]), "nextCursor": None}
+    answer: dict[str, Any] = {**list_body(documents[: asked.limit]), "nextCursor": None}
     headers = {}
     if len(documents) > asked.limit:
         last = documents[asked.limit - 1]
@@ -90,13 +90,13 @@ def list_customers() -> Response:
         headers["Link"] = _link(asked, answer["nextCursor"])
     if asked.total:
         answer["total"] = customers().count(query)
-    return answer_json(answer, headers)
+    return json_response(answer, headers)
 
 
 @blueprint.post("/customers/batch-get")
 @Operation(
     "Customers",
-    {200: Answer(CustomerBatchSchema, LARGE)},
+    {200: SuccessResponse(CustomerBatchSchema, JSON_HEADERS)},
     role="viewer",
     errors=(*MEMBER_ERRORS, errors.InvalidRequest),
     request={JSON: IdsInputSchema},
@@ -107,12 +107,12 @@ def batch_get_customers() -> Response:
     They come in the order asked, each once; an id that is no customer's is in `notFound`.
     """
     asked: dict[str, str] = {}
-    for each in IDS.accepted(json_body())["ids"]:
+    for each in IDS_SCHEMA.accepted(json_body())["ids"]:
         asked.setdefault(each.lower(), each)
     found = {str(document["_id"]): document for document in customers().find_many(list(asked))}
-    return answer_json(
+    return json_response(
         {
-            **listed(found[each] for each in asked if each in found),
+            **list_body(found[each] for each in asked if each in found),
             "notFound": [given for each, given in asked.items() if each not in found],
         }
     )
@@ -121,7 +121,7 @@ def batch_get_customers() -> Response:
 @blueprint.get("/customers/<customer_id:customer_id>/tax-info-validation")
 @Operation(
     "Customers",
-    {200: Answer(TaxInfoSchema, LARGE)},
+    {200: SuccessResponse(TaxInfoSchema, JSON_HEADERS)},
     role="viewer",
     errors=(*READ_ERRORS, errors.CustomerNotFound),
 )
@@ -136,7 +136,7 @@ def validate_customer_tax_info(customer_id: str) -> Response:
 @blueprint.post("/customers/tax-info-validation")
 @Operation(
     "Customers",
-    {200: Answer(TaxInfoSchema, LARGE)},
+    {200: SuccessResponse(TaxInfoSchema, JSON_HEADERS)},
     role="viewer",
     errors=MEMBER_ERRORS,
     request={JSON: {"anyOf": [CustomerInputSchema, {}]}},
@@ -151,7 +151,7 @@ def validate_tax_info() -> Response:
 
 def _judgement(customer: object) -> Response:
     found, doubts = validation.errors_of(customer), validation.warnings_of(customer)
-    return answer_json(
+    return json_response(
         {
             "isValid": not found,
             "errors": serialize_findings(found),

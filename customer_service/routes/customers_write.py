@@ -13,24 +13,30 @@ from customer_service.fiscal.characters import comparable
 from customer_service.repository import IdempotencyRepository
 from customer_service.routes.blueprint import (
     BODY_ERRORS,
-    DELETED_ETAG,
-    ETAG,
+    DELETED_ETAG_HEADER,
+    ETAG_HEADER,
     IF_MATCH,
-    LOCATION,
-    REPLAYED,
+    LOCATION_HEADER,
+    REPLAYED_HEADER,
     WRITE_ERRORS,
     blueprint,
+    customer_path,
     customers,
-    location,
-    on_the_newest,
+    retry_on_version_mismatch,
 )
 from customer_service.schemas.documents import CustomerSchema
 from customer_service.schemas.inputs import CustomerInputSchema, CustomerPatchSchema
 from customer_service.services import validation
 from customer_service.services.upserts import Keyed, put, replace
-from customer_service.web.operations import Answer, Operation, Value
+from customer_service.web.operations import Operation, Parameter, SuccessResponse
 from customer_service.web.requests import JSON, MERGE_PATCH, canonical_json, idempotency_key, json_body, require_match
-from customer_service.web.responses import answer_body, answer_nothing, answer_written, etag_of, represent
+from customer_service.web.responses import (
+    etag_of,
+    no_content,
+    serialize,
+    serialized_response,
+    written_customer_response,
+)
 
 if TYPE_CHECKING:
     from customer_service.repository.database import Document
@@ -39,12 +45,14 @@ if TYPE_CHECKING:
 @blueprint.post("/customers")
 @Operation(
     "Customers",
-    {201: Answer(CustomerSchema, ETAG | LOCATION | REPLAYED)},
+    {201: SuccessResponse(CustomerSchema, ETAG_HEADER | LOCATION_HEADER | REPLAYED_HEADER)},
     role="editor",
     errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.KeyReused, errors.RequestInProgress),
     request={JSON: CustomerInputSchema},
     request_headers={
-        "Idempotency-Key": Value("Makes retries safe for 24 hours.", {"type": "string", "pattern": "^[!-~]{1,255}$"})
+        "Idempotency-Key": Parameter(
+            "Makes retries safe for 24 hours.", {"type": "string", "pattern": "^[!-~]{1,255}$"}
+        )
     },
 )
 def create_customer() -> Response:
@@ -58,7 +66,7 @@ def create_customer() -> Response:
     if key is not None:
         return _create_once(key, canonical_json(body), customer)
     document, _ = customers().add(customer)
-    return answer_written(document, location(document["_id"]))
+    return written_customer_response(document, customer_path(document["_id"]))
 
 
 def _create_once(key: str, request_body: bytes, customer: dict[str, Any]) -> Response:
@@ -75,10 +83,10 @@ def _create_once(key: str, request_body: bytes, customer: dict[str, Any]) -> Res
         except errors.Duplicate:
             keys.release(claim)
             raise
-        body, etag = represent(document)
+        body, etag = serialize(document)
         replayed = not added
         keys.store_response(claim, body, etag)
-    response = answer_body(body, etag, location(claim.customer_id))
+    response = serialized_response(body, etag, customer_path(claim.customer_id))
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response
@@ -87,7 +95,7 @@ def _create_once(key: str, request_body: bytes, customer: dict[str, Any]) -> Res
 @blueprint.patch("/customers/<customer_id:customer_id>")
 @Operation(
     "Customers",
-    {200: Answer(CustomerSchema, ETAG)},
+    {200: SuccessResponse(CustomerSchema, ETAG_HEADER)},
     role="editor",
     errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.CustomerNotFound, errors.VersionMismatch),
     request={MERGE_PATCH: CustomerPatchSchema, JSON: CustomerPatchSchema},
@@ -105,13 +113,13 @@ def update_customer(customer_id: str) -> Response:
         require_match(document, etag_of)
         return replace(customers(), document, validation.patched(document, patch))
 
-    return answer_written(on_the_newest(attempt))
+    return written_customer_response(retry_on_version_mismatch(attempt))
 
 
 @blueprint.delete("/customers/<customer_id:customer_id>")
 @Operation(
     "Customers",
-    {204: Answer(headers=DELETED_ETAG)},
+    {204: SuccessResponse(headers=DELETED_ETAG_HEADER)},
     role="editor",
     errors=(*WRITE_ERRORS, errors.CustomerNotFound, errors.VersionMismatch),
     request_headers=IF_MATCH,
@@ -127,17 +135,17 @@ def delete_customer(customer_id: str) -> Response:
         require_match(document, etag_of)
         return customers().remove(document)
 
-    deleted = on_the_newest(attempt)
+    deleted = retry_on_version_mismatch(attempt)
     try:
-        return answer_nothing({"ETag": f'"{etag_of(deleted)}"'})
+        return no_content({"ETag": f'"{etag_of(deleted)}"'})
     except errors.MalformedDocument:  # what cannot be told has no ETag, and can be deleted all the same
-        return answer_nothing()
+        return no_content()
 
 
 @blueprint.post("/customers/<customer_id:customer_id>/restore")
 @Operation(
     "Customers",
-    {200: Answer(CustomerSchema, ETAG)},
+    {200: SuccessResponse(CustomerSchema, ETAG_HEADER)},
     role="editor",
     errors=(
         *WRITE_ERRORS,
@@ -161,13 +169,16 @@ def restore_customer(customer_id: str) -> Response:
             return document
         return customers().restore(document, validation.revived(document))
 
-    return answer_written(on_the_newest(attempt))
+    return written_customer_response(retry_on_version_mismatch(attempt))
 
 
 @blueprint.put("/customers/by-external-id/<any_text:external_id>")
 @Operation(
     "Customers",
-    {200: Answer(CustomerSchema, ETAG), 201: Answer(CustomerSchema, ETAG | LOCATION)},
+    {
+        200: SuccessResponse(CustomerSchema, ETAG_HEADER),
+        201: SuccessResponse(CustomerSchema, ETAG_HEADER | LOCATION_HEADER),
+    },
     role="editor",
     errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.VersionMismatch),
     request={JSON: CustomerInputSchema},
@@ -185,9 +196,9 @@ def put_customer_by_external_id(external_id: str) -> Response:
         require_match(document, etag_of)
         customer = validation.accepted_after(document, _with_external_id(body, external_id))
         status, stored = put(customers(), Keyed("externalId", comparable(external_id), customer), document)
-        return stored, location(stored["_id"]) if status == "created" else None
+        return stored, customer_path(stored["_id"]) if status == "created" else None
 
-    return answer_written(*on_the_newest(attempt))
+    return written_customer_response(*retry_on_version_mismatch(attempt))
 
 
 def _with_external_id(body: object, external_id: str) -> object:

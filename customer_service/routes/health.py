@@ -11,7 +11,7 @@ from customer_service.errors import DatabaseError, DatabaseUnavailable, NotReady
 from customer_service.observability import metrics
 from customer_service.repository.database import ping
 from customer_service.web import shutdown
-from customer_service.web.operations import STRING, Answer, Operation
+from customer_service.web.operations import STRING, Operation, SuccessResponse
 
 blueprint = Blueprint("health", __name__)
 
@@ -34,7 +34,7 @@ class ReadinessSchema(LivenessSchema):
 
 
 @blueprint.get("/livez")
-@Operation("Health", {200: Answer(LivenessSchema)}, role=None)
+@Operation("Health", {200: SuccessResponse(LivenessSchema)}, role=None)
 def get_liveness() -> dict[str, Any]:
     """Tell whether the process lives.
 
@@ -44,7 +44,7 @@ def get_liveness() -> dict[str, Any]:
 
 
 @blueprint.get("/readyz")
-@Operation("Health", {200: Answer(ReadinessSchema)}, role=None, errors=(NotReady,))
+@Operation("Health", {200: SuccessResponse(ReadinessSchema)}, role=None, errors=(NotReady,))
 def get_readiness() -> dict[str, Any]:
     """Tell whether the service should be sent requests.
 
@@ -61,7 +61,7 @@ def get_readiness() -> dict[str, Any]:
 
 
 @blueprint.get("/metrics")
-@Operation("Health", {200: Answer(STRING, media_type=metrics.MEDIA_TYPE)}, role=None)
+@Operation("Health", {200: SuccessResponse(STRING, media_type=metrics.MEDIA_TYPE)}, role=None)
 def get_metrics() -> Response:
     """Tell how the service fares, in Prometheus' text format.
 

@@ -9,39 +9,39 @@ from flask import Response, current_app
 
 from customer_service import errors
 from customer_service.auth.authorization import current_membership
-from customer_service.auth.tokens import is_subject
+from customer_service.auth.tokens import is_valid_subject
 from customer_service.errors import Finding, InvalidRequest, MemberNotFound
-from customer_service.routes.blueprint import LARGE, MEMBER_ERRORS, guarded_blueprint
+from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, guarded_blueprint
 from customer_service.schemas.documents import MemberListSchema, MemberSchema
 from customer_service.schemas.inputs import MESSAGES, RoleInputSchema
-from customer_service.web.operations import Answer, Operation
+from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body
-from customer_service.web.responses import answer_json, answer_nothing
+from customer_service.web.responses import json_response, no_content
 
 if TYPE_CHECKING:
     from customer_service.repository import MembershipRepository
 
 blueprint = guarded_blueprint("members")
 
-ROLE = RoleInputSchema()
+ROLE_SCHEMA = RoleInputSchema()
 ADMIN_ERRORS = (*MEMBER_ERRORS, errors.InsufficientRole)
 
 
 @blueprint.get("/members")
-@Operation("Members", {200: Answer(MemberListSchema, LARGE)}, role="admin", errors=ADMIN_ERRORS)
+@Operation("Members", {200: SuccessResponse(MemberListSchema, JSON_HEADERS)}, role="admin", errors=ADMIN_ERRORS)
 def list_members() -> Response:
     """List the members of the organization.
 
     They come in the order of their user ids.
     """
     members = _memberships().page(current_membership().scope)
-    return answer_json({"data": [{"userId": member.user_id, "role": member.role} for member in members]})
+    return json_response({"data": [{"userId": member.user_id, "role": member.role} for member in members]})
 
 
 @blueprint.put("/members/<any_text:user_id>")
 @Operation(
     "Members",
-    {200: Answer(MemberSchema, LARGE), 201: Answer(MemberSchema, LARGE)},
+    {200: SuccessResponse(MemberSchema, JSON_HEADERS), 201: SuccessResponse(MemberSchema, JSON_HEADERS)},
     role="admin",
     errors=(*ADMIN_ERRORS, errors.InvalidRequest, errors.LastAdmin),
     request={JSON: RoleInputSchema},
@@ -51,17 +51,17 @@ def put_member(user_id: str) -> Response:
 
     The last admin cannot be given a lesser role.
     """
-    role = ROLE.accepted(json_body())["role"]
-    if not is_subject(user_id):
+    role = ROLE_SCHEMA.accepted(json_body())["role"]
+    if not is_valid_subject(user_id):
         raise InvalidRequest([Finding("/userId", "invalid-value", MESSAGES["invalid-value"])])
     created = _memberships().set_role_keeping_admin(user_id, current_membership().scope, role)
-    response = answer_json({"userId": user_id, "role": role})
+    response = json_response({"userId": user_id, "role": role})
     response.status_code = HTTPStatus.CREATED if created else HTTPStatus.OK
     return response
 
 
 @blueprint.delete("/members/<any_text:user_id>")
-@Operation("Members", {204: Answer()}, role="admin", errors=(*ADMIN_ERRORS, MemberNotFound, errors.LastAdmin))
+@Operation("Members", {204: SuccessResponse()}, role="admin", errors=(*ADMIN_ERRORS, MemberNotFound, errors.LastAdmin))
 def delete_member(user_id: str) -> Response:
     """Remove a member.
 
@@ -69,7 +69,7 @@ def delete_member(user_id: str) -> Response:
     """
     if not _memberships().remove_keeping_admin(user_id, current_membership().scope):
         raise MemberNotFound
-    return answer_nothing()
+    return no_content()
 
 
 def _memberships() -> MembershipRepository:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from customer_service import errors
-from customer_service.routes.blueprint import ETAG, IF_MATCH, WRITE_ERRORS, blueprint, customers, on_the_newest
+from customer_service.routes.blueprint import (
+    ETAG_HEADER,
+    IF_MATCH,
+    WRITE_ERRORS,
+    blueprint,
+    customers,
+    retry_on_version_mismatch,
+)
 from customer_service.schemas.documents import CustomerSchema
 from customer_service.schemas.inputs import SatValidationInputSchema
 from customer_service.services import sat_validation
-from customer_service.web.operations import Answer, Operation
+from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body, require_match
-from customer_service.web.responses import answer_nothing, answer_written, etag_of
+from customer_service.web.responses import etag_of, no_content, written_customer_response
 
 if TYPE_CHECKING:
     from flask import Response
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
 @blueprint.put("/customers/<customer_id:customer_id>/sat-validation")
 @Operation(
     "Customers",
-    {200: Answer(CustomerSchema, ETAG)},
+    {200: SuccessResponse(CustomerSchema, ETAG_HEADER)},
     role="editor",
     errors=(*WRITE_ERRORS, errors.InvalidRequest, errors.CustomerNotFound, errors.VersionMismatch),
     request={JSON: SatValidationInputSchema},
@@ -41,13 +48,13 @@ def put_sat_validation(customer_id: str) -> Response:
         require_match(document, etag_of)
         return customers().set_sat_validation(document, sat_validation.accepted(body))
 
-    return answer_written(on_the_newest(attempt))
+    return written_customer_response(retry_on_version_mismatch(attempt))
 
 
 @blueprint.delete("/customers/<customer_id:customer_id>/sat-validation")
 @Operation(
     "Customers",
-    {204: Answer()},
+    {204: SuccessResponse()},
     role="editor",
     errors=(*WRITE_ERRORS, errors.CustomerNotFound, errors.VersionMismatch),
     request_headers=IF_MATCH,
@@ -63,5 +70,5 @@ def delete_sat_validation(customer_id: str) -> Response:
         require_match(document, etag_of)
         return customers().set_sat_validation(document, None)
 
-    on_the_newest(attempt)
-    return answer_nothing()
+    retry_on_version_mismatch(attempt)
+    return no_content()

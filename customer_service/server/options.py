@@ -53,8 +53,8 @@ def options(settings: Settings) -> dict[str, Any]:
         "logger_class": ServerLog,
         "logconfig_dict": request_log.logging_config(server.log_level),
         "when_ready": prepare,
-        "child_exit": lambda _arbiter, worker: metrics.leave_out(worker.pid),
-        "on_exit": lambda _arbiter: metrics.unshare(),
+        "child_exit": lambda _arbiter, worker: metrics.mark_worker_dead(worker.pid),
+        "on_exit": lambda _arbiter: metrics.disable_multiprocess(),
     }
 
 
@@ -70,7 +70,7 @@ def prepare(arbiter: Arbiter) -> None:
     """Do what the master must do between listening and its first worker; it may not get as far as that."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection takes a descriptor
-    metrics.share()
+    metrics.enable_multiprocess()
     announce_shutdown(arbiter)
 
 

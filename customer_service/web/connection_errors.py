@@ -22,7 +22,12 @@ FAULTS_OF_THE_SERVICE = ("InvalidResponseHeader", "InvalidResponseHeaderName")
 counts = Counter(
     {
         problem.status.value: 0
-        for problem in (problems.OVERLOADED, problems.UNREADABLE, *problems.REFUSALS.values(), problems.INTERNAL_ERROR)
+        for problem in (
+            problems.OVERLOADED,
+            problems.UNREADABLE,
+            *problems.SERVER_PROBLEMS.values(),
+            problems.INTERNAL_ERROR,
+        )
     }
 )
 """How many requests this process refused without doing anything for them, by status."""
@@ -40,25 +45,25 @@ def problem_of(error: BaseException) -> Problem:
     name = type(error).__name__
     if name in FAULTS_OF_THE_SERVICE or not isinstance(error, ParseException):
         return problems.INTERNAL_ERROR
-    return problems.REFUSALS.get(name, problems.UNREADABLE)
+    return problems.SERVER_PROBLEMS.get(name, problems.UNREADABLE)
 
 
 def answer(error: BaseException) -> bytes:
     """Return the whole answer, the last one on its connection, to a request that cannot be read, and log it."""
-    problem, identity = problem_of(error), request_log.identify()
+    problem, identity = problem_of(error), request_log.assign_ids()
     counts[problem.status.value] += 1
     fields = {"status": problem.status.value, "error": type(error).__name__, **identity.fields()}
     if problem is problems.INTERNAL_ERROR:
         logger.error("exception", exc_info=error, extra=fields)
     else:
         logger.info("request", extra=fields)
-    body = error_handlers.body_of(problem, identity.request_id)
+    body = error_handlers.problem_body(problem, identity.request_id)
     headers = {
         "Connection": "close",
         "Content-Type": problems.MEDIA_TYPE,
         "Content-Length": str(len(body)),
         "X-Content-Type-Options": "nosniff",
-        **error_handlers.NEVER_KEPT,
+        **error_handlers.NO_STORE,
         **problem.headers,
         **identity.headers(),
     }
@@ -67,5 +72,5 @@ def answer(error: BaseException) -> bytes:
 
 
 def _answer_unreadable(error: ParseException) -> Response:
-    request_log.annotate(error=type(error).__name__)
-    return error_handlers.respond(problem_of(error))
+    request_log.add_fields(error=type(error).__name__)
+    return error_handlers.problem_response(problem_of(error))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import request
 from werkzeug.exceptions import MethodNotAllowed
 
-from customer_service.web.responses import answer_nothing
+from customer_service.web.responses import no_content
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,7 +29,7 @@ PREFLIGHT_SECONDS = 7200  # no browser keeps one for longer than a day, Chromium
 def init_app(app: Flask, allowed: Collection[str]) -> None:
     """Let the pages of these origins ask and read; where there are none, nothing is different."""
     if allowed:
-        app.before_request(partial(_answer_preflight, allowed))
+        app.before_request(partial(_preflight_response, allowed))
         app.after_request(partial(_share, allowed))
 
 
@@ -44,14 +44,14 @@ def headers_for(origin: str, allowed: Collection[str]) -> dict[str, str]:
     return {"Vary": "Origin", **(shared if origin in allowed else {})}
 
 
-def _answer_preflight(allowed: Collection[str]) -> Response | None:
+def _preflight_response(allowed: Collection[str]) -> Response | None:
     """Answer an allowed page that asks whether it may ask; the routes themselves know no OPTIONS."""
     refusal = request.routing_exception
     if request.method != "OPTIONS" or ASKED not in request.headers or not isinstance(refusal, MethodNotAllowed):
         return None
     if request.headers.get("Origin") not in allowed:
         return None
-    return answer_nothing(
+    return no_content(
         {
             "Access-Control-Allow-Methods": ", ".join(sorted(refusal.valid_methods or ())),
             "Access-Control-Allow-Headers": REQUEST_HEADERS,

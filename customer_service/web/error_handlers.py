@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from customer_service.web.problems import Problem
 
-NEVER_KEPT = {"Cache-Control": "no-store"}
+NO_STORE = {"Cache-Control": "no-store"}
 
 
 def init_app(app: Flask) -> None:
@@ -32,24 +32,24 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_unexpected)
 
 
-def body_of(problem: Problem, request_id: str, members: Mapping[str, object] = MappingProxyType({})) -> bytes:
+def problem_body(problem: Problem, request_id: str, members: Mapping[str, object] = MappingProxyType({})) -> bytes:
     """Return the problem as it is answered, with what this occurrence says beyond its kind."""
     body = {**_kind(problem), "requestId": request_id, **members}
     return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def failure_of(error: errors.CustomerServiceError) -> dict[str, object]:
+def problem_of_error(error: errors.CustomerServiceError) -> dict[str, object]:
     """Return one of the service's errors as a part of an answer that is no problem as a whole."""
     return {**_kind(PROBLEMS[type(error)]), **_members(error)}
 
 
-def respond(problem: Problem, members: Mapping[str, object] = MappingProxyType({})) -> Response:
+def problem_response(problem: Problem, members: Mapping[str, object] = MappingProxyType({})) -> Response:
     """Answer the current request with a problem."""
     response = Response(
-        body_of(problem, request_log.request_id(), members),
+        problem_body(problem, request_log.request_id(), members),
         status=problem.status,
         mimetype=MEDIA_TYPE,
-        headers=NEVER_KEPT,
+        headers=NO_STORE,
     )
     response.headers.update(problem.headers)
     return response
@@ -57,12 +57,12 @@ def respond(problem: Problem, members: Mapping[str, object] = MappingProxyType({
 
 def _answer_own(error: errors.CustomerServiceError) -> Response:
     problem = PROBLEMS[type(error)]
-    request_log.annotate(error=type(error).__name__)
+    request_log.add_fields(error=type(error).__name__)
     if str(error):
-        request_log.annotate(reason=str(error))
+        request_log.add_fields(reason=str(error))
     if problem.status == HTTPStatus.UNAUTHORIZED:  # of whom nothing else is known
-        request_log.annotate(client=request.remote_addr)
-    return respond(problem, _members(error))
+        request_log.add_fields(client=request.remote_addr)
+    return problem_response(problem, _members(error))
 
 
 def _kind(problem: Problem) -> dict[str, object]:
@@ -92,7 +92,7 @@ def _answer_http(error: HTTPException) -> Response:
     if problem is None:
         return _answer_unexpected(error)
     headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-    return respond(replace(problem, headers=headers, detail=_detail_of(error, problem)))
+    return problem_response(replace(problem, headers=headers, detail=_detail_of(error, problem)))
 
 
 def _detail_of(error: HTTPException, problem: Problem) -> str:
@@ -105,4 +105,4 @@ def _detail_of(error: HTTPException, problem: Problem) -> str:
 
 def _answer_unexpected(error: Exception) -> Response:
     request_log.log_exception(error)
-    return respond(INTERNAL_ERROR)
+    return problem_response(INTERNAL_ERROR)

@@ -11,15 +11,15 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
 from customer_service.schemas.documents import ProblemSchema
-from customer_service.web.operations import Value, operation_of
+from customer_service.web.operations import Parameter, operation_of
 from customer_service.web.problems import (
     ALL_PROBLEMS,
+    COMMON_PROBLEMS,
     FRAMEWORK_PROBLEMS,
     INTERNAL_ERROR,
     MEDIA_TYPE,
     PROBLEMS,
     TYPE_PREFIX,
-    UNADMITTED,
 )
 
 if TYPE_CHECKING:
@@ -51,21 +51,21 @@ TAGS = {
     "Health": "For whoever runs the service; a gateway keeps these inside.",
 }
 
-UNREADABLE = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+BODY_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 """What a request with a body may be answered before anybody looks at what it says."""
 
 
-OF_EVERY_ANSWER = {
-    "X-Request-ID": Value("The request's own where it is plain, else a new one.", required=True),
-    "traceparent": Value("W3C Trace Context.", required=True),
-    "X-Content-Type-Options": Value("Believe the type.", {"const": "nosniff"}, required=True),
-    "RateLimit-Policy": Value("Where callers are limited: the requests of a window, and its seconds."),
-    "RateLimit": Value("Where callers are limited: the requests left, and the seconds to the next window."),
+COMMON_HEADERS = {
+    "X-Request-ID": Parameter("The request's own where it is plain, else a new one.", required=True),
+    "traceparent": Parameter("W3C Trace Context.", required=True),
+    "X-Content-Type-Options": Parameter("Believe the type.", {"const": "nosniff"}, required=True),
+    "RateLimit-Policy": Parameter("Where callers are limited: the requests of a window, and its seconds."),
+    "RateLimit": Parameter("Where callers are limited: the requests left, and the seconds to the next window."),
 }
 SECONDS = {"type": "string", "pattern": "^[1-9][0-9]*$"}
 PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f]+$"
-PATH_VALUES: Mapping[str, Value] = {
-    name: Value(description, {"type": "string", **limits}, required=True, example=example)
+PATH_VALUES: Mapping[str, Parameter] = {
+    name: Parameter(description, {"type": "string", **limits}, required=True, example=example)
     for name, description, example, limits in (
         (
             "organization_id",
@@ -104,17 +104,17 @@ def build(app: Flask, version: str) -> dict[str, Any]:
         externalDocs={"description": "Every problem type, and what it means", "url": "docs/errors"},
         tags=[{"name": name, "description": description} for name, description in TAGS.items()],
     )
-    marshmallow.converter.add_attribute_function(_own_schema)
+    marshmallow.converter.add_attribute_function(_schema_of_field)
     spec.components.security_scheme(BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
-    for name, value in OF_EVERY_ANSWER.items():
-        spec.components.header(name, _told(value))
+    for name, value in COMMON_HEADERS.items():
+        spec.components.header(name, _parameter_object(value))
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions[rule.endpoint]
         operation = operation_of(view)
         if operation is not None:
             methods = (rule.methods or set()) - IMPLIED_METHODS
             described = _describe(view, operation, rule)
-            spec.path(path=path_of(rule), operations={method.lower(): described for method in methods})
+            spec.path(path=path_template(rule), operations={method.lower(): described for method in methods})
     document = spec.to_dict()
     types = document["components"]["schemas"]["Problem"]["properties"]["type"]
     types["enum"] = sorted({TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS})
@@ -126,12 +126,12 @@ def servers(prefix: str = "") -> list[dict[str, str]]:
     return [{"url": (prefix + url).removesuffix("/") or "/"} for url in SERVERS]
 
 
-def _own_schema(_converter: object, schema_field: fields.Field[Any], **_: object) -> dict[str, Any]:
+def _schema_of_field(_converter: object, schema_field: fields.Field[Any], **_: object) -> dict[str, Any]:
     """Return what a field says of itself in JSON Schema."""
     return dict(schema_field.metadata.get("schema", {}))
 
 
-def path_of(rule: Rule) -> str:
+def path_template(rule: Rule) -> str:
     """Return the path template of a rule, its parameters named as the specification names them."""
     return PARAMETER.sub(lambda match: f"{{{_camel(match[1])}}}", rule.rule)
 
@@ -150,16 +150,16 @@ def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dic
             *(_parameter("header", *item) for item in operation.request_headers.items()),
         ],
         **_request(operation),
-        "responses": _answers(operation) | _failures(_problems(operation, rule)),
+        "responses": _successes(operation) | _failures(_problems(operation, rule)),
     }
 
 
-def _parameter(place: str, name: str, value: Value) -> dict[str, Any]:
+def _parameter(place: str, name: str, value: Parameter) -> dict[str, Any]:
     style = {} if value.style is None else {"style": value.style, "explode": True}
-    return {"in": place, "name": name, **style, **_told(value)}
+    return {"in": place, "name": name, **style, **_parameter_object(value)}
 
 
-def _told(value: Value) -> dict[str, Any]:
+def _parameter_object(value: Parameter) -> dict[str, Any]:
     example = {} if value.example is None else {"example": value.example}
     return {"description": value.description, "required": value.required, "schema": dict(value.schema), **example}
 
@@ -174,27 +174,27 @@ def _request(operation: Operation) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}} if content else {}
 
 
-def _answers(operation: Operation) -> dict[str, Any]:
+def _successes(operation: Operation) -> dict[str, Any]:
     return {
         str(status): {
             "description": HTTPStatus(status).phrase,
             "headers": _headers(answer.headers),
             **({"content": {answer.media_type: {"schema": answer.schema}}} if answer.schema else {}),
         }
-        for status, answer in operation.answers.items()
+        for status, answer in operation.responses.items()
     }
 
 
-def _headers(own: Mapping[str, Value]) -> dict[str, Any]:
-    return {name: _told(value) for name, value in own.items()} | {name: name for name in OF_EVERY_ANSWER}
+def _headers(own: Mapping[str, Parameter]) -> dict[str, Any]:
+    return {name: _parameter_object(value) for name, value in own.items()} | {name: name for name in COMMON_HEADERS}
 
 
 def _problems(operation: Operation, rule: Rule) -> Iterator[Problem]:
     yield from (PROBLEMS[error] for error in operation.errors)
-    yield from (FRAMEWORK_PROBLEMS[status] for status in UNREADABLE if operation.request)
+    yield from (FRAMEWORK_PROBLEMS[status] for status in BODY_STATUSES if operation.request)
     if rule.arguments:
         yield FRAMEWORK_PROBLEMS[HTTPStatus.NOT_FOUND]
-    yield from UNADMITTED
+    yield from COMMON_PROBLEMS
     yield INTERNAL_ERROR
 
 
@@ -217,13 +217,13 @@ def _failures(problems: Iterable[Problem]) -> dict[str, Any]:
     }
 
 
-def _headers_of(problems: list[Problem]) -> dict[str, Value]:
+def _headers_of(problems: list[Problem]) -> dict[str, Parameter]:
     """Return the headers that some of the problems have; those are required that each has."""
-    headers = {"Cache-Control": Value("Never kept.", {"const": "no-store"}, required=True)}
+    headers = {"Cache-Control": Parameter("Never kept.", {"const": "no-store"}, required=True)}
     for name in dict.fromkeys(name for problem in problems for name in problem.headers):
         values = [problem.headers.get(name) for problem in problems]
         choice = SECONDS if name == "Retry-After" else {"enum": sorted({value for value in values if value})}
-        headers[name] = Value("What to do next.", choice, required=None not in values)
+        headers[name] = Parameter("What to do next.", choice, required=None not in values)
     return headers
 
 

@@ -18,7 +18,7 @@ STRING = {"type": "string"}
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class Parameter:
     """A parameter of a request, or a header of an answer; the example is what a form is filled in with.
 
     `style` says how a query has a value that is not a plain one (OpenAPI).
@@ -32,11 +32,11 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SuccessResponse:
     """What a route answers where nothing goes wrong."""
 
     schema: type[Schema] | Mapping[str, Any] | None = None
-    headers: Mapping[str, Value] = field(default_factory=dict)
+    headers: Mapping[str, Parameter] = field(default_factory=dict)
     media_type: str = "application/json"
 
 
@@ -48,12 +48,12 @@ class Operation:
     """
 
     tag: str
-    answers: Mapping[int, Answer]
+    responses: Mapping[int, SuccessResponse]
     role: Role | None
     errors: tuple[type[CustomerServiceError], ...] = ()
     request: Mapping[str, type[Schema] | Mapping[str, Any]] = field(default_factory=dict)
-    request_headers: Mapping[str, Value] = field(default_factory=dict)
-    query: Mapping[str, Value] = field(default_factory=dict)
+    request_headers: Mapping[str, Parameter] = field(default_factory=dict)
+    query: Mapping[str, Parameter] = field(default_factory=dict)
     any_token: bool = False
 
     def __call__(self, view: View) -> View:

@@ -176,7 +176,7 @@ FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
 }
 """How the framework's errors are told, where they do not say it better; every other one is a fault of the service."""
 
-REFUSALS: dict[str, Problem] = {
+SERVER_PROBLEMS: dict[str, Problem] = {
     "LimitRequestLine": Problem(
         "uri-too-long",
         HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -197,11 +197,11 @@ REFUSALS: dict[str, Problem] = {
 }
 """How the server's own refusals are told, by the names of its errors; every other one makes a request UNREADABLE."""
 
-UNADMITTED = (OVERLOADED, REQUEST_TIMEOUT, REFUSALS["LimitRequestHeaders"])
+COMMON_PROBLEMS = (OVERLOADED, REQUEST_TIMEOUT, SERVER_PROBLEMS["LimitRequestHeaders"])
 """What any request may be answered, whatever it asks for."""
 
 INTERNAL_ERROR = Problem(
     "internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer; the log knows why."
 )
 
-ALL_PROBLEMS = (*PROBLEMS.values(), *FRAMEWORK_PROBLEMS.values(), *REFUSALS.values(), INTERNAL_ERROR)
+ALL_PROBLEMS = (*PROBLEMS.values(), *FRAMEWORK_PROBLEMS.values(), *SERVER_PROBLEMS.values(), INTERNAL_ERROR)

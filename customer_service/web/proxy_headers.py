@@ -22,7 +22,7 @@ PREFIX_KEY = "customer_service.prefix"
 REMEMBERED_ADDRESSES = 1024
 
 
-def behind(wsgi_app: WSGIApplication, proxies: Sequence[Network]) -> WSGIApplication:
+def trust_proxies(wsgi_app: WSGIApplication, proxies: Sequence[Network]) -> WSGIApplication:
     """Return the application as it is behind these proxies: itself where there are none.
 
     Of a request that comes from one of them, and of no other, `X-Forwarded-For` and `X-Forwarded-Prefix` are believed.

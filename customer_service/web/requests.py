@@ -27,7 +27,7 @@ from customer_service.schemas.inputs import (
 )
 from customer_service.schemas.instants import INVALID_INSTANT, instant
 from customer_service.web.limits import MAXIMUM_BODY_BYTES
-from customer_service.web.operations import Value
+from customer_service.web.operations import Parameter
 from customer_service.web.wsgi_environ import DEADLINE
 
 if TYPE_CHECKING:
@@ -53,21 +53,21 @@ ROUNDED_UP = ("gte", "lt")
 """The bounds that a time between two milliseconds moves to the later one: stored times are whole milliseconds."""
 
 LIST_PARAMETERS = {
-    "limit": Value(
+    "limit": Parameter(
         "The length of a page.",
         {"type": "integer", "minimum": 1, "maximum": MAXIMUM_LIMIT, "default": DEFAULT_LIMIT},
     ),
-    "cursor": Value("The `nextCursor` of the page before; it keeps the filters."),
-    "q": Value(
+    "cursor": Parameter("The `nextCursor` of the page before; it keeps the filters."),
+    "q": Parameter(
         "Words that each begin a word of the legal name, or the tax id, email or external id, whatever their case, "
         "accents and punctuation.",
         {"type": "string", "maxLength": MAXIMUM_TEXT_LENGTH},
     ),
     **{
-        name: Value(f"Only those with this {name}{note}.", {"type": "string", "minLength": 1, "maxLength": 255})
+        name: Parameter(f"Only those with this {name}{note}.", {"type": "string", "minLength": 1, "maxLength": 255})
         for name, note in (("taxId", ", whatever its case"), ("email", ", whatever its case"), ("externalId", ""))
     },
-    "metadata": Value(
+    "metadata": Parameter(
         f"Only those with these metadata entries, at most {MAXIMUM_METADATA_FILTERS}, as in `metadata[segment]=paper`.",
         {
             "type": "object",
@@ -78,17 +78,17 @@ LIST_PARAMETERS = {
         style="deepObject",
     ),
     **{
-        f"{name}[{operator}]": Value(
+        f"{name}[{operator}]": Parameter(
             f"Only those whose {name} is {words} this time.", {"type": "string", "format": "date-time"}
         )
         for name in ("createdAt", "updatedAt")
         for operator, words in (("gt", "after"), ("gte", "at or after"), ("lt", "before"), ("lte", "at or before"))
     },
-    "include": Value("`total` counts the whole list.", {"type": "string", "enum": ["total"]}),
+    "include": Parameter("`total` counts the whole list.", {"type": "string", "enum": ["total"]}),
 }
 FILTERS = ("q", *EXACT_FIELDS)
 NOT_FILTERS = ("limit", "cursor", "include")
-MESSAGES = {
+PARAMETER_MESSAGES = {
     "unknown-parameter": "Remove it: there is no such parameter.",
     "repeated-parameter": "Give it once.",
     "invalid-value": "Give one of the documented values.",
@@ -124,7 +124,7 @@ class ListRequest:
     def cursor(self, value: Any, customer_id: str) -> str:
         """Return the cursor of the page behind this position; it keeps the filters."""
         moment = value.replace(tzinfo=UTC).isoformat() if isinstance(value, datetime) else None
-        return opaque([dict(self.filters), moment, customer_id])
+        return encode_cursor([dict(self.filters), moment, customer_id])
 
 
 def json_body(*media_types: str) -> object:
@@ -247,19 +247,19 @@ def query_values(wrong: Callable[[str, str], str | None]) -> dict[str, str]:
     return {name: values[0] for name, values in given.items()}
 
 
-def opaque(value: object) -> str:
+def encode_cursor(value: object) -> str:
     """Return a JSON value as a cursor."""
     return base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
 
 
-def from_opaque(cursor: str) -> Any:
+def decode_cursor(cursor: str) -> Any:
     """Return the JSON value of a cursor; raises ValueError for what `opaque` never made."""
     return orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
 
 
 def invalid(codes: Mapping[str, str]) -> InvalidRequest:
     """Return the error of parameters that are wrong, by the code of each."""
-    return InvalidRequest([Finding(pointer(name), code, MESSAGES[code]) for name, code in codes.items()])
+    return InvalidRequest([Finding(pointer(name), code, PARAMETER_MESSAGES[code]) for name, code in codes.items()])
 
 
 def _wrong(name: str, value: str) -> str | None:
@@ -281,7 +281,7 @@ def _wrong(name: str, value: str) -> str | None:
 def _position(cursor: str) -> tuple[dict[str, str], ListPosition]:
     """Return the filters and the position that a cursor keeps; raises InvalidRequest for what `cursor` never made."""
     try:
-        filters, moment, customer_id = from_opaque(cursor)
+        filters, moment, customer_id = decode_cursor(cursor)
         strange = any(name in NOT_FILTERS or _wrong(name, _text(value)) for name, value in filters.items())
         ordered_by_time = any(RANGE.fullmatch(name) for name in filters)
         strange = strange or _has_too_many(filters)

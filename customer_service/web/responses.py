@@ -10,7 +10,7 @@ import orjson
 from flask import Response, request
 
 from customer_service.errors import MalformedDocument
-from customer_service.observability.request_log import annotate
+from customer_service.observability.request_log import add_fields
 from customer_service.schemas.documents import CustomerSchema
 from customer_service.web.compression import compressed
 from customer_service.web.requests import JSON
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from customer_service.repository import CustomerChange
     from customer_service.repository.database import Document
 
-CUSTOMER = CustomerSchema()
+CUSTOMER_SCHEMA = CustomerSchema()
 REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 
@@ -32,12 +32,12 @@ class Representation(NamedTuple):
     etag: str
 
 
-def represent(document: Document) -> Representation:
+def serialize(document: Document) -> Representation:
     """Return the customer as it is answered; raises MalformedDocument.
 
     The ETag digests the body, so that no writer can forget it, and the version, so that every write changes it.
     """
-    body = _to_json(CUSTOMER.tell(document))
+    body = _to_json(CUSTOMER_SCHEMA.tell(document))
     return Representation(body, blake2b(body + repr(document.get("version")).encode(), digest_size=16).hexdigest())
 
 
@@ -48,67 +48,67 @@ def compact(representation: Representation) -> Representation:
 
 def etag_of(document: Document) -> str:
     """Return the ETag of the customer as it is answered; raises MalformedDocument."""
-    return represent(document).etag
+    return serialize(document).etag
 
 
-def listed(documents: Iterable[Document]) -> dict[str, list[Any]]:
+def list_body(documents: Iterable[Document]) -> dict[str, list[Any]]:
     """Return the customers as `data`, and as `unreadable` the ids of those that cannot be told, if any."""
     data, unreadable = [], []
     for document in documents:
         try:
-            data.append(CUSTOMER.tell(document))
+            data.append(CUSTOMER_SCHEMA.tell(document))
         except MalformedDocument:
             unreadable.append(str(document["_id"]))
     if unreadable:
-        annotate(unreadable=unreadable)
+        add_fields(unreadable=unreadable)
     return {"data": data, **({"unreadable": unreadable} if unreadable else {})}
 
 
-def changed(changes: Iterable[CustomerChange]) -> list[dict[str, Any]]:
+def changes_body(changes: Iterable[CustomerChange]) -> list[dict[str, Any]]:
     """Return the changes as they are answered; of a customer that cannot be told only that it is so."""
-    told = [_changed(change) for change in changes]
+    told = [_change_body(change) for change in changes]
     if unreadable := [each["id"] for each in told if each["type"] == "unreadable"]:
-        annotate(unreadable=unreadable)
+        add_fields(unreadable=unreadable)
     return told
 
 
-def answer_found(customer: Representation) -> Response:
+def customer_response(customer: Representation) -> Response:
     """Answer a customer that was looked up, or 304 where the caller has it already (RFC 9110, section 13.1.2)."""
     body, etag = customer
     if _has_already(etag):
         return Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": f'"{etag}"', **REVALIDATE})
-    return answer_body(body, etag)
+    return serialized_response(body, etag)
 
 
-def answer_written(document: Document, location: str | None = None) -> Response:
+def written_customer_response(document: Document, location: str | None = None) -> Response:
     """Answer a customer that was written: 201 with its Location where it is new, else 200."""
-    return answer_body(*represent(document), location)
+    return serialized_response(*serialize(document), location)
 
 
-def answer_body(body: bytes, etag: str, location: str | None = None) -> Response:
+def serialized_response(body: bytes, etag: str, location: str | None = None) -> Response:
     """Answer a customer whose bytes and ETag are at hand."""
     headers = {"ETag": f'"{etag}"', **REVALIDATE, **({"Location": location} if location else {})}
     return Response(body, HTTPStatus.CREATED if location else HTTPStatus.OK, headers, content_type=JSON)
 
 
-def answer_nothing(headers: Mapping[str, str] | None = None) -> Response:
+def no_content(headers: Mapping[str, str] | None = None) -> Response:
     """Answer that it is done: 204, without a body and without the type of one."""
     response = Response(status=HTTPStatus.NO_CONTENT, headers=headers)
     del response.headers["Content-Type"]
     return response
 
 
-def answer_json(value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+def json_response(value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """Answer a value that has no ETag, compressed where it is large."""
     return compressed(Response(_to_json(value), headers={**REVALIDATE, **(headers or {})}, mimetype=JSON))
 
 
-def answer_cacheable(value: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+def cacheable_response(value: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
     """Answer a value that is the same for every caller, or 304 if the caller has it; the headers say for how long.
 
     The ETag is that of the bytes as they are sent: a compressed body has another.
     """
-    response = answer_json(value, headers)
+    response = json_response(value, headers)
     response.add_etag()
     response.make_conditional(request)
     return response
@@ -120,10 +120,10 @@ def _has_already(etag: str) -> bool:
     return asked is not None and (asked == f'"{etag}"' or request.if_none_match.contains_weak(etag))
 
 
-def _changed(change: CustomerChange) -> dict[str, Any]:
+def _change_body(change: CustomerChange) -> dict[str, Any]:
     kind, customer_id, document = change
     try:
-        return {"type": kind, "id": customer_id, "customer": document and CUSTOMER.tell(document)}
+        return {"type": kind, "id": customer_id, "customer": document and CUSTOMER_SCHEMA.tell(document)}
     except MalformedDocument:
         return {"type": "unreadable", "id": customer_id, "customer": None}
 

@@ -12,7 +12,7 @@ from customer_service.errors import CustomerServiceError, Duplicate, SettingsErr
 from customer_service.repository import ChangePosition, backfill_search_fields
 from customer_service.routes.change_requests import cursor_of
 from customer_service.web import openapi
-from customer_service.web.problems import ALL_PROBLEMS, PROBLEMS, REFUSALS
+from customer_service.web.problems import ALL_PROBLEMS, PROBLEMS, SERVER_PROBLEMS
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
@@ -63,7 +63,7 @@ def test_both_documented_base_paths_are_servers(document: dict[str, Any]) -> Non
 
 def test_every_rule_is_documented_and_every_path_is_served(service: Service, document: dict[str, Any]) -> None:
     served = {
-        (openapi.path_of(rule), method.lower())
+        (openapi.path_template(rule), method.lower())
         for rule in service.app.url_map.iter_rules()
         if rule.rule not in UNDOCUMENTED
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
@@ -317,8 +317,8 @@ def test_the_problem_types_are_those_that_can_be_sent(document: dict[str, Any]) 
         for content in response.get("content", {}).values()
         for example in content.get("examples", {}).values()
     }
-    of_no_operation = {"method-not-allowed", *(problem.slug for problem in REFUSALS.values())} - {
-        REFUSALS["LimitRequestHeaders"].slug
+    of_no_operation = {"method-not-allowed", *(problem.slug for problem in SERVER_PROBLEMS.values())} - {
+        SERVER_PROBLEMS["LimitRequestHeaders"].slug
     }
     assert set(listed) - told == {f"urn:problem-type:{slug}" for slug in of_no_operation}
 

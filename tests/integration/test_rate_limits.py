@@ -143,7 +143,7 @@ def test_without_a_database_the_answer_is_that_of_the_read(
     def fail(_: str) -> None:
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(limited.app.extensions["quotas"], "spend", fail)
+    monkeypatch.setattr(limited.app.extensions["quotas"], "consume", fail)
     problem(member.get(url()), 503, "database-unavailable")
 
 

@@ -15,7 +15,7 @@ from werkzeug.exceptions import NotFound
 from customer_service import __version__
 from customer_service.routes.docs import errors
 from customer_service.web import compression, openapi, proxy_headers
-from customer_service.web.responses import answer_json
+from customer_service.web.responses import json_response
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -38,8 +38,8 @@ ASSETS: dict[str, tuple[Traversable, str]] = {
 }
 """What the page is made of: where each file is, and its media type."""
 
-KEPT = {"Cache-Control": "public, max-age=3600"}
-STRICT = {
+ASSET_HEADERS = {"Cache-Control": "public, max-age=3600"}
+PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -68,19 +68,19 @@ def init_app(app: Flask) -> None:
 def get_openapi() -> Response:
     """Give the document, with the servers as they are behind a gateway's prefix."""
     told = current_app.extensions["document"]()
-    return answer_json({**told, "servers": openapi.servers(request.environ.get(proxy_headers.PREFIX_KEY, ""))})
+    return json_response({**told, "servers": openapi.servers(request.environ.get(proxy_headers.PREFIX_KEY, ""))})
 
 
 @blueprint.get("/docs")
 def get_reference() -> Response:
     """Show the page; every address in it is relative, and so right behind any prefix."""
-    return Response(OWN.joinpath("page.html").read_bytes(), headers=STRICT, mimetype="text/html")
+    return Response(OWN.joinpath("page.html").read_bytes(), headers=PAGE_HEADERS, mimetype="text/html")
 
 
 @blueprint.get("/docs/errors")
 def get_errors() -> Response:
     """Show every problem type."""
-    return Response(errors.page(), headers=STRICT, mimetype="text/html")
+    return Response(errors.page(), headers=PAGE_HEADERS, mimetype="text/html")
 
 
 @blueprint.get("/")
@@ -88,7 +88,7 @@ def get_links() -> Response:
     """Answer with the paths of the reference page and of the OpenAPI document, as links too (RFC 8631)."""
     docs, document = url_for("reference.get_reference"), url_for("reference.get_openapi")
     links = f'<{docs}>; rel="service-doc", <{document}>; rel="service-desc"'
-    return answer_json({"docs": docs, "openapi": document}, {"Link": links})
+    return json_response({"docs": docs, "openapi": document}, {"Link": links})
 
 
 @blueprint.get("/docs/<name>")
@@ -98,7 +98,9 @@ def get_asset(name: str) -> Response:
         raise NotFound
     packed, etag = _asset(name)
     is_preferred = compression.is_preferred()
-    response = Response(packed if is_preferred else gzip.decompress(packed), headers=KEPT, mimetype=ASSETS[name][1])
+    response = Response(
+        packed if is_preferred else gzip.decompress(packed), headers=ASSET_HEADERS, mimetype=ASSETS[name][1]
+    )
     response.vary.add("Accept-Encoding")
     if is_preferred:
         response.content_encoding = "gzip"

@@ -446,7 +446,7 @@ class TestRemembered:
         """Collect the tokens that are judged."""
         judge, seen = TokenVerifier._judge, []
 
-        def judging(self: TokenVerifier, token: str) -> tokens.Verified:
+        def judging(self: TokenVerifier, token: str) -> tokens.VerifiedToken:
             seen.append(token)
             return judge(self, token)
 

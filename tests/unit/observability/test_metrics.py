@@ -32,14 +32,14 @@ def counted() -> Metrics:
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The directory of a server whose processes share their metrics; this one is as before afterwards."""
-    monkeypatch.setenv(metrics.DIRECTORY, "replaced")
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, "replaced")
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
-    metrics.share()
-    directory = Path(os.environ[metrics.DIRECTORY])
+    metrics.enable_multiprocess()
+    directory = Path(os.environ[metrics.DIRECTORY_VARIABLE])
     yield directory
-    metrics.unshare()
+    metrics.disable_multiprocess()
     assert not directory.exists()
-    monkeypatch.setenv(metrics.DIRECTORY, "replaced")
+    monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, "replaced")
 
 
 class TestRequests:
@@ -91,7 +91,7 @@ class TestRequests:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            counted.counting(fail)({}, lambda *_: lambda _: None)
+            counted.count_in_flight(fail)({}, lambda *_: lambda _: None)
         assert seen == [1]
         assert told(counted)["customer_service_requests_in_flight"] == 0
 
@@ -99,7 +99,7 @@ class TestRequests:
 class TestCaches:
     def test_hits_and_misses(self, counted: Metrics) -> None:
         cache: Cache[int] = Cache(10)
-        counted.follow_caches(things=cache, nothing=None)
+        counted.watch_caches(things=cache, nothing=None)
         cache.get("a")
         cache.load("a", lambda: 1)
         assert told(counted)['customer_service_cache_misses_total{cache="things"}'] == 1
@@ -112,7 +112,7 @@ class TestCaches:
 
     def test_a_count_that_threads_lost_is_not_taken_away(self, counted: Metrics) -> None:
         cache: Cache[int] = Cache(10)
-        counted.follow_caches(things=cache)
+        counted.watch_caches(things=cache)
         cache.hits = 3
         counted.render()
         cache.hits = 2
@@ -138,10 +138,10 @@ class TestSharing:
     ) -> None:
         monkeypatch.setattr(metrics, "MEMORY", tmp_path / "none")
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        metrics.share()
-        assert Path(os.environ[metrics.DIRECTORY]).parent == tmp_path
-        metrics.unshare()
-        monkeypatch.setenv(metrics.DIRECTORY, str(shared))
+        metrics.enable_multiprocess()
+        assert Path(os.environ[metrics.DIRECTORY_VARIABLE]).parent == tmp_path
+        metrics.disable_multiprocess()
+        monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(shared))
 
     def test_what_is_shared_is_what_is_told(self, shared: Path) -> None:
         process = Metrics()
@@ -169,5 +169,5 @@ class TestSharing:
         process = Metrics()
         process.observe("GET", "/", 200, 0.02)
         process.render()
-        metrics.leave_out(os.getpid())
+        metrics.mark_worker_dead(os.getpid())
         assert sorted(file.name.split("_")[0] for file in shared.iterdir()) == ["histogram"]

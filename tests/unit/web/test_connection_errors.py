@@ -49,5 +49,5 @@ def test_an_error_is_told_by_its_kind(error: BaseException, status: int, caplog:
 
 
 def test_every_refusal_is_of_an_error_that_exists() -> None:
-    for name in (*problems.REFUSALS, *connection_errors.FAULTS_OF_THE_SERVICE):
+    for name in (*problems.SERVER_PROBLEMS, *connection_errors.FAULTS_OF_THE_SERVICE):
         assert issubclass(getattr(errors, name), errors.ParseException)

@@ -32,12 +32,12 @@ def seen(peer: str | None, script_name: str = "", **headers: str) -> dict[str, A
         asked.append(environ)
         return ()
 
-    proxy_headers.behind(keeping, TRUSTED)(environ, lambda *_: lambda _: None)
+    proxy_headers.trust_proxies(keeping, TRUSTED)(environ, lambda *_: lambda _: None)
     return asked[0]
 
 
 def test_without_proxies_nothing_is_in_between() -> None:
-    assert proxy_headers.behind(application, ()) is application
+    assert proxy_headers.trust_proxies(application, ()) is application
 
 
 @pytest.mark.parametrize("peer", [CLIENT, "", None, "unix:", "11.0.0.5", "2001:db9::1", "10.0.0.5%x"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from customer_service.cli.demo import EXAMPLE_CUSTOMER
-from customer_service.web.responses import Representation, compact, represent
+from customer_service.web.responses import Representation, compact, serialize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,9 @@ def test_what_is_kept_is_compact(form: Callable[[Representation], Representation
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        kept = [form(represent(EXAMPLE_CUSTOMER)) for _ in range(KEPT)]
+        kept = [form(serialize(EXAMPLE_CUSTOMER)) for _ in range(KEPT)]
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert most / 5 < (after - before) / len(kept) < most
-    assert kept[0] == represent(EXAMPLE_CUSTOMER)
+    assert kept[0] == serialize(EXAMPLE_CUSTOMER)
