@@ -11,7 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import against, data, growth, mongod, report, results, rounds, targets, writes
+from bench import compare_commits, growth
+from bench.measure import data, mongod, rounds, targets, writes
+from bench.report import formatting, results
 
 DOCS = targets.ROOT / "docs"
 FIGURES, GROWTH, PICTURE, PAGE = (
@@ -43,35 +45,35 @@ def run(arguments: argparse.Namespace) -> None:
             writes.store(client, [row.target for row in rows if row.target.mode == "writing"], log)
         seen = rounds.measure(rows, plan, rounds.Place(database, Path(directory), log))
     found = results.of_run(rows, left_out, plan, seen)
-    show(report.conditions(found), *map(report.plain, report.tables(found).values()))
+    show(formatting.conditions(found), *map(formatting.plain, formatting.tables(found).values()))
     if not arguments.only:
         keep(FIGURES, found)
-        PICTURE.write_text(report.picture(found))
+        PICTURE.write_text(formatting.picture(found))
 
 
 def grow(arguments: argparse.Namespace) -> None:
     """Show how the cost of the service grows with its customers and connections."""
     found = growth.run(arguments.rounds, arguments.seconds, arguments.sizes, log)
-    show(report.conditions(found), report.plain(report.growth(found)))
+    show(formatting.conditions(found), formatting.plain(formatting.growth(found)))
     keep(GROWTH, found)
 
 
 def compare(arguments: argparse.Namespace) -> None:
     """Measure this checkout beside another commit."""
     plan = rounds.Plan(arguments.rounds, arguments.seconds, arguments.customers, idle_seconds=0)
-    show(*map(report.plain, against.run(arguments.commit, plan, log)))
+    show(*map(formatting.plain, compare_commits.run(arguments.commit, plan, log)))
 
 
 def write_page(_: argparse.Namespace) -> None:
     """Write the kept figures into docs/performance.md."""
     page, found = PAGE.read_text(), json.loads(FIGURES.read_text())
-    page = report.insert(page, "conditions", report.conditions(found))
-    for name, table in report.tables(found).items():
-        page = report.insert(page, name, report.markdown(table))
+    page = formatting.insert(page, "conditions", formatting.conditions(found))
+    for name, table in formatting.tables(found).items():
+        page = formatting.insert(page, name, formatting.markdown(table))
     if GROWTH.exists():
         found = json.loads(GROWTH.read_text())
-        growing = f"{report.conditions(found)}\n\n{report.markdown(report.growth(found))}"
-        page = report.insert(page, "growth", growing)
+        growing = f"{formatting.conditions(found)}\n\n{formatting.markdown(formatting.growth(found))}"
+        page = formatting.insert(page, "growth", growing)
     PAGE.write_text(page)
 
 

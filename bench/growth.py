@@ -9,16 +9,17 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import check, data, load, mongod, results, rounds
-from bench.claims import USUAL_CONNECTIONS
-from bench.figures import condensed, of_each, ratios
-from bench.targets import SERVICE
+from bench.measure import check, data, load, mongod, rounds
+from bench.measure.measurements import condensed, of_each, ratios
+from bench.measure.targets import SERVICE
+from bench.report import results
+from bench.report.claims import USUAL_CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from bench.figures import Measurement
-    from bench.rounds import Place, Running
+    from bench.measure.measurements import Measurement
+    from bench.measure.rounds import Place, Running
 
 SIZES = (1_000, 100_000, 1_000_000)
 CONNECTIONS = (1, 16, 64, 256)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.figures import Measurement, Spread, best_of, of_each, ratios, spread
-from bench.targets import FAR_CONNECTIONS, WRITES
+from bench.measure.measurements import Measurement, Spread, best_of, of_each, ratios, spread
+from bench.measure.targets import FAR_CONNECTIONS, WRITES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,9 +1,9 @@
 """A load generator for machines without wrk: one process, one thread, one request at a time on each connection.
 
-    python -m bench.load_generator PORT CONNECTIONS SECONDS FILE SEED
+    python -m bench.measure.load_generator PORT CONNECTIONS SECONDS FILE SEED
 
-It prints the line that bench/walk.lua prints, and SEED is what it is there: a number, or `once`. Its own work costs
-several times wrk's, on the same cores as the server's: its ratios are flatter than wrk's.
+It prints the line that bench/measure/walk.lua prints. SEED is a number, or `once`, as in that file. It takes several
+times as much processor time as wrk, on the same cores as the server: its ratios are flatter than wrk's.
 """
 
 from __future__ import annotations

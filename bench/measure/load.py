@@ -17,7 +17,7 @@ LINE = re.compile(
     r" failures=(?P<failures>\d+)$",
     re.MULTILINE,
 )
-OWN_GENERATOR = "our own load generator (bench/load_generator.py), which costs more for each request than wrk"
+OWN_GENERATOR = "our own load generator (bench/measure/load_generator.py), which costs more for each request than wrk"
 
 
 class LoadFailed(Exception):
@@ -74,8 +74,8 @@ def run(port: int, turn: Turn) -> Load:
         command = [wrk, "-t1", f"-c{turn.connections}", f"-d{turn.seconds}s", "--timeout", "10s", "-s", str(SCRIPT)]
         command += [f"http://127.0.0.1:{port}", "--", *arguments]
     else:
-        command = [sys.executable, "-m", "bench.load_generator", str(port), str(turn.connections), str(turn.seconds)]
-        command += arguments
+        command = [sys.executable, "-m", "bench.measure.load_generator"]
+        command += [str(port), str(turn.connections), str(turn.seconds), *arguments]
     before = _children_seconds()
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     if done.returncode:
@@ -90,7 +90,7 @@ def warm(port: int, turn: Turn) -> None:
 
 
 def parse(output: str) -> Load:
-    """Read the line that bench/walk.lua prints; raises LoadFailed if it is missing, or names failures alone."""
+    """Read the line that bench/measure/walk.lua prints; raises LoadFailed if it is missing, or names failures alone."""
     line = LINE.search(output)
     if line is None:
         raise LoadFailed(f"no figures in {output!r}")

@@ -15,15 +15,16 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bench import data, mongod, report, rounds
-from bench.figures import of_each, ratios
-from bench.targets import DATABASE, ROOT, Row, Target
+from bench.measure import data, mongod, rounds
+from bench.measure.measurements import of_each, ratios
+from bench.measure.targets import DATABASE, ROOT, Row, Target
+from bench.report import formatting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bench.figures import Measurement, Spread
-    from bench.rounds import Plan, Seen
+    from bench.measure.measurements import Measurement, Spread
+    from bench.measure.rounds import Plan, Seen
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", re.MULTILINE)
 THIS = "this checkout"
@@ -154,7 +155,7 @@ def table(seen: Seen, this: Tree, other: Tree) -> list[list[str]]:
 
 def _compared(kind: Kind, before: list[Measurement], now: list[Measurement]) -> list[str]:
     ratio = [
-        report.spread(ratios(of_each(now, name), of_each(before, name))) for name in ("rate", "server_us", "p99_us")
+        formatting.spread(ratios(of_each(now, name), of_each(before, name))) for name in ("rate", "server_us", "p99_us")
     ]
     failures = sum(each.failures for each in (*before, *now))
     return [str(kind), *_medians(before), *_medians(now), *ratio, str(failures)]
@@ -171,7 +172,7 @@ def distances(seen: Seen, this: Tree, other: Tree) -> list[list[str]]:
     heads = [f"reads/s, as a ratio to those of {near}", other.name, this.name]
     return [
         heads,
-        *([str(kind), *(report.spread(_ratio(seen, tree, kind, near)) for tree in (other, this))] for kind in far),
+        *([str(kind), *(formatting.spread(_ratio(seen, tree, kind, near)) for tree in (other, this))] for kind in far),
     ]
 
 

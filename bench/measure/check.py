@@ -1,4 +1,4 @@
-"""The check that a target does the reads that it is timed for: the same body, and the same refusals."""
+"""Check that a target does the reads for which it is timed: the same bodies and the same refusals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bench import data
+from bench.measure import data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """A TCP proxy that stands between a server and MongoDB, and makes MongoDB so many milliseconds farther away.
 
-    python -m bench.latency PORT MONGOD_PORT MILLISECONDS
+    python -m bench.measure.latency_proxy PORT MONGOD_PORT MILLISECONDS
 
 Half of the milliseconds are added to each direction's data, as a network does; how many bytes pass is not limited. It
 waits with `select`, since `epoll` rounds every wait up to a whole millisecond. What it adds of its own, measured with

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymongo
 
-from bench.processes import START_SECONDS, Server, free_port
+from bench.measure.processes import START_SECONDS, Server, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

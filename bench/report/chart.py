@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.figures import Spread
+    from bench.measure.measurements import Spread
 
 WIDTH, LABELS, RIGHT = 960, 370, 60
 ROW, TOP, BAR = 26, 64, 16

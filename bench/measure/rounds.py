@@ -8,15 +8,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench import check, data, load, mongod, processes, writes
-from bench.figures import Measurement
-from bench.targets import ROOT
+from bench.measure import check, data, load, mongod, processes, writes
+from bench.measure.measurements import Measurement
+from bench.measure.targets import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from bench.targets import Row, Target
+    from bench.measure.targets import Row, Target
 
 T = TypeVar("T")
 
@@ -85,7 +85,8 @@ def start(target: Target, place: Place, stack: ExitStack) -> Running:
 
 def _start_proxy(milliseconds: int, place: Place, stack: ExitStack) -> tuple[str, processes.Server]:
     port = processes.free_port()
-    command = [sys.executable, "-m", "bench.latency", str(port), str(place.mongod.port), str(milliseconds)]
+    arguments = [str(port), str(place.mongod.port), str(milliseconds)]
+    command = [sys.executable, "-m", "bench.measure.latency_proxy", *arguments]
     proxy = processes.Server(command, ROOT, {}, place.directory / f"{port}.log")
     _wait(proxy, port, stack)
     return mongod.uri_of(port), proxy

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.data import SECRET
+from bench.measure.data import SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROOT = Path(__file__).parents[1]
-PEERS = Path(__file__).with_name("peers")
+ROOT = Path(__file__).parents[2]
+BENCH = ROOT / "bench"
+PEERS = BENCH / "peers"
 WORKERS = 2
 CONNECTIONS = (16, 64, 256)
 DISTANCES_MS = (0, 1, 5)
@@ -134,7 +135,7 @@ def _own(program: str) -> Path:
 
 
 def _peer(name: str, program: str) -> Path:
-    return Path(__file__).with_name(f".venv-{name}") / "bin" / program
+    return BENCH / f".venv-{name}" / "bin" / program
 
 
 def _gunicorn(application: str) -> tuple[tuple[str, ...], Path]:

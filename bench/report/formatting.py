@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench import svg
-from bench.claims import EVE, USUAL_CONNECTIONS
-from bench.figures import Spread, ratios
-from bench.targets import CONNECTIONS, WRITES
+from bench.measure.measurements import Spread, ratios
+from bench.measure.targets import CONNECTIONS, WRITES
+from bench.report import chart
+from bench.report.claims import EVE, USUAL_CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -173,10 +173,10 @@ def insert(document: str, name: str, text: str) -> str:
 def picture(results: Mapping[str, Any]) -> str:
     """Return the reads over the usual connections, as a ratio to Eve's, as SVG."""
     rows = [row for row in results["rows"] if row["connections"] == USUAL_CONNECTIONS and row["requests"] not in WRITES]
-    bars = [svg.Bar(row["name"], row["kind"], Spread(**(row["ratio"]))) for row in rows if row["ratio"]]
+    bars = [chart.Bar(row["name"], row["kind"], Spread(**(row["ratio"]))) for row in rows if row["ratio"]]
     title = f"Reads of a customer a second, as a ratio to {EVE}"
     plan = results["plan"]
-    return svg.draw(title, f"Median of {plan['rounds']} rounds; the whisker is the least and the greatest.", bars)
+    return chart.draw(title, f"Median of {plan['rounds']} rounds; the whisker is the least and the greatest.", bars)
 
 
 def spread(ratio: Spread) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pymongo import ASCENDING, IndexModel
 
-from bench import data
-from bench.check import Unequal, ask
-from bench.data import Request
+from bench.measure import data
+from bench.measure.check import Unequal, ask
+from bench.measure.data import Request
 from customer_service.repository.customers import search_and_unique_fields
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pymongo import MongoClient
     from pymongo.database import Database
 
-    from bench.check import Answer
-    from bench.targets import Target
+    from bench.measure.check import Answer
+    from bench.measure.targets import Target
 
 CUSTOMERS = 10_000
 BATCH = 20

@@ -9,18 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import load
-from bench.claims import CLAIMS, EVE
-from bench.figures import condensed, of_each, ratios, spread
-from bench.targets import STALENESS, WORKERS, WRITES
+from bench.measure import load
+from bench.measure.measurements import condensed, of_each, ratios, spread
+from bench.measure.targets import STALENESS, WORKERS, WRITES
+from bench.report.claims import CLAIMS, EVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.claims import Claim, LatencyClaim
-    from bench.figures import Measurement
-    from bench.rounds import Plan, Seen
-    from bench.targets import Row
+    from bench.measure.measurements import Measurement
+    from bench.measure.rounds import Plan, Seen
+    from bench.measure.targets import Row
+    from bench.report.claims import Claim, LatencyClaim
 
 MEBIBYTE = 1024 * 1024
 
