@@ -1,4 +1,4 @@
-"""A client of the service for other services: typed, and safe to leave to itself (docs/client.md)."""
+"""A client of the service for other services: typed, and safe to leave to itself (docs/how-to/use-the-client.md)."""
 
 from customer_service.client.customers import CustomerClient
 from customer_service.client.errors import (

@@ -1,4 +1,4 @@
-"""The sizes that a request must not exceed; docs/operations.md lists them for a gateway."""
+"""The sizes that a request must not exceed; docs/how-to/deploy-and-operate.md lists them for a gateway."""
 
 from __future__ import annotations
 

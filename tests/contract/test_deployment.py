@@ -1,4 +1,4 @@
-"""What is shipped is what is tested: the image, the compose file and the README speak of this very project."""
+"""The image, the compose file, the README and the page of settings describe this very project."""
 
 from __future__ import annotations
 
@@ -148,12 +148,16 @@ class TestCompose:
 
 
 class TestReadme:
-    """A reader can trust every name in it."""
+    """A reader can trust every name in it, and in the page of settings."""
 
     text = (ROOT / "README.md").read_text()
+    settings_page = (ROOT / "docs/reference/settings.md").read_text()
+
+    def test_it_is_short(self) -> None:
+        assert len(self.text.splitlines()) <= 120
 
     def test_the_settings_table_is_complete(self) -> None:
-        assert set(re.findall(r"^\| `([A-Z_]+)` \|", self.text, re.MULTILINE)) == SETTINGS
+        assert set(re.findall(r"^\| `([A-Z_]+)` \|", self.settings_page, re.MULTILINE)) == SETTINGS
 
     @pytest.mark.parametrize(
         ("name", "default"),
@@ -166,7 +170,7 @@ class TestReadme:
         ],
     )
     def test_defaults(self, name: str, default: object) -> None:
-        assert re.search(rf"^\| `{name}` \| `{default}` \|", self.text, re.MULTILINE)
+        assert re.search(rf"^\| `{name}` \| `{default}` \|", self.settings_page, re.MULTILINE)
 
     def test_every_target_exists(self) -> None:
         targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NOT_RUN = {
     r"make (run|\.venv/runtime)": "installs, or serves until it is stopped: tests/e2e/test_startup.py starts the demo",
-    r"make (test|bench|bench-growth|bench-against)( .*)?": "takes minutes, and the first would run itself",
+    r"make (test|faults|attack|sbom|bench|bench-growth|bench-against|searching)( .*)?": "takes minutes",
     r"\.venv/bin/python -m bench .*": "a part of the benchmark",
     r"gunicorn wsgi:app": "serves until it is stopped: tests/e2e/server.py starts it",
     r"pip install --require-hashes .*": "installs what is installed here, from the place of the checkout",
@@ -37,9 +37,9 @@ NOT_RUN = {
 """The only commands that this does not run, and why."""
 
 ELSEWHERE = {
-    "docs/changes.md": "tests/e2e/test_long_polling.py runs its Python between its commands",
-    "docs/client.md": "tests/integration/test_client_docs.py runs its Python between its commands",
-    "docs/transfer.md": "tests/e2e/test_transfer.py looks at what its commands did",
+    "docs/how-to/follow-changes.md": "tests/e2e/test_long_polling.py runs its Python between its commands",
+    "docs/how-to/use-the-client.md": "tests/integration/test_client_docs.py runs its Python between its commands",
+    "docs/how-to/import-and-export.md": "tests/e2e/test_transfer.py looks at what its commands did",
 }
 VALIDATED = "python -c 'from customer_service.settings import Settings; Settings.from_environment()'\n"
 """What stands behind the commands: a setting that a page exports is one that the service takes."""
@@ -105,13 +105,21 @@ def test_what_is_not_run_is_there_and_no_more_than_that() -> None:
 
 def test_every_target_of_make_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for page in (*documents.PAGES, "CONTRIBUTING.md"):
+    for page in documents.DOCUMENTS:
         text = (ROOT / page).read_text()
         assert set(re.findall(r"(?:^    |`)make ([a-z-]+)", text, re.MULTILINE)) <= targets, page
 
 
 def test_every_file_that_a_page_names_exists() -> None:
-    for page in documents.PAGES:
+    for page in documents.DOCUMENTS:
         path = ROOT / page
         for link in re.findall(r"\]\(([^)#:]+)[)#]", path.read_text()):
             assert (path.parent / link).exists(), (page, link)
+
+
+def test_every_heading_that_a_page_names_exists() -> None:
+    for page in documents.DOCUMENTS:
+        path = ROOT / page
+        for link, anchor in re.findall(r"\]\(([^)#:]*\.md)?#([^)]+)\)", path.read_text()):
+            named = path.parent / link if link else path
+            assert anchor in documents.anchors(named), (page, link, anchor)

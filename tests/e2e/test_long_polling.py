@@ -177,7 +177,7 @@ def test_the_page_runs_as_it_stands(
     monkeypatch.setenv("CUSTOMERS_ORGANIZATION", support.ORGANIZATION)
     names: dict[str, Any] = {}
     printed = ""
-    for language, text in documents.blocks("docs/changes.md"):
+    for language, text in documents.blocks("docs/how-to/follow-changes.md"):
         if language == "sh":
             done = documents.run(text, tmp_path, {})
             assert done.returncode == 0, done.stderr

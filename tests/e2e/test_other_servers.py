@@ -1,4 +1,4 @@
-"""`wsgi:app` runs unchanged under other servers: what differs is said in docs/operations.md."""
+"""`wsgi:app` runs unchanged under other servers; docs/how-to/deploy-and-operate.md says what differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of docs/transfer.md do what it says, in its order, in a shell."""
+"""The commands of docs/how-to/import-and-export.md do what it says, in its order, in a shell."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from customer_service.repository.database import Document
 
 ORGANIZATION = "my-organization"
-DOCUMENT = (documents.ROOT / "docs/transfer.md").read_text()
+DOCUMENT = (documents.ROOT / "docs/how-to/import-and-export.md").read_text()
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def environ(mongodb: Database[Document], mongodb_uri: str) -> dict[str, str]:
 def test_every_command_runs(mongodb: Database[Document], environ: dict[str, str], tmp_path: Path) -> None:
     CustomerRepository(mongodb, OrganizationScope(ORGANIZATION)).add(NEW_CUSTOMER)
     before = list(mongodb.customers.find())
-    blocks = [block for language, block in documents.blocks("docs/transfer.md") if language == "sh"]
+    blocks = [block for language, block in documents.blocks("docs/how-to/import-and-export.md") if language == "sh"]
     assert len(blocks) == 2
     for block in blocks:
         done = documents.run(block, tmp_path, environ)

@@ -1,4 +1,4 @@
-"""What docs/operations.md says of a backup: the documents of two collections are the whole service."""
+"""What docs/how-to/deploy-and-operate.md says of a backup: the documents of two collections are the whole service."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from customer_service.testing import CustomerService
 
-PAGE = documents.ROOT / "docs" / "client.md"
+PAGE = documents.ROOT / "docs/how-to/use-the-client.md"
 FILE = re.compile(r"# (test_\w+\.py)\n")
 
 
@@ -37,7 +37,7 @@ def test_every_block_runs(settings: dict[str, str], tmp_path: Path, monkeypatch:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     names: dict[str, object] = {}
-    for language, text in documents.blocks("docs/client.md"):
+    for language, text in documents.blocks(str(PAGE)):
         if language == "sh":
             run(text, tmp_path)
         elif file := FILE.match(text):

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+DECISIONS = "docs/decisions/"
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md")))
+"""Every page of the repository, by its path."""
+
+PAGES = tuple(page for page in DOCUMENTS if page != "CONTRIBUTING.md" and not page.startswith(DECISIONS))
+"""The pages whose commands a reader of the product runs."""
+
 SHELLS = {"sh", "bash", "shell", "console"}
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?<=\n\n)((?:    .*\n)+(?:\n+(?:    .*\n)+)*)")
@@ -29,6 +35,12 @@ def blocks(page: str) -> list[tuple[str, str]]:
     plain = FENCED.sub(lambda match: re.sub(r"[^\n]", "x", match[0]), text)
     indented = [(match.start(), "sh", match[1]) for match in INDENTED.finditer(plain)]
     return [(language, block) for _, language, block in sorted(fenced + indented)]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def commands(page: str) -> str:
