@@ -59,7 +59,7 @@ def _count_of_rest(count: int) -> dict[str, str]:
     return Finding("", "more-findings", f"{count:,} more findings are left out: mend the others first.").as_json()
 
 
-def pointer(name: str) -> str:
+def to_pointer(name: str) -> str:
     """Return the step of a JSON Pointer that this name is (RFC 6901, section 3)."""
     return "/" + name.replace("~", "~0").replace("/", "~1")
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_EVERYBODY = frozenset({"S01", "CP01"})
-_BUSINESS = _EVERYBODY | {"G01", "G02", "G03", "I01", "I02", "I03", "I04", "I05", "I06", "I07", "I08"}
-_DEDUCTIONS = _EVERYBODY | {"D01", "D02", "D03", "D04", "D05", "D06", "D07", "D08", "D09", "D10"}
+_USES_OF_ALL_REGIMES = frozenset({"S01", "CP01"})
+_BUSINESS_USES = _USES_OF_ALL_REGIMES | {"G01", "G02", "G03", "I01", "I02", "I03", "I04", "I05", "I06", "I07", "I08"}
+_DEDUCTION_USES = _USES_OF_ALL_REGIMES | {"D01", "D02", "D03", "D04", "D05", "D06", "D07", "D08", "D09", "D10"}
 
 USES_BY_REGIME: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        **dict.fromkeys(("601", "603", "620", "621", "622", "623", "624", "626"), _BUSINESS),
-        **dict.fromkeys(("606", "612", "625"), _BUSINESS | _DEDUCTIONS),
-        **dict.fromkeys(("607", "608", "611", "614", "615"), _DEDUCTIONS),
-        "605": _DEDUCTIONS | {"CN01"},
-        "610": _EVERYBODY,
-        "616": _EVERYBODY | {"G02"},
+        **dict.fromkeys(("601", "603", "620", "621", "622", "623", "624", "626"), _BUSINESS_USES),
+        **dict.fromkeys(("606", "612", "625"), _BUSINESS_USES | _DEDUCTION_USES),
+        **dict.fromkeys(("607", "608", "611", "614", "615"), _DEDUCTION_USES),
+        "605": _DEDUCTION_USES | {"CN01"},
+        "610": _USES_OF_ALL_REGIMES,
+        "616": _USES_OF_ALL_REGIMES | {"G02"},
     }
 )
 """The uses (c_UsoCFDI) that an invoice may have, by the regime (c_RegimenFiscal) of its receiver."""
@@ -136,7 +136,7 @@ def is_same_place(name: str, other: str) -> bool:
 
 def has_legal_form(name: str, *, is_company: bool) -> bool:
     """Whether the name ends in S.A. de C.V. or its kin; those that look like a surname count for companies only."""
-    return _BEHIND_A_NAME[is_company].search(_fold(name[-_MAXIMUM_FOLDED_LENGTH:])) is not None
+    return _NAME_AND_LEGAL_FORM[is_company].search(_fold(name[-_MAXIMUM_FOLDED_LENGTH:])) is not None
 
 
 def without_legal_form(name: str, *, is_company: bool) -> str:
@@ -173,5 +173,5 @@ _LIABILITY = _spaced(_LIABILITIES)
 _MORE = rf"(?: ?{_LIABILITY}| {_spaced(_ADDITIONS)})*"
 _PLAIN = rf"(?:{_spaced(_LEGAL_FORMS)}|{_spaced(f'{_LIABLE_FORMS}|{_SHORT_LEGAL_FORMS}')} ?{_LIABILITY}){_MORE}"
 _ENDINGS = {False: _PLAIN, True: f"(?:{_PLAIN}|{_spaced(_SHORT_LEGAL_FORMS)}{_MORE})"}
-_BEHIND_A_NAME = {is_company: re.compile(rf"\S {ending}\Z") for is_company, ending in _ENDINGS.items()}
+_NAME_AND_LEGAL_FORM = {is_company: re.compile(rf"\S {ending}\Z") for is_company, ending in _ENDINGS.items()}
 _LEGAL_FORM = {is_company: re.compile(rf"(?:\A| )({ending})\Z") for is_company, ending in _ENDINGS.items()}

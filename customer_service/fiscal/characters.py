@@ -16,7 +16,7 @@ IGNORABLE = (
 BIDI_CONTROLS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """The twelve characters of Unicode's Bidi_Control, in the same form."""
 
-LONGEST_COMPARED = 300  # normalizing takes quadratic time, and no longer text is accepted anywhere
+MAXIMUM_COMPARED_LENGTH = 300  # normalizing takes quadratic time, and no longer text is accepted anywhere
 
 _IGNORABLE = re.compile(rf"[{IGNORABLE}\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]")
 _HTML_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31});")
@@ -36,7 +36,7 @@ def has_bidi_control(text: str) -> bool:
 
 def comparable(text: str) -> str:
     """Return the text in the form that unique keys are compared in: without invisible characters, in NFC."""
-    if text.isascii() or len(text) > LONGEST_COMPARED:
+    if text.isascii() or len(text) > MAXIMUM_COMPARED_LENGTH:
         return text
     return unicodedata.normalize("NFC", _IGNORABLE.sub("", text))
 

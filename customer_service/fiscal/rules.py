@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from customer_service.fiscal.sat_catalogues import Place
 
-GENERICS = frozenset({"XAXX010101000", "XEXX010101000"})
+GENERIC_RFCS = frozenset({"XAXX010101000", "XEXX010101000"})
 """The RFCs that stand for the general public, and for a foreigner without one."""
 
 _PLACEHOLDERS = """
@@ -40,14 +40,14 @@ _PLACEHOLDERS = """
 PLACEHOLDERS = frozenset(_PLACEHOLDERS.split())
 """What stands in place of a tax id that is not known, in capitals without accents, spaces and punctuation."""
 
-REPEATED = re.compile(r"([09X])\1*")
+REPEATED_CHARACTER = re.compile(r"([09X])\1*")
 
 DOMESTIC = "MEX"
 LEGAL_NAME, TAX_ID, TAX_SYSTEM, EMAIL, PHONE = "/legalName", "/taxId", "/taxSystem", "/email", "/phone"
 INVOICE_USE, ZIP, STATE, COUNTRY = "/defaultInvoiceUse", "/address/zip", "/address/state", "/address/country"
 MUNICIPALITY = "/address/municipality"
 
-SAT_COMPARES = (LEGAL_NAME, TAX_ID, ZIP, TAX_SYSTEM)
+SAT_COMPARED_PATHS = (LEGAL_NAME, TAX_ID, ZIP, TAX_SYSTEM)
 """The values that the SAT compares with its register: its answer is about these, and no others."""
 
 SAT_STATUSES = ("matched", "mismatched", "not-found")
@@ -83,14 +83,14 @@ UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control charact
 class _Receiver:
     """A kind of receiver of invoices, and the regimes that it may have."""
 
-    who: str
+    description: str
     regimes: frozenset[str]
 
 
 _COMPANY = _Receiver("a company, whose RFC has 12 characters", catalogues.COMPANY_REGIMES)
 _PERSON = _Receiver("a person, whose RFC has 13 characters", catalogues.PERSON_REGIMES)
 _UNREGISTERED = _Receiver("a generic RFC or a customer outside Mexico", frozenset({catalogues.NO_OBLIGATIONS}))
-_ANYBODY = _Receiver("a customer", frozenset(USES_BY_REGIME))
+_UNKNOWN = _Receiver("a customer", frozenset(USES_BY_REGIME))
 
 
 def normalized(customer: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def with_place(customer: Mapping[str, Any]) -> dict[str, Any]:
     return {**customer, "address": {**address, **names}}
 
 
-def with_place_after(before: Mapping[str, Any], customer: Mapping[str, Any]) -> dict[str, Any]:
+def with_place_of_new_zip(before: Mapping[str, Any], customer: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same if its zip is another than before: names that are those of the zip before give way too."""
     if _text(before, ZIP) == _text(customer, ZIP):
         return dict(customer)
@@ -145,9 +145,9 @@ def possible_tax_systems(customer: Mapping[str, Any]) -> frozenset[str]:
     return regimes if regime is None else frozenset({regime})
 
 
-def is_same_to_sat(customer: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def has_same_sat_values(customer: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether the SAT's answer about one customer is also true of the other."""
-    return all(_value(customer, path) == _value(other, path) for path in SAT_COMPARES)
+    return all(_value(customer, path) == _value(other, path) for path in SAT_COMPARED_PATHS)
 
 
 def unique_keys(customer: Mapping[str, Any]) -> dict[str, str]:
@@ -174,11 +174,13 @@ def _is_placeholder(tax_id: str) -> bool:
         return False
     letters = tax_id if tax_id.isascii() else unicodedata.normalize("NFKD", tax_id)
     plain = "".join(filter(str.isalnum, letters))
-    return not plain or plain in GENERICS or plain in PLACEHOLDERS or REPEATED.fullmatch(plain) is not None
+    return (
+        not plain or plain in GENERIC_RFCS or plain in PLACEHOLDERS or REPEATED_CHARACTER.fullmatch(plain) is not None
+    )
 
 
 def _is_generic(customer: Mapping[str, Any]) -> bool:
-    return _country(customer) == DOMESTIC and _text(customer, TAX_ID) in GENERICS
+    return _country(customer) == DOMESTIC and _text(customer, TAX_ID) in GENERIC_RFCS
 
 
 def _name_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
@@ -211,7 +213,7 @@ def _regime_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
         return
     code = "tax-system-not-allowed" if regime in USES_BY_REGIME else "unknown-tax-system"
     choice = ", ".join(sorted(receiver.regimes))
-    yield Finding(TAX_SYSTEM, code, f"Choose a regime of c_RegimenFiscal for {receiver.who}: {choice}.")
+    yield Finding(TAX_SYSTEM, code, f"Choose a regime of c_RegimenFiscal for {receiver.description}: {choice}.")
 
 
 def _use_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
@@ -338,11 +340,11 @@ def _receiver(customer: Mapping[str, Any]) -> _Receiver:
     """Tell the kind of receiver, as far as the country and the tax id are right in themselves."""
     tax_id, country = _text(customer, TAX_ID) or "", _country(customer)
     if country not in COUNTRIES:
-        return _ANYBODY
+        return _UNKNOWN
     if country != DOMESTIC or _is_generic(customer):
         return _UNREGISTERED
     if not RFC_PATTERN.fullmatch(tax_id):
-        return _ANYBODY
+        return _UNKNOWN
     return _COMPANY if len(tax_id) == COMPANY_RFC_LENGTH else _PERSON
 
 

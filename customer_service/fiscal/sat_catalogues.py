@@ -22,7 +22,7 @@ ZIP_DIGITS = 5
 Catalogue = Literal["taxSystems", "invoiceUses", "countries", "states"]
 
 
-class Named(NamedTuple):
+class CatalogueEntry(NamedTuple):
     """A code of a catalogue and its name."""
 
     code: str
@@ -32,9 +32,9 @@ class Named(NamedTuple):
 class Place(NamedTuple):
     """Where a zip is; many zips have no municipality, and most have no city (the SAT's c_Localidad)."""
 
-    state: Named
-    municipality: Named | None
-    city: Named | None
+    state: CatalogueEntry
+    municipality: CatalogueEntry | None
+    city: CatalogueEntry | None
 
 
 class _Catalogues(NamedTuple):
@@ -62,8 +62,10 @@ def _catalogues() -> _Catalogues:
     _, _, packed = DATA.read_bytes().partition(b"\n")
     text, _, place_numbers = zlib.decompress(packed).partition(b"\n")
     tables = orjson.loads(text)
-    states = {code: Named(code, name) for code, name in tables["states"].items()}
-    municipalities, cities = ([None, *(Named(*each) for each in tables[name])] for name in ("municipalities", "cities"))
+    states = {code: CatalogueEntry(code, name) for code, name in tables["states"].items()}
+    municipalities, cities = (
+        [None, *(CatalogueEntry(*each) for each in tables[name])] for name in ("municipalities", "cities")
+    )
     places = [
         Place(states[state], municipalities[municipality], cities[city])
         for state, municipality, city in tables["places"]

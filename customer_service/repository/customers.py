@@ -135,7 +135,7 @@ class CustomerRepository:
         Raises VersionMismatch where somebody wrote since the document was read, DuplicateTaxId or DuplicateExternalId.
         """
         absent = {name: "" for name in ("externalId", "metadata") if name not in customer}
-        if "satValidation" in document and not rules.is_same_to_sat(document, customer):
+        if "satValidation" in document and not rules.has_same_sat_values(document, customer):
             absent["satValidation"] = ""
         values = {name: value for name, value in customer.items() if name != "address"}
         address = {f"address.{name}": value for name, value in customer["address"].items()}

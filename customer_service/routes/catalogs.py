@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from marshmallow import Schema
 
     from customer_service.errors import CustomerServiceError
-    from customer_service.fiscal.sat_catalogues import Catalogue, Named
+    from customer_service.fiscal.sat_catalogues import Catalogue, CatalogueEntry
 
 blueprint = token_blueprint("catalogs", "/catalogs")
 
@@ -131,7 +131,7 @@ def _tax_systems_of(use: str) -> list[str]:
     return sorted(regime for regime, uses in USES_BY_REGIME.items() if use in uses)
 
 
-def _named(part: Named | None) -> dict[str, str] | None:
+def _named(part: CatalogueEntry | None) -> dict[str, str] | None:
     return part._asdict() if part else None
 
 

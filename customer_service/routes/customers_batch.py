@@ -10,8 +10,8 @@ from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository
 from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, blueprint, scoped_repository
 from customer_service.schemas.documents import UpsertsSchema
-from customer_service.schemas.inputs import MESSAGES, BatchInputSchema
-from customer_service.services.upserts import keyed, put_many
+from customer_service.schemas.inputs import FINDING_MESSAGES, BatchInputSchema
+from customer_service.services.upserts import to_upsert, upsert_many
 from customer_service.web.error_handlers import problem_of_error
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from flask import Response
 
-    from customer_service.services.upserts import Keyed, Outcome
+    from customer_service.services.upserts import Outcome, Upsert
 
 BATCH_SCHEMA = BatchInputSchema()
-MAXIMUM_FINDINGS_BYTES = 38_000
+MAXIMUM_BATCH_FINDINGS_BYTES = 38_000
 """The longest findings of all customers of a batch together: the rest of 100 results takes up to 27,500 bytes."""
 
 
@@ -43,30 +43,30 @@ def batch_upsert_customers() -> Response:
     Each is a whole customer with its `externalId`, and is judged by itself as a PUT under that id is: one that is
     refused keeps none of the others back. The results are in the order of the customers.
     """
-    bodies = BATCH_SCHEMA.accepted(json_body())["customers"]
-    outcomes = put_many(scoped_repository(CustomerBatchRepository), bodies, _once())
+    bodies = BATCH_SCHEMA.validated(json_body())["customers"]
+    outcomes = upsert_many(scoped_repository(CustomerBatchRepository), bodies, _once())
     return json_response({"results": _results(outcomes)})
 
 
-def _once() -> Callable[[object], Keyed]:
+def _once() -> Callable[[object], Upsert]:
     """Return what judges a customer, and refuses an external id that an earlier one of the batch has."""
     seen: set[str] = set()
 
-    def judge(body: object) -> Keyed:
+    def validate(body: object) -> Upsert:
         key = rules.unique_keys(body).get("externalId") if isinstance(body, dict) else None
         if key in seen:
-            raise InvalidRequest([Finding("/externalId", "repeated", MESSAGES["repeated"])])
+            raise InvalidRequest([Finding("/externalId", "repeated", FINDING_MESSAGES["repeated"])])
         if key is not None:
             seen.add(key)
-        return keyed(body)
+        return to_upsert(body)
 
-    return judge
+    return validate
 
 
 def _results(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """Return what became of each customer; those that were refused share the bytes that findings may take."""
     refused = sum(isinstance(outcome, InvalidRequest) for outcome in outcomes)
-    return [_result(*each, MAXIMUM_FINDINGS_BYTES // max(refused, 1)) for each in enumerate(outcomes)]
+    return [_result(*each, MAXIMUM_BATCH_FINDINGS_BYTES // max(refused, 1)) for each in enumerate(outcomes)]
 
 
 def _result(index: int, outcome: Outcome, findings_bytes: int) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def batch_get_customers() -> Response:
     They come in the order asked, each once; an id that is no customer's is in `notFound`.
     """
     asked: dict[str, str] = {}
-    for each in IDS_SCHEMA.accepted(json_body())["ids"]:
+    for each in IDS_SCHEMA.validated(json_body())["ids"]:
         asked.setdefault(each.lower(), each)
     found = {str(document["_id"]): document for document in customers().find_many(list(asked))}
     return json_response(
@@ -130,7 +130,7 @@ def validate_customer_tax_info(customer_id: str) -> Response:
 
     Errors are what this service would not store; warnings are what the tax authority will probably refuse.
     """
-    return _judgement(validation.told(customers().get(customer_id)))
+    return _judgement(validation.to_input(customers().get(customer_id)))
 
 
 @blueprint.post("/customers/tax-info-validation")

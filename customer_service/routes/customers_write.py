@@ -27,7 +27,7 @@ from customer_service.routes.blueprint import (
 from customer_service.schemas.documents import CustomerSchema
 from customer_service.schemas.inputs import CustomerInputSchema, CustomerPatchSchema
 from customer_service.services import validation
-from customer_service.services.upserts import Keyed, put, replace
+from customer_service.services.upserts import Upsert, replace, upsert
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
 from customer_service.web.requests import JSON, MERGE_PATCH, canonical_json, idempotency_key, json_body, require_match
 from customer_service.web.responses import (
@@ -62,7 +62,7 @@ def create_customer() -> Response:
     the same if its JSON is: the order of members does not count.
     """
     body, key = json_body(), idempotency_key()
-    customer = validation.accepted(body)
+    customer = validation.validate(body)
     if key is not None:
         return _create_once(key, canonical_json(body), customer)
     document, _ = customers().add(customer)
@@ -111,7 +111,7 @@ def update_customer(customer_id: str) -> Response:
         document = customers().get(customer_id)
         patch = json_body(MERGE_PATCH, JSON)
         require_match(document, etag_of)
-        return replace(customers(), document, validation.patched(document, patch))
+        return replace(customers(), document, validation.apply_patch(document, patch))
 
     return written_customer_response(retry_on_version_mismatch(attempt))
 
@@ -167,7 +167,7 @@ def restore_customer(customer_id: str) -> Response:
         require_match(document, etag_of)
         if document.get("deletedAt") is None:
             return document
-        return customers().restore(document, validation.revived(document))
+        return customers().restore(document, validation.for_restore(document))
 
     return written_customer_response(retry_on_version_mismatch(attempt))
 
@@ -194,8 +194,8 @@ def put_customer_by_external_id(external_id: str) -> Response:
         document = customers().find_by_external_id(external_id)
         body = json_body()
         require_match(document, etag_of)
-        customer = validation.accepted_after(document, _with_external_id(body, external_id))
-        status, stored = put(customers(), Keyed("externalId", comparable(external_id), customer), document)
+        customer = validation.validate_replacement(document, _with_external_id(body, external_id))
+        status, stored = upsert(customers(), Upsert("externalId", comparable(external_id), customer), document)
         return stored, customer_path(stored["_id"]) if status == "created" else None
 
     return written_customer_response(*retry_on_version_mismatch(attempt))

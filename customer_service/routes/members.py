@@ -13,7 +13,7 @@ from customer_service.auth.tokens import is_valid_subject
 from customer_service.errors import Finding, InvalidRequest, MemberNotFound
 from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, guarded_blueprint
 from customer_service.schemas.documents import MemberListSchema, MemberSchema
-from customer_service.schemas.inputs import MESSAGES, RoleInputSchema
+from customer_service.schemas.inputs import FINDING_MESSAGES, RoleInputSchema
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body
 from customer_service.web.responses import json_response, no_content
@@ -51,9 +51,9 @@ def put_member(user_id: str) -> Response:
 
     The last admin cannot be given a lesser role.
     """
-    role = ROLE_SCHEMA.accepted(json_body())["role"]
+    role = ROLE_SCHEMA.validated(json_body())["role"]
     if not is_valid_subject(user_id):
-        raise InvalidRequest([Finding("/userId", "invalid-value", MESSAGES["invalid-value"])])
+        raise InvalidRequest([Finding("/userId", "invalid-value", FINDING_MESSAGES["invalid-value"])])
     created = _memberships().set_role_keeping_admin(user_id, current_membership().scope, role)
     response = json_response({"userId": user_id, "role": role})
     response.status_code = HTTPStatus.CREATED if created else HTTPStatus.OK

@@ -46,7 +46,7 @@ def put_sat_validation(customer_id: str) -> Response:
         document = customers().get(customer_id)
         body = json_body()
         require_match(document, etag_of)
-        return customers().set_sat_validation(document, sat_validation.accepted(body))
+        return customers().set_sat_validation(document, sat_validation.validate(body))
 
     return written_customer_response(retry_on_version_mismatch(attempt))
 

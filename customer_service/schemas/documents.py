@@ -16,80 +16,80 @@ from customer_service.errors import MalformedDocument
 from customer_service.fiscal.rules import SAT_STATUSES
 from customer_service.roles import ROLES
 
-MILLISECOND = 1000  # in microseconds
+MICROSECONDS_PER_MILLISECOND = 1000  # in microseconds
 
 
-class Told(fields.Field[Any]):
+class DocumentField(fields.Field[Any]):
     """A field that says how a stored value is told; `missing` where it is not."""
 
-    tell: Callable[[Any, str], Any]
+    serialize_value: Callable[[Any, str], Any]
     """Returns a value as it is told; raises MalformedDocument with the name where the contract has no words for it."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return self.tell(value, attr or "")
+        return self.serialize_value(value, attr or "")
 
 
-class Text(Told, fields.String):
+class Text(DocumentField, fields.String):
     """A string as it is stored."""
 
-    def tell(self, value: Any, name: str) -> Any:
+    def serialize_value(self, value: Any, name: str) -> Any:
         """Return the string, or None where that is allowed."""
         if isinstance(value, str) or (value is None and self.allow_none):
             return value
         raise MalformedDocument(name)
 
 
-class Identifier(Told, fields.String):
+class Identifier(DocumentField, fields.String):
     """The `_id` of a document, as 24 hexadecimal digits."""
 
-    def tell(self, value: Any, name: str) -> str:
+    def serialize_value(self, value: Any, name: str) -> str:
         """Return the digits."""
         return str(value)
 
 
-class Instant(Told, fields.DateTime):
+class Instant(DocumentField, fields.DateTime):
     """A BSON date, which is UTC in milliseconds, as RFC 3339 with `Z`; whole seconds have no fraction."""
 
-    def tell(self, value: Any, name: str) -> str:
+    def serialize_value(self, value: Any, name: str) -> str:
         """Return the time."""
         if not isinstance(value, datetime):
             raise MalformedDocument(name)
         if value.tzinfo is not None:
             value = value.astimezone(UTC).replace(tzinfo=None)
-        timespec = "milliseconds" if value.microsecond >= MILLISECOND else "seconds"
+        timespec = "milliseconds" if value.microsecond >= MICROSECONDS_PER_MILLISECOND else "seconds"
         return f"{value.isoformat(timespec=timespec)}Z"
 
 
-class Part(Told, fields.Nested):  # type: ignore[misc] # marshmallow's own Nested and Field disagree on a parameter's name
+class NestedObject(DocumentField, fields.Nested):  # type: ignore[misc] # marshmallow's own Nested and Field disagree on a parameter's name
     """An object inside a document."""
 
-    def tell(self, value: Any, name: str) -> Any:
+    def serialize_value(self, value: Any, name: str) -> Any:
         """Return the object."""
         if not isinstance(value, Mapping):
             raise MalformedDocument(name)
-        return cast("DocumentSchema", self.schema).tell(value)
+        return cast("DocumentSchema", self.schema).dump_document(value)
 
 
-class Optional(Text):
+class OptionalText(Text):
     """A string that is not told where it is not set."""
 
-    def tell(self, value: Any, name: str) -> Any:
+    def serialize_value(self, value: Any, name: str) -> Any:
         """Return the string."""
-        return missing if value is None else super().tell(value, name)
+        return missing if value is None else super().serialize_value(value, name)
 
 
-class OptionalPart(Part):
+class OptionalNestedObject(NestedObject):
     """An object that is left out if it is not set."""
 
-    def tell(self, value: Any, name: str) -> Any:
+    def serialize_value(self, value: Any, name: str) -> Any:
         """Return the object."""
-        return missing if value is None else super().tell(value, name)
+        return missing if value is None else super().serialize_value(value, name)
 
 
-class Pointers(Told, fields.List[Any]):
+class Pointers(DocumentField, fields.List[Any]):
     """JSON Pointers; left out if there are none."""
 
-    def tell(self, value: Any, name: str) -> Any:
+    def serialize_value(self, value: Any, name: str) -> Any:
         """Return the pointers."""
         if value is None:
             return missing
@@ -98,10 +98,10 @@ class Pointers(Told, fields.List[Any]):
         raise MalformedDocument(name)
 
 
-class Metadata(Told, fields.Dict):
+class Metadata(DocumentField, fields.Dict):
     """The caller's own strings by their names; not told where there are none."""
 
-    def tell(self, value: Any, name: str) -> Any:
+    def serialize_value(self, value: Any, name: str) -> Any:
         """Return the strings by their names."""
         if value is None:
             return missing
@@ -114,14 +114,16 @@ class DocumentSchema(Schema):
     """Tells a MongoDB document; an absent field is a null one."""
 
     def __init__(self, **options: Any) -> None:
-        """Work out once what `tell` goes through."""
+        """Work out once what `dump_document` goes through."""
         super().__init__(**options)
-        told = ((name, field) for name, field in self.dump_fields.items() if isinstance(field, Told))
-        self._steps = [(name, field.attribute or name, field.tell) for name, field in told]
+        document_fields = (
+            (name, field) for name, field in self.dump_fields.items() if isinstance(field, DocumentField)
+        )
+        self._serializers = [(name, field.attribute or name, field.serialize_value) for name, field in document_fields]
 
-    def tell(self, document: Mapping[str, Any]) -> dict[str, Any]:
+    def dump_document(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Return what `dump` returns, without its hooks: in 9 µs where that takes 24."""
-        values = ((name, tell(document.get(key), key)) for name, key, tell in self._steps)
+        values = ((name, serialize(document.get(key), key)) for name, key, serialize in self._serializers)
         return {name: value for name, value in values if value is not missing}
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
@@ -175,14 +177,14 @@ class CustomerSchema(DocumentSchema):
     email = _text("billing@dundermifflin.com", "Where invoices are sent.")
     phone = _text("6474010101", "Phone number.", allow_none=True)
     defaultInvoiceUse = _text("G01", "Use of the invoice, SAT c_UsoCFDI.")
-    address = Part(AddressSchema, required=True)
-    externalId = Optional(metadata={"description": "The caller's own id, where one is set.", "example": "crm-4711"})
+    address = NestedObject(AddressSchema, required=True)
+    externalId = OptionalText(metadata={"description": "The caller's own id, where one is set.", "example": "crm-4711"})
     metadata = Metadata(
         keys=fields.String(),
         values=fields.String(),
         metadata={"description": "The caller's own data, where some is set.", "example": {"segment": "paper"}},
     )
-    satValidation = OptionalPart(SatValidationSchema)
+    satValidation = OptionalNestedObject(SatValidationSchema)
     createdAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
     updatedAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from customer_service.errors import Finding, InvalidRequest, pointer
+from customer_service.errors import Finding, InvalidRequest, to_pointer
 from customer_service.fiscal import catalogues, rules
 from customer_service.fiscal.characters import BIDI_CONTROLS, IGNORABLE, comparable
 from customer_service.roles import ROLES
@@ -16,34 +16,34 @@ from customer_service.roles import ROLES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MAXIMUM_LENGTH = 255
+MAXIMUM_TEXT_LENGTH = 255
 MAXIMUM_IDS = 100
-MAXIMUM_BATCH = 100
+MAXIMUM_BATCH_LENGTH = 100
 MAXIMUM_METADATA_KEYS = 50
 MAXIMUM_METADATA_KEY_LENGTH = 40
 MAXIMUM_METADATA_VALUE_LENGTH = 500
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 METADATA_PATH = "/metadata"
-PLAIN_KEY = re.compile(r"[^$.\x00-\x1f\x7f]+")
+METADATA_KEY = re.compile(r"[^$.\x00-\x1f\x7f]+")
 
 # What the document says of values beyond marshmallow's types: the fiscal rules in part, for they look across fields.
 CONTROLS = r"\u0000-\u001f\u007f-\u009f"
-UNSEEN = rf"\s{CONTROLS}{IGNORABLE}"
+INVISIBLE = rf"\s{CONTROLS}{IGNORABLE}"
 PLAIN_TEXT = {
     "minLength": 1,
-    "maxLength": MAXIMUM_LENGTH,
+    "maxLength": MAXIMUM_TEXT_LENGTH,
     "pattern": f"^[^{CONTROLS}]*[^{CONTROLS}{IGNORABLE}][^{CONTROLS}]*$",
 }
 LEGAL_NAME = {
     "minLength": 1,
     "maxLength": rules.MAXIMUM_LEGAL_NAME_LENGTH,
-    "pattern": f"^[^|{CONTROLS}{BIDI_CONTROLS}]*[^|{UNSEEN}][^|{CONTROLS}{BIDI_CONTROLS}]*$",
+    "pattern": f"^[^|{CONTROLS}{BIDI_CONTROLS}]*[^|{INVISIBLE}][^|{CONTROLS}{BIDI_CONTROLS}]*$",
     "example": "Dunder Mifflin",
 }
 TAX_ID = {
     "minLength": 1,
     "maxLength": rules.MAXIMUM_FOREIGN_TAX_ID_LENGTH,
-    "pattern": f"^[^{CONTROLS}{BIDI_CONTROLS}]*[^{UNSEEN}][^{CONTROLS}{BIDI_CONTROLS}]*$",
+    "pattern": f"^[^{CONTROLS}{BIDI_CONTROLS}]*[^{INVISIBLE}][^{CONTROLS}{BIDI_CONTROLS}]*$",
     "description": "In Mexico an RFC of 12 characters or 13, elsewhere any, unique in its country; stored in capitals.",
     "example": "DUM901231AB3",
 }
@@ -70,7 +70,7 @@ METADATA = {
 }
 METADATA_VALUE = {"type": "string", "maxLength": MAXIMUM_METADATA_VALUE_LENGTH}
 
-MESSAGES = {
+FINDING_MESSAGES = {
     "required": "Give a value.",
     "invalid-type": "Give a value of the documented type.",
     "invalid-length": "Keep within the documented length.",
@@ -80,7 +80,12 @@ MESSAGES = {
     "repeated": "Give each customer once: an earlier one has the same key.",
     "unknown-field": "Remove it: there is no such field, or it is not the caller's to set.",
 }
-CODES: dict[str, Any] = {"required": "required", "null": "required", "invalid": "invalid-type", "type": "invalid-type"}
+ERROR_CODES: dict[str, Any] = {
+    "required": "required",
+    "null": "required",
+    "invalid": "invalid-type",
+    "type": "invalid-type",
+}
 
 
 class InputSchema(Schema):
@@ -91,9 +96,9 @@ class InputSchema(Schema):
     def findings(self, value: object) -> list[Finding]:
         """Return what is wrong with the shape of a value."""
         messages = self.validate(value) if isinstance(value, dict) else {"_schema": ["invalid-type"]}
-        return [Finding(path, code, MESSAGES[code]) for path, code in _flatten(messages)]
+        return [Finding(path, code, FINDING_MESSAGES[code]) for path, code in _flatten(messages)]
 
-    def accepted(self, value: object) -> dict[str, Any]:
+    def validated(self, value: object) -> dict[str, Any]:
         """Return the value if its shape is right; raises InvalidRequest with every finding."""
         findings = self.findings(value)
         if findings or not isinstance(value, dict):
@@ -102,16 +107,16 @@ class InputSchema(Schema):
 
 
 def _optional(schema: Mapping[str, Any] = MappingProxyType({})) -> fields.String:
-    length = validate.Length(max=MAXIMUM_LENGTH, error="invalid-length")
-    return fields.String(allow_none=True, validate=length, error_messages=CODES, metadata={"schema": schema})
+    length = validate.Length(max=MAXIMUM_TEXT_LENGTH, error="invalid-length")
+    return fields.String(allow_none=True, validate=length, error_messages=ERROR_CODES, metadata={"schema": schema})
 
 
 def _required(schema: Mapping[str, Any]) -> fields.String:
-    return fields.String(required=True, error_messages=CODES, metadata={"schema": schema})
+    return fields.String(required=True, error_messages=ERROR_CODES, metadata={"schema": schema})
 
 
 def _check_plain_text(value: str) -> None:
-    if not comparable(value) or len(value) > MAXIMUM_LENGTH:
+    if not comparable(value) or len(value) > MAXIMUM_TEXT_LENGTH:
         raise ValidationError("invalid-length")
     if CONTROL_CHARACTER.search(value):
         raise ValidationError("invalid-character")
@@ -129,7 +134,7 @@ def wrong_metadata_key(key: str) -> str | None:
     """Return the code of what is wrong with a name of the caller's own, or None."""
     if not 0 < len(key) <= MAXIMUM_METADATA_KEY_LENGTH:
         return "invalid-length"
-    return None if PLAIN_KEY.fullmatch(key) else "invalid-character"
+    return None if METADATA_KEY.fullmatch(key) else "invalid-character"
 
 
 def _wrong_entry(key: str, text: object) -> str | None:
@@ -163,14 +168,14 @@ class CustomerInputSchema(InputSchema):
     email = _required(EMAIL)
     phone = _optional(PHONE)
     defaultInvoiceUse = _required(INVOICE_USE)
-    address = fields.Nested(AddressInputSchema, required=True, error_messages=CODES)
+    address = fields.Nested(AddressInputSchema, required=True, error_messages=ERROR_CODES)
     externalId = fields.String(
-        allow_none=True, validate=_check_plain_text, error_messages=CODES, metadata={"schema": PLAIN_TEXT}
+        allow_none=True, validate=_check_plain_text, error_messages=ERROR_CODES, metadata={"schema": PLAIN_TEXT}
     )
     metadata = fields.Dict(
         allow_none=True,
         validate=_check_metadata,
-        error_messages=CODES,
+        error_messages=ERROR_CODES,
         metadata={"schema": METADATA | {"additionalProperties": METADATA_VALUE}},
     )
 
@@ -197,7 +202,7 @@ class _ListOfBoundedLength(fields.List[Any]):
 
     def __init__(self, element: fields.Field[Any], maximum: int, **options: Any) -> None:
         self._check_length = validate.Length(max=maximum, error="too-many")
-        super().__init__(element, required=True, validate=self._check_length, error_messages=CODES, **options)
+        super().__init__(element, required=True, validate=self._check_length, error_messages=ERROR_CODES, **options)
 
     def _deserialize(self, value: Any, *arguments: Any, **options: Any) -> list[Any]:
         if isinstance(value, list):
@@ -208,7 +213,7 @@ class _ListOfBoundedLength(fields.List[Any]):
 class IdsInputSchema(InputSchema):
     """The ids of up to 100 customers."""
 
-    ids = _ListOfBoundedLength(fields.String(required=True, error_messages=CODES), MAXIMUM_IDS)
+    ids = _ListOfBoundedLength(fields.String(required=True, error_messages=ERROR_CODES), MAXIMUM_IDS)
 
 
 class BatchInputSchema(InputSchema):
@@ -216,7 +221,7 @@ class BatchInputSchema(InputSchema):
 
     customers = _ListOfBoundedLength(
         fields.Raw(allow_none=True),
-        MAXIMUM_BATCH,
+        MAXIMUM_BATCH_LENGTH,
         metadata={"schema": {"items": {"anyOf": [{"$ref": "#/components/schemas/CustomerInput"}, {}]}}},
     )
 
@@ -227,21 +232,21 @@ class SatValidationInputSchema(InputSchema):
     status = fields.String(
         required=True,
         validate=validate.OneOf(rules.SAT_STATUSES, error="invalid-value"),
-        error_messages=CODES,
+        error_messages=ERROR_CODES,
         metadata={"schema": {"enum": list(rules.SAT_STATUSES), "example": "mismatched"}},
     )
     mismatches = fields.List(
         fields.String(
-            validate=validate.OneOf(rules.SAT_COMPARES, error="invalid-value"),
-            error_messages=CODES,
-            metadata={"schema": {"enum": list(rules.SAT_COMPARES)}},
+            validate=validate.OneOf(rules.SAT_COMPARED_PATHS, error="invalid-value"),
+            error_messages=ERROR_CODES,
+            metadata={"schema": {"enum": list(rules.SAT_COMPARED_PATHS)}},
         ),
-        error_messages=CODES,
+        error_messages=ERROR_CODES,
         metadata={"schema": {"description": "The values that differ from the SAT's.", "example": ["/address/zip"]}},
     )
     checkedAt = fields.String(
         required=True,
-        error_messages=CODES,
+        error_messages=ERROR_CODES,
         metadata={
             "schema": {
                 "format": "date-time",
@@ -253,7 +258,7 @@ class SatValidationInputSchema(InputSchema):
     source = fields.String(
         required=True,
         validate=_check_plain_text,
-        error_messages=CODES,
+        error_messages=ERROR_CODES,
         metadata={"schema": PLAIN_TEXT | {"description": "Who asked the SAT.", "example": "my-pac"}},
     )
 
@@ -264,7 +269,7 @@ class RoleInputSchema(InputSchema):
     role = fields.String(
         required=True,
         validate=validate.OneOf(ROLES, error="invalid-value"),
-        error_messages=CODES,
+        error_messages=ERROR_CODES,
     )
 
 
@@ -279,4 +284,4 @@ def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for key, inner in messages.items():
             # marshmallow's own key, and not a caller's
             of_the_whole = (key, inner) == ("_schema", ["invalid-type"]) and path != METADATA_PATH
-            yield from _flatten(inner, path if of_the_whole else path + pointer(str(key)))
+            yield from _flatten(inner, path if of_the_whole else path + to_pointer(str(key)))

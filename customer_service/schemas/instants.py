@@ -6,18 +6,20 @@ import re
 from datetime import UTC, datetime, timedelta
 
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
-NANOSECONDS = 1_000_000  # in a millisecond
+NANOSECONDS_PER_MILLISECOND = 1_000_000  # in a millisecond
 INVALID_INSTANT = "Give a time as in RFC 3339, such as 2025-01-26T10:00:00Z."
 
 
-def instant(value: str, *, up: bool = False) -> datetime:
+def parse_instant(value: str, *, round_up: bool = False) -> datetime:
     """Return a time of RFC 3339 as MongoDB has it: naive UTC, in milliseconds; raises ValueError."""
     match = INSTANT.fullmatch(value)
     if match is None:
         raise ValueError
     second, fraction, offset = match.groups()
     nanoseconds = int((fraction or ".")[1:].ljust(9, "0"))
-    milliseconds = -(-nanoseconds // NANOSECONDS) if up else nanoseconds // NANOSECONDS
+    milliseconds = (
+        -(-nanoseconds // NANOSECONDS_PER_MILLISECOND) if round_up else nanoseconds // NANOSECONDS_PER_MILLISECOND
+    )
     try:
         moment = datetime.fromisoformat(second + offset).astimezone(UTC).replace(tzinfo=None)
         return moment + timedelta(milliseconds=milliseconds)

@@ -8,15 +8,15 @@ from typing import Any
 from customer_service.errors import Finding, InvalidRequest
 from customer_service.fiscal import rules
 from customer_service.schemas.inputs import SatValidationInputSchema
-from customer_service.schemas.instants import INVALID_INSTANT, instant
+from customer_service.schemas.instants import INVALID_INSTANT, parse_instant
 
 INPUT = SatValidationInputSchema()
 CHECKED_AT = "/checkedAt"
 
 
-def accepted(body: object) -> dict[str, Any]:
+def validate(body: object) -> dict[str, Any]:
     """Return the SAT's answer to store; raises InvalidRequest with every finding."""
-    validation = INPUT.accepted(body)
+    validation = INPUT.validated(body)
     mismatches = validation.get("mismatches", [])
     if mismatches and validation["status"] != rules.MISMATCHED:
         raise InvalidRequest(
@@ -33,7 +33,7 @@ def accepted(body: object) -> dict[str, Any]:
 def _past(text: str) -> datetime:
     """Return a time that has passed; raises InvalidRequest."""
     try:
-        moment = instant(text)
+        moment = parse_instant(text)
     except ValueError:
         raise InvalidRequest([Finding(CHECKED_AT, "invalid-instant", INVALID_INSTANT)]) from None
     if moment > datetime.now(UTC).replace(tzinfo=None):

@@ -16,7 +16,7 @@ from customer_service.errors import (
 )
 from customer_service.fiscal import rules
 from customer_service.repository.customers import DUPLICATE_ERRORS
-from customer_service.schemas.inputs import MESSAGES
+from customer_service.schemas.inputs import FINDING_MESSAGES
 from customer_service.services import validation
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Status = Literal["created", "changed", "unchanged"]
-NOT_ONE_CUSTOMER = "Give an externalId: many customers may have this taxId."
+AMBIGUOUS_TAX_ID = "Give an externalId: many customers may have this taxId."
 
 
-class Keyed(NamedTuple):
+class Upsert(NamedTuple):
     """A customer to store, and the key that says in whose place: its name, and its value."""
 
     name: str
@@ -38,34 +38,34 @@ class Keyed(NamedTuple):
     customer: dict[str, Any]
 
 
-class Upserted(NamedTuple):
+class UpsertResult(NamedTuple):
     """What was done, and the customer as it is stored."""
 
     status: Status
     document: Document
 
 
-Outcome: TypeAlias = Upserted | CustomerServiceError
+Outcome: TypeAlias = UpsertResult | CustomerServiceError
 
 
-def keyed(
+def to_upsert(
     body: object,
     names: Sequence[str] = ("externalId",),
     errors_of: Callable[[object], list[Finding]] = validation.errors_of,
-) -> Keyed:
+) -> Upsert:
     """Return the customer to store under the first of these keys that it has; raises InvalidRequest."""
     errors = errors_of(body)
     keys = rules.unique_keys(body) if isinstance(body, dict) else {}
     name = next((name for name in names if name in keys), None)
     if name is None and not {"", *(f"/{each}" for each in names)} & {each.path for each in errors}:
-        message = NOT_ONE_CUSTOMER if "taxId" in names else MESSAGES["required"]
+        message = AMBIGUOUS_TAX_ID if "taxId" in names else FINDING_MESSAGES["required"]
         errors = [*errors, Finding("/externalId", "required", message)]
     if errors or name is None or not isinstance(body, dict):
         raise InvalidRequest(errors)
-    return Keyed(name, keys[name], validation.to_store(body))
+    return Upsert(name, keys[name], validation.to_stored(body))
 
 
-def put(customers: CustomerRepository, new: Keyed, document: Document | None) -> Upserted:
+def upsert(customers: CustomerRepository, new: Upsert, document: Document | None) -> UpsertResult:
     """Store a customer in place of the living one that has its key, or as another where there is none.
 
     Nothing is written where that says the same already. Raises VersionMismatch where somebody was faster, else as
@@ -79,41 +79,43 @@ def put(customers: CustomerRepository, new: Keyed, document: Document | None) ->
     if "externalId" not in customer and document.get("externalId"):  # known by its tax id: nothing is said of this one
         customer = {**customer, "externalId": document["externalId"]}
     stored = replace(customers, document, customer)
-    return Upserted("unchanged" if stored is document else "changed", stored)
+    return UpsertResult("unchanged" if stored is document else "changed", stored)
 
 
 def replace(customers: CustomerRepository, document: Document, customer: dict[str, Any]) -> Document:
     """Store the customer in the document's place, if it says anything new; raises as the repository's `update`."""
-    if customer == validation.canonical(validation.told(document)):
+    if customer == validation.canonical(validation.to_input(document)):
         return document
     return customers.update(document, customer)
 
 
-def put_many(customers: CustomerBatchRepository, given: Sequence[T], judge: Callable[[T], Keyed]) -> list[Outcome]:
-    """Store each customer as `put` does, on its newest state; return what became of each, or why it was refused.
+def upsert_many(
+    customers: CustomerBatchRepository, given: Sequence[T], validate: Callable[[T], Upsert]
+) -> list[Outcome]:
+    """Store each customer as `upsert` does, on its newest state; return what became of each, or why it was refused.
 
-    The keys of those that `judge` lets pass differ. One turn looks all of them up and one adds the new ones.
+    The keys of those that `validate` lets pass differ. One turn looks all of them up and one adds the new ones.
     """
     outcomes: dict[int, Outcome] = {}
-    judged: dict[int, Keyed] = {}
+    upserts: dict[int, Upsert] = {}
     for place, each in enumerate(given):
         time.sleep(0)  # a gevent worker answers other requests between two customers
         try:
-            judged[place] = judge(each)
+            upserts[place] = validate(each)
         except InvalidRequest as error:
             outcomes[place] = error
-    found = _find(customers, judged.values())
-    absent = [place for place, each in judged.items() if each[:2] not in found]
-    for place, document in zip(absent, customers.add_many([judged[place].customer for place in absent]), strict=True):
+    found = _find(customers, upserts.values())
+    absent = [place for place, each in upserts.items() if each[:2] not in found]
+    for place, document in zip(absent, customers.add_many([upserts[place].customer for place in absent]), strict=True):
         if document is not None:
-            outcomes[place] = Upserted("created", document)
-    for place, new in judged.items():
+            outcomes[place] = UpsertResult("created", document)
+    for place, new in upserts.items():
         if place not in outcomes:
-            outcomes[place] = _settle(customers, new, found.get(new[:2]))
+            outcomes[place] = _upsert_until_current(customers, new, found.get(new[:2]))
     return [outcomes[place] for place in range(len(given))]
 
 
-def _find(customers: CustomerBatchRepository, wanted: Iterable[Keyed]) -> dict[tuple[str, str], Document]:
+def _find(customers: CustomerBatchRepository, wanted: Iterable[Upsert]) -> dict[tuple[str, str], Document]:
     values: dict[str, list[str]] = {name: [] for name in DUPLICATE_ERRORS}
     for each in wanted:
         values[each.name].append(each.value)
@@ -124,19 +126,19 @@ def _find(customers: CustomerBatchRepository, wanted: Iterable[Keyed]) -> dict[t
     }
 
 
-def _add(customers: CustomerRepository, new: Keyed) -> Upserted:
+def _add(customers: CustomerRepository, new: Upsert) -> UpsertResult:
     try:
         document, _ = customers.add(new.customer)
     except DUPLICATE_ERRORS[new.name]:  # somebody was faster: it is a change by now
         raise VersionMismatch from None
-    return Upserted("created", document)
+    return UpsertResult("created", document)
 
 
-def _settle(customers: CustomerBatchRepository, new: Keyed, document: Document | None) -> Outcome:
+def _upsert_until_current(customers: CustomerBatchRepository, new: Upsert, document: Document | None) -> Outcome:
     """Put the customer on the newest state, however often somebody else is faster."""
     while True:
         try:
-            return put(customers, new, document)
+            return upsert(customers, new, document)
         except VersionMismatch:
             document = customers.find_by_keys(new.name, [new.value]).get(new.value)
         except (Duplicate, MalformedDocument) as error:

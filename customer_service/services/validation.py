@@ -12,7 +12,7 @@ from customer_service.schemas.inputs import AddressInputSchema, CustomerInputSch
 
 INPUT = CustomerInputSchema()
 STORED = CustomerSchema()
-NOT_THE_CALLERS = ("id", "organizationId", "satValidation", "createdAt", "updatedAt")
+READ_ONLY_FIELDS = ("id", "organizationId", "satValidation", "createdAt", "updatedAt")
 ADDRESS_FIELDS = tuple(AddressInputSchema().fields)
 ALWAYS_STORED = tuple(name for name in INPUT.fields if name not in {"externalId", "metadata"})
 
@@ -22,8 +22,8 @@ def errors_of(body: object) -> list[Finding]:
     shape = INPUT.findings(body)
     if not isinstance(body, dict):
         return shape
-    told = {finding.path for finding in shape}
-    return [*shape, *(each for each in rules.errors(rules.normalized(body)) if each.path not in told)]
+    found = {finding.path for finding in shape}
+    return [*shape, *(each for each in rules.errors(rules.normalized(body)) if each.path not in found)]
 
 
 def warnings_of(body: object) -> list[Finding]:
@@ -31,22 +31,22 @@ def warnings_of(body: object) -> list[Finding]:
     return rules.warnings(rules.normalized(body)) if isinstance(body, dict) else []
 
 
-def accepted(body: object) -> dict[str, Any]:
+def validate(body: object) -> dict[str, Any]:
     """Return the customer to store; raises InvalidRequest with every finding."""
     errors = errors_of(body)
     if errors or not isinstance(body, dict):
         raise InvalidRequest(errors)
-    return to_store(body)
+    return to_stored(body)
 
 
-def patched(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
+def apply_patch(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
     """Return the customer with a merge patch applied (RFC 7396); raises InvalidRequest.
 
     The patch is blamed for what it brings about, and not for what another program had stored before.
     """
     if not isinstance(patch, dict):
         raise InvalidRequest(INPUT.findings(patch))  # a whole value in the customer's place, which is none
-    before = told(document)
+    before = to_input(document)
     after = _merged(before, patch)
     if after == before:
         return canonical(before)
@@ -58,27 +58,27 @@ def patched(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
     ]
     if errors:
         raise InvalidRequest(errors)
-    return rules.with_place_after(before, to_store(after))
+    return rules.with_place_of_new_zip(before, to_stored(after))
 
 
-def accepted_after(document: Mapping[str, Any] | None, body: object) -> dict[str, Any]:
-    """Return the customer to store in the document's place, if there is one; raises as `accepted` and `told`."""
-    customer = accepted(body)
-    return customer if document is None else rules.with_place_after(told(document), customer)
+def validate_replacement(document: Mapping[str, Any] | None, body: object) -> dict[str, Any]:
+    """Return the customer to store in the document's place, if there is one; raises as `validate` and `to_input`."""
+    customer = validate(body)
+    return customer if document is None else rules.with_place_of_new_zip(to_input(document), customer)
 
 
-def told(document: Mapping[str, Any]) -> dict[str, Any]:
+def to_input(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a caller could have sent to store this document."""
-    customer: dict[str, Any] = STORED.tell(document)
-    return {name: value for name, value in customer.items() if name not in NOT_THE_CALLERS}
+    customer: dict[str, Any] = STORED.dump_document(document)
+    return {name: value for name, value in customer.items() if name not in READ_ONLY_FIELDS}
 
 
-def revived(document: Mapping[str, Any]) -> dict[str, Any]:
+def for_restore(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a deleted customer says, its keys in the form that the living are compared in."""
-    return rules.normalized(told(document))
+    return rules.normalized(to_input(document))
 
 
-def to_store(customer: Mapping[str, Any]) -> dict[str, Any]:
+def to_stored(customer: Mapping[str, Any]) -> dict[str, Any]:
     """Return a customer without errors as it is stored, with the place of its zip where it names none itself."""
     return canonical(rules.with_place(rules.normalized(customer)))
 

@@ -15,7 +15,7 @@ import orjson
 from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from customer_service.errors import Finding, InvalidRequest, VersionMismatch, pointer
+from customer_service.errors import Finding, InvalidRequest, VersionMismatch, to_pointer
 from customer_service.repository.customers import OBJECT_ID
 from customer_service.repository.search import EXACT_FIELDS, CustomerQuery, words_of
 from customer_service.schemas.inputs import (
@@ -25,7 +25,7 @@ from customer_service.schemas.inputs import (
     METADATA_VALUE,
     wrong_metadata_key,
 )
-from customer_service.schemas.instants import INVALID_INSTANT, instant
+from customer_service.schemas.instants import INVALID_INSTANT, parse_instant
 from customer_service.web.limits import MAXIMUM_BODY_BYTES
 from customer_service.web.operations import Parameter
 from customer_service.web.wsgi_environ import DEADLINE
@@ -116,7 +116,7 @@ class ListRequest:
         ranges: dict[str, dict[str, datetime]] = {}
         for name, value in self.filters.items():
             if bound := RANGE.fullmatch(name):
-                ranges.setdefault(bound[1], {})[bound[2]] = instant(value, up=bound[2] in ROUNDED_UP)
+                ranges.setdefault(bound[1], {})[bound[2]] = parse_instant(value, round_up=bound[2] in ROUNDED_UP)
         exact = {name: self.filters[name] for name in EXACT_FIELDS if name in self.filters}
         words, metadata = words_of(self.filters.get("q", "")), _metadata_of(self.filters)
         return CustomerQuery(words, exact, metadata, dict(sorted(ranges.items())))
@@ -259,7 +259,7 @@ def decode_cursor(cursor: str) -> Any:
 
 def invalid(codes: Mapping[str, str]) -> InvalidRequest:
     """Return the error of parameters that are wrong, by the code of each."""
-    return InvalidRequest([Finding(pointer(name), code, PARAMETER_MESSAGES[code]) for name, code in codes.items()])
+    return InvalidRequest([Finding(to_pointer(name), code, PARAMETER_MESSAGES[code]) for name, code in codes.items()])
 
 
 def _wrong(name: str, value: str) -> str | None:
@@ -286,7 +286,7 @@ def _position(cursor: str) -> tuple[dict[str, str], ListPosition]:
         ordered_by_time = any(RANGE.fullmatch(name) for name in filters)
         strange = strange or _has_too_many(filters)
         if OBJECT_ID.fullmatch(customer_id) and not strange and ordered_by_time == (moment is not None):
-            return filters, (instant(moment) if ordered_by_time else None, customer_id)
+            return filters, (parse_instant(moment) if ordered_by_time else None, customer_id)
     except (ValueError, TypeError, AttributeError):
         pass
     raise invalid({"cursor": "invalid-cursor"})
@@ -309,7 +309,7 @@ def _text(value: object) -> str:
 
 def _is_instant(value: str) -> bool:
     try:
-        instant(value, up=True)
+        parse_instant(value, round_up=True)
     except ValueError:
         return False
     return True

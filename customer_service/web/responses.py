@@ -37,7 +37,7 @@ def serialize(document: Document) -> Representation:
 
     The ETag digests the body, so that no writer can forget it, and the version, so that every write changes it.
     """
-    body = _to_json(CUSTOMER_SCHEMA.tell(document))
+    body = _to_json(CUSTOMER_SCHEMA.dump_document(document))
     return Representation(body, blake2b(body + repr(document.get("version")).encode(), digest_size=16).hexdigest())
 
 
@@ -56,7 +56,7 @@ def list_body(documents: Iterable[Document]) -> dict[str, list[Any]]:
     data, unreadable = [], []
     for document in documents:
         try:
-            data.append(CUSTOMER_SCHEMA.tell(document))
+            data.append(CUSTOMER_SCHEMA.dump_document(document))
         except MalformedDocument:
             unreadable.append(str(document["_id"]))
     if unreadable:
@@ -123,7 +123,7 @@ def _has_already(etag: str) -> bool:
 def _change_body(change: CustomerChange) -> dict[str, Any]:
     kind, customer_id, document = change
     try:
-        return {"type": kind, "id": customer_id, "customer": document and CUSTOMER_SCHEMA.tell(document)}
+        return {"type": kind, "id": customer_id, "customer": document and CUSTOMER_SCHEMA.dump_document(document)}
     except MalformedDocument:
         return {"type": "unreadable", "id": customer_id, "customer": None}
 

@@ -34,7 +34,7 @@ from tests.support import (
 )
 from tests.support.tokens import claims, forge, issue, jwk, segment
 
-NOT_THE_CALLERS: dict[str, Any] = {
+READ_ONLY_FIELDS: dict[str, Any] = {
     "id": OTHER_CUSTOMER_ID,
     "_id": OTHER_CUSTOMER_ID,
     "organizationId": OTHER_ORGANIZATION,
@@ -110,7 +110,7 @@ def test_api3_broken_object_property_level_authorization(service: Service) -> No
     """Nobody sets a property that is not the caller's, nor sees one that the contract does not have."""
     editor = caller(service, "editor")
     before = stored(service)
-    for name, value in NOT_THE_CALLERS.items():
+    for name, value in READ_ONLY_FIELDS.items():
         for method, path in (
             ("POST", customers_url()),
             ("PATCH", url()),

@@ -23,19 +23,19 @@ def customers(service: Service, monkeypatch: pytest.MonkeyPatch) -> CustomerRepo
 
 
 def other(customers: CustomerRepository, document: Document) -> Document:
-    return customers.add(validation.told(document) | {"taxId": "ABC101010111"})[0]
+    return customers.add(validation.to_input(document) | {"taxId": "ABC101010111"})[0]
 
 
 def test_update(customers: CustomerRepository) -> None:
     document = customers.get(CUSTOMER_ID)
     taken = other(customers, document)["taxId"]
     with pytest.raises(VersionMismatch):
-        customers.update(document, validation.told(document) | {"taxId": taken})
+        customers.update(document, validation.to_input(document) | {"taxId": taken})
 
 
 def test_restore(customers: CustomerRepository) -> None:
     document = customers.get(CUSTOMER_ID)
     retired = customers.remove(document)
-    customers.add(validation.told(document))
+    customers.add(validation.to_input(document))
     with pytest.raises(VersionMismatch):
-        customers.restore(retired, validation.told(retired))
+        customers.restore(retired, validation.to_input(retired))

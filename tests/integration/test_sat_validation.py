@@ -204,7 +204,7 @@ class TestLife:
         document = service.database.customers.find_one({"_id": ObjectId(checked.rpartition("/")[2])})
         assert document is not None
         assert "satValidation" in document
-        assert "satValidation" not in validation.told(document)
+        assert "satValidation" not in validation.to_input(document)
 
     @pytest.mark.parametrize(
         "odd",

@@ -325,7 +325,7 @@ class TestSpreadsheets:
         (tmp_path / "c.csv").write_bytes(file.data)
         run = shell("import", ORGANIZATION, "c.csv", *file.options)
         true = {row["externalId"]: rules.with_place(body_of(row)) for row in CUSTOMERS}
-        here = {document["externalId"]: validation.told(document) for document in stored(filled)}
+        here = {document["externalId"]: validation.to_input(document) for document in stored(filled)}
         assert here == {key: true[key] for key in here}
         assert (run.code, len(here) == len(true)) == ((0, True) if file.said is None else (1, False))
         assert (file.said or "created 3") in run.err

@@ -92,7 +92,7 @@ FIRST_EXAMPLE = {
 }
 """What a caller sends to create the customer of the specification's first example."""
 
-NOT_THE_CALLERS = ("id", "organizationId", "createdAt", "updatedAt")
+READ_ONLY_FIELDS = ("id", "organizationId", "createdAt", "updatedAt")
 
 
 def token(subject: str = MEMBER, secret: str = SECRET, **claims: Any) -> str:
@@ -131,7 +131,7 @@ def customers_url(suffix: str = "", organization: str = ORGANIZATION, base: str 
 
 def new_customer(**changes: Any) -> dict[str, Any]:
     """Return the specification's example as a caller may send it, changed as given; the address key by key."""
-    customer = {name: value for name, value in EXAMPLE.items() if name not in NOT_THE_CALLERS}
+    customer = {name: value for name, value in EXAMPLE.items() if name not in READ_ONLY_FIELDS}
     address = changes.pop("address", {})
     if isinstance(address, dict):
         address = {**EXAMPLE["address"], **address}  # type: ignore[dict-item]

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from customer_service.cli.transfer.columns import METADATA
-from customer_service.errors import Finding, pointer
+from customer_service.errors import Finding, to_pointer
 from customer_service.fiscal import rules
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _lost_zero(cells: Mapping[str, str]) -> dict[str, Finding]:
 
 def _path(column: str) -> str:
     part, dot, name = column.partition(".")
-    return pointer(part) + (pointer(name) if dot else "")
+    return to_pointer(part) + (to_pointer(name) if dot else "")
 
 
 def _needs_mark(column: str, text: str) -> bool:

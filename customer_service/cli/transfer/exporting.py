@@ -25,7 +25,7 @@ def exported(customers: CustomerRepository, tell: Callable[[str], object]) -> It
         after = (None, str(page[-1]["_id"]))
         for document in page:
             try:
-                yield validation.told(document)
+                yield validation.to_input(document)
             except MalformedDocument as error:
                 tell(f"customer {document['_id']}: {error}")
 

@@ -12,9 +12,9 @@ from customer_service.errors import CustomerServiceError, Duplicate, DuplicateTa
 from customer_service.fiscal import rules
 from customer_service.repository.customers import DUPLICATE_ERRORS
 from customer_service.repository.database import deadline
-from customer_service.schemas.inputs import CONTROL_CHARACTER, MESSAGES
+from customer_service.schemas.inputs import CONTROL_CHARACTER, FINDING_MESSAGES
 from customer_service.services import validation
-from customer_service.services.upserts import keyed, put_many
+from customer_service.services.upserts import to_upsert, upsert_many
 from customer_service.web.problems import PROBLEMS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from customer_service.cli.transfer.checkpoint import ImportCounts
     from customer_service.cli.transfer.rows import Row
     from customer_service.repository import CustomerBatchRepository
-    from customer_service.services.upserts import Keyed, Outcome
+    from customer_service.services.upserts import Outcome, Upsert
 
 BATCH = 500
 BATCH_SECONDS = 60.0
@@ -55,13 +55,13 @@ class Importer:
 
     def _store(self, batch: list[Row]) -> None:
         with deadline(BATCH_SECONDS):
-            outcomes = put_many(self._customers, batch, self._judge)
+            outcomes = upsert_many(self._customers, batch, self._validate)
         for row, outcome in zip(batch, outcomes, strict=True):
             self._count(row, outcome)
         self._on_batch()
 
-    def _judge(self, row: Row) -> Keyed:
-        return keyed(row.body, KEYS, partial(self._errors_of, row))
+    def _validate(self, row: Row) -> Upsert:
+        return to_upsert(row.body, KEYS, partial(self._errors_of, row))
 
     def _errors_of(self, row: Row, body: object) -> list[Finding]:
         """Return everything that is wrong with a row: what was found in the file says more than the body's rules."""
@@ -73,7 +73,7 @@ class Importer:
         """Return the first key that an earlier row has, if any, and remember the row's own, right or wrong."""
         keys = rules.unique_keys(body) if isinstance(body, dict) else {}
         repeated = [f"/{name}" for name, value in keys.items() if self._fingerprints.add(f"{name} {value}")]
-        return [Finding(path, "repeated", MESSAGES["repeated"]) for path in repeated[:1]]
+        return [Finding(path, "repeated", FINDING_MESSAGES["repeated"]) for path in repeated[:1]]
 
     def _count(self, row: Row, outcome: Outcome) -> None:
         self._counts.rows += 1

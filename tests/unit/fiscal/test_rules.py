@@ -927,7 +927,7 @@ class TestPlace:
 
     def moved(self, before: dict[str, Any], after: dict[str, Any]) -> list[Any]:
         customers = [rules.with_place({"address": {"country": "MEX", **each}}) for each in (before, after)]
-        stored = rules.with_place_after(*customers)["address"]
+        stored = rules.with_place_of_new_zip(*customers)["address"]
         return [stored.get(name) for name in self.NAMES]
 
     def test_another_zip_replaces_what_the_old_one_had_filled_in(self) -> None:

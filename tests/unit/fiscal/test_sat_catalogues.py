@@ -18,7 +18,7 @@ import pytest
 
 from customer_service.fiscal import sat_catalogues
 from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME, zips_of
-from customer_service.fiscal.sat_catalogues import DATA, ZIP_NUMBERS, Named, Place, names_of, place_of
+from customer_service.fiscal.sat_catalogues import DATA, ZIP_NUMBERS, CatalogueEntry, Place, names_of, place_of
 from tests.tools import catalogue_maker
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class TestPlaces:
         for zip_code in ZIPS:
             if place := place_of(zip_code):
                 state, *others = place
-                named = (state, *(each or Named("", "") for each in others))
+                named = (state, *(each or CatalogueEntry("", "") for each in others))
                 codes, names = ([each[part] for each in named] for part in (0, 1))
                 lines.update(f"{'|'.join((zip_code, *codes, *names))}\n".encode())
                 count += 1
@@ -86,10 +86,12 @@ class TestPlaces:
         assert {place.state.code for place in places} == set(names_of("states"))
 
     def test_some(self) -> None:
-        cardenas = Place(Named("TAB", "Tabasco"), Named("002", "Cárdenas"), Named("01", "Cárdenas"))
+        cardenas = Place(
+            CatalogueEntry("TAB", "Tabasco"), CatalogueEntry("002", "Cárdenas"), CatalogueEntry("01", "Cárdenas")
+        )
         assert place_of("86500") == cardenas
-        assert place_of("01001") == Place(Named("CMX", "Ciudad de México"), None, None)
-        assert place_of("68318") == Place(Named("NAY", "Nayarit"), None, None)
+        assert place_of("01001") == Place(CatalogueEntry("CMX", "Ciudad de México"), None, None)
+        assert place_of("68318") == Place(CatalogueEntry("NAY", "Nayarit"), None, None)
 
     @pytest.mark.parametrize(
         "zip_code", ["", "8650", "865000", "٨٦٥٠٠", "²²²²²", "+8650", " 8650", "86500\n", "8_500", "00000", "17000"]
@@ -134,7 +136,9 @@ class TestMaking:
         with pytest.raises(KeyError, match="MEX"):
             catalogue_maker.pack(catalogue_maker.read(wheel(tmp_path, without)))
 
-    @pytest.mark.parametrize("hostile", [os.getcwd, Named("601", "x"), {1, 2}.__class__, sqlite3.Row], ids=repr)
+    @pytest.mark.parametrize(
+        "hostile", [os.getcwd, CatalogueEntry("601", "x"), {1, 2}.__class__, sqlite3.Row], ids=repr
+    )
     def test_what_is_no_plain_value_is_not_unpickled(self, tmp_path: Path, hostile: object) -> None:
         with pytest.raises(pickle.UnpicklingError, match="no plain value"):
             catalogue_maker.read(wheel(tmp_path, tables() | {"Pais": {"MEX": hostile}}))
