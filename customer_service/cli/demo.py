@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import socket
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,6 +12,7 @@ from bson import ObjectId
 
 from customer_service.app import create_app
 from customer_service.auth.tokens import mint
+from customer_service.cli import serve
 from customer_service.errors import SettingsError
 from customer_service.repository import MembershipRepository, backfill_search_fields, ensure_indexes
 from customer_service.repository.database import connect
@@ -59,15 +58,14 @@ EXAMPLE_CUSTOMER: Document = {
 """The customer of the specification's example, as it is stored."""
 
 
-def run(port: int | None = None) -> NoReturn:
+def run(environ: Mapping[str, str], port: int | None = None) -> NoReturn:
     """Replace this process by gunicorn with one worker, whose memory holds everything; raises SettingsError.
 
-    It takes the PORT of the environment where `port` is None.
+    It takes the PORT of the environment if `port` is None.
     """
-    environ = demo_environment(os.environ, port)
-    address = f"{HOST}:{ServerSettings.from_environment(environ).port}"
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:customer_service.server.config"]
-    os.execve(sys.executable, [*command, "--bind", address, "customer_service.cli.demo:app()"], environ)  # noqa: S606
+    chosen = demo_environment(environ, port)
+    address = f"{HOST}:{ServerSettings.from_environment(chosen).port}"
+    serve.run(chosen, "--bind", address, application="customer_service.cli.demo:app()")
 
 
 def demo_environment(environ: Mapping[str, str], port: int | None) -> dict[str, str]:

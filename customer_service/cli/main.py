@@ -9,8 +9,9 @@ import click
 
 from customer_service import __version__, repository
 from customer_service.auth import tokens
-from customer_service.cli import demo
+from customer_service.cli import demo, serve
 from customer_service.cli.console import EXIT_FAILURE, EXIT_USAGE, Commands, members_of, open_database, print_error
+from customer_service.cli.env_file import ENV_FILE
 from customer_service.cli.transfer.commands import export_customers, import_customers
 from customer_service.errors import CustomerServiceError, DatabaseUnavailable, LastAdmin, SettingsError
 from customer_service.repository import MembershipRepository
@@ -19,6 +20,8 @@ from customer_service.settings import JwtSettings
 from customer_service.web.problems import PROBLEMS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from customer_service.roles import Role
 
 
@@ -57,15 +60,29 @@ command.add_command(export_customers)
 
 
 @command.command("demo")
-@click.option("--port", type=click.IntRange(1, 65_535), help="TCP port; PORT or 3001 where absent.")
-def run_demo(port: int | None) -> None:
+@click.option("--port", type=click.IntRange(1, 65_535), help="TCP port. The default is PORT, or 3001.")
+@ENV_FILE
+def run_demo(environ: Mapping[str, str], port: int | None) -> None:
     """Serve the documented example from memory, and print curls to paste.
 
     \b
     Example:
       customer-service demo --port 8080
     """
-    demo.run(port)
+    demo.run(environ, port)
+
+
+@command.command("serve")
+@ENV_FILE
+def run_service(environ: Mapping[str, str]) -> None:
+    """Serve under gunicorn until SIGTERM. Run `customer-service indexes` first.
+
+    \b
+    Examples:
+      MONGODB_URI=mongodb://localhost:27017 JWT_SECRET=… customer-service serve
+      customer-service serve --env-file .env
+    """
+    serve.run(environ)
 
 
 @command.command("indexes")

@@ -29,7 +29,7 @@ NOT_RUN = {
     r"make (run|\.venv/runtime)": "installs, or serves until it is stopped: tests/e2e/test_startup.py starts the demo",
     r"make (test|faults|attack|sbom|bench|bench-growth|bench-against|searching)( .*)?": "takes minutes",
     r"\.venv/bin/python -m bench .*": "a part of the benchmark",
-    r"gunicorn wsgi:app": "serves until it is stopped: tests/e2e/server.py starts it",
+    r"customer-service serve": "serves until it is stopped: tests/e2e/test_startup.py starts it",
     r"pip install --require-hashes .*": "installs what is installed here, from the place of the checkout",
     r"mongo(dump|restore) .*": "MongoDB's own tools, no part of the lock: test_restoring.py restores without",
     r"sh\.shardCollection\(.*": "asks a sharded cluster, in mongosh",

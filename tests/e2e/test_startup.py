@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import EXAMPLE, SECRET
 from tests.support.demo import COMMAND, curls, demo
 from tests.support.mongod import free_port
-from tests.support.server import run
+from tests.support.server import Server, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_demo_keeps_its_word() -> None:
@@ -66,6 +71,23 @@ def test_a_wrong_setting_stops_the_start_with_one_line(environment: dict[str, st
     assert done.stderr.count("\n") == 1
     assert all(name in done.stderr for name in named)
     assert time.monotonic() - started < 20
+
+
+def test_serve_needs_no_checkout(tmp_path: Path) -> None:
+    (tmp_path / "settings").write_text("CORS_ALLOWED_ORIGINS='https://app.example'\n")
+    command = [COMMAND, "serve", "--env-file", "settings"]
+    with Server("mongomock://", "memory", directory=tmp_path, command=command, WEB_CONCURRENCY="1") as own:
+        assert own.get("/readyz").status == 200
+        answer = own.get("/openapi.json", {"Origin": "https://app.example"})
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        own.signal(signal.SIGTERM)
+        assert own.wait() == 0
+
+
+def test_serve_says_which_setting_is_wrong() -> None:
+    done = run(COMMAND, "serve")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "MONGODB_URI" in done.stderr
 
 
 def test_in_memory_is_never_chosen_by_itself() -> None:

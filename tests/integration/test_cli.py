@@ -51,7 +51,8 @@ def configured(mongodb: Database[Document], mongodb_uri: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["demo"], ["indexes"], ["token"], ["members"], ["members", "add"], ["import"], ["export"]]
+    "arguments",
+    [[], ["demo"], ["serve"], ["indexes"], ["token"], ["members"], ["members", "add"], ["import"], ["export"]],
 )
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     done = Run(monkeypatch, capsys, *arguments, "--help")

@@ -62,7 +62,8 @@ class Server:
         **environment: str,
     ) -> None:
         self._directory = directory
-        self._command = [*prefix, sys.executable, "-m", *command]
+        module = () if Path(command[0]).is_absolute() else (sys.executable, "-m")
+        self._command = [*prefix, *module, *command]
         self.port = free_port()
         self._environment = {
             "MONGODB_URI": mongodb_uri,
