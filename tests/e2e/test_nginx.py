@@ -46,8 +46,9 @@ ELSEWHERE = "127.0.0.2"
 
 MARKS = {"X-Forwarded-Prefix": "/evil", "X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.1"}
 TRUSTED = "127.0.0.1"
+INSIDE = {"/livez", "/readyz", "/metrics"}
 JSON = {"Content-Type": "application/json"}
-GUIDE = (ROOT / "docs/gateway.md").read_text()
+GUIDE = (ROOT / "docs/how-to/run-behind-a-gateway.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +166,15 @@ def test_what_is_not_for_the_outside_is_a_problem(nginx: Nginx, path: str) -> No
     body = json.loads(answer.body)
     assert (body["status"], body["requestId"]) == (404, "ours")
     assert answer.headers["X-Request-ID"] == "ours"
+
+
+@pytest.mark.parametrize("base", ["", "/api"])
+def test_every_documented_path_for_callers_passes(nginx: Nginx, base: str) -> None:
+    documented = json.loads(nginx.ask("GET", f"{PREFIX}{base}/openapi.json", {}).body)["paths"]
+    assert documented.keys() > INSIDE
+    for path in documented.keys() - INSIDE:
+        answer = nginx.ask("GET", PREFIX + base + re.sub(r"{\w+}", "x", path), {})
+        assert answer.status in {401, 405}, path
 
 
 def test_the_document_names_the_servers_behind_the_prefix(nginx: Nginx) -> None:
