@@ -1,4 +1,4 @@
-"""Nor does the time of an answer tell whether another organization's customer exists.
+"""The time of a response does not show whether another organization's customer exists.
 
 It takes minutes, so only `make attack` runs it.
 """
@@ -53,7 +53,7 @@ def test_mean_times_differ_by_less_than_a_tenth(
     organization: str,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """A customer of organization B and one of nobody's are asked for in turns, in an order that chance decides."""
+    """Request a customer of organization B and an unknown one alternately, in random order."""
     chance = random.Random(3)  # noqa: S311 - a run that can be repeated
     missing = [chance.randbytes(12).hex() for _ in range(CUSTOMERS)]
     headers = support.bearer(caller)

@@ -21,7 +21,7 @@ CALLERS = (*MEMBERS, "stranger")
 
 
 def fill(database: Database[Document], customers: int, seed: int) -> dict[str, list[str]]:
-    """Store so many customers in each organization; return their ids, which are in no order that tells whose."""
+    """Store so many customers in each organization; return their ids, in an order that does not show whose they are."""
     chance = random.Random(seed)  # noqa: S311 - a run that can be repeated
     ensure_indexes(database)
     ids = [ObjectId(chance.randbytes(12)) for _ in range(customers * len(ORGANIZATIONS))]

@@ -1,4 +1,4 @@
-"""No log, error or metric repeats a token, or a customer's tax id, email, phone or name, whatever goes wrong."""
+"""No log line, error or metric contains a token, or a customer's tax id, email, phone or name, whatever fails."""
 
 from __future__ import annotations
 
@@ -131,10 +131,10 @@ class Run:
         """Return what the log, an error or the metrics repeat of what was in play."""
         metrics = self.server.get("/metrics").body.decode()
         assert "customer_service_" in metrics
-        told = "\n".join((self.server.log(), metrics, *self.errors)).casefold()
-        told += told.encode().decode("unicode_escape", "replace").casefold()
+        output = "\n".join((self.server.log(), metrics, *self.errors)).casefold()
+        output += output.encode().decode("unicode_escape", "replace").casefold()
         segments = {part for token in self.tokens for part in token.split(".") if len(part) > 20}
-        return [each for each in (*WORDS, *segments) if each.casefold() in told]
+        return [each for each in (*WORDS, *segments) if each.casefold() in output]
 
 
 @contextmanager

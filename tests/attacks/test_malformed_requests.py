@@ -1,4 +1,4 @@
-"""Broken requests, and those beyond the limits of line, headers, body and depth, are refused and nowhere repeated."""
+"""Malformed requests, and those beyond the limits of line, headers, body and depth, are refused and never echoed."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class TestBodies:
 
 
 class TestHeaders:
-    """What every answer says, whoever gives it."""
+    """The headers of every response, from the service or from gunicorn."""
 
     @pytest.mark.parametrize(
         "path", ["/livez", "/readyz", "/openapi.json", "/nowhere", "/api/livez", url(), customers_url()]

@@ -107,7 +107,7 @@ def test_api2_broken_authentication(service: Service) -> None:
 
 
 def test_api3_broken_object_property_level_authorization(service: Service) -> None:
-    """Nobody sets a property that is not the caller's, nor sees one that the contract does not have."""
+    """No caller sets a property that only the service sets, nor sees one that the contract does not have."""
     editor = caller(service, "editor")
     before = stored(service)
     for name, value in READ_ONLY_FIELDS.items():
@@ -152,7 +152,7 @@ def test_api5_broken_function_level_authorization(service: Service) -> None:
 
 
 def test_api6_unrestricted_access_to_sensitive_business_flows(service: Service) -> None:
-    """Customers are not created in bulk beyond a quota, nor an organization left to nobody."""
+    """Customers are not created in bulk beyond a quota, nor is an organization left without an admin."""
     limited = _with_quota(service, 10)
     editor = caller(limited, "editor")
     statuses = [
@@ -194,7 +194,7 @@ def test_api7_server_side_request_forgery(service: Service, monkeypatch: pytest.
 
 
 def test_api8_security_misconfiguration(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weak secrets do not start, other sites get no leave, unused methods no answer, and errors tell no insides."""
+    """The service refuses weak secrets, other origins and unused methods, and shows no internals in errors."""
     for secret in ("", "short", "x" * 31):
         with pytest.raises(SettingsError):
             JwtSettings.from_environment({"JWT_SECRET": secret})
@@ -224,7 +224,7 @@ def test_api9_improper_inventory_management(service: Service) -> None:
 def test_api10_unsafe_consumption_of_apis(
     service: Service, answer: issuer.Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An issuer whose answer is bad in any way lets nobody in, and the service says 503 in time."""
+    """If the issuer's response is bad in any way, no token is accepted, and the service answers 503 in time."""
     monkeypatch.setattr("customer_service.auth.jwks.FETCH_TIMEOUT_SECONDS", 0.3)
     source = issuer.JwksServer(jwk("P-256", kid="one"))
     try:

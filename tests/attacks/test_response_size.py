@@ -1,4 +1,4 @@
-"""How much is answered to a request that is wrong in very many places: never more than 65,536 bytes."""
+"""The response to a request that is wrong in very many places has at most 65,536 bytes."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ class TestTheRestIsCounted:
     @pytest.mark.parametrize("count", [1, 99, 100])
     def test_up_to_a_hundred_are_all_there(self, admin: FlaskClient, count: int) -> None:
         body = new_customer() | {str(number): 1 for number in range(count)}
-        told = findings(admin.post(customers_url(), json=body))
-        assert set(told) == {(f"/{number}", "unknown-field") for number in range(count)}
-        assert len(told) == count
+        found = findings(admin.post(customers_url(), json=body))
+        assert set(found) == {(f"/{number}", "unknown-field") for number in range(count)}
+        assert len(found) == count
 
     @pytest.mark.parametrize("count", [101, 5_000])
     def test_behind_99(self, admin: FlaskClient, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Two workers count a caller's requests together."""
+"""Two workers count a caller's requests together, for one rate limit."""
 
 from __future__ import annotations
 

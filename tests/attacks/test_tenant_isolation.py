@@ -1,4 +1,4 @@
-"""Nobody sees another organization's customer, or learns from an answer whether there is one."""
+"""No caller sees another organization's customer, or learns from a response whether it exists."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def all_that_is_told(response: TestResponse) -> tuple[int, list[tuple[str, str]]
 def test_two_organizations_every_id_three_callers(
     ids: dict[str, list[str]], clients: dict[str, FlaskClient], record_property: Callable[[str, object], None]
 ) -> None:
-    """Every caller asks for every id under either organization, and is told as of an id that nobody has."""
+    """Every caller requests every id under either organization, and gets the response of an unknown id."""
     asked = seen = 0
     for caller, organization in itertools.product(CALLERS, ORGANIZATIONS):
         nothing = all_that_is_told(clients[caller].get(support.url(organization, MISSING)))
@@ -71,7 +71,7 @@ def test_two_organizations_every_id_three_callers(
                     assert all_that_is_told(answer) == nothing
                     assert "Secret" not in answer.text
     assert (asked, seen) == (12 * CUSTOMERS, 2 * CUSTOMERS)
-    record_property("figure", f"{asked:,} requests, {seen:,} customers, each to a member; no other told anything")
+    record_property("figure", f"{asked:,} requests, {seen:,} customers, each to a member; none to another caller")
 
 
 @pytest.mark.parametrize("suffix", READS)
@@ -119,7 +119,7 @@ def test_a_cursor_of_another_organization_leads_to_ones_own(
 def test_the_changes_stay_within(
     mongodb: Database[Document], ids: dict[str, list[str]], clients: dict[str, FlaskClient]
 ) -> None:
-    """From the beginning on, each member is told of the own organization's customers, and of no id of the other's."""
+    """A member who reads all changes gets the customers of its organization, and no id of the other."""
     paths = {"member-of-a": "organization-a", "member-of-b": "organization-b"}
     backfill_search_fields(mongodb)
     cursors: dict[str, str] = {}
@@ -127,15 +127,15 @@ def test_the_changes_stay_within(
         for member, organization in paths.items():
             path = support.customers_url("/changes", organization)
             page: dict[str, Any] = {"hasMore": True, "cursor": cursors.get(member)}
-            told, text = set[str](), ""
+            seen_ids, text = set[str](), ""
             while page["hasMore"]:
                 response = clients[member].get(path, query_string={"cursor": page["cursor"]} if page["cursor"] else {})
                 page = response.get_json()
-                told |= {change["id"] for change in page["data"]}
+                seen_ids |= {change["id"] for change in page["data"]}
                 text += response.text + base64.urlsafe_b64decode(page["cursor"] + "==").decode()
             cursors[member] = page["cursor"]
             (other,) = set(ORGANIZATIONS) - {organization}
-            assert told == set(ids[organization])
+            assert seen_ids == set(ids[organization])
             assert not [each for each in (other, *ids[other]) if each in text]
         mongodb.customers.update_many({}, {"$set": {"phone": str(number)}})
     foreign = clients["member-of-a"].get(

@@ -1,4 +1,4 @@
-"""The service has what deploy/, the page of operations and the page of metrics name."""
+"""Every setting, path and metric that deploy/, docs/operations.md and docs/metrics.md name exists in the service."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SCRAPED = {"job", "instance"}
 
 @pytest.fixture(scope="module")
 def app() -> Flask:
-    """The service with all that it can be asked to tell, after a request."""
+    """The service with every optional metric enabled, after a request."""
     jwt = JwtSettings(jwks_url="http://127.0.0.1:1/none")
     configured = Settings(MongoSettings("mongomock://"), jwt, ServerSettings(), CacheSettings(customer_entries=1))
     made = create_app(configured, mongomock.MongoClient().customer_service)

@@ -1,4 +1,4 @@
-"""What no schema can tell the fuzzer: who it is itself, and which customers the tax authority would have."""
+"""Give the fuzzer what no schema holds: a token, and customers that pass the tax authority's rules."""
 
 from __future__ import annotations
 

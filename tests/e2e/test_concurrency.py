@@ -1,4 +1,4 @@
-"""Many at once, over two workers: nothing is stored twice, no change is lost, and an admin always remains."""
+"""Concurrent requests to two workers: nothing is stored twice, no change is lost, and an admin always remains."""
 
 from __future__ import annotations
 
@@ -167,14 +167,14 @@ class TestBatches:
         assert statuses(answers) == {200: 6}
         results = [json.loads(answer.body)["results"] for answer in answers]
         for day in range(5):
-            told = [each[day] for each in results]
-            assert Counter(each["status"] for each in told) == {"created": 1, "changed": 5}
-            assert len({each["id"] for each in told}) == 1
-            assert len({each["etag"] for each in told}) == 6
+            of_the_day = [each[day] for each in results]
+            assert Counter(each["status"] for each in of_the_day) == {"created": 1, "changed": 5}
+            assert len({each["id"] for each in of_the_day}) == 1
+            assert len({each["etag"] for each in of_the_day}) == 6
             (document,) = database.customers.find({"externalId": f"b-{day + 1}"})
             assert document["version"] == 6
             now = server.get(url(customer=str(document["_id"])), bearer())
-            assert now.headers["ETag"] in {each["etag"] for each in told}
+            assert now.headers["ETag"] in {each["etag"] for each in of_the_day}
 
     def test_beside_patches(self, server: Server, database: Database[Document]) -> None:
         body = NEW_CUSTOMER | {"externalId": "b-1"}
@@ -187,7 +187,7 @@ class TestBatches:
 
 
 class TestChange:
-    """Nobody's change is lost."""
+    """No change is lost."""
 
     @pytest.mark.usefixtures("attempt")
     def test_on_one_etag(self, server: Server, database: Database[Document]) -> None:

@@ -1,4 +1,4 @@
-"""The server is killed between the two writes of a keyed POST: the retry makes the customer, and only one."""
+"""The server is killed between the two writes of a POST with an idempotency key: the retry creates one customer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ IS_NEW = {"taxId": support.NEW_CUSTOMER["taxId"]}
 
 @pytest.fixture(scope="module")
 def own_mongod() -> Iterator[mongod.Mongod]:
-    """A mongod that fails on demand, for nobody but these tests."""
+    """A mongod of this module, so that its failpoints affect no other test."""
     if mongod.executable() is None and not mongod.required():
         pytest.skip("no mongod on this machine")
     server = mongod.Mongod()

@@ -1,4 +1,4 @@
-"""MongoDB refuses, hangs up, blocks or half succeeds, as it is told to: what the caller is told, and when."""
+"""MongoDB refuses a command, cuts the connection, blocks or half succeeds: which response the caller gets, and when."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def test_a_refusal_leaks_nothing(
         answer, _ = read(server)
     assert answer.status in {500, 503}
     body = json.loads(answer.body)
-    told = json.dumps({name: body[name] for name in body if name not in {"requestId", "status"}})
-    assert [secret for secret in SECRETS if secret in told] == []
+    details = json.dumps({name: body[name] for name in body if name not in {"requestId", "status"}})
+    assert [secret for secret in SECRETS if secret in details] == []
     assert body["type"].startswith("urn:problem-type:database-")
     measured("a find refused with error 13 leaks nothing", f"{answer.status} `{body['type'].rpartition(':')[2]}`")
 

@@ -1,4 +1,4 @@
-"""The primary of three dies, once: the short form of what `make faults` does twenty times."""
+"""The primary of a replica set is killed once: the short form of what `make faults` does twenty times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from tests import support
 from tests.faults import failover
-from tests.faults.change_consumer import Follower
+from tests.faults.change_consumer import ChangeConsumer
 from tests.faults.writers import doubled, lost
 from tests.support import mongod
 from tests.support.server import Server
@@ -76,7 +76,7 @@ def test_no_write_is_confirmed_by_what_may_be_lost(
 ) -> None:
     assert failover.put_twice_unheard(members, service) == (503, 503, "before")
     measured(
-        "a PUT repeated while the first hangs is not told 200 for what only a dying primary has",
+        "a PUT repeated while the first hangs is not answered 200 for what only a dying primary has",
         "503 to both, and the new primary has neither",
     )
 
@@ -86,7 +86,7 @@ def test_a_killed_primary_loses_and_doubles_nothing(
 ) -> None:
     """Nor does it for who follows the changes meanwhile."""
     members.wait_until_whole()
-    with Follower(service) as follower:
+    with ChangeConsumer(service) as follower:
         writers = failover.kill_primaries(members, service, 1, POSTS)
         members.wait_until_whole()
     with failover.truth(members) as database:
@@ -104,18 +104,18 @@ def test_a_killed_primary_loses_and_doubles_nothing(
 
 def test_what_an_election_rolls_back_is_never_told(members: mongod.ReplicaSet, keeping: Server) -> None:
     members.wait_until_whole()
-    told = names(keeping)
+    seen = names(keeping)
     primary = members.primary()
     with failover.deafened(members.secondaries()), pymongo.MongoClient[dict[str, Any]](primary.uri, w=1) as client:
         failover.wait_until_alone(primary)
         rename(client, "PHANTOM")
-        told |= names(keeping)
+        seen |= names(keeping)
         primary.kill()
     members.primary()
-    told |= names(keeping)
+    seen |= names(keeping)
     primary.launch()
     members.wait_until_whole()
-    assert told | names(keeping) <= {support.EXAMPLE["legalName"], None}
+    assert seen | names(keeping) <= {support.EXAMPLE["legalName"], None}
 
 
 @pytest.mark.alone
@@ -137,5 +137,5 @@ def test_an_election_leaves_nothing_kept_that_is_old(
     primary.launch()
     measured(
         "kept customers are read anew after an election",
-        f"both workers told the newest name {max(delays):.2f} s after it was acknowledged, at the latest",
+        f"both workers answered the newest name {max(delays):.2f} s after it was acknowledged, at the latest",
     )

@@ -1,4 +1,4 @@
-"""Requests that wait for changes, through gunicorn: nobody else waits for them, nor does a server that stops."""
+"""Requests that wait for changes, through gunicorn: they delay neither other requests nor a server that stops."""
 
 from __future__ import annotations
 
@@ -86,15 +86,15 @@ def wait_until_waiting(server: Server, count: int) -> None:
 
 
 def answers(waiters: list[http.client.HTTPConnection]) -> list[list[str]]:
-    """Return of each who waited the types of the changes that it was told."""
-    told = []
+    """Return the types of the changes that each waiting request got."""
+    types = []
     for connection in waiters:
         response = connection.getresponse()
         body = json.loads(response.read())
         assert response.status == HTTPStatus.OK, body
         assert body["cursor"]
-        told.append([change["type"] for change in body["data"]])
-    return told
+        types.append([change["type"] for change in body["data"]])
+    return types
 
 
 def test_more_than_there_are_threads_hold_up_nobody_and_are_told_at_once(
@@ -155,7 +155,7 @@ def test_a_server_that_stops_or_reloads_is_not_held_up(server: Server, number: s
 
 @contextmanager
 def changing(mongodb: Database[Document]) -> Iterator[None]:
-    """Change the customer now and then, so that nobody waits for long."""
+    """Change the customer now and then, so that no request waits for long."""
     done = threading.Event()
 
     def change() -> None:

@@ -1,4 +1,4 @@
-"""What /metrics tells of two workers: their sum, whichever of them is asked, and whatever becomes of one."""
+"""/metrics returns the sum of all workers, whichever worker answers, and also after one has died."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def own(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
 
 
 def ask(server: Server) -> dict[str, float]:
-    """Return what /metrics tells."""
+    """Return the samples of /metrics."""
     return samples(server.get("/metrics").body.decode())
 
 
 def files(server: Server) -> list[str]:
-    """Return the names of the files in which the workers of this server add up what they tell."""
+    """Return the names of the files in which the workers of this server count."""
     assert server.process is not None
     return [path.name for path in MEMORY.glob(f"customer-service-metrics-{server.process.pid}-*/*")]
 
@@ -60,7 +60,7 @@ def workers(server: Server) -> set[int]:
 
 
 def read(server: Server) -> None:
-    """Read a customer, and wait until the workers have told it."""
+    """Read a customer, and wait until the workers have counted it."""
     for _ in range(REQUESTS):
         assert server.get(url(), bearer()).status == 200
     wait_until(lambda: ask(server).get(ANSWERED) == REQUESTS)

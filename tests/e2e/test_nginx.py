@@ -230,7 +230,7 @@ def test_a_request_has_one_id_in_both_logs_and_nothing_else_of_it(nginx: Nginx, 
 
 
 class TestWhoeverIsNoTrustedProxy:
-    """What it says of itself is believed by nobody."""
+    """The service ignores what the client says of itself."""
 
     @staticmethod
     def client_of(server: Server, answer: Answer) -> object:

@@ -1,4 +1,4 @@
-"""The database goes and comes back; the server is told to stop, or to reload, while it is asked."""
+"""The database stops and starts again; the server stops, or reloads, while clients send requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that never finish their requests: nobody else notices."""
+"""Clients that never finish their requests do not delay other clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traces of a real server: every request's, of every worker, to the last; and a collector that is away harms nobody."""
+"""A real server sends a span for every request of every worker; a collector that is down delays no request."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def traced(mongodb_uri: str, database: Database[Document], endpoint: str, **envi
 
 def lines(server: Server, about: str) -> list[dict[str, Any]]:
     """Return the lines of the log that have this key or this in their event."""
-    told = [json.loads(line) for line in server.log().splitlines()]
-    return [line for line in told if about in line or about in line["event"]]
+    logged = [json.loads(line) for line in server.log().splitlines()]
+    return [line for line in logged if about in line or about in line["event"]]
 
 
 def complaints(server: Server) -> list[dict[str, Any]]:
@@ -65,10 +65,10 @@ def test_every_request_of_every_worker_to_the_last(filled: Database[Document], m
         for _ in range(40):
             assert server.get(support.url(), bearer()).status == 200
         stop(server)
-        told = {(line["traceId"], line["spanId"], line["status"]) for line in lines(server, "route")}
+        logged = {(line["traceId"], line["spanId"], line["status"]) for line in lines(server, "route")}
         spans = [span for span in collector.spans() if span.kind == SERVER]
-        assert {(each.trace_id, each.span_id, each.attributes["http.response.status_code"]) for each in spans} == told
-        assert len(spans) == len(told) > 40
+        assert {(each.trace_id, each.span_id, each.attributes["http.response.status_code"]) for each in spans} == logged
+        assert len(spans) == len(logged) > 40
         assert {each["service.name"] for each in collector.resources()} == {"customer-service"}
         assert complaints(server) == []
 

@@ -32,7 +32,7 @@ DOCUMENT = (documents.ROOT / "docs/how-to/import-and-export.md").read_text()
 def environ(mongodb: Database[Document], mongodb_uri: str) -> dict[str, str]:
     """The settings of a shell, whose database has the organization."""
     ensure_indexes(mongodb)
-    MembershipRepository(mongodb).set_role("somebody", ORGANIZATION, "viewer")
+    MembershipRepository(mongodb).set_role("another-user", ORGANIZATION, "viewer")
     return {"MONGODB_URI": mongodb_uri, "MONGODB_DATABASE": mongodb.name}
 
 

@@ -1,4 +1,4 @@
-"""A consumer of the changes that goes on over whatever happens to the service, and keeps what it was told."""
+"""Follow the changes over failures of the service, and keep the customers as the changes describe them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ RETRY_SECONDS = 0.2
 PATIENCE_SECONDS = 90
 
 
-class Follower:
-    """A thread that follows the feed from the beginning; `held` are the customers as it has them."""
+class ChangeConsumer:
+    """A thread that reads the change feed from the beginning; `held` are the customers that it has received."""
 
     def __init__(self, server: Server) -> None:
         self.held: dict[str, dict[str, Any]] = {}
@@ -29,12 +29,12 @@ class Follower:
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._follow)
 
-    def __enter__(self) -> Follower:
+    def __enter__(self) -> ChangeConsumer:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait until it has been told everything that was done before."""
+        """Wait until it has received every change that was made before."""
         self._leaving.set()
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive(), self.answers

@@ -67,7 +67,7 @@ def kill_primaries(members: ReplicaSet, server: Server, kills: int, posts: int) 
 
 
 def cut_off_primary(members: ReplicaSet, server: Server, seconds: float) -> Writers:
-    """Let nobody follow the primary for a while, then kill it: the others go on without what they did not hear of."""
+    """Stop replication from the primary for a while, then kill it: the secondaries never get its last writes."""
     with Writers(server) as writers:
         writers.wait_for(50)
         primary = members.primary()
@@ -80,7 +80,7 @@ def cut_off_primary(members: ReplicaSet, server: Server, seconds: float) -> Writ
 
 
 def put_twice_unheard(members: ReplicaSet, server: Server) -> tuple[int, int, str]:
-    """Change a customer while nobody follows the primary, say it again before the first is answered, and kill it.
+    """Change a customer while no secondary replicates, repeat the PUT before the first response, and kill the primary.
 
     Returns the two statuses, and the name that is stored once another primary is there.
     """

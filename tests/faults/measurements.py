@@ -1,4 +1,4 @@
-"""What the fault tests measured: kept in docs/faults.json, told in docs/reliability.md beside the promise."""
+"""Keep what the fault tests measured in docs/faults.json, and write it into docs/reliability.md beside the promise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SWITCH = "FAULT_FIGURES"
 
 
 def record(test: str, promise: str, figure: str) -> None:
-    """Keep the figure that a test measured for a promise, where FAULT_FIGURES is set: `make faults` sets it."""
+    """Keep the figure that a test measured for a promise if FAULT_FIGURES is set: `make faults` sets it."""
     if os.environ.get(SWITCH):
         figures = read()
         figures[test] = {"promise": promise, "measured": figure}

@@ -64,7 +64,7 @@ def overload(server: Server, database: Database[Document], seconds: float) -> Ov
 
 
 def hold_promises(seen: Overload) -> str:
-    """Check that all were told in time, and how; return the figures."""
+    """Check that every request was answered in time, and with which status; return the figures."""
     worst = seen.answered.worst
     assert set(seen.answered.answers) <= {"200", "503", "503 overloaded"}
     assert seen.answered.answers["503 overloaded"] > 0
@@ -73,9 +73,11 @@ def hold_promises(seen: Overload) -> str:
     assert worst["503 overloaded"] < REFUSAL_SECONDS
     assert seen.answered.answers["200"] / seen.answered.seconds > seen.capacity / 2
     assert set(seen.liveness.answers) == {"200"}
-    told = {status: f"{count:,}, at worst in {worst[status]:.2f} s" for status, count in seen.answered.answers.items()}
+    answers = {
+        status: f"{count:,}, at worst in {worst[status]:.2f} s" for status, count in seen.answered.answers.items()
+    }
     return (
-        f"it carries {seen.capacity:.0f}/s; asked {TIMES} times as much: {told}; "
+        f"it carries {seen.capacity:.0f}/s; asked {TIMES} times as much: {answers}; "
         f"/livez at worst {seen.liveness.worst['200'] * 1000:.0f} ms; memory grew to {seen.growth:.0%}"
     )
 

@@ -42,7 +42,7 @@ def test_a_primary_that_nobody_follows(measured: Callable[[str, str], None]) -> 
             assert (lost(database, writers.acknowledged), doubled(database)) == ([], 0)
     assert writers.answers["503 database-unavailable"] > 0
     measured(
-        "what the primary alone has is acknowledged to nobody",
+        "what the primary alone has is never acknowledged",
         f"{ALONE_SECONDS:.0f} s alone, then killed: {len(writers.acknowledged)} acknowledged, 0 lost",
     )
 

@@ -1,4 +1,4 @@
-"""The issuer's key set is in trouble while a real worker answers: nobody with a known key notices."""
+"""The source of the JWK set fails while a real worker answers: requests with known keys are not delayed."""
 
 from __future__ import annotations
 

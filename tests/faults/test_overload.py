@@ -25,7 +25,7 @@ def test_four_times_the_load(
     seen = overload.overload(server, mongodb_of_session, SECONDS)
     figures = overload.hold_promises(seen)
     assert seen.growth < FLAT
-    measured("four times the load: what is let in keeps its deadline, the rest is told 503 with Retry-After", figures)
+    measured("four times the load: admitted requests keep their deadline, the others get 503 with Retry-After", figures)
 
 
 def test_a_byte_a_second(server: Server, measured: Callable[[str, str], None]) -> None:

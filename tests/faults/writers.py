@@ -1,4 +1,4 @@
-"""Clients that create customers under idempotency keys, try again until they are told, and remember what they were."""
+"""Create customers under idempotency keys, retry until each is answered, and keep the acknowledged ids."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def elsewhere(mongodb: Database[Document]) -> Iterator[Database[Document]]:
 
 
 def answers(client: Any, path: str) -> list[Any]:
-    """Return what is told of the customer and of the lists that have it."""
+    """Return the responses of the customer and of the lists that contain it."""
     queries = ("?q=sabre", "?taxId=SAB010203AB1", "?externalId=crm-1", "?createdAt[gte]=2026-01-01T00:00:00Z")
     read = client.get(path)
     return [read.get_json(), read.headers["ETag"], *(client.get(customers_url(query)).get_json() for query in queries)]

@@ -41,10 +41,10 @@ def statuses(results: list[dict[str, Any]]) -> list[str]:
 
 def problems(results: list[dict[str, Any]]) -> list[object]:
     """Return of each result its problem's status and findings, or None."""
-    told = (each.get("problem") for each in results)
+    problems = (each.get("problem") for each in results)
     return [
         each and (each["status"], *((finding["path"], finding["code"]) for finding in each.get("errors", [])))
-        for each in told
+        for each in problems
     ]
 
 
@@ -156,7 +156,7 @@ class TestFailures:
 
 
 class TestMeanwhile:
-    """Somebody else is faster."""
+    """Another request writes first."""
 
     def test_it_is_created(self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
         add_many = CustomerBatchRepository.add_many

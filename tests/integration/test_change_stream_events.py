@@ -35,10 +35,10 @@ OVER = "closed"
 def of_documents(kind: str) -> Table:
     """Return the events of a kind about documents: what the feed makes of each, and why the watcher ends."""
     return {
-        kind: ({"operationType": kind, **NS, **KEY}, "told", OVER),
+        kind: ({"operationType": kind, **NS, **KEY}, "returned", OVER),
         f"{kind} with a shard key": (
             {"operationType": kind, **NS, "documentKey": {"zone": 1, **KEY["documentKey"]}},
-            "told",
+            "returned",
             OVER,
         ),
         f"{kind} without documentKey": ({"operationType": kind, **NS}, "expired", NAMELESS),
@@ -133,7 +133,7 @@ def test_the_feed(
     monkeypatch.setattr(CustomerFeed, "_stream", lambda *_: Scripted([at_once(event)]))
     with _expecting(outcome):
         page = changes.read(position, lambda: False)
-        assert [each.customer_id for each in page.changes] == ([CUSTOMER_ID] if outcome == "told" else [])
+        assert [each.customer_id for each in page.changes] == ([CUSTOMER_ID] if outcome == "returned" else [])
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def database(mongodb: Database[Document]) -> Database[Document]:
 
 @pytest.fixture
 def kind() -> str:
-    """The kind of database that tells changes."""
+    """The kind of database that has change streams."""
     return "mongod"
 
 
@@ -131,7 +131,7 @@ def listed(client: FlaskClient) -> dict[str, Any]:
     return found
 
 
-def told(changes: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def types_and_ids(changes: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(change["type"], change["id"]) for change in changes]
 
 
@@ -231,7 +231,7 @@ class TestWithoutAChangeStream:
 
 
 class TestBeginning:
-    """Whoever begins is told first who is there."""
+    """Without a cursor, the feed first returns every customer that exists."""
 
     def test_those_who_are_there(self, service: Service, editor: FlaskClient) -> None:
         backfill_search_fields(service.database)
@@ -251,7 +251,7 @@ class TestBeginning:
         service.database.customers.insert_one(deleted(count, ORGANIZATION))
         service.database.customers.insert_many(living(1000 + number, OTHER_ORGANIZATION) for number in range(3))
         changes, _ = catch_up(editor)
-        assert told(changes) == [("created", f"{number:024x}") for number in range(count)]
+        assert types_and_ids(changes) == [("created", f"{number:024x}") for number in range(count)]
 
     def test_what_happens_between_the_pages_comes_after_them(self, service: Service, editor: FlaskClient) -> None:
         service.database.customers.delete_many({})
@@ -265,7 +265,7 @@ class TestBeginning:
         apply(page["data"], held)
         changes, _ = catch_up(editor, page["cursor"])
         apply(changes, held)
-        assert told(changes)[-3:] == [("deleted", first), ("changed", last), ("created", created)]
+        assert types_and_ids(changes)[-3:] == [("deleted", first), ("changed", last), ("created", created)]
         assert held == listed(editor)
 
 
@@ -294,7 +294,7 @@ class TestChanges:
         ]
         editor.post(customers_url(f"/{created}/restore"))
         page = ask(editor, page["cursor"])
-        assert told(page["data"]) == [("changed", created)]
+        assert types_and_ids(page["data"]) == [("changed", created)]
         assert page["data"][0]["customer"]["id"] == created
 
     def test_as_it_is_now(self, editor: FlaskClient, now: str) -> None:
@@ -303,7 +303,7 @@ class TestChanges:
         editor.patch(url(), json={"legalName": "Stanley"})
         editor.delete(url())
         changes, _ = catch_up(editor, now)
-        assert told(changes) == [
+        assert types_and_ids(changes) == [
             ("created", created),
             ("changed", created),
             ("deleted", CUSTOMER_ID),
@@ -333,7 +333,7 @@ class TestChanges:
         assert catch_up(editor, second["cursor"])[0] == []
 
     def test_it_can_be_taken_up_at_every_place(self, service: Service, editor: FlaskClient, now: str) -> None:
-        """The operations of a transaction share their time: neither is told twice, nor lost."""
+        """The operations of a transaction share their time: neither is returned twice, nor lost."""
         keys = [ObjectId(f"{number:024x}") for number in range(130)]
         service.database.customers.insert_many(living(number, ORGANIZATION) for number in range(130))
         with service.database.client.start_session() as session, session.start_transaction():
@@ -348,7 +348,7 @@ class TestChanges:
             changes += page["data"]
             cursors.append(decoded(page["cursor"]))
         expected = [("created", str(key)) for key in keys] + [("changed", str(key)) for key in keys]
-        assert told(changes) == [*expected, ("changed", CUSTOMER_ID)]
+        assert types_and_ids(changes) == [*expected, ("changed", CUSTOMER_ID)]
         assert max(place for *_, place in cursors) > 1
         assert catch_up(editor, encoded(cursors[-1]))[0] == []
 
@@ -358,34 +358,34 @@ class TestChanges:
         customers.insert_one({**living(1, ORGANIZATION), "_id": inserted})
         customers.replace_one({"_id": inserted}, {**living(2, ORGANIZATION), "_id": inserted})
         customers.update_one(KEY, {"$push": {"search": "x"}})
-        assert told(catch_up(editor, now)[0]) == [
+        assert types_and_ids(catch_up(editor, now)[0]) == [
             ("created", str(inserted)),
             ("changed", str(inserted)),
             ("changed", CUSTOMER_ID),
         ]
 
     def test_what_another_program_erased(self, service: Service, editor: FlaskClient, now: str) -> None:
-        """That a customer was really deleted says nobody whose it was: only what it was before is told, as deleted."""
+        """A deletion in MongoDB does not say whose the customer was: only one that was known before is returned."""
         inserted = create(editor, 1)
         editor.patch(url(), json={"legalName": "Sabre"})
         service.database.customers.delete_many({})
-        assert told(catch_up(editor, now)[0]) == [("deleted", inserted)]
+        assert types_and_ids(catch_up(editor, now)[0]) == [("deleted", inserted)]
 
     def test_one_that_cannot_be_told(self, service: Service, editor: FlaskClient, now: str) -> None:
         service.database.customers.update_one(KEY, {"$set": {"phone": 7}})
         created = create(editor, 1)
         changes, _ = catch_up(editor, now)
-        assert told(changes) == [("unreadable", CUSTOMER_ID), ("created", created)]
+        assert types_and_ids(changes) == [("unreadable", CUSTOMER_ID), ("created", created)]
         assert changes[0]["customer"] is None
 
     def test_one_whose_id_is_no_object_id(self, service: Service, editor: FlaskClient, now: str) -> None:
         service.database.customers.insert_one({**living(1, ORGANIZATION), "_id": "seven"})
-        assert told(catch_up(editor, now)[0]) == [("created", "seven")]
+        assert types_and_ids(catch_up(editor, now)[0]) == [("created", "seven")]
 
     def test_a_completion_tells_what_lists_hold_from_now_on(self, service: Service, editor: FlaskClient) -> None:
         _, end = catch_up(editor)
         backfill_search_fields(service.database)
-        assert told(catch_up(editor, end)[0]) == [("changed", CUSTOMER_ID)]
+        assert types_and_ids(catch_up(editor, end)[0]) == [("changed", CUSTOMER_ID)]
 
 
 class TestTenancy:
@@ -395,7 +395,7 @@ class TestTenancy:
     def test_only_ones_own(
         self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch, marks: int
     ) -> None:
-        """Even where every other operation of the database is told, by which the reading makes headway."""
+        """Even if every other operation of the database is returned, which advances the cursor."""
         monkeypatch.setattr(change_feed, "MARKER_INTERVAL", marks)
         _, now = catch_up(editor)
         customers = service.database.customers
@@ -413,7 +413,7 @@ class TestTenancy:
         pages.append(ask(editor, pages[-1]["cursor"]))
         while pages[-1]["hasMore"]:
             pages.append(ask(editor, pages[-1]["cursor"]))
-        assert [each for page in pages for each in told(page["data"])] == [("created", own)]
+        assert [each for page in pages for each in types_and_ids(page["data"])] == [("created", own)]
         text = str([(page, decoded(page["cursor"])) for page in pages])
         assert not any(str(each["_id"]) in text for each in (*others, foreign))
         assert OTHER_ORGANIZATION not in text
@@ -431,7 +431,7 @@ class TestTenancy:
             service.database.customers.insert_one(living(10 + number, name))
         for number, (path, cursor) in enumerate(clients.values()):
             page = service.client.get(path, query_string={"cursor": cursor}, headers=bearer()).get_json()
-            assert told(page["data"]) == [("created", f"{10 + number:024x}")]
+            assert types_and_ids(page["data"]) == [("created", f"{10 + number:024x}")]
 
     def test_another_organizations_cursor(self, editor: FlaskClient) -> None:
         for place in (0, MISSING_CUSTOMER_ID):
@@ -468,7 +468,7 @@ class TestCursors:
 
     @pytest.mark.parametrize("place", [0, 7, CUSTOMER_ID])
     def test_of_a_time_to_come(self, editor: FlaskClient, place: object) -> None:
-        """The cluster was set back since, or somebody made it up."""
+        """The cluster was restored to an earlier time, or the cursor was made up."""
         cursor = encoded([ORGANIZATION, int(time.time()) + 3600, 1, place])
         problem(editor.get(f"{CHANGES}?cursor={cursor}"), 410, "cursor-expired")
 
@@ -481,8 +481,8 @@ class TestCursors:
     def test_too_old(self, service: Service, editor: FlaskClient, code: int) -> None:
         _, cursor = catch_up(editor)
         with failing(service.database, "aggregate", errorCode=code):
-            told = problem(editor.get(f"{CHANGES}?cursor={cursor}"), 410, "cursor-expired")
-        assert "Begin again without a cursor" in told["detail"]
+            expired = problem(editor.get(f"{CHANGES}?cursor={cursor}"), 410, "cursor-expired")
+        assert "Begin again without a cursor" in expired["detail"]
         assert ask(editor, cursor)["data"] == []
 
     def test_the_collection_was_dropped(self, service: Service, editor: FlaskClient) -> None:
@@ -554,7 +554,7 @@ class TestWaiting:
             (3.0, lambda: service.database.customers.update_one(KEY, NOTHING_MUCH)),
         ):
             began = time.monotonic()
-            assert told(ask(editor, now, wait=20)["data"]) == [("changed", CUSTOMER_ID)]
+            assert types_and_ids(ask(editor, now, wait=20)["data"]) == [("changed", CUSTOMER_ID)]
             assert 2.5 < time.monotonic() - began < 10
 
     def test_until_it_is_over_otherwise(self, editor: FlaskClient, now: str) -> None:
@@ -582,7 +582,7 @@ class TestWaiting:
             failing(service.database, "getMore", closeConnection=True),
             later((1.5, lambda: service.database.customers.update_one(KEY, NOTHING_MUCH))),
         ):
-            assert told(ask(editor, now, wait=20)["data"]) == [("changed", CUSTOMER_ID)]
+            assert types_and_ids(ask(editor, now, wait=20)["data"]) == [("changed", CUSTOMER_ID)]
 
 
 def test_nothing_is_read_that_is_older_than_what_was_told(
@@ -597,7 +597,7 @@ def test_nothing_is_read_that_is_older_than_what_was_told(
         _, cursor = catch_up(member)
         editor.patch(url(), json={"legalName": "Sabre"})
         page = ask(member, cursor)
-        assert told(page["data"]) == [("changed", CUSTOMER_ID)]
+        assert types_and_ids(page["data"]) == [("changed", CUSTOMER_ID)]
     first, second = (command["readConcern"] for command in recorder.commands if command.get("find") == "customers")
     _, seconds, increment, _ = decoded(cursor)
     assert first["level"] == second["level"] == "majority"
@@ -608,7 +608,7 @@ def test_nothing_is_read_that_is_older_than_what_was_told(
 
 
 class TestHeadway:
-    """A quiet organization's consumer gets on beside a busy one's changes, and past what no feed tells."""
+    """A quiet organization's cursor advances past a busy one's changes, and past events that no feed returns."""
 
     def test_a_page_ends_in_time_and_further_on(
         self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch
@@ -623,7 +623,7 @@ class TestHeadway:
         pages = [ask(editor, now)]
         while pages[-1]["hasMore"]:
             pages.append(ask(editor, pages[-1]["cursor"]))
-        assert [told(page["data"]) for page in pages if page["data"]] == [[("created", own)]]
+        assert [types_and_ids(page["data"]) for page in pages if page["data"]] == [[("created", own)]]
         assert len(pages) >= 1 + 200 // 50 + 2000 // 10 // 50
         places = [decoded(page["cursor"])[1:] for page in pages]
         assert places == sorted(places)
@@ -652,7 +652,7 @@ def write(client: FlaskClient, known: list[str], chance: random.Random, numbers:
 
 
 def follow(client: FlaskClient, chance: random.Random, done: threading.Event) -> dict[str, Any]:
-    """Return the customers as a consumer has them that pauses when it likes, once all that was done is told."""
+    """Return the customers that a consumer has which pauses at random, once it has received every change."""
     held: dict[str, Any] = {}
     cursor, was_done, has_more = None, False, True
     while has_more or not was_done:

@@ -162,12 +162,12 @@ def test_indexes_of_no_more_use_are_dropped(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configured.customers.create_index("legalName", name="customer-service.legalName")
-    configured.customers.create_index("phone", name="of somebody else")
+    configured.customers.create_index("phone", name="of another program")
     printed = Run(monkeypatch, capsys, "indexes").out.splitlines()
     assert printed[-2] == "dropped  customers.customer-service.legalName"
     assert "dropped" not in Run(monkeypatch, capsys, "indexes").out
-    assert "of somebody else" in configured.customers.index_information()
-    configured.customers.drop_index("of somebody else")
+    assert "of another program" in configured.customers.index_information()
+    configured.customers.drop_index("of another program")
 
 
 def test_an_index_that_cannot_be_made_is_a_failure(

@@ -82,7 +82,7 @@ class TestNames:
     """The client's names are the contract's: a field that one of them gains fails here."""
 
     @pytest.mark.parametrize(
-        ("told", "schema"),
+        ("model", "schema"),
         [
             (models.Address, AddressSchema),
             (models.Customer, CustomerSchema),
@@ -100,8 +100,8 @@ class TestNames:
             (models.ZipCode, ZipCodeSchema),
         ],
     )
-    def test_of_answers(self, told: Any, schema: Any) -> None:
-        assert set(told.__dataclass_fields__) - {"etag"} == set(schema().fields)
+    def test_of_answers(self, model: Any, schema: Any) -> None:
+        assert set(model.__dataclass_fields__) - {"etag"} == set(schema().fields)
 
     @pytest.mark.parametrize(
         ("sent", "schema"),
@@ -305,7 +305,7 @@ class TestErrors:
         with pytest.raises(InsufficientRole):
             customer_service.client("viewer").create(new())
         url, organization = customer_service.url, customer_service.organization_id
-        for token, kind in ((customer_service.token("nobody"), NotAMember), ("x", Unauthorized)):
+        for token, kind in ((customer_service.token("stranger"), NotAMember), ("x", Unauthorized)):
             with CustomerClient(url, token, organization) as client, pytest.raises(kind):
                 client.get(MISSING)
 
@@ -323,7 +323,7 @@ class TestErrors:
             customer_service.client().get("batch-get")
 
     def test_of_answers_that_are_lost_after_the_deed(self, customer_service: CustomerService) -> None:
-        """Each first answer is lost; what was asked is done once, and told."""
+        """Each first response is lost; the request takes effect once, and its result is returned."""
         organization = customer_service.organization_id
         token = customer_service.token(customer_service.member())
         with CustomerClient(customer_service.url, token, organization, transport=Lossy()) as client:

@@ -59,7 +59,7 @@ def run(commands: str, directory: Path) -> None:
 
 def test_it_names_every_exception_and_method() -> None:
     text = PAGE.read_text()
-    told = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r"client\.(\w+)\(", text)) | {"close"}
+    documented = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r"client\.(\w+)\(", text)) | {"close"}
     errors = {name for name, value in vars(client).items() if isinstance(value, type) and issubclass(value, Exception)}
     methods = {name for name in vars(client.CustomerClient) if not name.startswith("_")}
-    assert errors | methods <= told
+    assert errors | methods <= documented

@@ -1,4 +1,4 @@
-"""Which pages may ask and read, told in every answer; without the setting nobody is told anything."""
+"""Every response names the origins that may read it; without the setting no response has a CORS header."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shared(service: Service) -> Service:
     return Service(app, service.database, app.test_client())
 
 
-def told(answer: TestResponse) -> set[str]:
+def cors_headers(answer: TestResponse) -> set[str]:
     return {name for name, _ in answer.headers if name.startswith("Access-Control")}
 
 
@@ -52,7 +52,7 @@ def test_a_page_may_read_what_it_asked(shared: Service) -> None:
     assert answer.headers["Vary"] == "Origin"
     exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
     assert exposed >= {"ETag", "Location", "Link", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID"}
-    assert told(answer) == {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers"}
+    assert cors_headers(answer) == {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers"}
 
 
 def test_a_list_varies_by_both(shared: Service) -> None:
@@ -72,7 +72,7 @@ def test_another_page_is_told_nothing(shared: Service, origin: str) -> None:
     for headers in ({"Origin": origin}, ASKS | {"Origin": origin}):
         for method, status in (("GET", 200), ("OPTIONS", 405)):
             answer = shared.client.open(url(), method=method, headers=bearer() | headers)
-            assert (answer.status_code, told(answer), answer.headers["Vary"]) == (status, set(), "Origin")
+            assert (answer.status_code, cors_headers(answer), answer.headers["Vary"]) == (status, set(), "Origin")
 
 
 @pytest.mark.parametrize(
@@ -138,5 +138,5 @@ class TestPreflight:
 def test_unless_it_is_set_nothing_is_told(service: Service) -> None:
     for method, status in (("GET", 200), ("OPTIONS", 405)):
         answer = service.client.open(url(), method=method, headers=bearer() | ASKS)
-        assert (answer.status_code, told(answer)) == (status, set())
+        assert (answer.status_code, cors_headers(answer)) == (status, set())
         assert "Vary" not in answer.headers

@@ -42,7 +42,7 @@ def create(client: FlaskClient, **changes: Any) -> TestResponse:
 
 
 class TestCallers:
-    """Whoever may not write learns so before anything is read of the request."""
+    """A caller who may not write is refused before the request is read."""
 
     BODIES: tuple[dict[str, Any], ...] = (
         {"json": new_customer()},
@@ -79,7 +79,7 @@ class TestCallers:
 
 
 class TestCreated:
-    """What is stored, and how it is told."""
+    """What is stored, and how it is returned."""
 
     @pytest.mark.parametrize("base", ["", "/api"])
     @pytest.mark.parametrize("example", [FIRST_EXAMPLE, new_customer()], ids=["first", "second"])
@@ -263,9 +263,9 @@ class TestDuplicates:
         first = create(editor)
         before = stored(service)
         body = new_customer(taxId="dum901231ab3 ", legalName="Another")
-        told = problem(editor.post(customers_url(base=base), json=body), 409, "duplicate-tax-id")
-        assert told["existing"] == customers_url("/" + first.get_json()["id"], base=base)
-        assert editor.get(told["existing"]).get_json() == first.get_json()
+        conflict = problem(editor.post(customers_url(base=base), json=body), 409, "duplicate-tax-id")
+        assert conflict["existing"] == customers_url("/" + first.get_json()["id"], base=base)
+        assert editor.get(conflict["existing"]).get_json() == first.get_json()
         assert stored(service) == before
 
     def test_external_id(self, service: Service, editor: FlaskClient) -> None:
@@ -311,8 +311,8 @@ class TestDuplicates:
             for country in ("USA", "CAN")
         )
         moved = {"address": {"country": "CAN"}}
-        told = problem(editor.patch(customers_url(f"/{american}"), json=moved), 409, "duplicate-tax-id")
-        assert told["existing"].endswith(canadian)
+        conflict = problem(editor.patch(customers_url(f"/{american}"), json=moved), 409, "duplicate-tax-id")
+        assert conflict["existing"].endswith(canadian)
         editor.delete(customers_url(f"/{canadian}"))
         assert editor.patch(customers_url(f"/{american}"), json=moved).status_code == 200
         problem(editor.post(customers_url(f"/{canadian}/restore")), 409, "duplicate-tax-id")

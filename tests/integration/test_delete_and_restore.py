@@ -75,7 +75,7 @@ class TestOrder:
 
 
 class TestDelete:
-    """A deleted customer is 404 to everything, and in nobody's way."""
+    """A deleted customer is 404 to every operation, and conflicts with no other customer."""
 
     @pytest.mark.parametrize("base", ["", "/api"])
     def test_it_is_gone(self, editor: FlaskClient, customer: dict[str, Any], base: str) -> None:
@@ -167,8 +167,8 @@ class TestRestore:
         editor.delete(path)
         other = editor.post(customers_url(), json=new_customer(**changes))
         before = stored(service)
-        told = problem(editor.post(path + "/restore"), 409, slug)
-        assert editor.get(told["existing"]).get_json() == other.get_json()
+        conflict = problem(editor.post(path + "/restore"), 409, slug)
+        assert editor.get(conflict["existing"]).get_json() == other.get_json()
         assert stored(service) == before
         editor.delete(other.headers["Location"])
         assert editor.post(path + "/restore").status_code == 200

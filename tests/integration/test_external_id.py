@@ -158,8 +158,8 @@ class TestPut:
     def test_collision(self, editor: FlaskClient) -> None:
         other = put(editor, "crm-2", taxId="ABC101010111").get_json()
         for _ in range(2):
-            told = problem(put(editor, taxId="abc101010111"), 409, "duplicate-tax-id")
-            assert editor.get(told["existing"]).get_json() == other
+            conflict = problem(put(editor, taxId="abc101010111"), 409, "duplicate-tax-id")
+            assert editor.get(conflict["existing"]).get_json() == other
             put(editor)
 
     def test_somebody_creates_it_meanwhile(self, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

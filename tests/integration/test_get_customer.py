@@ -218,7 +218,7 @@ class TestConditional:
 
 
 class TestMethodsAndPaths:
-    """What is not there is told as a problem too."""
+    """An unknown path is a problem document too."""
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "FOO"])
     @pytest.mark.parametrize("path", [url(), "/livez", "/openapi.json"])
@@ -311,5 +311,5 @@ class TestOddDocuments:
         assert response.content_type == "application/problem+json"
         assert response.json is not None
         assert response.json["type"] == "urn:problem-type:malformed-document"
-        for told in ("secret", "Dunder", "DUM901231AB3", "Traceback", "6474010101"):
-            assert told not in response.text
+        for secret in ("secret", "Dunder", "DUM901231AB3", "Traceback", "6474010101"):
+            assert secret not in response.text

@@ -59,7 +59,7 @@ def outcome(response: TestResponse) -> tuple[int, str]:
     return response.status_code, response.json.get("type", "").rpartition(":")[2]
 
 
-def told(response: TestResponse) -> tuple[int, bytes, str, str]:
+def essentials(response: TestResponse) -> tuple[int, bytes, str, str]:
     """Return all that a replay repeats."""
     return response.status_code, response.data, response.headers["ETag"], response.headers["Location"]
 
@@ -94,7 +94,7 @@ class TestReplay:
         first, second = post(service), post(service)
         assert not is_replayed(first)
         assert is_replayed(second)
-        assert told(second) == told(first)
+        assert essentials(second) == essentials(first)
         assert first.headers["Location"] == url(customer=first.get_json()["id"])
         assert second.content_type == first.content_type == "application/json"
         assert len(stored(service)) == 1
@@ -103,14 +103,14 @@ class TestReplay:
         first = post(service)
         patch = service.client.patch(first.headers["Location"], json={"phone": None}, headers=bearer())
         assert patch.status_code == 200
-        assert told(post(service)) == told(first)
+        assert essentials(post(service)) == essentials(first)
 
     def test_after_a_deletion(self, service: Service) -> None:
         first = post(service)
         assert service.client.delete(first.headers["Location"], headers=bearer()).status_code == 204
         second = post(service)
         assert is_replayed(second)
-        assert told(second) == told(first)
+        assert essentials(second) == essentials(first)
         assert len(stored(service)) == 1
 
     def test_without_a_key_nothing_is_remembered(self, service: Service) -> None:
@@ -130,7 +130,7 @@ class TestReplay:
         ):
             again = post(service, body)
             assert is_replayed(again)
-            assert told(again) == told(first)
+            assert essentials(again) == essentials(first)
         assert len(stored(service)) == 1
 
     def test_another_body(self, service: Service) -> None:
@@ -228,7 +228,7 @@ class TestClaims:
         assert [document["_id"] for document in stored(service)] == [customer_id]
         again = post(service)
         assert is_replayed(again)
-        assert told(again) == told(answer)
+        assert essentials(again) == essentials(answer)
 
     def test_abandoned_after_the_customer_was_stored(self, service: Service) -> None:
         first = post(service)
@@ -236,7 +236,7 @@ class TestClaims:
         service.database.idempotencyKeys.update_one({}, unheard)
         answer, again = post(service), post(service)
         assert is_replayed(answer)
-        assert told(answer) == told(again) == told(first)
+        assert essentials(answer) == essentials(again) == essentials(first)
         assert len(stored(service)) == 1
 
     def test_abandoned_and_overtaken(self, service: Service) -> None:
@@ -249,7 +249,7 @@ class TestClaims:
         assert service.client.delete(in_the_way.headers["Location"], headers=bearer()).status_code == 204
         repeated, again = post(service), post(service)
         assert not is_replayed(repeated)
-        assert told(again) == told(repeated)
+        assert essentials(again) == essentials(repeated)
 
     def test_a_taken_over_claim_is_young_again(self, service: Service) -> None:
         leave_claim(service, ago(seconds=11))

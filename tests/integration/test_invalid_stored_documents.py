@@ -145,11 +145,11 @@ class TestRestore:
 
 
 class TestUnreadable:
-    """What cannot be told is named, and keeps nobody from the others."""
+    """A customer that cannot be serialized is named, and the others are still returned."""
 
     @pytest.fixture
     def other(self, service: Service, editor: FlaskClient) -> str:
-        """Return the id of a customer beside one that cannot be told."""
+        """Return the id of a customer beside one that cannot be serialized."""
         answer = editor.post(customers_url(), json=new_customer(taxId="VRE010101AB1"))
         assert answer.status_code == 201
         backfill_search_fields(service.database)

@@ -156,7 +156,7 @@ ATTACKS: dict[str, tuple[list[Any], str, str]] = {
     "the key for RS256 as RS512": ([jwk("RSA", kid="a", alg="RS256")], named("RS512", "a"), REFUSED),
     "the key for encryption": (BOTH_USES, named("RS256", "a", "other RSA"), REFUSED),
     "a weak key": ([jwk("weak RSA", kid="a")], named("RS256", "a", "weak RSA"), REFUSED),
-    "a key of nobody": (TWO_ALIKE + NAMELESS, named("ES256", None, "third P-256"), REFUSED),
+    "an unknown key": (TWO_ALIKE + NAMELESS, named("ES256", None, "third P-256"), REFUSED),
     "no kid, though each key has one": (BOTH_KINDS, named("ES256", None), REFUSED),
     "a kid, though no key has one": (NAMELESS, named("ES256", "a"), REFUSED),
     "a key beyond those that are tried": (many(FULL + 1), named("ES256", "a"), REFUSED),
@@ -164,7 +164,7 @@ ATTACKS: dict[str, tuple[list[Any], str, str]] = {
     "its own key in the header": (BOTH_KINDS, issue("ES256", "other P-256", OWN_KEY), REFUSED),
     "expired": (BOTH_KINDS, named("ES256", "a", exp=1), EXPIRED),
     "expired, by the second key": (TWO_ALIKE, named("RS256", "a", "other RSA", exp=1), EXPIRED),
-    "expired, by a key of nobody": (BOTH_KINDS, named("ES256", "a", "third P-256", exp=1), REFUSED),
+    "expired, by an unknown key": (BOTH_KINDS, named("ES256", "a", "third P-256", exp=1), REFUSED),
 }
 """The keys that the issuer publishes, a token that is refused, and the challenge of the answer."""
 

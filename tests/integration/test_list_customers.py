@@ -41,7 +41,7 @@ def found(service: Service, **query: str) -> list[int]:
 class TestAccess:
     def test_who_may_read(self, named: Service) -> None:
         statuses = {}
-        for caller, headers in (("nobody", {}), (STRANGER, bearer(STRANGER)), (MEMBER, bearer())):
+        for caller, headers in (("anonymous", {}), (STRANGER, bearer(STRANGER)), (MEMBER, bearer())):
             for query in ("", "?limit=0&x=1"):
                 response = named.client.get(list_url() + query, headers=headers)
                 statuses[caller, query] = response.status_code

@@ -42,7 +42,7 @@ def stored(service: Service) -> list[tuple[str, str, str]]:
 class TestOrder:
     """401, 403, then for DELETE 404, and for PUT 415, 400, 422, and 409 last."""
 
-    @pytest.mark.parametrize("user_id", [None, MEMBER, "nobody", ADMIN, *MALFORMED])
+    @pytest.mark.parametrize("user_id", [None, MEMBER, "unknown", ADMIN, *MALFORMED])
     def test_callers(self, service: Service, admin: FlaskClient, user_id: str | None) -> None:
         editor = caller(service, "editor")
         before = stored(service)
@@ -56,8 +56,8 @@ class TestOrder:
             problem(admin.open(members(user_id, OTHER_ORGANIZATION), **request), 403, "not-a-member")
             for client in (editor, client_of(service, MEMBER)):
                 response = client.open(path, **request)
-                told = problem(response, 403, "insufficient-role")
-                assert told["detail"] == "The member's role does not allow this."
+                refusal = problem(response, 403, "insufficient-role")
+                assert refusal["detail"] == "The member's role does not allow this."
                 assert response.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope"'
         assert stored(service) == before
 

@@ -1,4 +1,4 @@
-"""What /metrics tells of the service: what it did, and never for whom."""
+"""/metrics counts what the service did, and names no caller, organization or customer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CUSTOMER_ROUTE = "/organizations/<organization_id>/customers/<customer_id:custom
 
 
 def ask(client: FlaskClient) -> dict[str, float]:
-    """Return what /metrics tells."""
+    """Return the samples of /metrics."""
     return samples(client.get("/metrics").text)
 
 
@@ -85,12 +85,12 @@ def test_two_applications_of_a_process_count_apart(own: Service) -> None:
 
 
 def test_nobody_is_named_whatever_is_asked(own: Service) -> None:
-    secrets = ["the-id-of-somebody", "made-up", CUSTOMER_ID, ORGANIZATION, OTHER_ORGANIZATION, MEMBER, STRANGER]
+    secrets = ["an-external-id", "made-up", CUSTOMER_ID, ORGANIZATION, OTHER_ORGANIZATION, MEMBER, STRANGER]
     for caller in (MEMBER, STRANGER):
         for path in (url(), url(OTHER_ORGANIZATION), url(customer="made-up"), customers_url("?q=made-up"), "/made-up"):
             for method in ("GET", "HEAD", "DELETE", "MADE-UP", "POST"):
                 own.client.open(path, method=method, json={"made-up": 1}, headers=bearer(caller))
-    own.client.get(customers_url("/by-external-id/the-id-of-somebody"), headers=bearer())
+    own.client.get(customers_url("/by-external-id/an-external-id"), headers=bearer())
     text = own.client.get("/metrics").text
     for secret in (*secrets, str(EXAMPLE["taxId"]), str(EXAMPLE["email"]), "MADE-UP"):
         assert secret not in text

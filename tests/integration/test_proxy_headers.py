@@ -1,4 +1,4 @@
-"""Behind a gateway: paths with its prefix, in whatever answer they stand; hostile prefixes in none."""
+"""Behind a gateway every path in a response has its prefix; a hostile prefix is in none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def relayed(service: Service) -> FlaskClient:
 
 
 def paths(client: FlaskClient, base: str, prefix: str) -> list[str]:
-    """Return every path that the service tells of itself."""
+    """Return every path of the service that its responses contain."""
     headers = {"X-Forwarded-Prefix": prefix}
     body: dict[str, Any] = new_customer(taxId="AAA010101AA1", externalId="crm/1")
     own = customers_url(base=base)
@@ -56,8 +56,8 @@ def paths(client: FlaskClient, base: str, prefix: str) -> list[str]:
 
 @pytest.mark.parametrize("base", BASES)
 def test_each_path_is_behind_the_prefix(relayed: FlaskClient, base: str) -> None:
-    *told, root, api = paths(relayed, base, "/crm/v1/")
-    assert all(path.startswith(f"/crm/v1{customers_url(base=base)}") for path in told)
+    *customer_paths, root, api = paths(relayed, base, "/crm/v1/")
+    assert all(path.startswith(f"/crm/v1{customers_url(base=base)}") for path in customer_paths)
     assert (root, api) == ("/crm/v1", "/crm/v1/api")
 
 
@@ -66,8 +66,8 @@ def test_each_path_is_behind_the_prefix(relayed: FlaskClient, base: str) -> None
 )
 @pytest.mark.parametrize("base", BASES)
 def test_a_hostile_prefix_is_in_none(relayed: FlaskClient, base: str, prefix: str) -> None:
-    *told, root, api = paths(relayed, base, prefix)
-    assert all(path.startswith(customers_url(base=base)) for path in told)
+    *customer_paths, root, api = paths(relayed, base, prefix)
+    assert all(path.startswith(customers_url(base=base)) for path in customer_paths)
     assert (root, api) == ("/", "/api")
 
 

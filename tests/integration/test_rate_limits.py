@@ -1,4 +1,4 @@
-"""How often a caller may ask: counted once for all workers, told in every answer, and free where nobody asks for it."""
+"""Rate limits are counted once for all workers, stated in every response, and cost nothing if they are not set."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def member(limited: Service) -> FlaskClient:
     return client_of(limited, MEMBER)
 
 
-def told(response: TestResponse) -> tuple[str | None, str | None]:
+def rate_limit_headers(response: TestResponse) -> tuple[str | None, str | None]:
     return response.headers.get("RateLimit-Policy"), response.headers.get("RateLimit")
 
 
@@ -65,7 +65,7 @@ def test_every_answer_says_what_is_left(member: FlaskClient) -> None:
     for left in (2, 1, 0):
         response = member.get(url())
         assert response.status_code == 200
-        assert told(response) == (POLICY, f'"caller";r={left};t=40')
+        assert rate_limit_headers(response) == (POLICY, f'"caller";r={left};t=40')
         assert "Retry-After" not in response.headers
 
 
@@ -77,9 +77,9 @@ def test_one_more_is_told_when_to_come_back(member: FlaskClient, clock: Clock) -
         refused = member.get(url())
         problem(refused, 429, "rate-limited")
         assert refused.headers["Retry-After"] == str(seconds)
-        assert told(refused) == (POLICY, f'"caller";r=0;t={seconds}')
+        assert rate_limit_headers(refused) == (POLICY, f'"caller";r=0;t={seconds}')
     clock.now = MINUTE + 60
-    assert told(member.get(url())) == (POLICY, '"caller";r=2;t=60')
+    assert rate_limit_headers(member.get(url())) == (POLICY, '"caller";r=2;t=60')
 
 
 def test_each_caller_has_a_quota_of_its_own(limited: Service, member: FlaskClient) -> None:
@@ -98,7 +98,7 @@ def test_a_stranger_is_counted_too_and_learns_nothing(limited: Service) -> None:
 def test_a_catalogue_is_counted_with_everything_else(limited: Service) -> None:
     stranger = client_of(limited, "a stranger")
     for left in (2, 1, 0):
-        assert told(stranger.get("/catalogs/states")) == (POLICY, f'"caller";r={left};t=40')
+        assert rate_limit_headers(stranger.get("/catalogs/states")) == (POLICY, f'"caller";r={left};t=40')
     problem(stranger.get("/catalogs/zip-codes/x"), 429, "rate-limited")
     problem(stranger.get(url()), 429, "rate-limited")
 
@@ -108,7 +108,7 @@ def test_nothing_is_counted_without_a_valid_token(limited: Service) -> None:
         for _ in range(ALLOWED + 1):
             response = limited.client.get(url(), headers=headers)
             assert response.status_code == 401
-            assert told(response) == (None, None)
+            assert rate_limit_headers(response) == (None, None)
     assert limited.client.get("/livez").status_code == 200
     assert limited.database.requestCounts.count_documents({}) == 0
 
@@ -133,7 +133,7 @@ def test_a_counter_names_nobody_and_does_not_stay(limited: Service, member: Flas
 
 def test_without_the_setting_nothing_is_counted(service: Service) -> None:
     response = service.client.get(url(), headers=bearer())
-    assert told(response) == (None, None)
+    assert rate_limit_headers(response) == (None, None)
     assert service.database.requestCounts.count_documents({}) == 0
 
 

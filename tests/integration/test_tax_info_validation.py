@@ -1,4 +1,4 @@
-"""What the tax authority would say: of a stored customer, and of one that is not stored."""
+"""Check a stored customer, or one in the request, by the tax authority's rules."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def judge(service: Service, body: object) -> TestResponse:
     return service.client.post(PATH, json=body, headers=bearer())
 
 
-def told(response: TestResponse) -> tuple[bool, list[tuple[str, str]], list[tuple[str, str]]]:
+def validity_and_findings(response: TestResponse) -> tuple[bool, list[tuple[str, str]], list[tuple[str, str]]]:
     """Return isValid, and (path, code) of the errors and of the warnings."""
     assert response.status_code == 200, response.text
     answer = response.get_json()
@@ -78,14 +78,16 @@ class TestStored:
     @pytest.mark.parametrize("base", ["", "/api"])
     def test_the_example(self, service: Service, base: str) -> None:
         response = service.client.get(url(base=base) + "/tax-info-validation", headers=bearer())
-        assert told(response) == (True, [], OF_THE_EXAMPLE)
+        assert validity_and_findings(response) == (True, [], OF_THE_EXAMPLE)
         assert response.headers["Cache-Control"] == "private, no-cache"
 
     def test_what_another_program_stored(self, service: Service) -> None:
         change = {"taxId": "x", "taxSystem": "999", "address.zip": None, "email": "nowhere", "internalNote": 1}
         service.database.customers.update_one({"_id": ObjectId(CUSTOMER_ID)}, {"$set": change})
         before = stored(service)
-        is_valid, errors, warnings = told(service.client.get(url() + "/tax-info-validation", headers=bearer()))
+        is_valid, errors, warnings = validity_and_findings(
+            service.client.get(url() + "/tax-info-validation", headers=bearer())
+        )
         assert not is_valid
         assert errors == [
             *(("/taxId", "invalid-rfc"), ("/taxSystem", "unknown-tax-system")),
@@ -103,16 +105,20 @@ class TestNotStored:
         before, path = stored(service), customers_url("/tax-info-validation", base=base)
         good_check_digit = [each for each in OF_THE_EXAMPLE if each[1] != "check-digit"]
         for example, warnings in ((new_customer(), OF_THE_EXAMPLE), (FIRST_EXAMPLE, good_check_digit)):
-            assert told(service.client.post(path, json=example, headers=bearer())) == (True, [], warnings)
+            assert validity_and_findings(service.client.post(path, json=example, headers=bearer())) == (
+                True,
+                [],
+                warnings,
+            )
         assert stored(service) == before
 
     def test_no_warning(self, service: Service) -> None:
         good = new_customer(legalName="UNIVERSIDAD ROBOTICA ESPAÑOLA", taxId="URE180429TM6")
         good["address"] |= {"zip": "83000", "municipality": "Hermosillo"}
-        assert told(judge(service, good)) == (True, [], [])
+        assert validity_and_findings(judge(service, good)) == (True, [], [])
 
     def test_a_corporate_suffix(self, service: Service) -> None:
-        _, _, warnings = told(judge(service, new_customer(legalName="DUNDER MIFFLIN S.A. de C.V.")))
+        _, _, warnings = validity_and_findings(judge(service, new_customer(legalName="DUNDER MIFFLIN S.A. de C.V.")))
         assert warnings[:2] == [("/legalName", "corporate-suffix"), ("/legalName", "not-upper-case")]
 
     def test_a_suggestion(self, service: Service) -> None:
@@ -123,20 +129,20 @@ class TestNotStored:
 
     def test_it_normalizes_first(self, service: Service) -> None:
         body = new_customer(taxId=" dum901231ab3 ", address={"country": None})
-        assert told(judge(service, body)) == (True, [], OF_THE_EXAMPLE)
+        assert validity_and_findings(judge(service, body)) == (True, [], OF_THE_EXAMPLE)
 
     @pytest.mark.parametrize("body", [[], "x", 7, True, [new_customer()]])
     def test_no_object(self, service: Service, body: object) -> None:
-        assert told(judge(service, body)) == (False, [("", "invalid-type")], [])
+        assert validity_and_findings(judge(service, body)) == (False, [("", "invalid-type")], [])
 
     def test_nothing_given(self, service: Service) -> None:
         names = ["legalName", "taxId", "taxSystem", "email", "defaultInvoiceUse", "address"]
-        is_valid, errors, warnings = told(judge(service, {}))
+        is_valid, errors, warnings = validity_and_findings(judge(service, {}))
         assert (is_valid, errors, warnings) == (False, [(f"/{name}", "required") for name in names], [])
 
     def test_wrong_shapes_and_wrong_values(self, service: Service) -> None:
         body = new_customer(email={"$gt": ""}, defaultInvoiceUse="D01", metadata={"$a": 1}, address={"zip": 86500})
-        is_valid, errors, warnings = told(judge(service, body | {"id": CUSTOMER_ID}))
+        is_valid, errors, warnings = validity_and_findings(judge(service, body | {"id": CUSTOMER_ID}))
         assert not is_valid
         assert set(errors) == {
             *(("/email", "invalid-type"), ("/address/zip", "invalid-type"), ("/id", "unknown-field")),
@@ -148,4 +154,4 @@ class TestNotStored:
         service.database.customers.update_one(
             {"_id": ObjectId(CUSTOMER_ID)}, {"$set": {"unique.taxId": "DUM901231AB3"}}
         )
-        assert told(judge(service, new_customer()))[0]
+        assert validity_and_findings(judge(service, new_customer()))[0]

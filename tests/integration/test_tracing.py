@@ -68,7 +68,7 @@ def client(made: Made) -> FlaskClient:
 
 
 def ids(answer: TestResponse) -> list[str]:
-    """Return the ids of the trace and of the span, and the flags, that the caller was told."""
+    """Return the ids of the trace and of the span, and the flags, of the response."""
     return answer.headers["traceparent"].split("-")[1:]
 
 
@@ -107,12 +107,12 @@ def test_a_read_and_what_it_asks(client: FlaskClient, collector: Collector, mong
 def test_what_the_spans_are_of(made: Made) -> None:
     client, collector = made()
     collector.of_trace(ids(client.get("/livez"))[0])
-    (told,) = collector.resources()
-    assert (told["service.name"], told["service.version"]) == ("customer-service", __version__)
+    (resource,) = collector.resources()
+    assert (resource["service.name"], resource["service.version"]) == ("customer-service", __version__)
     named, _ = made(OTEL_SERVICE_NAME="receivers", OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test")
     collector.of_trace(ids(named.get("/livez"))[0])
-    told = collector.resources()[-1]
-    assert (told["service.name"], told["deployment.environment.name"]) == ("receivers", "test")
+    resource = collector.resources()[-1]
+    assert (resource["service.name"], resource["deployment.environment.name"]) == ("receivers", "test")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_names_are_of_the_service(made: Made, method: str, path: str, name: str,
 
 
 class TestCallersTrace:
-    """What the caller says of its trace is respected, and told again."""
+    """The caller's trace context is continued and returned."""
 
     def test_it_is_continued(self, client: FlaskClient, collector: Collector) -> None:
         answer = client.get(support.url(), headers={"traceparent": f"00-{TRACE}-{SPAN}-01"})

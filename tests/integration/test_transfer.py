@@ -1,4 +1,4 @@
-"""Import and export: every row told or kept, twice the same as once, and gone on with where it was cut off."""
+"""Import and export: each row is stored or reported, a second import changes nothing, and a stopped one resumes."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def summary(run: Run) -> str:
 
 
 class TestImport:
-    """Good rows are kept, bad ones told."""
+    """Good rows are stored, bad ones reported."""
 
     def test_created_changed_and_unchanged(self, shell: Shell, filled: Database[Document], tmp_path: Path) -> None:
         file = tmp_path / "customers.ndjson"
@@ -193,7 +193,7 @@ class TestImport:
         assert customer["address"]["country"] == "MEX"
 
     @pytest.mark.parametrize(
-        ("name", "text", "told"),
+        ("name", "text", "message"),
         [
             ("c.csv", b"Secret\nx\n", "Column 1 of the header is none of"),
             ("c.ndjson.gz", b"no gzip", "Not a gzipped file"),
@@ -202,12 +202,14 @@ class TestImport:
         ],
         ids=["a column", "no gzip", "cut off", "no deflate"],
     )
-    def test_a_file_that_cannot_be_read(self, shell: Shell, tmp_path: Path, name: str, text: bytes, told: str) -> None:
+    def test_a_file_that_cannot_be_read(
+        self, shell: Shell, tmp_path: Path, name: str, text: bytes, message: str
+    ) -> None:
         (tmp_path / name).write_bytes(text)
         run = shell("import", ORGANIZATION, name)
         assert run.code == 1
         assert run.err.startswith(f"customer-service: {name}: ")
-        assert told in run.err
+        assert message in run.err
         assert "Secret" not in run.err
 
     def test_what_stands_before_a_cut_is_kept(
@@ -218,9 +220,9 @@ class TestImport:
         (tmp_path / "c.ndjson.gz").write_bytes(text[: len(text) // 2])
         run = shell("import", ORGANIZATION, "c.ndjson.gz")
         (line,) = run.err.splitlines()
-        told = re.match(r"customer-service: c\.ndjson\.gz: Behind line (\d+): ", line)
-        assert told
-        assert len(stored(filled)) == int(told[1]) > 0
+        match = re.match(r"customer-service: c\.ndjson\.gz: Behind line (\d+): ", line)
+        assert match
+        assert len(stored(filled)) == int(match[1]) > 0
 
     def test_wrong_usage(self, shell: Shell, tmp_path: Path) -> None:
         (tmp_path / "c.txt").write_text("")
@@ -228,13 +230,13 @@ class TestImport:
         assert shell("import", ORGANIZATION, "none.csv").code == 2
         assert shell("import", ORGANIZATION, "c.txt").code == 2
         assert shell("import", ORGANIZATION, "-").code == 2
-        nobody = shell("import", "a-slip-of-the-pen", "c.csv")
-        assert (nobody.code, "has no members" in nobody.err) == (2, True)
+        run = shell("import", "a-slip-of-the-pen", "c.csv")
+        assert (run.code, "has no members" in run.err) == (2, True)
         assert shell("import", ORGANIZATION, "c.csv").code == 0
 
 
 class TestCutOff:
-    """An import goes on where it stopped."""
+    """An import resumes at the row where it stopped."""
 
     @pytest.fixture
     def cut(self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -612,8 +614,8 @@ class TestTerminal:
         (tmp_path / "c.csv.gz").write_bytes(gzip.compress(b"legalName\nx\n"))
         run = shell("import", ORGANIZATION, "c.csv.gz")
         assert bar.shown == [bar.length] == [(tmp_path / "c.csv.gz").stat().st_size]
-        told, *_ = run.err.split("\n")
-        assert told.startswith("\rline 2: ")  # over the bar; what is no terminal is spared the rest of the mark
+        line, *_ = run.err.split("\n")
+        assert line.startswith("\rline 2: ")  # over the progress bar; the rest of the mark is for terminals alone
 
     def test_the_progress_of_an_export_is_in_customers(self, shell: Shell, tmp_path: Path, bar: Bar) -> None:
         (tmp_path / "c.ndjson").write_bytes(ndjson([numbered(number) for number in range(25)]))

@@ -158,10 +158,10 @@ class TestMergePatch:
         before, change = stored(service), value
         for step in reversed(path.split("/")[1:]):
             change = {step: change}
-        told = findings(patch(editor, customer, change))
+        found_codes = findings(patch(editor, customer, change))
         if path == "/address" and isinstance(value, dict):
             path += "/$gt"
-        assert [found for found, _ in told] == [path]
+        assert [found for found, _ in found_codes] == [path]
         assert stored(service) == before
 
     def test_metadata(self, editor: FlaskClient, customer: dict[str, Any]) -> None:
@@ -214,7 +214,7 @@ class TestMergePatch:
 
 
 class TestDuplicates:
-    """A patch takes nobody's key, and gives back what it does not keep."""
+    """A patch takes no other customer's key, and frees the keys that it removes."""
 
     def test_collisions(self, service: Service, editor: FlaskClient, customer: dict[str, Any]) -> None:
         body = new_customer(taxId="ABC101010111", externalId="crm-2")
@@ -222,8 +222,8 @@ class TestDuplicates:
         before = stored(service)
         changes = {"taxId": "abc101010111"}, {"externalId": "crm-2"}, {"taxId": "ABC101010111", "externalId": None}
         for change, slug in zip(changes, ("tax-id", "external-id", "tax-id"), strict=True):
-            told = problem(patch(editor, customer, change), 409, f"duplicate-{slug}")
-            assert editor.get(told["existing"]).get_json() == other
+            conflict = problem(patch(editor, customer, change), 409, f"duplicate-{slug}")
+            assert editor.get(conflict["existing"]).get_json() == other
         assert stored(service) == before
 
     def test_a_key_that_is_left_is_free(self, editor: FlaskClient, customer: dict[str, Any]) -> None:
@@ -264,7 +264,7 @@ class TestIfMatch:
         monkeypatch: pytest.MonkeyPatch,
         conditional: bool,
     ) -> None:
-        """Between the look and the write: 412 to who named a state, and nobody's change lost to who did not."""
+        """Another request writes between the read and the write: 412 with If-Match, and no change is lost without."""
         headers = {"If_Match": etag_of(editor, customer)} if conditional else {}
         update = CustomerRepository.update
 

@@ -71,7 +71,7 @@ def database(mongodb: Database[Document]) -> Database[Document]:
     """The specification's example, and its member as an editor."""
     fill(mongodb)
     mongodb.memberships.update_one(MEMBERSHIP, {"$set": {"role": "admin"}})
-    mongodb["later"].insert_one({})  # whoever begins to follow now is told of nothing before
+    mongodb["later"].insert_one({})  # a change stream that opens now starts after this
     return mongodb
 
 
@@ -82,7 +82,7 @@ def configured(cache: CacheSettings) -> Settings:
 
 @pytest.fixture
 def start(mongodb_uri: str, database: Database[Document]) -> Iterator[Callable[..., Worker]]:
-    """Start workers that keep what they are told to keep."""
+    """Start workers with these cache settings."""
     opened: list[tuple[WorkerCaches[Any], pymongo.MongoClient[Document]]] = []
 
     def started(**cache: float) -> Worker:
@@ -170,7 +170,7 @@ class TestMemberships:
 
 
 class TestCustomers:
-    """Kept only where that is set, and while every change is told."""
+    """Customers are cached only if that is set, and while the change stream delivers every change."""
 
     def test_no_find_for_many_requests(self, start: Callable[..., Worker]) -> None:
         worker = start()
@@ -292,7 +292,7 @@ class TestStream:
 
     def test_another_primary(self, worker: Worker, database: Database[Document]) -> None:
         class Elected:
-            """A view of the deployment in which somebody else was elected."""
+            """A view of the deployment in which another primary was elected."""
 
             topology_type_name = "ReplicaSetWithPrimary"
 
@@ -332,8 +332,8 @@ def test_no_answer_is_staler_than_promised(
     def read(worker: Worker) -> None:
         while not done.is_set():
             asked = time.perf_counter()
-            told = int(worker.client.get(url(), headers=bearer()).get_json()["phone"])
-            missed = [moment for moment, number in acknowledged if number > told and moment < asked]
+            answered = int(worker.client.get(url(), headers=bearer()).get_json()["phone"])
+            missed = [moment for moment, number in acknowledged if number > answered and moment < asked]
             ages.append(asked - missed[0] if missed else 0.0)
 
     readers = [threading.Thread(target=read, args=(worker,)) for worker in workers]

@@ -1,4 +1,4 @@
-"""The cast of the tests: two organizations, their customers, a member, a stranger, and the member's token."""
+"""Two organizations with a customer each, a member, a user without a membership, and the member's token."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def new_customer(**changes: Any) -> dict[str, Any]:
 
 
 def findings(response: TestResponse) -> list[tuple[str, str]]:
-    """Return (path, code) of what a refused request was told is wrong."""
+    """Return the path and the code of each finding of a response."""
     return [(each["path"], each["code"]) for each in problem(response, 422, "validation-error")["errors"]]
 
 
@@ -231,12 +231,12 @@ def serve(database: Database[Document], configuration: Settings | None = None) -
     return Service(app, database, app.test_client())
 
 
-def told(metrics: Metrics) -> dict[str, float]:
-    """Return every sample that these metrics tell, by its name and its labels as they are written."""
+def metric_values(metrics: Metrics) -> dict[str, float]:
+    """Return the value of every sample of these metrics, by its name and labels as they are written."""
     return samples(metrics.render().decode())
 
 
 def samples(text: str) -> dict[str, float]:
-    """Return every sample of a text in Prometheus' format, by its name and its labels as they are written."""
+    """Return the value of every sample of a text in Prometheus' format, by its name and labels as they are written."""
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}

@@ -1,4 +1,4 @@
-"""A real Chromium without a window, which knows nobody and keeps nothing."""
+"""A headless Chromium with an empty profile."""
 
 from __future__ import annotations
 

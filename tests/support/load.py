@@ -75,7 +75,9 @@ class Crowd:
             except (OSError, http.client.HTTPException) as error:
                 self.failures.append(repr(error))
                 return
-            if response.status == 503 and b"overloaded" in body:  # a slow machine: nothing was done, and it is told so
+            if (
+                response.status == 503 and b"overloaded" in body
+            ):  # a slow machine: the service refused it and changed nothing
                 self.put_off += 1
             elif response.status != 200:
                 self.failures.append(str(response.status))

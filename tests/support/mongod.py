@@ -49,7 +49,7 @@ def executable() -> str | None:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on, and that no other test is given."""
+    """Return a TCP port of 127.0.0.1 that no process listens on, and that no other test gets."""
     for port in PORTS:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))

@@ -19,7 +19,7 @@ SERVER, CLIENT = 2, 3
 ERROR = 2
 
 
-class Told(NamedTuple):
+class CollectedSpan(NamedTuple):
     """A span as it was exported."""
 
     name: str
@@ -80,10 +80,10 @@ class Collector:
         """Return the attributes of what the spans are of, once for each export."""
         return [_plain(each.resource.attributes) for each in self._resource_spans()]
 
-    def spans(self) -> list[Told]:
+    def spans(self) -> list[CollectedSpan]:
         """Return every span that came, in the order in which they ended."""
         return [
-            Told(
+            CollectedSpan(
                 span.name,
                 span.kind,
                 span.trace_id.hex(),
@@ -98,7 +98,7 @@ class Collector:
             for span in scope.spans
         ]
 
-    def of_trace(self, trace_id: str, kind: int = SERVER) -> list[Told]:
+    def of_trace(self, trace_id: str, kind: int = SERVER) -> list[CollectedSpan]:
         """Return the spans of a trace, once it has one of this kind."""
         deadline = time.monotonic() + WAIT_SECONDS
         while True:

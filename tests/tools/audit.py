@@ -38,10 +38,10 @@ def verdict(findings: str) -> tuple[int, str]:
     if known:
         return VULNERABLE, "\n".join(["Known to be vulnerable:", *known])
     if unknown or not packages:
-        told = (
+        reason = (
             f"{len(unknown)} of {len(packages)} packages could not be looked up" if packages else "there is no answer"
         )
-        return UNKNOWN, f"The lock is NOT audited, for its source of vulnerabilities was not reached: {told}."
+        return UNKNOWN, f"The lock is NOT audited, for its source of vulnerabilities was not reached: {reason}."
     return CLEAN, f"None of {len(packages)} packages is known to be vulnerable."
 
 

@@ -123,16 +123,16 @@ def catch_up(server: Server, client: CustomerClient, database: Database[Document
     present, cursor, _ = follow(client, held)
     before = peak(server)
     made = change(database, count)
-    told, cursor, seconds = follow(client, held, cursor)
+    received, cursor, seconds = follow(client, held, cursor)
     took = sum(seconds)
     whole = {customer.id: customer for customer in client.search()}
     sys.stdout.write(
-        f"{present:,} customers from the beginning; then {told:,} of {made:,} changes, between as many of another "
-        f"organization's, in {took:.1f} s and {len(seconds):,} pages ({told / took:,.0f} a second, the longest page "
+        f"{present:,} customers from the beginning; then {received:,} of {made:,} changes, between as many of another "
+        f"organization's, in {took:.1f} s and {len(seconds):,} pages ({received / took:,.0f}/s, the longest page "
         f"{max(seconds) * 1000:.0f} ms); {'the same' if held == whole else 'NOT the same'} {len(whole):,} customers as "
         f"listed; peak memory of a worker {peak(server):.0f} MB, {before:.0f} before\n"
     )
-    assert (told, held) == (made, whole)
+    assert (received, held) == (made, whole)
     return cursor
 
 

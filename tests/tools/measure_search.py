@@ -89,7 +89,7 @@ LISTS: dict[str, Sequence[dict[str, str]]] = {
     "a generic tax id with a word that none of them has": [{"taxId": GENERIC, "q": "crm"}],
     "a generic tax id with a range": [{"taxId": GENERIC, "createdAt[gte]": "2025-01-10T00:00:00Z"}],
     "three common words": [{"q": "maria garcia lopez"}, {"q": "jose hernandez perez"}, {"q": "juan cruz reyes"}],
-    "three words that nobody has together": [{"q": "garcia lopez comercializadora"}, {"q": "maria jose grupo"}],
+    "three words that no customer has together": [{"q": "garcia lopez comercializadora"}, {"q": "maria jose grupo"}],
     "a common word with ranges of both times": [
         {"q": "garcia", "createdAt[gte]": "2025-01-10T00:00:00Z", "updatedAt[gte]": "2025-01-20T00:00:00Z"}
     ],

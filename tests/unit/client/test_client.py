@@ -60,8 +60,8 @@ def found(**changes: Any) -> httpx.Response:
 
 def refused(status: int, slug: str = "", **headers: str) -> httpx.Response:
     body = {"type": f"urn:problem-type:{slug}", "status": status, "detail": "No.", "requestId": "r-1"}
-    told = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
-    return httpx.Response(status, json=body, headers=told)
+    sent = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return httpx.Response(status, json=body, headers=sent)
 
 
 class Clock:
@@ -484,7 +484,7 @@ class TestRequests:
             client_of(Script(refused(409, "request-in-progress")), timeout=2).create(NEW)
 
 
-def told(cursor: str, *kinds: str, has_more: bool = False) -> httpx.Response:
+def page_of(cursor: str, *kinds: str, has_more: bool = False) -> httpx.Response:
     """Return a page of changes."""
     changes = [{"type": kind, "id": "x", "customer": EXAMPLE if kind == "changed" else None} for kind in kinds]
     return httpx.Response(200, json={"data": changes, "cursor": cursor, "hasMore": has_more})
@@ -500,7 +500,7 @@ class TestFollowing:
 
     def test_the_pages_come_behind_one_another(self, clock: Clock) -> None:
         script = Script(
-            told("1", "changed", has_more=True), told("2", has_more=True), told("3", "deleted", "unreadable")
+            page_of("1", "changed", has_more=True), page_of("2", has_more=True), page_of("3", "deleted", "unreadable")
         )
         pages = client_of(script).follow()
         first, second, third = (next(pages) for _ in range(3))
@@ -516,7 +516,7 @@ class TestFollowing:
         assert clock.pauses == []
 
     def test_it_goes_on_behind_a_cursor(self, clock: Clock) -> None:
-        script = Script(told("2"))
+        script = Script(page_of("2"))
         next(client_of(script).follow("1"))
         assert script.requests[0].url.params["cursor"] == "1"
         assert clock.pauses == []
@@ -525,15 +525,15 @@ class TestFollowing:
     def test_an_empty_page_that_came_too_early_is_not_asked_for_again_at_once(
         self, clock: Clock, takes: float, pauses: list[float]
     ) -> None:
-        pages = client_of(Script(told("1"), clock=clock, takes=takes)).follow()
+        pages = client_of(Script(page_of("1"), clock=clock, takes=takes)).follow()
         next(pages)
         next(pages)
         assert clock.pauses == pauses
 
     @pytest.mark.parametrize("outcome", [*PASSING, *BEFORE_ANYTHING])
     def test_what_passes_is_waited_for(self, clock: Clock, outcome: Outcome) -> None:
-        """Beyond the deadline of a call, with pauses that grow, and from the cursor that was told last."""
-        script = Script(told("1", "deleted"), *[outcome] * 300, told("2"), clock=clock)
+        """Beyond the deadline of a call, with pauses that grow, and from the last cursor that it got."""
+        script = Script(page_of("1", "deleted"), *[outcome] * 300, page_of("2"), clock=clock)
         pages = client_of(script).follow()
         assert [next(pages).cursor, next(pages).cursor] == ["1", "2"]
         assert {request.url.params["cursor"] for request in script.requests[1:]} == {"1"}
@@ -554,14 +554,14 @@ class TestFollowing:
         ],
     )
     def test_what_does_not_pass_is_told(self, clock: Clock, outcome: Outcome, error: type[ClientError]) -> None:
-        pages = client_of(Script(told("1", "deleted"), outcome)).follow()
+        pages = client_of(Script(page_of("1", "deleted"), outcome)).follow()
         next(pages)
         with pytest.raises(error):
             next(pages)
         assert clock.pauses == []
 
     def test_an_answer_is_awaited_for_longer_than_the_service_waits(self, clock: Clock) -> None:
-        script = Script(told("1"), clock=clock)
+        script = Script(page_of("1"), clock=clock)
         next(client_of(script, timeout=2).follow())
         (request,) = script.requests
         assert request.extensions["timeout"]["read"] > following.WAIT_SECONDS

@@ -16,7 +16,7 @@ from customer_service.auth.jwks import JwkSetKeys
 from customer_service.observability import metrics
 from customer_service.observability.metrics import BOUNDS, Metrics
 from customer_service.repository.caches import Cache
-from tests.support import told
+from tests.support import metric_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,17 +56,17 @@ class TestRequests:
     )
     def test_methods_are_a_few(self, counted: Metrics, method: str, label: str) -> None:
         counted.observe(method, "/a/<id>", 200, 0.1)
-        assert told(counted)[f'{DURATION}_count{{method="{label}",route="/a/<id>",status="200"}}'] == 1
+        assert metric_values(counted)[f'{DURATION}_count{{method="{label}",route="/a/<id>",status="200"}}'] == 1
 
     def test_a_path_without_a_route_is_not_told(self, counted: Metrics) -> None:
         counted.observe("GET", None, 404, 0.1)
-        assert told(counted)[f'{DURATION}_count{{method="GET",route="unmatched",status="404"}}'] == 1
+        assert metric_values(counted)[f'{DURATION}_count{{method="GET",route="unmatched",status="404"}}'] == 1
 
     @pytest.mark.parametrize("bound", BOUNDS)
     def test_a_bound_belongs_to_its_bucket(self, counted: Metrics, bound: float) -> None:
         for seconds in (bound, bound * 1.001, 100.0):
             counted.observe("GET", "/", 200, seconds)
-        numbers = told(counted)
+        numbers = metric_values(counted)
         assert numbers[f'{DURATION}_bucket{{le="{bound}",method="GET",route="/",status="200"}}'] == 1
         assert numbers[f'{DURATION}_bucket{{le="+Inf",method="GET",route="/",status="200"}}'] == 3
         assert numbers[f'{DURATION}_sum{{method="GET",route="/",status="200"}}'] == pytest.approx(bound * 2.001 + 100)
@@ -79,7 +79,7 @@ class TestRequests:
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(count, range(8)))
-        numbers = told(counted)
+        numbers = metric_values(counted)
         assert numbers[f'{DURATION}_count{{method="GET",route="/",status="200"}}'] == 4000
         assert numbers[f'{DURATION}_sum{{method="GET",route="/",status="200"}}'] == 2000
 
@@ -87,13 +87,13 @@ class TestRequests:
         seen: list[float] = []
 
         def fail(_environ: object, _start: object) -> list[bytes]:
-            seen.append(told(counted)["customer_service_requests_in_flight"])
+            seen.append(metric_values(counted)["customer_service_requests_in_flight"])
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
             counted.count_in_flight(fail)({}, lambda *_: lambda _: None)
         assert seen == [1]
-        assert told(counted)["customer_service_requests_in_flight"] == 0
+        assert metric_values(counted)["customer_service_requests_in_flight"] == 0
 
 
 class TestCaches:
@@ -102,10 +102,10 @@ class TestCaches:
         counted.watch_caches(things=cache, nothing=None)
         cache.get("a")
         cache.load("a", lambda: 1)
-        assert told(counted)['customer_service_cache_misses_total{cache="things"}'] == 1
+        assert metric_values(counted)['customer_service_cache_misses_total{cache="things"}'] == 1
         for _ in range(3):
             cache.get("a")
-        numbers = told(counted)
+        numbers = metric_values(counted)
         assert numbers['customer_service_cache_hits_total{cache="things"}'] == 3
         assert numbers['customer_service_cache_misses_total{cache="things"}'] == 1
         assert not any("nothing" in name for name in numbers)
@@ -116,14 +116,14 @@ class TestCaches:
         cache.hits = 3
         counted.render()
         cache.hits = 2
-        assert told(counted)['customer_service_cache_hits_total{cache="things"}'] == 3
+        assert metric_values(counted)['customer_service_cache_hits_total{cache="things"}'] == 3
 
 
 def test_a_jwk_set_that_never_came_is_infinitely_old(counted: Metrics) -> None:
     keys = JwkSetKeys("http://127.0.0.1:1/")
     keys.failures = 2
     counted.watch_jwks(keys.age, lambda: keys.failures)
-    numbers = told(counted)
+    numbers = metric_values(counted)
     assert numbers["customer_service_jwks_age_seconds"] == float("inf")
     assert numbers["customer_service_jwks_fetch_failures_total"] == 2
 
@@ -147,7 +147,7 @@ class TestSharing:
         process = Metrics()
         process.observe("GET", "/", 200, 0.02)
         process.observe("GET", "/", 200, 0.02)
-        numbers = told(process)
+        numbers = metric_values(process)
         assert numbers[f'{DURATION}_count{{method="GET",route="/",status="200"}}'] == 2
         assert numbers["customer_service_workers"] == 1
         assert any(re.fullmatch(r"histogram_\d+\.db", file.name) for file in shared.iterdir())
@@ -163,7 +163,7 @@ class TestSharing:
         name = f'{DURATION}_count{{method="GET",route="/the-last",status="200"}}'
         (end,) = ends
         end()
-        assert told(other)[name] == 1
+        assert metric_values(other)[name] == 1
 
     def test_a_child_that_ended_is_no_worker(self, shared: Path) -> None:
         process = Metrics()

@@ -24,7 +24,7 @@ def test_no_option_weakens_what_is_acknowledged_or_read(options: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "told"),
+    ("raised", "expected"),
     [
         (OperationFailure("", 134), DatabaseUnavailable),
         (OperationFailure("", 11602), DatabaseUnavailable),
@@ -35,11 +35,11 @@ def test_no_option_weakens_what_is_acknowledged_or_read(options: str) -> None:
     ],
 )
 def test_what_passes_with_an_election_may_be_tried_again(
-    raised: PyMongoError, told: type[CustomerServiceError]
+    raised: PyMongoError, expected: type[CustomerServiceError]
 ) -> None:
     @translates_errors
     def operation() -> None:
         raise raised
 
-    with pytest.raises(told):
+    with pytest.raises(expected):
         operation()

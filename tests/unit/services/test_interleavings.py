@@ -102,7 +102,7 @@ def create(database: Database[Document]) -> object:
 
 
 def retire(database: Database[Document]) -> object:
-    """Delete whoever has the tax id."""
+    """Delete the customer that has the tax id."""
     customers = CustomerRepository(database, SCOPE)
     document = database["customers"].find_one({"unique.taxId": NEW_CUSTOMER["taxId"]})
     return document and customers.remove(document)["_id"]

@@ -1,4 +1,4 @@
-"""What gunicorn's errors are told as, whatever brings them about."""
+"""Gunicorn's connection errors become problem details, whatever their cause."""
 
 from __future__ import annotations
 

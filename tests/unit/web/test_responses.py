@@ -17,7 +17,7 @@ KEPT = 200
 
 
 @pytest.mark.parametrize(
-    ("form", "most"), [(compact, 1000), (lambda told: told, 5000)], ids=["compact", "as it is answered"]
+    ("form", "most"), [(compact, 1000), (lambda body: body, 5000)], ids=["compact", "as it is answered"]
 )
 def test_what_is_kept_is_compact(form: Callable[[Representation], Representation], most: int) -> None:
     tracemalloc.start()

@@ -15,7 +15,7 @@ EXPECTED: list[Any] = [{"id": data.customer_id(number)} for number in check.SAMP
 
 
 class FakeTarget:
-    """Answers as a target should, but where it was told otherwise."""
+    """Answer each request with the status set for it, and with 200 without one."""
 
     def __init__(self) -> None:
         self.asked: list[data.Request] = []
@@ -37,35 +37,35 @@ class TestCheck:
         monkeypatch.setattr(check, "ask", target.ask)
         return target
 
-    def test_who_does_it_all_is_asked_everything_twice(self, target: FakeTarget) -> None:
+    def test_a_target_that_does_all_the_work_gets_every_request_twice(self, target: FakeTarget) -> None:
         check.check(1, EXPECTED, 1000)
         assert len(target.asked) == 2 * (len(check.SAMPLES) + len(REFUSALS))
 
     @pytest.mark.parametrize("name", REFUSALS)
-    def test_who_lets_one_through_is_named(self, name: str, target: FakeTarget) -> None:
+    def test_a_target_that_accepts_what_must_be_refused_is_named(self, name: str, target: FakeTarget) -> None:
         target.statuses[REFUSALS[name][0]] = 200
         with pytest.raises(check.Unequal, match=f"answers 200 {name}, not 40"):
             check.check(1, EXPECTED, 1000)
 
     @pytest.mark.usefixtures("target")
-    def test_who_answers_another_body_is_told(self) -> None:
+    def test_another_body_raises(self) -> None:
         with pytest.raises(check.Unequal, match="another body"):
             check.check(1, [{**each, "phone": None} for each in EXPECTED], 1000)
 
-    def test_who_remembers_a_token_for_too_long_is_told(self, target: FakeTarget) -> None:
+    def test_an_expired_token_that_is_accepted_raises(self, target: FakeTarget) -> None:
         with pytest.raises(check.Unequal, match="a answers 200 with a token that has expired, not 401"):
             check.check_expiry({"a": 1}, pause=lambda _seconds: None)
         assert len(target.asked) == 2
 
-    def test_who_refuses_a_token_that_lives_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_valid_token_that_is_refused_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(check, "ask", lambda _port, _request: check.Answer(401, {}, b""))
         with pytest.raises(check.Unequal, match="a answers 401 with a token that lives, not 200"):
             check.check_expiry({"a": 1}, pause=lambda _seconds: None)
 
-    @pytest.mark.parametrize(("status", "body", "told"), [(304, b"", False), (200, b"", True), (304, b"{}", True)])
-    def test_who_sends_again_what_the_caller_has_is_told(
-        self, status: int, body: bytes, told: bool, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(("status", "body", "raises"), [(304, b"", False), (200, b"", True), (304, b"{}", True)])
+    def test_an_unchanged_customer_that_is_sent_again_raises(
+        self, status: int, body: bytes, raises: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(check, "ask", lambda _port, _request: check.Answer(status, {}, body))
-        with pytest.raises(check.Unequal, match="not 304") if told else nullcontext():
+        with pytest.raises(check.Unequal, match="not 304") if raises else nullcontext():
             check.check_unchanged(1, next(data.reads([0])))

@@ -18,7 +18,7 @@ class TestTargets:
         assert len(plain) > 3
         assert all(settings == plain[0] for settings in plain)
 
-    def test_whoever_writes_shares_a_database_with_no_other(self) -> None:
+    def test_each_target_that_writes_has_its_own_database(self) -> None:
         names = {row.target.key: row.target.settings(1, "")["MONGODB_DATABASE"] for row in targets.all_rows()}
         writers = [name for key, name in names.items() if "writing" in key]
         assert len(set(writers)) == len(writers) == 3

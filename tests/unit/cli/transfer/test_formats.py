@@ -1,4 +1,4 @@
-"""Rows of files: what is written is read back as it was, no cell is run, and what cannot be read is told."""
+"""Rows of files are read back as they were written, no cell is run as a formula, and unreadable rows are reported."""
 
 from __future__ import annotations
 
@@ -157,12 +157,12 @@ class TestCsv:
     def test_a_line_that_is_too_long_is_left_out(self, end: str) -> None:
         long = "," * 10_000_000
         text = end.join(["legalName,phone", "A,", long, "B,", '"C', long, "D,"])
-        told = codes(text.encode(), "csv")
-        assert [line for line, code in told if code is None] == [2, 4, 7]
-        assert [line for line, code in told if code == "line-too-long"] == [3, 5]
+        lines_and_codes = codes(text.encode(), "csv")
+        assert [line for line, code in lines_and_codes if code is None] == [2, 4, 7]
+        assert [line for line, code in lines_and_codes if code == "line-too-long"] == [3, 5]
 
     @pytest.mark.parametrize(
-        ("header", "told"),
+        ("header", "message"),
         [
             ("legalName,Secret Name", "Column 2 of the header is none of"),
             ("metadata.", "Column 1 of the header is none of"),
@@ -171,8 +171,8 @@ class TestCsv:
             ('"a"b', "The header is no line of a CSV"),
         ],
     )
-    def test_a_wrong_header_is_told_without_what_it_says(self, header: str, told: str) -> None:
-        with pytest.raises(Unreadable, match=told) as caught:
+    def test_a_wrong_header_is_named_without_its_text(self, header: str, message: str) -> None:
+        with pytest.raises(Unreadable, match=message) as caught:
             read(f"{header}\nx\n".encode(), "csv")
         assert "Secret" not in str(caught.value)
 
@@ -223,9 +223,9 @@ class TestEncodings:
             (b"", (neither, b"N", utf_8, windows, utf_8), [2, 5]),
             (b"\xef\xbb\xbf", (b"N", windows, utf_8), [3]),
         ):
-            told = codes(mark + b"\n".join((b"legalName", *lines)), "csv")
-            assert [line for line, code in told if code] == wrong
-            assert {code for _, code in told if code} == {"invalid-encoding"}
+            lines_and_codes = codes(mark + b"\n".join((b"legalName", *lines)), "csv")
+            assert [line for line, code in lines_and_codes if code] == wrong
+            assert {code for _, code in lines_and_codes if code} == {"invalid-encoding"}
 
     def test_half_a_character_of_utf_16(self) -> None:
         text = "\ufefflegalName\r\nA\r\n\ud800\r\nB\r\n".encode("utf-16-le", "surrogatepass")
