@@ -30,6 +30,7 @@ class Address:
 
 
 SatStatus = Literal["matched", "mismatched", "not-found"]
+SatFilter = Literal["matched", "mismatched", "not-found", "unchecked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +239,7 @@ Filters = TypedDict(
         "email": str,
         "externalId": str,
         "metadata": "Mapping[str, str]",
+        "satValidation": SatFilter,
         "createdAt[gt]": datetime,
         "createdAt[gte]": datetime,
         "createdAt[lt]": datetime,

@@ -17,7 +17,7 @@ from customer_service.fiscal.characters import comparable
 from customer_service.repository import customer_lists
 from customer_service.repository.customer_lists import CustomerList, ListPosition
 from customer_service.repository.database import Document, as_stored, translates_errors
-from customer_service.repository.search import search_terms
+from customer_service.repository.search import search_terms, with_sat_term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -149,9 +149,10 @@ class CustomerRepository:
         """
         if document.get("satValidation") == validation:
             return document
+        search = {"search": with_sat_term(document["search"], validation)} if "search" in document else {}
         if validation is None:
-            return self._write(document, {}, {"satValidation": ""})
-        return self._write(document, {"satValidation": validation}, {})
+            return self._write(document, search, {"satValidation": ""})
+        return self._write(document, {**search, "satValidation": validation}, {})
 
     @translates_errors
     def remove(self, document: Document) -> Document:
@@ -191,8 +192,10 @@ class CustomerRepository:
         self, document: Document, customer: Mapping[str, Any], values: Mapping[str, Any], absent: Mapping[str, str]
     ) -> Document:
         """Write as `_write` does, with what a living customer is found and unique by; raises as `update` does."""
+        validation = None if "satValidation" in absent else document.get("satValidation")
+        found_by = search_and_unique_fields({**customer, "satValidation": validation})
         try:
-            return self._write(document, {**values, **search_and_unique_fields(customer)}, absent)
+            return self._write(document, {**values, **found_by}, absent)
         except DuplicateKeyError:
             self._raise_duplicate(document["_id"], customer)
             raise VersionMismatch from None

@@ -14,6 +14,7 @@ from customer_service.repository.database import Document, translates_errors
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.memberships import MembershipRepository
 from customer_service.repository.quotas import QuotaRepository
+from customer_service.repository.search import SAT_TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
     from pymongo.database import Database
 
-WITHOUT_SEARCH_FIELDS = {"search": None, "deletedAt": None}
-"""The condition that active customers meet which other programs stored."""
+INCOMPLETE = {"search": {"$nin": list(SAT_TERMS.values())}, "deletedAt": None}
+"""The condition that active customers meet which another program stored, or a release without all search terms."""
 
 
 @translates_errors
@@ -48,14 +49,14 @@ def drop_unused_indexes(database: Database[Document]) -> list[str]:
 def backfill_search_fields(
     database: Database[Document], on_progress: Callable[[int, int], object] = lambda *_: None
 ) -> tuple[int, int]:
-    """Give the customers of other programs the fields that they are found and unique by.
+    """Give the customers of other programs and of earlier releases the fields that they are found and unique by.
 
     `on_progress` is called with the number of each, from 1, and with how many there are. Returns how many were changed,
     and how many of those share a key with another customer and so are not unique.
     """
     customers = database[CustomerRepository.COLLECTION]
-    outcomes, total = Counter[bool | None](), customers.count_documents(WITHOUT_SEARCH_FIELDS)
-    for number, document in enumerate(customers.find(WITHOUT_SEARCH_FIELDS), 1):
+    outcomes, total = Counter[bool | None](), customers.count_documents(INCOMPLETE)
+    for number, document in enumerate(customers.find(INCOMPLETE), 1):
         outcomes[_backfill(customers, document) if _is_listable(document) else None] += 1
         on_progress(number, total)
     return outcomes[True] + outcomes[False], outcomes[False]
@@ -63,7 +64,7 @@ def backfill_search_fields(
 
 def _backfill(customers: Collection[Document], document: Document) -> bool | None:
     """Return whether the customer is unique now, or None if it was changed meanwhile."""
-    unchanged = {name: document.get(name) for name in ("_id", "organizationId", "updatedAt", *WITHOUT_SEARCH_FIELDS)}
+    unchanged = {name: document.get(name) for name in ("_id", "organizationId", "updatedAt", *INCOMPLETE)}
     fields = search_and_unique_fields(document)
     try:
         return True if customers.update_one(unchanged, {"$set": fields}).matched_count else None

@@ -1,7 +1,7 @@
 """Search terms: what an active customer is found by, and what a list asks for.
 
 A customer stores them in one array, `search`: the edge n-grams of its words, a term for each of its exact keys and of
-its metadata entries, and one that every active customer has.
+its metadata entries, one for what the SAT answered about it, and one that every active customer has.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from customer_service.fiscal.characters import comparable
+from customer_service.fiscal.rules import SAT_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,15 +35,23 @@ KEY_FORMS: Mapping[str, Callable[[str], str]] = {"externalId": comparable, "taxI
 
 EXACT_FIELDS = tuple(KEY_FORMS)
 
+UNCHECKED = "unchecked"
+SAT_TERMS = {status: f"satValidation {status}" for status in (*SAT_STATUSES, UNCHECKED)}
+"""The search term of each status of the SAT's answer, and of a customer without one."""
+
 
 @dataclass(frozen=True, slots=True)
 class CustomerQuery:
-    """What a list asks for: folded words, exact keys, metadata, and bounds on times as {field: {operator: time}}."""
+    """What a list asks for: folded words, exact keys, metadata, the status of the SAT's answer, and bounds on times.
+
+    The bounds are {field: {operator: time}}.
+    """
 
     words: tuple[str, ...] = ()
     exact: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     ranges: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
+    sat_status: str | None = None
 
     @property
     def order(self) -> str:
@@ -52,8 +61,9 @@ class CustomerQuery:
     def terms(self) -> list[Any]:
         """Return the values of `search` that every customer of the list has, the rarest first, as a rule."""
         plain = [word[:MAXIMUM_NGRAM_LENGTH] for word in self.words if " " not in word]
-        terms = list(dict.fromkeys((*_key_terms(self.exact), *plain, *_metadata_terms(self.metadata))))
-        return terms or [_joined_or_longest_part(word) for word in self.words] or [EMPTY_NGRAM]
+        rare = list(dict.fromkeys((*_key_terms(self.exact), *plain, *_metadata_terms(self.metadata))))
+        common = [SAT_TERMS[self.sat_status]] if self.sat_status else []
+        return [*(rare or (_joined_or_longest_part(word) for word in self.words)), *common] or [EMPTY_NGRAM]
 
     def conditions(self) -> list[dict[str, Any]]:
         """Return the conditions that the search terms leave open."""
@@ -90,7 +100,19 @@ def search_terms(customer: Mapping[str, Any]) -> list[str]:
         words += (*word.split(), _join(word))
     metadata = customer.get("metadata")
     entries = metadata if isinstance(metadata, Mapping) else {}
-    return list(dict.fromkeys((EMPTY_NGRAM, *_ngrams(words), *_key_terms(keys), *_metadata_terms(entries))))
+    own = (EMPTY_NGRAM, sat_term(customer.get("satValidation")), *_key_terms(keys), *_metadata_terms(entries))
+    return list(dict.fromkeys((*own, *_ngrams(words))))
+
+
+def sat_term(validation: object) -> str:
+    """Return the search term of what the SAT answered about a customer, or of None."""
+    status = validation.get("status") if isinstance(validation, Mapping) else None
+    return SAT_TERMS[status if status in SAT_STATUSES else UNCHECKED]
+
+
+def with_sat_term(terms: Iterable[str], validation: object) -> list[str]:
+    """Return the stored search terms with that of another answer in place of the one that they have, if any."""
+    return [sat_term(validation) if term in SAT_TERMS.values() else term for term in terms]
 
 
 def _split(text: str) -> list[str]:

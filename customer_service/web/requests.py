@@ -17,7 +17,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch, to_pointer
 from customer_service.repository.customers import OBJECT_ID
-from customer_service.repository.search import EXACT_FIELDS, CustomerQuery, words_of
+from customer_service.repository.search import EXACT_FIELDS, SAT_TERMS, CustomerQuery, words_of
 from customer_service.schemas.inputs import (
     MAXIMUM_METADATA_KEY_LENGTH,
     MAXIMUM_METADATA_VALUE_LENGTH,
@@ -77,6 +77,10 @@ LIST_PARAMETERS = {
         },
         style="deepObject",
     ),
+    "satValidation": Parameter(
+        "Only those about which the SAT answered this, or those that it was not asked about.",
+        {"type": "string", "enum": list(SAT_TERMS)},
+    ),
     **{
         f"{name}[{operator}]": Parameter(
             f"Only those whose {name} is {words} this time.", {"type": "string", "format": "date-time"}
@@ -88,6 +92,13 @@ LIST_PARAMETERS = {
 }
 FILTERS = ("q", *EXACT_FIELDS)
 NOT_FILTERS = ("limit", "cursor", "include")
+CHOICES = {
+    "limit": {str(number) for number in range(1, MAXIMUM_LIMIT + 1)},
+    "satValidation": set(SAT_TERMS),
+    "include": {"total"},
+}
+"""The values that a parameter may have, of those that have only a few."""
+
 PARAMETER_MESSAGES = {
     "unknown-parameter": "Remove it: there is no such parameter.",
     "repeated-parameter": "Give it once.",
@@ -119,7 +130,8 @@ class ListRequest:
                 ranges.setdefault(bound[1], {})[bound[2]] = parse_instant(value, round_up=bound[2] in ROUNDED_UP)
         exact = {name: self.filters[name] for name in EXACT_FIELDS if name in self.filters}
         words, metadata = words_of(self.filters.get("q", "")), _metadata_of(self.filters)
-        return CustomerQuery(words, exact, metadata, dict(sorted(ranges.items())))
+        sat_status = self.filters.get("satValidation")
+        return CustomerQuery(words, exact, metadata, dict(sorted(ranges.items())), sat_status)
 
     def cursor(self, value: Any, customer_id: str) -> str:
         """Return the cursor of the page behind this position; it keeps the filters."""
@@ -271,10 +283,8 @@ def _wrong(name: str, value: str) -> str | None:
     if entry := ENTRY.fullmatch(name):
         is_right = wrong_metadata_key(entry[1]) is None and len(value) <= MAXIMUM_METADATA_VALUE_LENGTH
         return None if is_right else "invalid-metadata"
-    if name == "limit":
-        return None if re.fullmatch("[1-9][0-9]?|100", value) else "invalid-value"
-    if name == "include":
-        return None if value == "total" else "invalid-value"
+    if name in CHOICES:
+        return None if value in CHOICES[name] else "invalid-value"
     return None if name == "cursor" else "unknown-parameter"
 
 

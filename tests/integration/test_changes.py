@@ -311,6 +311,16 @@ class TestChanges:
         ]
         assert {each["customer"] and each["customer"]["legalName"] for each in changes} == {"Sabre", None}
 
+    def test_what_the_sat_answered(self, editor: FlaskClient, now: str) -> None:
+        validation = {"status": "matched", "checkedAt": "2025-01-26T10:00:00Z", "source": "my-pac"}
+        expected = []
+        for write, body in (("put", validation), ("put", validation), ("delete", None), ("delete", None)):
+            assert editor.open(url() + "/sat-validation", method=write, json=body).status_code in {200, 204}
+            page = ask(editor, now)
+            now = page["cursor"]
+            expected.append([(each["type"], each["customer"].get("satValidation")) for each in page["data"]])
+        assert expected == [[("changed", validation)], [], [("changed", None)], []]
+
     def test_nothing_moves_the_cursor_on(
         self, service: Service, editor: FlaskClient, now: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -51,6 +51,8 @@ SINGLE = {
     "email": {"email": "BOX1@example.com"},
     "external-id": {"externalId": "crm-50000"},
     "metadata": {"metadata[segment]": "paper"},
+    "status": {"satValidation": "matched"},
+    "no-status": {"satValidation": "unchecked"},
     "created-after": {"createdAt[gte]": "2025-01-01T02:00:00Z"},
     "created-between": {"createdAt[gt]": "2025-01-01T00:00:09Z", "createdAt[lt]": "2025-01-02T00:00:00Z"},
     "updated-before": {"updatedAt[lte]": "2025-01-01T02:00:00Z"},
@@ -58,6 +60,8 @@ SINGLE = {
 RANGE = {"createdAt[gte]": "2025-01-01T02:00:00Z"}
 UPDATED = {"updatedAt[gte]": "2025-01-01T02:00:00Z", "updatedAt[lt]": "2025-01-01T08:00:00Z"}
 GENERIC = {"taxId": "XAXX010101000"}
+ANSWER = {"checkedAt": START, "source": "my-pac"}
+STATUSES = ("matched", "mismatched", "not-found")
 SEVERAL: dict[str, dict[str, Any]] = {
     **{q: {"q": q} for q in ("jose perez", "perez jose", "jo pe", "ana abad", "zo zu", "angel perez", "tax0 ana")},
     **{q: {"q": q} for q in ("maria mu", "box1 zoe", "munoz zuniga", "jose munoz zuniga", "box1 zoe z", "m z p")},
@@ -81,6 +85,9 @@ SEVERAL: dict[str, dict[str, Any]] = {
     "email+word": {"email": "box7@example.com", "q": "box"},
     "metadata+word": {"metadata[segment]": "steel", "q": "munoz"},
     "metadata+metadata+created": {"metadata[segment]": "steel", "metadata[number]": "50003", **RANGE},
+    "status+word": {"satValidation": "unchecked", "q": "zoe"},
+    "status+created": {"satValidation": "matched", **RANGE},
+    "status+updated": {"satValidation": "unchecked", **UPDATED},
     "all-exact": {"externalId": "crm-50000", "email": "box50000@example.com", "taxId": "TAX050000AB1"},
 }
 NONE = {
@@ -102,6 +109,7 @@ def named(number: int) -> dict[str, Any]:
         "createdAt": START + timedelta(seconds=number // 3),
         "updatedAt": START + timedelta(seconds=number * 7919 % ACTIVE // 3),
         "metadata": {"segment": ("paper", "food", "steel")[number % 3], "number": str(number)},
+        **({"satValidation": {**ANSWER, "status": STATUSES[number % 3]}} if number % 100 == 0 else {}),
         **(GENERIC if number % 2 else {}),
         **own,
     }

@@ -334,6 +334,10 @@ class TestParameters:
             ("include=other", {"/include": "invalid-value"}),
             ("include=", {"/include": "invalid-value"}),
             ("include=total,total", {"/include": "invalid-value"}),
+            ("satValidation=", {"/satValidation": "invalid-value"}),
+            ("satValidation=Matched", {"/satValidation": "invalid-value"}),
+            ("satValidation=matched,unchecked", {"/satValidation": "invalid-value"}),
+            ("satValidation=matched&satValidation=unchecked", {"/satValidation": "repeated-parameter"}),
             (
                 "limit=0&x=1&email=&include=x",
                 {

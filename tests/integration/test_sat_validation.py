@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import ObjectId
 
+from customer_service.repository import backfill_search_fields
+from customer_service.repository.search import SAT_TERMS
 from customer_service.services import validation
 from tests.support import (
     EXAMPLE,
@@ -25,12 +27,31 @@ from tests.support import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flask.testing import FlaskClient
 
 MATCHED = {"status": "matched", "checkedAt": "2025-01-26T10:00:00Z", "source": "my-pac"}
 MISMATCHED = MATCHED | {"status": "mismatched", "mismatches": ["/address/zip", "/legalName"]}
 PATH = url() + "/sat-validation"
 BY_ID = customers_url("/by-external-id/crm-1")
+
+
+def listed(editor: FlaskClient, **query: str) -> list[dict[str, Any]]:
+    """Return the customers of a list that fits on one page."""
+    response = editor.get(customers_url(), query_string=query)
+    assert response.status_code == 200, response.text
+    customers: list[dict[str, Any]] = response.get_json()["data"]
+    return customers
+
+
+def status_found(editor: FlaskClient) -> list[str]:
+    """Return each status whose list has the customer crm-1."""
+    return [
+        status
+        for status in SAT_TERMS
+        if "crm-1" in [each.get("externalId") for each in listed(editor, satValidation=status)]
+    ]
 
 
 def put(editor: FlaskClient, path: str = PATH, **changes: Any) -> dict[str, Any]:
@@ -148,6 +169,88 @@ class TestRefused:
         assert findings(editor.post(customers_url(), json=body)) == refused
         assert findings(editor.put(BY_ID, json=body)) == refused
         assert findings(editor.patch(url(), json={"satValidation": None})) == refused
+
+
+class TestFilter:
+    """The list filter `satValidation`, by a search term that each write keeps right."""
+
+    @pytest.fixture
+    def checked(self, service: Service, editor: FlaskClient) -> Iterator[str]:
+        """The path of a customer; afterwards each customer's search term is that of its field."""
+        created = editor.put(BY_ID, json=new_customer(taxId="SAB010203AB1")).get_json()
+        yield customers_url("/" + created["id"])
+        for document in service.database.customers.find({"deletedAt": None, "search": {"$exists": True}}):
+            expected = (document.get("satValidation") or {"status": "unchecked"})["status"]
+            assert [term for term in document["search"] if term in SAT_TERMS.values()] == [f"satValidation {expected}"]
+
+    def test_each_status(self, editor: FlaskClient, checked: str) -> None:
+        for status in ("matched", "mismatched", "not-found"):
+            put(editor, f"{checked}/sat-validation", status=status)
+            assert status_found(editor) == [status]
+            assert editor.get(checked).get_json() in listed(editor, satValidation=status)
+
+    def test_a_new_customer_and_one_without_an_answer(self, editor: FlaskClient, checked: str) -> None:
+        assert status_found(editor) == ["unchecked"]
+        put(editor, f"{checked}/sat-validation")
+        editor.delete(f"{checked}/sat-validation")
+        assert status_found(editor) == ["unchecked"]
+
+    @pytest.mark.parametrize(
+        ("change", "expected"), [({"phone": None}, "matched"), ({"address": {"zip": "83000"}}, "unchecked")]
+    )
+    def test_changes(self, editor: FlaskClient, checked: str, change: dict[str, Any], expected: str) -> None:
+        whole = new_customer(taxId="SAB010203AB1", externalId="crm-1", **change)
+        for method, path, body in (
+            ("PATCH", checked, change),
+            ("PUT", BY_ID, whole),
+            ("POST", customers_url("/batch-upsert"), {"customers": [whole]}),
+        ):
+            editor.patch(checked, json={"phone": "6474010101", "address": {"zip": "86500"}})
+            put(editor, f"{checked}/sat-validation")
+            assert editor.open(path, method=method, json=body).status_code == 200
+            assert status_found(editor) == [expected]
+
+    def test_deleted_and_restored(self, editor: FlaskClient, checked: str) -> None:
+        put(editor, f"{checked}/sat-validation")
+        assert editor.delete(checked).status_code == 204
+        assert status_found(editor) == []
+        assert editor.post(f"{checked}/restore").status_code == 200
+        assert status_found(editor) == ["matched"]
+
+    def test_customers_of_another_program_and_of_an_earlier_release(
+        self, service: Service, editor: FlaskClient, checked: str
+    ) -> None:
+        put(editor, f"{checked}/sat-validation")
+        key = {"_id": ObjectId(checked.rpartition("/")[2])}
+        for without in ({"$pull": {"search": "satValidation matched"}}, {"$unset": {"search": ""}}):
+            service.database.customers.update_one(key, without)
+            assert status_found(editor) == []
+            backfill_search_fields(service.database)
+            assert status_found(editor) == ["matched"]
+            assert backfill_search_fields(service.database) == (0, 0)
+        service.database.customers.update_one(key, {"$unset": {"search": ""}})
+        put(editor, f"{checked}/sat-validation", status="not-found")
+        editor.delete(f"{checked}/sat-validation")
+        backfill_search_fields(service.database)
+        assert status_found(editor) == ["unchecked"]
+
+    def test_with_other_filters_and_by_pages(self, service: Service, editor: FlaskClient, checked: str) -> None:
+        put(editor, f"{checked}/sat-validation")
+        backfill_search_fields(service.database)
+        assert len(listed(editor, satValidation="unchecked")) == 1
+        for more in (
+            {"q": "dunder"},
+            {"q": "dunder-mifflin"},
+            {"taxId": "SAB010203AB1"},
+            {"createdAt[gt]": "2025-01-01T00:00:00Z"},
+        ):
+            assert [each["taxId"] for each in listed(editor, satValidation="matched", **more)] == ["SAB010203AB1"]
+            assert listed(editor, satValidation="not-found", **more) == []
+        editor.put(customers_url("/by-external-id/crm-2"), json=new_customer(taxId="SAB010203AB2"))
+        first = editor.get(customers_url("?satValidation=unchecked&limit=1")).get_json()
+        second = editor.get(customers_url(f"?cursor={first['nextCursor']}")).get_json()
+        assert len({each["id"] for each in first["data"] + second["data"]}) == 2
+        assert second["nextCursor"] is None
 
 
 class TestLife:

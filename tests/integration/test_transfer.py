@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,8 @@ from customer_service.cli.transfer.columns import COLUMNS
 from customer_service.cli.transfer.importing import Importer
 from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository
+from customer_service.repository.memberships import OrganizationScope
+from customer_service.repository.search import CustomerQuery
 from customer_service.services import validation
 from tests.integration.test_cli import Run
 from tests.support import MEMBER, ORGANIZATION, OTHER_ORGANIZATION, fill, new_customer
@@ -116,6 +119,23 @@ class TestImport:
         assert changed.err == "rows 3  created 1  changed 1  unchanged 1  failed 0\n"
         assert {each["version"] for each in stored(filled)} == {1, 2}
         assert [each.name for each in tmp_path.iterdir()] == ["customers.ndjson"]
+
+    def test_what_the_sat_answered_is_gone_with_what_it_is_about(
+        self, shell: Shell, filled: Database[Document], tmp_path: Path
+    ) -> None:
+        file = tmp_path / "customers.ndjson"
+        file.write_bytes(ndjson([numbered(number) for number in range(3)]))
+        shell("import", ORGANIZATION, "customers.ndjson")
+        repository = CustomerBatchRepository(filled, OrganizationScope(ORGANIZATION))
+        validation = {"status": "matched", "checkedAt": datetime(2025, 1, 1), "source": "my-pac"}  # noqa: DTZ001
+        for document in stored(filled):
+            repository.set_sat_validation(document, validation)
+        file.write_bytes(ndjson([numbered(0), numbered(1, phone=None), numbered(2, legalName="Sabre")]))
+        assert shell("import", ORGANIZATION, "customers.ndjson").code == 0
+        found = [each.get("satValidation") for each in stored(filled)]
+        assert found == [validation, validation, None]
+        for status, count in (("matched", 2), ("unchecked", 1)):
+            assert repository.count(CustomerQuery(sat_status=status)) == count
 
     def test_bad_rows_are_told_without_their_values(
         self, shell: Shell, filled: Database[Document], tmp_path: Path

@@ -17,9 +17,11 @@ from customer_service.repository.search import (
     EXACT_FIELDS,
     MAXIMUM_NGRAM_LENGTH,
     MAXIMUM_TERM_LENGTH,
+    SAT_TERMS,
     CustomerQuery,
     fold,
     search_terms,
+    with_sat_term,
     words_of,
 )
 
@@ -227,8 +229,31 @@ def test_search_terms() -> None:
     terms = search_terms({**own, "metadata": {"a b": "C"}})
     name = [*beginnings("comerciali"), "comercializadora"]
     words = [*beginnings("nu", "u", "xa1", "b@cmx", "q")]
-    keys = ["externalId Q 7", "taxId XA1", "email b@c.mx", "metadata a b C"]
+    keys = ["externalId Q 7", "taxId XA1", "email b@c.mx", "metadata a b C", "satValidation unchecked"]
     assert sorted(terms) == sorted({EMPTY_NGRAM, *name, *words, *keys})
+
+
+@pytest.mark.parametrize(
+    ("validation", "status"),
+    [
+        ({"status": "not-found"}, "not-found"),
+        *((odd, "unchecked") for odd in (None, 5, "matched", {}, {"status": ["matched"]}, {"status": "unchecked"})),
+    ],
+)
+def test_the_term_of_the_answer(validation: object, status: str) -> None:
+    customer = {"legalName": "ANA", "taxId": "T", "email": "e", "satValidation": validation}
+    terms = search_terms(customer)
+    assert [term for term in terms if term in SAT_TERMS.values()] == [SAT_TERMS[status]]
+    assert [each for each in SAT_TERMS if is_found(customer, CustomerQuery(("ana",), sat_status=each))] == [status]
+    assert sorted(
+        with_sat_term(search_terms({**customer, "satValidation": {"status": "matched"}}), validation)
+    ) == sorted(terms)
+
+
+@pytest.mark.parametrize("words", [("o brien",), ("hermanos lopez",)])
+def test_a_status_is_no_criterion_alone_if_there_are_words(words: tuple[str, ...]) -> None:
+    terms = CustomerQuery(words, sat_status="unchecked").terms()
+    assert (len(terms), terms[1:]) == (2, [SAT_TERMS["unchecked"]])
 
 
 def beginnings(*words: str) -> set[str]:
