@@ -85,7 +85,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     listeners = [tracing.commands] if tracing else []
     app.extensions["database"] = connect(settings.mongodb, listeners) if database is None else database
     metrics = app.extensions["metrics"] = Metrics()
-    request_log.init_app(app, settings.server.log_level, metrics)
+    request_log.init_app(app, settings.server.log_level, metrics, openapi.path_template)
     error_handlers.init_app(app)
     connection_errors.init_app(app)
     app.before_request(_refuse_overloaded)
@@ -105,7 +105,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.register_blueprint(health.blueprint)
     docs.init_app(app)
     if tracing:
-        tracing.instrument(app, openapi.path_template)
+        tracing.instrument(app)
     _measure(app, verifier, worker_caches)
     relayed = proxy_headers.trust_proxies(_under_documented_paths(app), settings.gateway.trusted_proxies)
     answering = metrics.count_in_flight(relayed)

@@ -1,1 +1,1 @@
-"""What an operator sees: the log, the metrics and the traces."""
+"""What an operator reads: the log, the metrics and the traces."""

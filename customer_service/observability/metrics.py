@@ -1,4 +1,4 @@
-"""What Prometheus is told: of all the workers of this server together, and nothing that a caller could make up."""
+"""Metrics for Prometheus, of all workers of a server together; no label has a value that a caller can choose."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, values
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    multiprocess,
+    values,
+)
+
+from customer_service import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +37,7 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "text/plain"
 CONTENT_TYPE = prometheus_client.exposition.CONTENT_TYPE_PLAIN_0_0_4
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable by which the library knows where processes add up what they tell."""
+"""The environment variable that names the directory in which the library adds up the metrics of processes."""
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
 FLUSH_SECONDS = 1.0
@@ -36,11 +46,20 @@ METHOD_LABELS = {"HEAD": "GET"} | {method: method for method in ("GET", "POST", 
 OTHER_METHOD = "other"
 UNMATCHED = "unmatched"
 
+PROCESS_GAUGES = {
+    "process_resident_memory_bytes": "livesum",
+    "process_virtual_memory_bytes": "livesum",
+    "process_start_time_seconds": "livemin",
+    "process_open_fds": "livemax",
+    "process_max_fds": "livemin",
+}
+"""How each of the library's process gauges is aggregated over the workers; the library has none across processes."""
+
 prometheus_client.disable_created_metrics()  # processes that share their metrics have none
 
 
 def enable_multiprocess() -> None:
-    """Make this process's children add up what they tell; call it before a server forks."""
+    """Let the child processes add up their metrics; call it before a server forks."""
     os.environ[DIRECTORY_VARIABLE] = tempfile.mkdtemp(
         prefix=f"customer-service-metrics-{os.getpid()}-", dir=MEMORY if MEMORY.is_dir() else None
     )
@@ -48,23 +67,23 @@ def enable_multiprocess() -> None:
 
 
 def mark_worker_dead(pid: int) -> None:
-    """Count a child that has ended among the living no more; what it has counted stays."""
+    """Remove an ended child from the gauges of live workers; its counters stay."""
     multiprocess.mark_process_dead(pid)
 
 
 def disable_multiprocess() -> None:
-    """Remove what the children told."""
+    """Remove the files in which the child processes added up their metrics."""
     shutil.rmtree(os.environ.pop(DIRECTORY_VARIABLE), ignore_errors=True)
 
 
 class Metrics:
-    """The metrics of one application, and where its server shares them also those of the other workers.
+    """The metrics of one application and, in multiprocess mode, of the server's other workers.
 
-    What is counted elsewhere in plain numbers is brought to the library once a second and before each scrape.
+    Plain numbers that are counted elsewhere are copied to the library once a second and before each scrape.
     """
 
     def __init__(self) -> None:
-        """Begin at nothing."""
+        """Create metrics without any observation."""
         self._directory = os.environ.get(DIRECTORY_VARIABLE)
         self._registry = CollectorRegistry()
         self._durations = Histogram(
@@ -76,19 +95,21 @@ class Metrics:
         )
         self._counting, self._flushing = Lock(), Lock()
         self._in_flight = self._waiting = 0
-        self._readings: list[Callable[[], object]] = []
-        self._gauge("workers", "Workers that run.", lambda: 1)
-        self._gauge("requests_in_flight", "Requests that are being answered.", lambda: self._in_flight)
-        self._gauge("requests_waiting", "Requests that wait for a change.", lambda: self._waiting)
+        self._updates: list[Callable[[], object]] = []
+        self._watch("workers", "Workers that run.", lambda: 1)
+        self._watch("requests_in_flight", "Requests that are being answered.", lambda: self._in_flight)
+        self._watch("requests_waiting", "Requests that wait for a change.", lambda: self._waiting)
+        build = self._gauge("customer_service_build_info", "The version of the service.", "livemax", "version")
+        build.labels(__version__).set(1)
+        self._watch_process()
 
     def observe(self, method: str, route: str | None, status: int, seconds: float) -> None:
-        """Count a request by its route's template, None where no route matched; never by its path."""
-        self._durations.labels(METHOD_LABELS.get(method, OTHER_METHOD), route or UNMATCHED, str(status)).observe(
-            seconds
-        )
+        """Count a request by its route's template, None if no route matched; never by its path."""
+        labels = (METHOD_LABELS.get(method, OTHER_METHOD), route or UNMATCHED, str(status))
+        self._durations.labels(*labels).observe(seconds)
 
     def count_in_flight(self, wsgi_app: WSGIApplication) -> WSGIApplication:
-        """Return the application with its requests counted while they are being answered."""
+        """Return the application with its requests counted while they are in flight."""
 
         def counted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             self._count_requests(1, 0)
@@ -101,7 +122,7 @@ class Metrics:
 
     @contextmanager
     def count_as_waiting(self) -> Iterator[None]:
-        """Count a request within this context as one that waits, and not as one in flight."""
+        """Count the request of this context as waiting instead of in flight."""
         self._count_requests(-1, 1)
         try:
             yield
@@ -109,47 +130,47 @@ class Metrics:
             self._count_requests(1, -1)
 
     def watch_caches(self, **caches: Cache[Any] | None) -> None:
-        """Tell how often each of the caches, by its name, had what it was asked for."""
-        hits = self._counter("cache_hits", "What a cache was asked for and had.", "cache")
-        misses = self._counter("cache_misses", "What a cache was asked for and had not.", "cache")
+        """Export the hits and misses of each cache under its name."""
+        hits = self._counter("customer_service_cache_hits", "Look-ups that a cache answered.", "cache")
+        misses = self._counter("customer_service_cache_misses", "Look-ups that a cache could not answer.", "cache")
         for name, cache in caches.items():
             if cache is not None:
                 self._count(hits.labels(name), partial(getattr, cache, "hits"))
                 self._count(misses.labels(name), partial(getattr, cache, "misses"))
 
-    def watch_changes(self, worker_caches: WorkerCaches[Any]) -> None:
-        """Tell how many workers follow MongoDB's changes, and how old the last one was when it came."""
-        self._gauge(
-            "changes_followed", "Workers that follow MongoDB's changes.", lambda: worker_caches.valid_from is not None
-        )
-        self._gauge(
-            "changes_lag_seconds", "Age of the last change when it came.", lambda: worker_caches.lag_seconds, "livemax"
+    def watch_changes(self, caches: WorkerCaches[Any]) -> None:
+        """Export how many workers follow MongoDB's changes, and the age of the last change on its arrival."""
+        self._watch("changes_followed", "Workers that follow MongoDB's changes.", lambda: caches.valid_from is not None)
+        self._watch(
+            "changes_lag_seconds", "Age of the last change when it came.", lambda: caches.lag_seconds, "livemax"
         )
 
     def watch_connections(self, read: Callable[[], Connections]) -> None:
-        """Report how many connections to MongoDB there are."""
-        self._gauge("mongodb_connections_open", "Connections to MongoDB.", lambda: read().open)
-        self._gauge("mongodb_connections_in_use", "Connections that wait for MongoDB.", lambda: read().in_use)
+        """Export the number of connections to MongoDB."""
+        self._watch("mongodb_connections_open", "Connections to MongoDB.", lambda: read().open)
+        self._watch("mongodb_connections_in_use", "Connections that wait for MongoDB.", lambda: read().in_use)
 
     def watch_jwks(self, age: Callable[[], float], failures: Callable[[], int]) -> None:
-        """Report how old the JWK set is, and how often it could not be fetched."""
-        self._gauge("jwks_age_seconds", "Age of the oldest JWK set that a worker has.", age, "livemax")
-        self._count(self._counter("jwks_fetch_failures", "Fetches that brought no usable JWK set."), failures)
+        """Export the age of the JWK set and the number of failed fetches."""
+        self._watch("jwks_age_seconds", "Age of the oldest JWK set that a worker has.", age, "livemax")
+        counter = self._counter("customer_service_jwks_fetch_failures", "Fetches that returned no usable JWK set.")
+        self._count(counter, failures)
 
     def watch_refusals(self, counts: Mapping[int, int]) -> None:
-        """Tell how many requests were refused before the application saw them, by status."""
-        refusals = self._counter("refusals", "Requests that were refused before the application saw them.", "status")
+        """Export by status how many requests were refused before the application received them."""
+        text = "Requests that were refused before the application received them."
+        refusals = self._counter("customer_service_refusals", text, "status")
         for status in counts:
             self._count(refusals.labels(str(status)), partial(counts.__getitem__, status))
 
     def start(self) -> None:
-        """Bring what is counted to where another worker finds it; call it after a server has forked."""
+        """Copy the numbers to the other workers from now on; call it after a server has forked."""
         if self._directory is not None:
             atexit.register(self._flush)
             Thread(target=self._flush_for_ever, name="metrics", daemon=True).start()
 
     def render(self) -> bytes:
-        """Return everything in Prometheus' text format; of the other workers as of a second ago at most."""
+        """Return every metric in Prometheus' text format; those of other workers are at most a second old."""
         self._flush()
         if self._directory is None:
             return prometheus_client.generate_latest(self._registry)
@@ -160,29 +181,49 @@ class Metrics:
             self._in_flight += in_flight
             self._waiting += waiting
 
+    def _watch_process(self) -> None:
+        """Export the process gauges and the CPU time; a system without /proc has no gauges."""
+        collector = ProcessCollector(registry=None)
+        gauges = {
+            family.name: self._gauge(family.name, family.documentation, PROCESS_GAUGES[family.name])
+            for family in collector.collect()
+            if family.name in PROCESS_GAUGES
+        }
+
+        def update() -> None:
+            for family in collector.collect():
+                if family.name in gauges:
+                    gauges[family.name].set(family.samples[0].value)
+
+        self._updates.append(update)
+        self._count(self._counter("process_cpu_seconds", "User and system CPU time."), time.process_time)
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"customer_service_{name}", text, labels, registry=self._registry)
+        return Counter(name, text, labels, registry=self._registry)
 
-    def _count(self, counter: Counter, read: Callable[[], int]) -> None:
-        """Bring what was counted since the last time, to a counter that other processes may count on."""
-        told = 0
+    def _count(self, counter: Counter, read: Callable[[], float]) -> None:
+        """Add to the counter what a number has grown by since the last update; other processes add to it too."""
+        counted = 0.0
 
-        def bring() -> None:
-            nonlocal told
+        def update() -> None:
+            nonlocal counted
             now = read()
-            counter.inc(max(now - told, 0))  # threads that count at once may lose one
-            told = now
+            counter.inc(max(now - counted, 0))  # threads that count at once may lose one
+            counted = now
 
-        self._readings.append(bring)
+        self._updates.append(update)
 
-    def _gauge(self, name: str, text: str, read: Callable[[], float], over_workers: Any = "livesum") -> None:
-        gauge = Gauge(f"customer_service_{name}", text, registry=self._registry, multiprocess_mode=over_workers)
-        self._readings.append(lambda: gauge.set(read()))
+    def _gauge(self, name: str, text: str, over_workers: Any, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self._registry, multiprocess_mode=over_workers)
+
+    def _watch(self, name: str, text: str, read: Callable[[], float], over_workers: str = "livesum") -> None:
+        gauge = self._gauge(f"customer_service_{name}", text, over_workers)
+        self._updates.append(lambda: gauge.set(read()))
 
     def _flush(self) -> None:
         with self._flushing:
-            for bring in self._readings:
-                bring()
+            for update in self._updates:
+                update()
 
     def _flush_for_ever(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""What an operator sees: one JSON line for each request, tied to its request id and its trace."""
+"""The log: one JSON line for each request, with its request id and its trace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flask import current_app, g, request
 from flask.globals import request_ctx
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
     from flask import Flask, Response
 
@@ -32,11 +32,11 @@ TRACEPARENT = re.compile(
 """A `traceparent` of W3C Trace Context: any version but ff, ids that are not all zero."""
 
 SAMPLED = 0x01
-CHANCE_BYTES = 40
-"""Of an id for the request (16), for its trace (16) and for its span (8), made at once.
+RANDOM_BYTES = 40
+"""The bytes of a request id (16), a trace id (16) and a span id (8), generated at once.
 
-They are asked of the process: Python makes each process's generator anew when it forks. Asking the system would let
-another thread take the interpreter.
+They come from the process' own generator, which Python seeds again after a fork. A call of the system's generator would
+let another thread take the interpreter.
 """
 
 PROCESSORS: list[Any] = [
@@ -45,10 +45,14 @@ PROCESSORS: list[Any] = [
 ]
 
 
-def init_app(app: Flask, log_level: str, metrics: Metrics) -> None:
-    """Give every request of the application an id, a trace, a line in the log on standard output, and a count."""
+def init_app(app: Flask, log_level: str, metrics: Metrics, path_template: Callable[[str], str]) -> None:
+    """Give every request an id, a trace, a log line on standard output, and a count in the metrics.
+
+    `path_template` returns the public spelling of a URL rule, for the log, the metrics and the spans.
+    """
+    app.extensions["path_template"] = path_template
     app.extensions["log"] = structlog.wrap_logger(
-        _Output(),
+        _StandardOutput(),
         processors=[*PROCESSORS, structlog.processors.JSONRenderer(serializer=orjson.dumps)],
         wrapper_class=structlog.make_filtering_bound_logger(log_level),
     ).bind()
@@ -57,7 +61,7 @@ def init_app(app: Flask, log_level: str, metrics: Metrics) -> None:
 
 
 class ParentSpan(NamedTuple):
-    """The caller's trace, its span in it, and its flags, of which only `sampled` is kept."""
+    """The trace of the client's request, the client's span in it, and its flags, of which only `sampled` is kept."""
 
     trace_id: str
     span_id: str
@@ -65,7 +69,7 @@ class ParentSpan(NamedTuple):
 
 
 class RequestIds(NamedTuple):
-    """What a request is known by, to its caller and in the log."""
+    """The ids of a request, which its response and its log line have."""
 
     request_id: str
     trace_id: str
@@ -73,28 +77,28 @@ class RequestIds(NamedTuple):
     span_id: str
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that tell it."""
+        """Return the headers of the response."""
         return {
             "X-Request-ID": self.request_id,
             "traceparent": f"00-{self.trace_id}-{self.span_id}-{self.trace_flags}",
         }
 
     def fields(self) -> dict[str, str]:
-        """Return the fields that a log line has of it."""
+        """Return the fields of the log line."""
         return {"requestId": self.request_id, "traceId": self.trace_id, "spanId": self.span_id}
 
 
 @dataclass(slots=True)
 class RequestLog:
-    """What a request is known by, when it began, and what its line in the log says beyond the usual."""
+    """The ids of a request, its start, and the additional fields of its log line."""
 
-    identity: RequestIds
+    ids: RequestIds
     started: float = field(default_factory=time.perf_counter)
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-class _Output(structlog.BytesLogger):
-    """Standard output, whose failure (a full disk, a reader that left) must not fail the requests."""
+class _StandardOutput(structlog.BytesLogger):
+    """Standard output; a failed write, to a full disk or a closed pipe, fails no request."""
 
     def msg(self, message: bytes) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -109,25 +113,31 @@ def add_fields(**fields: Any) -> None:
 
 
 def set_trace(trace_id: str, span_id: str, trace_flags: str) -> None:
-    """Tell these of the current request, in its answer and in its log line, in place of its own."""
-    request_log = _current()
-    request_log.identity = RequestIds(request_log.identity.request_id, trace_id, trace_flags, span_id)
+    """Replace the current request's trace by that of a tracing library, in its response and its log line."""
+    current = _current()
+    current.ids = RequestIds(current.ids.request_id, trace_id, trace_flags, span_id)
 
 
 def request_id() -> str:
-    """Return the id of the current request: the caller's own where it is plain, else a new one."""
-    return _current().identity.request_id
+    """Return the id of the current request: the client's if it is safe, else a new one."""
+    return _current().ids.request_id
+
+
+def route() -> str | None:
+    """Return the path template of the current request's route, None if no route matched."""
+    rule = request_ctx.request.url_rule
+    return current_app.extensions["path_template"](rule.rule) if rule else None
 
 
 def log_exception(error: BaseException) -> None:
-    """Log an unexpected error by its type and its stack; its message stays out, it may quote a customer."""
-    current_app.extensions["log"].error("exception", **_describe(error), **_current().identity.fields())
+    """Log an unexpected error with its type and stack, but without its message, which may quote a customer."""
+    current_app.extensions["log"].error("exception", **_describe(error), **_current().ids.fields())
 
 
 def logging_config(log_level: str) -> dict[str, Any]:
     """Return the configuration that makes the standard library's loggers write the same JSON lines.
 
-    At debug only the service's own loggers say more: the driver's would quote customers, gunicorn's the requests.
+    At debug level only the service's own loggers log more: the driver's would quote customers, gunicorn's the requests.
     """
     level = log_level.upper()
     others = "INFO" if level == "DEBUG" else level
@@ -159,9 +169,26 @@ def logging_config(log_level: str) -> dict[str, Any]:
     }
 
 
+def assign_ids(request_id: str = "", traceparent: str = "") -> RequestIds:
+    """Return the ids of a request: those that the client sent if they are valid, else new ones."""
+    random_hex = f"{random.getrandbits(8 * RANDOM_BYTES):0{2 * RANDOM_BYTES}x}"
+    own_id = request_id if SAFE_REQUEST_ID.fullmatch(request_id) else random_hex[:32]
+    parent = parse_traceparent(traceparent)
+    trace_id, flags = (parent.trace_id, parent.trace_flags) if parent else (random_hex[32:64], "00")
+    return RequestIds(own_id, trace_id, flags, random_hex[64:])
+
+
+def parse_traceparent(traceparent: str) -> ParentSpan | None:
+    """Return the span that a `traceparent` names, None if it is not valid."""
+    match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    if match is None or (match["version"] == "00" and match["rest"]):
+        return None
+    return ParentSpan(match["trace"], match["span"], f"{int(match['flags'], 16) & SAMPLED:02x}")
+
+
 def _current() -> RequestLog:
-    request_log: RequestLog = g.request_log
-    return request_log
+    current: RequestLog = g.request_log
+    return current
 
 
 def _describe(error: BaseException) -> dict[str, Any]:
@@ -173,7 +200,7 @@ def _describe(error: BaseException) -> dict[str, Any]:
 
 
 def _replace_exc_info(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Tell an exception that a library logs as `log_exception` tells ours."""
+    """Describe an exception that a library logs as `log_exception` does."""
     exc_info = event.pop("exc_info", None)
     if exc_info and exc_info[1]:
         event.update(_describe(exc_info[1]))
@@ -185,38 +212,20 @@ def _begin() -> None:
     g.request_log = RequestLog(assign_ids(environ.get("HTTP_X_REQUEST_ID", ""), environ.get("HTTP_TRACEPARENT", "")))
 
 
-def assign_ids(request_id: str = "", traceparent: str = "") -> RequestIds:
-    """Return what a request is known by: the ids that its caller gave where they are valid, else new ones."""
-    chance = f"{random.getrandbits(8 * CHANCE_BYTES):0{2 * CHANCE_BYTES}x}"
-    own_id = request_id if SAFE_REQUEST_ID.fullmatch(request_id) else chance[:32]
-    caller = parse_traceparent(traceparent)
-    trace_id, flags = (caller.trace_id, caller.trace_flags) if caller else (chance[32:64], "00")
-    return RequestIds(own_id, trace_id, flags, chance[64:])
-
-
-def parse_traceparent(traceparent: str) -> ParentSpan | None:
-    """Return what a `traceparent` says, if it is valid."""
-    match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    if match is None or (match["version"] == "00" and match["rest"]):
-        return None
-    return ParentSpan(match["trace"], match["span"], f"{int(match['flags'], 16) & SAMPLED:02x}")
-
-
 def _end(log: Any, metrics: Metrics, response: Response) -> Response:
-    request_log, asked = _current(), request_ctx.request
-    route = asked.url_rule.rule if asked.url_rule else None
-    seconds = time.perf_counter() - request_log.started
-    for name, value in request_log.identity.headers().items():
+    current, method, template = _current(), request_ctx.request.method, route()
+    seconds = time.perf_counter() - current.started
+    for name, value in current.ids.headers().items():
         response.headers.add(name, value)
     if log.is_enabled_for(logging.INFO):
         log.info(
             "request",
-            **request_log.fields,
-            method=asked.method,
-            route=route,
+            **current.fields,
+            method=method,
+            route=template,
             status=response.status_code,
             durationMs=round(seconds * 1000, 3),
-            **request_log.identity.fields(),
+            **current.ids.fields(),
         )
-    metrics.observe(asked.method, route, response.status_code, seconds)
+    metrics.observe(method, template, response.status_code, seconds)
     return response

@@ -1,7 +1,7 @@
-"""Traces for who asks for them: a span of each request and of each command that it sends to MongoDB (OpenTelemetry).
+"""OpenTelemetry tracing: a span of each request and of each command that it sends to MongoDB.
 
-It is imported only where the settings name an endpoint: its libraries are those of the extra `otel`. What a span says
-is what no caller can make up: method, route's template and status, and names of commands and collections.
+It is imported only if the settings name an endpoint, since it needs the extra `otel`. A span has only what no caller
+can choose: the method, the route's template, the status, and the names of commands and collections.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from customer_service import __version__
 from customer_service.observability import request_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from flask import Flask, Response
     from opentelemetry.context import Context
@@ -40,18 +40,17 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
     from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
-    from werkzeug.routing import Rule
 
     from customer_service.observability.request_log import ParentSpan
     from customer_service.settings import Settings
 
 EXPORT_SECONDS = 2.0
-"""How long an export may take with its repetitions, so that two of them fit into the end of a worker."""
+"""How long an export may take with its retries, so that two of them fit into the end of a worker."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
 SERVER_ERROR = 500
 NOISY_LOGGERS = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
-"""The loggers that tell of every export that fails, and of every span that finds the queue full."""
+"""The loggers that log every failed export, and every span that is dropped because the queue is full."""
 
 logger = logging.getLogger(__name__)
 _request: ContextVar[Span] = ContextVar("request", default=INVALID_SPAN)
@@ -59,48 +58,46 @@ _command: ContextVar[Span] = ContextVar("command", default=INVALID_SPAN)
 
 
 class Tracing:
-    """The tracer of one application; call it after a server has forked: a thread of it exports the spans."""
+    """The tracer of one application; create it after a server has forked: its thread exports the spans."""
 
     def __init__(self, settings: Settings) -> None:
-        """Export to the settings' endpoint, until the process ends; the sampler is that of OTEL_TRACES_SAMPLER."""
+        """Export to the settings' endpoint until the process ends, with the sampler of OTEL_TRACES_SAMPLER."""
         self._exporter = Exporter(settings.tracing.endpoint)
         self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer(__name__, __version__)
         self._host, self._port = socket.gethostname(), settings.server.port
-        self._paths: dict[str, str] = {}
         self.commands = CommandSpans(self._tracer)
         atexit.register(self.stop)
 
-    def instrument(self, app: Flask, path_template: Callable[[Rule], str]) -> None:
-        """Make a span of every request of the application, which is complete but for this."""
-        self._paths = {rule.rule: path_template(rule) for rule in app.url_map.iter_rules()}
+    def instrument(self, app: Flask) -> None:
+        """Create a span for every request of the application."""
         app.before_request(self._begin)
         app.after_request(self._end)
 
     def stop(self) -> None:
-        """Export what is left, without waiting long for a collector that is away."""
-        self._exporter.leaving = True
+        """Export the remaining spans, without waiting long for a collector that does not respond."""
+        self._exporter.is_stopping = True
         self._provider.shutdown()
 
     def _begin(self) -> None:
-        asked = request_ctx.request
-        method = asked.method if asked.method in METHODS else None
-        path = self._paths[asked.url_rule.rule] if asked.url_rule else None
+        request = request_ctx.request
+        method = request.method if request.method in METHODS else None
+        route = request_log.route()
         attributes: dict[str, AttributeValue] = {
             "http.request.method": method or "_OTHER",
-            "url.scheme": asked.scheme,
-            "network.protocol.version": asked.environ["SERVER_PROTOCOL"].rpartition("/")[2],
+            "url.scheme": request.scheme,
+            "network.protocol.version": request.environ["SERVER_PROTOCOL"].rpartition("/")[2],
             "server.address": self._host,
             "server.port": self._port,
-            **({"http.route": path} if path else {}),
+            **({"http.route": route} if route else {}),
         }
-        name = " ".join(filter(None, (method or "HTTP", path)))
-        caller = request_log.parse_traceparent(asked.environ.get("HTTP_TRACEPARENT", ""))
-        span = self._tracer.start_span(name, _context_of(caller), SpanKind.SERVER, attributes)
-        known = span.get_span_context()
-        flags = known.trace_flags & request_log.SAMPLED
-        request_log.set_trace(f"{known.trace_id:032x}", f"{known.span_id:016x}", f"{flags:02x}")
+        name = " ".join(filter(None, (method or "HTTP", route)))
+        parent = request_log.parse_traceparent(request.environ.get("HTTP_TRACEPARENT", ""))
+        span = self._tracer.start_span(name, _context_of(parent), SpanKind.SERVER, attributes)
+        context = span.get_span_context()
+        flags = context.trace_flags & request_log.SAMPLED
+        request_log.set_trace(f"{context.trace_id:032x}", f"{context.span_id:016x}", f"{flags:02x}")
         _request.set(span)
 
     def _end(self, response: Response) -> Response:
@@ -114,14 +111,14 @@ class Tracing:
 
 
 class CommandSpans(CommandListener):
-    """Makes a span of each command to MongoDB that belongs to a request: of its names, and never of its contents."""
+    """Creates a span for each MongoDB command of a request, with its names and never its contents."""
 
     def __init__(self, tracer: Tracer) -> None:
-        """Make the spans with this tracer."""
+        """Create the spans with this tracer."""
         self._tracer = tracer
 
     def started(self, event: CommandStartedEvent) -> None:
-        """Begin a span, where the request has one that is recorded."""
+        """Start a span if the request's own span is recorded."""
         parent = _request.get()
         if not parent.is_recording():
             return
@@ -145,7 +142,7 @@ class CommandSpans(CommandListener):
         self._end()
 
     def failed(self, event: CommandFailedEvent) -> None:
-        """End the span with the server's code, or the name of what went wrong on the way to it."""
+        """End the span with the server's error code, or with the name of the driver's error."""
         code = event.failure.get("code")
         self._end(str(event.failure.get("errtype") if code is None else code))
 
@@ -158,33 +155,33 @@ class CommandSpans(CommandListener):
 
 
 class Exporter(OTLPSpanExporter):
-    """Exports spans over HTTP, and tells of an outage once, and of its end."""
+    """Exports spans over HTTP, and logs the start and the end of an outage once each."""
 
     def __init__(self, endpoint: str | None) -> None:
         """Export to this URL, with the headers, certificates and compression of OpenTelemetry's own variables."""
         super().__init__(endpoint=endpoint, timeout=EXPORT_SECONDS)
-        self.leaving = self.failing = False
+        self.is_stopping = self.is_failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export the spans; at the end not to a collector that was away at the last try."""
-        if self.leaving and self.failing:
+        """Export the spans; a stopping process does not try a collector that failed the last time."""
+        if self.is_stopping and self.is_failing:
             return SpanExportResult.FAILURE
         result = super().export(spans)
-        was_failing, self.failing = self.failing, result is SpanExportResult.FAILURE
-        _outage.is_told &= self.failing
-        if was_failing and not self.failing:
+        was_failing, self.is_failing = self.is_failing, result is SpanExportResult.FAILURE
+        _outage.is_logged &= self.is_failing
+        if was_failing and not self.is_failing:
             logger.info("traces are exported again")
         return result
 
 
 class _Outage(logging.Filter):
-    """Lets through the first complaint of an outage, which says what is wrong."""
+    """Passes only the first log record of an outage, which has the reason."""
 
-    is_told = False
+    is_logged = False
 
     def filter(self, _: logging.LogRecord) -> bool:
-        was_told, self.is_told = self.is_told, True
-        return not was_told
+        was_logged, self.is_logged = self.is_logged, True
+        return not was_logged
 
 
 _outage = _Outage()
@@ -193,18 +190,18 @@ for name in NOISY_LOGGERS:
 
 
 def _resource() -> Resource:
-    """Return what the spans are of: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say otherwise where they are set."""
+    """Return the resource of the spans; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override our own attributes."""
     own = Resource({"service.name": "customer-service", "service.version": __version__})
     return Resource.create().merge(own).merge(OTELResourceDetector().detect())
 
 
-def _context_of(caller: ParentSpan | None) -> Context | None:
-    """Return the caller's span as the parent of another; its `tracestate` is free text, and nobody here reads it."""
-    if caller is None:
+def _context_of(parent: ParentSpan | None) -> Context | None:
+    """Return the client's span as the parent of another, without its `tracestate`, which is free text."""
+    if parent is None:
         return None
-    flags = TraceFlags(int(caller.trace_flags, 16))
-    known = SpanContext(int(caller.trace_id, 16), int(caller.span_id, 16), is_remote=True, trace_flags=flags)
-    return set_span_in_context(NonRecordingSpan(known))
+    flags = TraceFlags(int(parent.trace_flags, 16))
+    remote = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=flags)
+    return set_span_in_context(NonRecordingSpan(remote))
 
 
 def _fail(span: Span, error: str) -> None:

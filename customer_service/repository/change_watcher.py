@@ -68,7 +68,7 @@ class ChangeWatcher:
             finally:
                 self.valid_from = None
                 self._on_gap()
-                self._log(f"changes are not followed: {reason}")
+                self._log(logging.WARNING, f"changes are not followed: {reason}")
             self._closed.wait(RETRY_SECONDS)
 
     def _follow(self) -> str:
@@ -81,7 +81,7 @@ class ChangeWatcher:
             with self._open(session, since) as changes:
                 self._on_gap()
                 self.valid_from = since
-                self._log("changes are followed")
+                self._log(logging.INFO, "changes are followed")
                 while not self._closed.is_set():
                     change = changes.try_next()
                     if (reason := self._stream_fault(changes, session, change)) is not None:
@@ -120,7 +120,7 @@ class ChangeWatcher:
     def _is_of_one_document(self, change: Document) -> bool:
         return change.get("ns", {}).get("coll") in self._collections and "_id" in change.get("documentKey", {})
 
-    def _log(self, state: str) -> None:
+    def _log(self, level: int, state: str) -> None:
         if state != self._logged_state:
             self._logged_state = state
-            logger.warning(state)
+            logger.log(level, state)

@@ -50,14 +50,14 @@ def problem_of(error: BaseException) -> Problem:
 
 def answer(error: BaseException) -> bytes:
     """Return the whole answer, the last one on its connection, to a request that cannot be read, and log it."""
-    problem, identity = problem_of(error), request_log.assign_ids()
+    problem, ids = problem_of(error), request_log.assign_ids()
     counts[problem.status.value] += 1
-    fields = {"status": problem.status.value, "error": type(error).__name__, **identity.fields()}
+    fields = {"status": problem.status.value, "error": type(error).__name__, **ids.fields()}
     if problem is problems.INTERNAL_ERROR:
         logger.error("exception", exc_info=error, extra=fields)
     else:
         logger.info("request", extra=fields)
-    body = error_handlers.problem_body(problem, identity.request_id)
+    body = error_handlers.problem_body(problem, ids.request_id)
     headers = {
         "Connection": "close",
         "Content-Type": problems.MEDIA_TYPE,
@@ -65,7 +65,7 @@ def answer(error: BaseException) -> bytes:
         "X-Content-Type-Options": "nosniff",
         **error_handlers.NO_STORE,
         **problem.headers,
-        **identity.headers(),
+        **ids.headers(),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {problem.status.value} {problem.status.phrase}\r\n{head}\r\n".encode() + body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +115,7 @@ def build(app: Flask, version: str) -> dict[str, Any]:
         if operation is not None:
             methods = (rule.methods or set()) - IMPLIED_METHODS
             described = _describe(view, operation, rule)
-            spec.path(path=path_template(rule), operations={method.lower(): described for method in methods})
+            spec.path(path=path_template(rule.rule), operations={method.lower(): described for method in methods})
     document = spec.to_dict()
     types = document["components"]["schemas"]["Problem"]["properties"]["type"]
     types["enum"] = sorted({TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS})
@@ -131,9 +132,10 @@ def _schema_of_field(_converter: object, schema_field: fields.Field[Any], **_: o
     return dict(schema_field.metadata.get("schema", {}))
 
 
-def path_template(rule: Rule) -> str:
-    """Return the path template of a rule, its parameters named as the specification names them."""
-    return PARAMETER.sub(lambda match: f"{{{_camel(match[1])}}}", rule.rule)
+@cache
+def path_template(rule: str) -> str:
+    """Return the path template of a URL rule, with the specification's parameter names."""
+    return PARAMETER.sub(lambda match: f"{{{_camel(match[1])}}}", rule)
 
 
 def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dict[str, Any]:

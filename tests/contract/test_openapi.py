@@ -63,7 +63,7 @@ def test_both_documented_base_paths_are_servers(document: dict[str, Any]) -> Non
 
 def test_every_rule_is_documented_and_every_path_is_served(service: Service, document: dict[str, Any]) -> None:
     served = {
-        (openapi.path_template(rule), method.lower())
+        (openapi.path_template(rule.rule), method.lower())
         for rule in service.app.url_map.iter_rules()
         if rule.rule not in UNDOCUMENTED
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

@@ -16,6 +16,7 @@ from customer_service.cli import main
 from customer_service.observability.metrics import BOUNDS
 from customer_service.server.admission import ARRIVING_BYTES, PLACES
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
+from customer_service.web.openapi import path_template
 from tests.contract.test_deployment import SETTINGS, last
 from tests.support import url
 
@@ -30,7 +31,7 @@ OPERATIONS = (ROOT / RUNBOOK).read_text()
 METRICS = (ROOT / "docs/reference/metrics.md").read_text()
 ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())["groups"]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboard.json").read_text())
-METRIC = re.compile(r"\bcustomer_service_\w+")
+METRIC = re.compile(r"\b(?:customer_service|process)_\w+")
 SERVER_MEGABYTES = int(re.findall(r"two workers was measured to take (\d+) MB", OPERATIONS)[0])
 SCRAPED = {"job", "instance"}
 """The labels that Prometheus adds."""
@@ -85,6 +86,8 @@ def test_every_metric_is_watched_and_explained(scrape: str) -> None:
     for name in served:
         assert name in shown
         assert f"| `{name}` |" in METRICS
+    for name in re.findall(r"^# TYPE (process_\w+)", scrape, re.MULTILINE):
+        assert f"| `{name}` |" in METRICS
 
 
 def test_every_label_that_is_asked_for_is_served(scrape: str) -> None:
@@ -98,7 +101,7 @@ def test_every_label_that_is_asked_for_is_served(scrape: str) -> None:
 
 
 def test_the_routes_and_bounds_that_are_named_exist(app: Flask) -> None:
-    rules = {rule.rule for rule in app.url_map.iter_rules()}
+    rules = {path_template(rule.rule) for rule in app.url_map.iter_rules()}
     named = {route for query in queries() for route in re.findall(r'route(?:!?=)"([^"]+)"', query)}
     assert named
     assert named <= rules
@@ -175,7 +178,7 @@ class TestKubernetes:
         assert {each["targetPort"] for each in self.manifests["Service"]["spec"]["ports"]} == {"http"}
 
     def test_its_probes_ask_routes_that_exist(self, app: Flask) -> None:
-        rules = {rule.rule for rule in app.url_map.iter_rules()}
+        rules = {path_template(rule.rule) for rule in app.url_map.iter_rules()}
         probes = {name: self.container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
         assert {name: probe["path"] for name, probe in probes.items()} == {
             "startup": "/livez",

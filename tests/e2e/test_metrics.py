@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +32,7 @@ wait_until = partial(support.wait_until, seconds=30, pause=0.05)
 REQUESTS = 40
 ANSWERED = (
     'customer_service_request_duration_seconds_count{method="GET",'
-    'route="/organizations/<organization_id>/customers/<customer_id:customer_id>",status="200"}'
+    'route="/organizations/{organizationId}/customers/{customerId}",status="200"}'
 )
 
 
@@ -73,6 +74,11 @@ def test_what_the_application_never_sees_is_told(own: Server) -> None:
     assert ask(own)['customer_service_refusals_total{status="503"}'] == 0
 
 
+def resident(pid: int) -> int:
+    """Return the resident memory of a process in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
 def looked_up(numbers: Mapping[str, float]) -> float:
     """Return how often a token was looked up."""
     return sum(numbers[f'customer_service_cache_{what}_total{{cache="tokens"}}'] for what in ("hits", "misses"))
@@ -90,6 +96,7 @@ def test_it_is_the_sum_of_the_workers_whoever_answers(own: Server) -> None:
     # Each worker forgets what it has when it begins to follow changes, and after some seconds.
     assert 0 < numbers['customer_service_cache_misses_total{cache="memberships"}'] < REQUESTS / 2
     assert numbers["customer_service_mongodb_connections_open"] >= 2
+    assert numbers["process_resident_memory_bytes"] == pytest.approx(sum(map(resident, workers(own))), rel=0.2)
     assert len(workers(own)) == 2
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from customer_service.repository.database import Document
 
-CUSTOMER_ROUTE = "/organizations/<organization_id>/customers/<customer_id:customer_id>"
+CUSTOMER_ROUTE = "/organizations/{organizationId}/customers/{customerId}"
 
 
 def ask(client: FlaskClient) -> dict[str, float]:

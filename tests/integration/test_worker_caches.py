@@ -283,12 +283,21 @@ class TestStream:
         database.customers.insert_one(other)
         self.assert_starts_anew(worker, database)
 
-    def test_late(self, worker: Worker, database: Database[Document], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(change_watcher, "MAXIMUM_LAG_SECONDS", -1)
-        database.customers.update_one(KEY, {"$set": {"legalName": "LATE"}})
-        wait_until(lambda: worker.caches.valid_from is None)
-        monkeypatch.undo()
-        self.assert_starts_anew(worker, database)
+    def test_late(
+        self,
+        worker: Worker,
+        database: Database[Document],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        with caplog.at_level("INFO", change_watcher.__name__):
+            monkeypatch.setattr(change_watcher, "MAXIMUM_LAG_SECONDS", -1)
+            database.customers.update_one(KEY, {"$set": {"legalName": "LATE"}})
+            wait_until(lambda: worker.caches.valid_from is None)
+            monkeypatch.undo()
+            self.assert_starts_anew(worker, database)
+        logged = [(record.levelname, record.message) for record in caplog.records]
+        assert logged[:2] == [("WARNING", "changes are not followed: it lags"), ("INFO", "changes are followed")]
 
     def test_another_primary(self, worker: Worker, database: Database[Document]) -> None:
         class Elected:

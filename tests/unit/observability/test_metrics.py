@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client import values
+from prometheus_client import ProcessCollector, values
 
+from customer_service import __version__
 from customer_service.auth.jwks import JwkSetKeys
 from customer_service.observability import metrics
 from customer_service.observability.metrics import BOUNDS, Metrics
@@ -119,6 +122,41 @@ class TestCaches:
         assert metric_values(counted)['customer_service_cache_hits_total{cache="things"}'] == 3
 
 
+class TestProcess:
+    def test_the_version_is_a_label(self, counted: Metrics) -> None:
+        assert told(counted)[f'customer_service_build_info{{version="{__version__}"}}'] == 1
+
+    def test_memory_time_and_files_are_those_of_the_process(self, counted: Metrics) -> None:
+        before = told(counted)
+        memory = bytearray(50_000_000)
+        deadline = time.process_time() + 0.05
+        while time.process_time() < deadline:
+            memory[-1] = 1
+        with Path(os.devnull).open() as _file:
+            numbers = told(counted)
+        assert numbers["process_resident_memory_bytes"] > before["process_resident_memory_bytes"] + 40_000_000
+        assert numbers["process_virtual_memory_bytes"] > numbers["process_resident_memory_bytes"]
+        assert numbers["process_cpu_seconds_total"] >= before["process_cpu_seconds_total"] + 0.05
+        assert numbers["process_open_fds"] == before["process_open_fds"] + 1 < numbers["process_max_fds"]
+        assert 0 < time.time() - numbers["process_start_time_seconds"] < 3600
+
+    def test_a_system_without_proc_has_the_cpu_time_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(metrics, "ProcessCollector", partial(ProcessCollector, proc="/nonexistent"))
+        names = {name for name in told(Metrics()) if name.startswith("process_")}
+        assert names == {"process_cpu_seconds_total"}
+
+    @pytest.mark.usefixtures("shared")
+    def test_the_workers_are_one_server(self) -> None:
+        Metrics().render()
+        numbers = told(Metrics())
+        assert numbers["process_resident_memory_bytes"] > 0
+        assert numbers[f'customer_service_build_info{{version="{__version__}"}}'] == 1
+        assert {name for name in numbers if name.startswith("process_")} == {
+            *metrics.PROCESS_GAUGES,
+            "process_cpu_seconds_total",
+        }
+
+
 def test_a_jwk_set_that_never_came_is_infinitely_old(counted: Metrics) -> None:
     keys = JwkSetKeys("http://127.0.0.1:1/")
     keys.failures = 2
@@ -170,4 +208,4 @@ class TestSharing:
         process.observe("GET", "/", 200, 0.02)
         process.render()
         metrics.mark_worker_dead(os.getpid())
-        assert sorted(file.name.split("_")[0] for file in shared.iterdir()) == ["histogram"]
+        assert sorted(file.name.split("_")[0] for file in shared.iterdir()) == ["counter", "histogram"]

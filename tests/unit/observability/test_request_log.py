@@ -15,12 +15,13 @@ from flask import Flask
 from customer_service.observability import request_log
 from customer_service.observability.metrics import Metrics
 from customer_service.web import error_handlers
+from customer_service.web.openapi import path_template
 
 
 def bare_app() -> Flask:
     """Return an application that has nothing but its log and its problems."""
     app = Flask("bare")
-    request_log.init_app(app, "info", Metrics())
+    request_log.init_app(app, "info", Metrics(), path_template)
     error_handlers.init_app(app)
 
     @app.get("/ok/<name>")
@@ -124,7 +125,7 @@ class TestLog:
             "event": "request",
             "level": "info",
             "method": "GET",
-            "route": "/ok/<name>",
+            "route": "/ok/{name}",
             "status": 200,
             "requestId": "mine",
             "traceId": TRACE,
@@ -132,7 +133,7 @@ class TestLog:
 
     def test_a_level_silences_it(self, capsys: pytest.CaptureFixture[str]) -> None:
         app = Flask("bare")
-        request_log.init_app(app, "warning", Metrics())
+        request_log.init_app(app, "warning", Metrics(), path_template)
         app.test_client().get("/nowhere")
         assert capsys.readouterr().out == ""
 
