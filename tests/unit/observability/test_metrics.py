@@ -124,16 +124,16 @@ class TestCaches:
 
 class TestProcess:
     def test_the_version_is_a_label(self, counted: Metrics) -> None:
-        assert told(counted)[f'customer_service_build_info{{version="{__version__}"}}'] == 1
+        assert metric_values(counted)[f'customer_service_build_info{{version="{__version__}"}}'] == 1
 
     def test_memory_time_and_files_are_those_of_the_process(self, counted: Metrics) -> None:
-        before = told(counted)
+        before = metric_values(counted)
         memory = bytearray(50_000_000)
         deadline = time.process_time() + 0.05
         while time.process_time() < deadline:
             memory[-1] = 1
         with Path(os.devnull).open() as _file:
-            numbers = told(counted)
+            numbers = metric_values(counted)
         assert numbers["process_resident_memory_bytes"] > before["process_resident_memory_bytes"] + 40_000_000
         assert numbers["process_virtual_memory_bytes"] > numbers["process_resident_memory_bytes"]
         assert numbers["process_cpu_seconds_total"] >= before["process_cpu_seconds_total"] + 0.05
@@ -142,13 +142,13 @@ class TestProcess:
 
     def test_a_system_without_proc_has_the_cpu_time_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(metrics, "ProcessCollector", partial(ProcessCollector, proc="/nonexistent"))
-        names = {name for name in told(Metrics()) if name.startswith("process_")}
+        names = {name for name in metric_values(Metrics()) if name.startswith("process_")}
         assert names == {"process_cpu_seconds_total"}
 
     @pytest.mark.usefixtures("shared")
     def test_the_workers_are_one_server(self) -> None:
         Metrics().render()
-        numbers = told(Metrics())
+        numbers = metric_values(Metrics())
         assert numbers["process_resident_memory_bytes"] > 0
         assert numbers[f'customer_service_build_info{{version="{__version__}"}}'] == 1
         assert {name for name in numbers if name.startswith("process_")} == {
