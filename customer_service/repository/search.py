@@ -25,6 +25,7 @@ MAXIMUM_NGRAM_LENGTH = 10
 MAXIMUM_TERM_LENGTH = (
     300  # no text of a caller is longer; a longer one of another program must not make n-grams without end
 )
+MAXIMUM_TERMS = 115  # with the keys of the five other indexes, a customer makes at most 120 keys whatever its name
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 EMPTY_NGRAM = ""  # the n-gram of no characters, which begins every word
 ACTIVE = {"search": EMPTY_NGRAM}
@@ -93,7 +94,11 @@ def fold(text: str) -> str:
 
 
 def search_terms(customer: Mapping[str, Any]) -> list[str]:
-    """Return the `search` of an active customer."""
+    """Return the `search` of an active customer.
+
+    If they are too many, the beginnings of a long name's last words are left out first; those words are still found
+    whole.
+    """
     keys = {name: customer[name][:MAXIMUM_TERM_LENGTH] for name in KEY_FORMS if customer.get(name)}
     words = [_join(word) for key in keys.values() for word in _split(key)[:1]]
     for word in _split(customer["legalName"][:MAXIMUM_TERM_LENGTH]):
@@ -101,7 +106,7 @@ def search_terms(customer: Mapping[str, Any]) -> list[str]:
     metadata = customer.get("metadata")
     entries = metadata if isinstance(metadata, Mapping) else {}
     own = (EMPTY_NGRAM, sat_term(customer.get("satValidation")), *_key_terms(keys), *_metadata_terms(entries))
-    return list(dict.fromkeys((*own, *_ngrams(words))))
+    return list(dict.fromkeys((*own, *_whole(words), *_ngrams(words))))[:MAXIMUM_TERMS]
 
 
 def sat_term(validation: object) -> str:
@@ -158,10 +163,15 @@ def _prefix_condition(word: str) -> dict[str, Any]:
 
 
 def _ngrams(words: Iterable[str]) -> Iterator[str]:
-    """Yield the edge n-grams of each word, and the word itself."""
+    """Yield the edge n-grams of each word."""
     for word in words:
         yield from [word[:length] for length in range(1, min(len(word), MAXIMUM_NGRAM_LENGTH) + 1)]
-        yield word
+
+
+def _whole(words: Iterable[str]) -> Iterator[str]:
+    """Yield what a search for each whole word compares."""
+    for word in words:
+        yield from (word[:MAXIMUM_NGRAM_LENGTH], word)
 
 
 def _key_terms(keys: Mapping[str, str]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from tests.support import (
     serve,
     url,
 )
+from tests.support.lists import living
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +113,14 @@ def test_every_plan_is_an_index_scan(recorded: Service, recorder: Recorder) -> N
         assert "COLLSCAN" not in stages
         assert "SORT" not in stages
         assert "IXSCAN" in stages
+
+
+def test_a_customer_of_a_long_name_makes_at_most_120_index_keys(mongodb: Database[Document]) -> None:
+    repository.ensure_indexes(mongodb)
+    name = " ".join(f"{letter * 3}palabra{number}" for number in range(3) for letter in "abcdefgh")
+    mongodb.customers.insert_one(living(1, legalName=name, externalId="crm-1", metadata={"a": "b"}))
+    keys = mongodb.command("validate", "customers")["keysPerIndex"]
+    assert sum(keys.values()) == 120
 
 
 def stages_of(plan: dict[str, Any]) -> set[str]:

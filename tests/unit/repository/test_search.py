@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import mongomock
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from customer_service.repository.customers import CustomerRepository
 from customer_service.repository.search import (
     EMPTY_NGRAM,
     EXACT_FIELDS,
     MAXIMUM_NGRAM_LENGTH,
     MAXIMUM_TERM_LENGTH,
+    MAXIMUM_TERMS,
     SAT_TERMS,
     CustomerQuery,
     fold,
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pymongo.collection import Collection
+
+MAXIMUM_KEYS = 120
 
 PIECES = [
     *("a", "an", "ana", "anab", "Ana", "ANA", "ÁNA", "ñ", "N", "año", "ano", "ß", "ss", "straße", "İ", "ﬁ", "Σ", "ς"),
@@ -138,6 +142,7 @@ def is_asked_for(customer: Mapping[str, Any], q: str, exact: Mapping[str, str]) 
 @example(({"legalName": "a", "taxId": "T", "email": "\u0301 \u00f1"}, "\u00d1", {}))
 def test_a_search_finds_what_a_brute_force_look_finds(asked: tuple[dict[str, Any], str, dict[str, str]]) -> None:
     customer, q, exact = asked
+    assume(len(search_terms(customer)) < MAXIMUM_TERMS)  # of more, some beginnings are left out
     query = CustomerQuery(words_of(q), exact)
     expected = is_asked_for(customer, q, exact)
     if query.matches_nothing():
@@ -231,6 +236,36 @@ def test_search_terms() -> None:
     words = [*beginnings("nu", "u", "xa1", "b@cmx", "q")]
     keys = ["externalId Q 7", "taxId XA1", "email b@c.mx", "metadata a b C", "satValidation unchecked"]
     assert sorted(terms) == sorted({EMPTY_NGRAM, *name, *words, *keys})
+
+
+LONG_NAMES = {
+    "words": " ".join(f"{letter * 2}kuvwxyz0" for letter in "abcdefghijklmnopqrstuvwx"),
+    "parts": "-".join(f"palabra{number}larga" for number in range(30))[:300],
+    "letters": " ".join(map(chr, range(0x4E00, 0x4E00 + 150))),
+}
+
+
+@pytest.mark.parametrize("name", LONG_NAMES)
+def test_a_customer_makes_a_bounded_number_of_index_keys(name: str) -> None:
+    own = {"taxId": "GODE561231GR8", "email": "contabilidad@example.com", "externalId": "customer-4711"}
+    customer = {"legalName": LONG_NAMES[name], **own, "metadata": {f"key{number}": "x" for number in range(50)}}
+    terms = search_terms(customer)
+    others = len(CustomerRepository.INDEXES)  # `_id` has one too, and one of these holds the terms
+    assert len(terms) + others == MAXIMUM_KEYS
+    for asked in (*({key: value} for key, value in own.items()), {}):
+        assert is_found(customer, CustomerQuery(exact=asked, metadata={"key49": "x"}, sat_status="unchecked"))
+
+
+def test_each_whole_word_of_a_long_name_is_found() -> None:
+    """The first words are found by each beginning too."""
+    name = LONG_NAMES["words"]
+    customer = {"legalName": name, "taxId": "T", "email": "e"}
+    assert len(search_terms(customer)) == MAXIMUM_TERMS
+    for word in name.split():
+        assert is_found(customer, CustomerQuery(words_of(word)))
+    assert is_found(customer, CustomerQuery(words_of(name)))
+    assert all(is_found(customer, CustomerQuery(words_of(name[:length]))) for length in range(1, 20))
+    assert not is_found(customer, CustomerQuery(words_of(name.split()[-1][:5])))
 
 
 @pytest.mark.parametrize(
