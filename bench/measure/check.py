@@ -24,7 +24,7 @@ class Unequal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """The response to a request."""
 
     status: int
     headers: dict[str, str]
@@ -64,7 +64,7 @@ def refusals(count: int) -> dict[str, tuple[data.Request, int]]:
 
 
 def bodies(port: int) -> list[Any]:
-    """Return what is answered for the sampled customers; raises Unequal where one is refused."""
+    """Return the bodies of the sampled customers; raises Unequal if one is refused."""
     answers = [ask(port, request) for request in data.reads(SAMPLES)]
     for answer in answers:
         if answer.status != http.HTTPStatus.OK:

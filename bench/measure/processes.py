@@ -44,7 +44,7 @@ class Server:
             )
 
     def wait_until_listening(self, port: int) -> None:
-        """Return once it takes connections; raises RuntimeError with the end of its log where it does not."""
+        """Return once it takes connections; raises RuntimeError with the end of its log if it does not."""
         deadline = time.monotonic() + START_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
             with socket.socket() as probe:
@@ -90,7 +90,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def machine_seconds() -> float:
-    """Return the processor time that everybody has used since the machine started, and that its host took away."""
+    """Return the processor time that all processes have used since the machine started, and that its host took away."""
     user, nice, system, _idle, _wait, irq, softirq, steal, *_ = map(int, (PROC / "stat").read_text().split()[1:11])
     return (user + nice + system + irq + softirq + steal) / TICKS
 

@@ -29,8 +29,8 @@ class Claim:
     def text(self) -> str:
         """Return the claim in words."""
         others = f"the best of {' and '.join(self.others)}" if len(self.others) > 1 else self.others[0]
-        where = "" if self.connections == USUAL_CONNECTIONS else f", at {self.connections} connections"
-        return f"{self.one}: at least {self.bound} × {others}{where}"
+        connections = "" if self.connections == USUAL_CONNECTIONS else f", at {self.connections} connections"
+        return f"{self.one}: at least {self.bound} × {others}{connections}"
 
     def rows(self) -> set[tuple[str, int]]:
         """Return the keys of the rows that it compares."""

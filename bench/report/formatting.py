@@ -1,4 +1,4 @@
-"""The results as tables, for the terminal and for docs/performance.md, and as a picture."""
+"""Format the results as tables, for the terminal and for docs/performance.md, and as a picture."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def insert(document: str, name: str, text: str) -> str:
-    """Put a text between the two marks of this name; raises ValueError where the document lacks them."""
+    """Put a text between the two marks of this name; raises ValueError if the document lacks them."""
     begin, end = BEGIN.format(name=name), END.format(name=name)
     before, found, rest = document.partition(begin)
     _, closed, after = rest.partition(end)

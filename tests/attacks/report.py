@@ -38,7 +38,7 @@ def _row(path: str, passed: list[pytest.TestReport], failed: list[pytest.TestRep
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int) -> None:
-    """Print the table, and keep it where everything held."""
+    """Print the table, and write it into the page if every test passed."""
     stats = terminalreporter.stats
     table = table_of(stats.get("passed", []), [*stats.get("failed", []), *stats.get("error", [])])
     terminalreporter.write_line(f"\n{table}")

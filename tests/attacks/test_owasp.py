@@ -170,8 +170,8 @@ def test_api7_server_side_request_forgery(service: Service, monkeypatch: pytest.
     editor = caller(service, "editor")
     asked: list[object] = []
 
-    def refuse(*where: object, **_: object) -> None:
-        asked.append(where)
+    def refuse(*address: object, **_: object) -> None:
+        asked.append(address)
         raise OSError
 
     monkeypatch.setattr(socket.socket, "connect", refuse)

@@ -43,7 +43,7 @@ def clients(mongodb: Database[Document], ids: dict[str, list[str]]) -> dict[str,
     return {caller: support.client_of(service, caller) for caller in CALLERS}
 
 
-def all_that_is_told(response: TestResponse) -> tuple[int, list[tuple[str, str]], Any]:
+def essentials_of(response: TestResponse) -> tuple[int, list[tuple[str, str]], Any]:
     """Return an answer without what differs each time."""
     headers = [(name, value) for name, value in response.headers if name not in OWN_TO_A_REQUEST]
     body = response.get_json() if response.data else None
@@ -58,7 +58,7 @@ def test_two_organizations_every_id_three_callers(
     """Every caller requests every id under either organization, and gets the response of an unknown id."""
     asked = seen = 0
     for caller, organization in itertools.product(CALLERS, ORGANIZATIONS):
-        nothing = all_that_is_told(clients[caller].get(support.url(organization, MISSING)))
+        nothing = essentials_of(clients[caller].get(support.url(organization, MISSING)))
         assert nothing[0] == (404 if MEMBERS.get(caller) == organization else 403)
         for owner in ORGANIZATIONS:
             for customer_id in ids[owner]:
@@ -68,7 +68,7 @@ def test_two_organizations_every_id_three_callers(
                     seen += 1
                     assert answer.get_json()["legalName"] == f"Secret of {owner}"
                 else:
-                    assert all_that_is_told(answer) == nothing
+                    assert essentials_of(answer) == nothing
                     assert "Secret" not in answer.text
     assert (asked, seen) == (12 * CUSTOMERS, 2 * CUSTOMERS)
     record_property("figure", f"{asked:,} requests, {seen:,} customers, each to a member; none to another caller")
@@ -78,7 +78,7 @@ def test_two_organizations_every_id_three_callers(
 @pytest.mark.parametrize(
     ("method", "body"), [("GET", None), ("HEAD", None), ("PATCH", {"phone": None}), ("DELETE", None)]
 )
-def test_every_method_tells_the_same(
+def test_every_method_answers_the_same(
     ids: dict[str, list[str]], clients: dict[str, FlaskClient], method: str, body: object, suffix: str
 ) -> None:
     foreign = ids["organization-b"][0]
@@ -89,7 +89,7 @@ def test_every_method_tells_the_same(
                     clients[caller].open(support.url(organization, each) + suffix, method=method, json=body)
                     for each in (MISSING, foreign)
                 )
-                assert all_that_is_told(missing) == all_that_is_told(existing)
+                assert essentials_of(missing) == essentials_of(existing)
 
 
 def test_lists_batches_and_searches_stay_within(ids: dict[str, list[str]], clients: dict[str, FlaskClient]) -> None:

@@ -99,7 +99,7 @@ class TestImage:
         assert command == ["gunicorn", "wsgi:app"]
         assert f'"{command[0]}", "{command[1]}"' in (ROOT / "tests/support/server.py").read_text()
 
-    def test_it_runs_as_nobody_in_particular(self) -> None:
+    def test_it_runs_as_an_unprivileged_user(self) -> None:
         user = last("USER")
         assert int(user) >= 10_000
         names = [name for name, _ in instructions()]

@@ -195,7 +195,7 @@ REFUSED: list[tuple[str, str, str, Any, dict[str, str]]] = [
 
 def exchanges(service: Service, mongodb: Database[Document]) -> Iterator[Exchange]:
     """Yield an answer of each documented kind that a request alone can bring about, with its operation."""
-    yield from _told_by_a_replica_set(mongodb)
+    yield from _exchanges_of_a_replica_set(mongodb)
     service.database.memberships.update_one({"userId": MEMBER}, {"$set": {"role": "admin"}})
     ask = service.client.open
     for name, (method, path, body) in FOLLOWED.items():
@@ -211,7 +211,7 @@ def exchanges(service: Service, mongodb: Database[Document]) -> Iterator[Exchang
     yield "restore_customer", ask(f"{CUSTOMERS}/{CUSTOMER_ID}/restore", method="POST", headers=bearer())
 
 
-def _told_by_a_replica_set(mongodb: Database[Document]) -> Iterator[Exchange]:
+def _exchanges_of_a_replica_set(mongodb: Database[Document]) -> Iterator[Exchange]:
     client, path = serve(mongodb).client, f"{CUSTOMERS}/changes"
     backfill_search_fields(mongodb)
     yield "list_customer_changes", client.get(path, headers=bearer())

@@ -1,4 +1,4 @@
-"""Every setting, path and metric that deploy/, docs/operations.md and docs/metrics.md name exists in the service."""
+"""Every setting, path and metric that deploy/ and the pages of operations and metrics name exists in the service."""
 
 from __future__ import annotations
 

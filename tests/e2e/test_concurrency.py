@@ -64,7 +64,7 @@ def appoint(database: Database[Document], *admins: str) -> None:
 
 
 def at_once(requests: Iterable[Callable[[], Answer]]) -> list[Answer]:
-    """Make all requests at the same moment, again where the server had no time; return their answers in order."""
+    """Make all requests at the same moment, again if the server was overloaded; return their answers in order."""
     waiting = list(requests)
     barrier = Barrier(len(waiting))
 

@@ -48,7 +48,7 @@ class Page:
         return found
 
     def authorize(self, token: str) -> None:
-        """Paste a token where the page asks for it."""
+        """Paste a token into the field of the page."""
         self.wait_for(".auth-wrapper .authorize").click()
         self.wait_for(".modal-ux input").send_keys(token)
         self.wait_for(".modal-ux button.authorize").click()
@@ -116,7 +116,7 @@ def test_the_documented_read_in_a_browser(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def take_picture(page: Page) -> None:
-    """Keep the picture of the documentation, where the environment says so."""
+    """Save the picture of the documentation if SCREENSHOT is set."""
     path = os.environ.get("SCREENSHOT")
     if path:
         page.wait_for(READ)

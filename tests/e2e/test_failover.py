@@ -43,13 +43,13 @@ def service(members: mongod.ReplicaSet) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def keeping(members: mongod.ReplicaSet) -> Iterator[Server]:
-    """The service where its workers keep customers."""
+    """The service, whose workers cache customers."""
     with Server(members.uri, failover.DATABASE, CUSTOMER_CACHE_ENTRIES="100") as running:
         yield running
 
 
 def names(server: Server, requests: int = ENOUGH_FOR_BOTH) -> set[str | None]:
-    """Return the names that the customer is said to have, None where there is no answer but 503."""
+    """Return the names that the workers answer for the customer, None if one answers 503."""
     answers = [server.get(support.url(), support.bearer()) for _ in range(requests)]
     assert {answer.status for answer in answers} <= {200, 503}
     return {json.loads(answer.body)["legalName"] if answer.status == 200 else None for answer in answers}
@@ -102,7 +102,7 @@ def test_a_killed_primary_loses_and_doubles_nothing(
     )
 
 
-def test_what_an_election_rolls_back_is_never_told(members: mongod.ReplicaSet, keeping: Server) -> None:
+def test_what_an_election_rolls_back_is_never_answered(members: mongod.ReplicaSet, keeping: Server) -> None:
     members.wait_until_whole()
     seen = names(keeping)
     primary = members.primary()

@@ -97,7 +97,7 @@ def answers(waiters: list[http.client.HTTPConnection]) -> list[list[str]]:
     return types
 
 
-def test_more_than_there_are_threads_hold_up_nobody_and_are_told_at_once(
+def test_more_waiting_requests_than_threads_delay_no_other_and_are_notified_at_once(
     server: Server, mongodb: Database[Document]
 ) -> None:
     with ExitStack() as stack:

@@ -67,7 +67,7 @@ def read(server: Server) -> None:
     wait_until(lambda: ask(server).get(ANSWERED) == REQUESTS)
 
 
-def test_what_the_application_never_sees_is_told(own: Server) -> None:
+def test_requests_that_gunicorn_refuses_are_counted(own: Server) -> None:
     for _ in range(3):
         assert send(own, b"GARBAGE\r\n\r\n").status == 400
     wait_until(lambda: ask(own)['customer_service_refusals_total{status="400"}'] == 3)
@@ -84,7 +84,7 @@ def looked_up(numbers: Mapping[str, float]) -> float:
     return sum(numbers[f'customer_service_cache_{what}_total{{cache="tokens"}}'] for what in ("hits", "misses"))
 
 
-def test_it_is_the_sum_of_the_workers_whoever_answers(own: Server) -> None:
+def test_metrics_are_the_sum_of_the_workers_whichever_answers(own: Server) -> None:
     wait_until(lambda: ask(own)["customer_service_workers"] == 2)
     read(own)
     wait_until(lambda: looked_up(ask(own)) == REQUESTS)

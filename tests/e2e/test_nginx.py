@@ -108,7 +108,7 @@ def test_problems_pass(nginx: Nginx, path: str, status: int, slug: str) -> None:
 
 
 @pytest.mark.parametrize("base", ["", "/api"])
-def test_links_and_locations_lead_to_where_they_say(nginx: Nginx, base: str) -> None:
+def test_links_and_locations_can_be_followed(nginx: Nginx, base: str) -> None:
     first = 100 if base else 200
     created = [create(nginx, number, base) for number in range(first, first + 3)]
     behind = PREFIX + customers_url(base=base)
@@ -229,7 +229,7 @@ def test_a_request_has_one_id_in_both_logs_and_nothing_else_of_it(nginx: Nginx, 
     assert CUSTOMER_ID not in nginx.log()
 
 
-class TestWhoeverIsNoTrustedProxy:
+class TestUntrustedClient:
     """The service ignores what the client says of itself."""
 
     @staticmethod
@@ -242,14 +242,14 @@ class TestWhoeverIsNoTrustedProxy:
         refused = nginx.ask("GET", PATH, MARKS, source=ELSEWHERE)
         assert self.client_of(server, refused) == ELSEWHERE
 
-    def test_also_where_it_asks_the_service_itself(self, server: Server) -> None:
+    def test_client_headers_are_ignored_without_a_gateway(self, server: Server) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10, source_address=(ELSEWHERE, 0))
         body = json.dumps(support.new_customer()).encode()
         taken = ask(connection, "POST", customers_url(), bearer() | MARKS | JSON, body)
         assert json.loads(taken.body)["existing"] == url(base="")
         assert self.client_of(server, ask(connection, "GET", url(), MARKS)) == ELSEWHERE
 
-    def test_gunicorn_believes_nobody_by_itself(self, server: Server) -> None:
+    def test_gunicorn_trusts_no_proxy_by_default(self, server: Server) -> None:
         contradictory = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}
         assert server.get(url(), bearer() | contradictory).status == 200
 

@@ -29,7 +29,7 @@ PIECES = {
 
 
 @pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
-def test_clients_that_stall_hold_up_nobody(server: Server, piece: bytes) -> None:
+def test_stalled_clients_delay_no_other(server: Server, piece: bytes) -> None:
     with ExitStack() as stack:
         for _ in range(CROWD):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))

@@ -35,7 +35,7 @@ def test_primaries_are_killed(measured: Callable[[str, str], None]) -> None:
     )
 
 
-def test_a_primary_that_nobody_follows(measured: Callable[[str, str], None]) -> None:
+def test_a_primary_without_replication_acknowledges_nothing(measured: Callable[[str, str], None]) -> None:
     with replica_set() as members, Server(members.uri, DATABASE) as server:
         writers = cut_off_primary(members, server, ALONE_SECONDS)
         with truth(members) as database:

@@ -120,7 +120,7 @@ class TestFailures:
         del body["externalId"]
         assert problems(send(editor, body)) == [(422, ("/externalId", "required"))]
 
-    def test_a_repeated_one_is_told_on_the_later(self, editor: FlaskClient) -> None:
+    def test_a_repeated_customer_fails_at_its_later_index(self, editor: FlaskClient) -> None:
         results = send(editor, numbered(1), numbered(1, phone=None), numbered(2, email="x"), numbered(2))
         assert statuses(results) == ["created", "failed", "failed", "failed"]
         assert problems(results)[1:] == [
@@ -147,7 +147,7 @@ class TestFailures:
         results = send(editor, numbered(1, taxId="AAA010101009"), numbered(2, taxId="AAA010101001"))
         assert statuses(results) == ["changed", "created"]
 
-    def test_a_stored_one_that_cannot_be_told(self, service: Service, editor: FlaskClient) -> None:
+    def test_a_stored_customer_that_cannot_be_serialized(self, service: Service, editor: FlaskClient) -> None:
         (one,) = send(editor, numbered(1))
         service.database.customers.update_one({"_id": ObjectId(one["id"])}, {"$set": {"phone": 7}})
         results = send(editor, numbered(1), numbered(2))

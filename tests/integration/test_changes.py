@@ -102,7 +102,7 @@ def ask(client: FlaskClient, cursor: str | None = None, wait: int = 0) -> dict[s
 
 
 def catch_up(client: FlaskClient, cursor: str | None = None) -> tuple[list[dict[str, Any]], str]:
-    """Return all the changes behind the cursor, and where they end."""
+    """Return all changes after the cursor, and the cursor behind the last."""
     changes: list[dict[str, Any]] = []
     while True:
         page = ask(client, cursor)
@@ -240,7 +240,7 @@ class TestBeginning:
         assert page["hasMore"] is True
         assert catch_up(editor, page["cursor"])[0] == []
 
-    def test_nobody(self, service: Service, editor: FlaskClient) -> None:
+    def test_no_customers(self, service: Service, editor: FlaskClient) -> None:
         service.database.customers.delete_many({})
         assert catch_up(editor)[0] == []
 
@@ -381,7 +381,7 @@ class TestChanges:
         service.database.customers.delete_many({})
         assert types_and_ids(catch_up(editor, now)[0]) == [("deleted", inserted)]
 
-    def test_one_that_cannot_be_told(self, service: Service, editor: FlaskClient, now: str) -> None:
+    def test_one_that_cannot_be_serialized(self, service: Service, editor: FlaskClient, now: str) -> None:
         service.database.customers.update_one(KEY, {"$set": {"phone": 7}})
         created = create(editor, 1)
         changes, _ = catch_up(editor, now)
@@ -392,7 +392,7 @@ class TestChanges:
         service.database.customers.insert_one({**living(1, ORGANIZATION), "_id": "seven"})
         assert types_and_ids(catch_up(editor, now)[0]) == [("created", "seven")]
 
-    def test_a_completion_tells_what_lists_hold_from_now_on(self, service: Service, editor: FlaskClient) -> None:
+    def test_a_backfill_returns_what_lists_contain_from_then_on(self, service: Service, editor: FlaskClient) -> None:
         _, end = catch_up(editor)
         backfill_search_fields(service.database)
         assert types_and_ids(catch_up(editor, end)[0]) == [("changed", CUSTOMER_ID)]
@@ -533,7 +533,7 @@ class TestWaiting:
         backfill_search_fields(service.database)
         return catch_up(editor)[1]
 
-    def test_only_where_it_holds_up_nobody(self, editor: FlaskClient, now: str) -> None:
+    def test_a_server_that_may_not_wait_answers_at_once(self, editor: FlaskClient, now: str) -> None:
         began = time.monotonic()
         assert ask(editor, now, wait=20)["data"] == []
         assert time.monotonic() - began < 2
@@ -576,9 +576,7 @@ class TestWaiting:
             assert time.monotonic() - began < 10
 
     @pytest.mark.usefixtures("patient")
-    def test_who_ceased_to_be_a_member_meanwhile_is_told_nothing(
-        self, service: Service, editor: FlaskClient, now: str
-    ) -> None:
+    def test_a_member_removed_while_waiting_gets_403(self, service: Service, editor: FlaskClient, now: str) -> None:
         def dismiss() -> None:
             service.database.memberships.delete_many({"userId": "editor-of-one"})
             service.database.customers.update_one(KEY, NOTHING_MUCH)
@@ -595,9 +593,7 @@ class TestWaiting:
             assert types_and_ids(ask(editor, now, wait=20)["data"]) == [("changed", CUSTOMER_ID)]
 
 
-def test_nothing_is_read_that_is_older_than_what_was_told(
-    mongodb_uri: str, service: Service, editor: FlaskClient
-) -> None:
+def test_no_read_is_older_than_the_returned_change(mongodb_uri: str, service: Service, editor: FlaskClient) -> None:
     """Neither behind the time at which the stream will begin, nor behind a change: another primary may be behind."""
     backfill_search_fields(service.database)
     recorder = Recorder()

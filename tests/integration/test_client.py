@@ -391,7 +391,7 @@ class TestPlugin:
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
         assert list(customer_service.client().search()) == []
 
-    def test_whoever_does_not_ask_does_not_pay(self, tmp_path: Any) -> None:
+    def test_the_plugin_imports_no_library_until_its_fixture_is_used(self, tmp_path: Any) -> None:
         (tmp_path / "test_other.py").write_text(
             "import sys\n"
             "def test_other():\n"

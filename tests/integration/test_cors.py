@@ -68,7 +68,7 @@ def test_a_form_may_read_a_catalogue(shared: Service) -> None:
 
 
 @pytest.mark.parametrize("origin", OTHERS)
-def test_another_page_is_told_nothing(shared: Service, origin: str) -> None:
+def test_another_origin_gets_no_cors_headers(shared: Service, origin: str) -> None:
     for headers in ({"Origin": origin}, ASKS | {"Origin": origin}):
         for method, status in (("GET", 200), ("OPTIONS", 405)):
             answer = shared.client.open(url(), method=method, headers=bearer() | headers)
@@ -90,7 +90,7 @@ def test_it_may_read_errors_too(shared: Service, path: str, headers: dict[str, s
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (status, PAGE)
 
 
-def test_also_those_that_nobody_foresaw(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_errors_have_cors_headers_too(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared.app.extensions["memberships"], "find", lambda *_: dict[str, str]()["x"])
     answer = shared.client.get(url(), headers=bearer() | {"Origin": PAGE})
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (500, PAGE)
@@ -124,7 +124,7 @@ class TestPreflight:
         sent = set(answer.headers["Access-Control-Allow-Headers"].lower().split(", "))
         assert contract | {"authorization", "content-type"} <= sent
 
-    def test_it_lets_nobody_use_what_a_browser_keeps(self, shared: Service) -> None:
+    def test_credentials_are_not_allowed(self, shared: Service) -> None:
         assert "Access-Control-Allow-Credentials" not in shared.client.options(url(), headers=ASKS).headers
 
     def test_nothing_is_nowhere(self, shared: Service) -> None:
@@ -135,7 +135,7 @@ class TestPreflight:
         problem(shared.client.options(url()), 405, "method-not-allowed")
 
 
-def test_unless_it_is_set_nothing_is_told(service: Service) -> None:
+def test_without_the_setting_there_are_no_cors_headers(service: Service) -> None:
     for method, status in (("GET", 200), ("OPTIONS", 405)):
         answer = service.client.open(url(), method=method, headers=bearer() | ASKS)
         assert (answer.status_code, cors_headers(answer)) == (status, set())

@@ -84,13 +84,13 @@ class TestDelete:
         assert (response.status_code, response.data) == (204, b"")
         assert "Content-Type" not in response.headers
         by_external_id = customers_url("/by-external-id/crm-1", base=base)
-        for method, where in (
+        for method, gone in (
             *(("GET", path), ("HEAD", path), ("PATCH", path), ("DELETE", path), ("GET", path + "/tax-info-validation")),
             *(("GET", by_external_id), ("HEAD", by_external_id)),
         ):
             for value in ('"stale"', "*", response.headers["ETag"]):
-                answer = editor.open(where, method=method, json={}, headers={"If-Match": value})
-                assert answer.status_code == 404, (method, where)
+                answer = editor.open(gone, method=method, json={}, headers={"If-Match": value})
+                assert answer.status_code == 404, (method, gone)
         assert editor.get(customers_url(base=base)).get_json()["data"] == []
         for query in ("q=dunder", "taxId=DUM901231AB3", "externalId=crm-1", "createdAt[gte]=2000-01-01T00:00:00Z"):
             answer = editor.get(customers_url(f"?{query}&include=total", base=base)).get_json()
@@ -201,7 +201,7 @@ class TestIfMatch:
         problem(editor.post(path + "/restore", headers={"If-Match": etag}), 412, "version-mismatch")
 
     @pytest.mark.parametrize("conditional", [True, False])
-    def test_somebody_changes_it_meanwhile(
+    def test_another_request_changes_it_meanwhile(
         self, editor: FlaskClient, path: str, monkeypatch: pytest.MonkeyPatch, conditional: bool
     ) -> None:
         headers = {"If-Match": etag_of(editor, path)} if conditional else {}
@@ -216,7 +216,7 @@ class TestIfMatch:
         assert editor.delete(path, headers=headers).status_code == (412 if conditional else 204)
         assert editor.get(path).status_code == (200 if conditional else 404)
 
-    def test_somebody_deletes_it_meanwhile(
+    def test_another_request_deletes_it_meanwhile(
         self, editor: FlaskClient, path: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         remove = CustomerRepository.remove

@@ -119,5 +119,5 @@ def test_a_slash_at_the_end_is_named(client: FlaskClient, path: str, method: str
     assert detail == "There is nothing at this path. Leave out the slash at the end of the path."
 
 
-def test_where_none_is_at_the_end_none_is_named(client: FlaskClient) -> None:
+def test_without_a_slash_at_the_end_none_is_named(client: FlaskClient) -> None:
     assert problem(client.get("/nothing"), 404, "not-found")["detail"] == "There is nothing at this path."

@@ -93,7 +93,7 @@ class TestOrder:
 
 
 class TestPut:
-    """201, then 200, and nothing written where there is nothing to do."""
+    """201, then 200, and nothing is written if nothing changes."""
 
     @pytest.mark.parametrize("base", ["", "/api"])
     def test_create(self, editor: FlaskClient, base: str) -> None:
@@ -162,7 +162,7 @@ class TestPut:
             assert editor.get(conflict["existing"]).get_json() == other
             put(editor)
 
-    def test_somebody_creates_it_meanwhile(self, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_another_request_creates_it_meanwhile(self, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
         find = CustomerRepository.find_by_external_id
 
         def slow(self: CustomerRepository, external_id: str) -> Document | None:
@@ -229,7 +229,7 @@ class TestIds:
 
 
 class TestIfMatch:
-    """A strong comparison; where there is no customer, nothing matches."""
+    """If-Match compares strongly; if there is no customer, nothing matches."""
 
     @pytest.mark.parametrize("form", ["{}", '"a", {}', "*"])
     def test_current(self, editor: FlaskClient, form: str) -> None:

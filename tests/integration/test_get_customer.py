@@ -127,7 +127,7 @@ class TestBody:
         assert response.headers["Cache-Control"] == "private, no-cache"
         assert response.json == EXAMPLE
 
-    def test_every_key_is_present_where_a_document_lacks_what_is_optional(self, service: Service) -> None:
+    def test_every_key_is_present_if_the_document_lacks_optional_fields(self, service: Service) -> None:
         unset = {"phone": "", "version": "", "address.interior": "", "address.street": ""}
         service.database.customers.update_one({"_id": ObjectId(CUSTOMER_ID)}, {"$unset": unset})
         response = service.client.get(url(), headers=bearer())
@@ -139,7 +139,7 @@ class TestBody:
         service.database.customers.update_one({"_id": ObjectId(CUSTOMER_ID)}, {"$set": change})
         assert service.client.get(url(), headers=bearer()).json == EXAMPLE
 
-    def test_text_is_told_as_it_is_stored(self, service: Service) -> None:
+    def test_text_is_returned_as_it_is_stored(self, service: Service) -> None:
         name = "Peña & Ñandú <b>\"'\\ \u2028 🦙"
         service.database.customers.update_one({"_id": ObjectId(CUSTOMER_ID)}, {"$set": {"legalName": name}})
         response = service.client.get(url(), headers=bearer())

@@ -195,7 +195,7 @@ def test_several_criteria_examine_those_that_meet_the_rarest(
 
 
 @pytest.mark.parametrize("criteria", NONE)
-def test_several_criteria_that_nobody_meets(large: Service, recorder: Recorder, criteria: str) -> None:
+def test_several_criteria_that_no_customer_meets(large: Service, recorder: Recorder, criteria: str) -> None:
     returned, execution = explained(large, recorder, NONE[criteria])
     assert returned == 0
     assert execution["totalDocsExamined"] <= fewest(large, recorder)

@@ -65,7 +65,7 @@ def test_anybody_may_ask(service: Service) -> None:
     assert service.client.head("/metrics").data == b""
 
 
-def test_requests_are_told_by_their_route(own: Service) -> None:
+def test_requests_are_counted_by_route(own: Service) -> None:
     for customer in (CUSTOMER_ID, CUSTOMER_ID, MISSING_CUSTOMER_ID):
         own.client.get(url(customer=customer), headers=bearer())
     numbers = ask(own.client)
@@ -84,7 +84,7 @@ def test_two_applications_of_a_process_count_apart(own: Service) -> None:
     assert not any('route="/livez"' in name for name in ask(own.client))
 
 
-def test_nobody_is_named_whatever_is_asked(own: Service) -> None:
+def test_no_label_names_a_caller_or_a_customer(own: Service) -> None:
     secrets = ["an-external-id", "made-up", CUSTOMER_ID, ORGANIZATION, OTHER_ORGANIZATION, MEMBER, STRANGER]
     for caller in (MEMBER, STRANGER):
         for path in (url(), url(OTHER_ORGANIZATION), url(customer="made-up"), customers_url("?q=made-up"), "/made-up"):
@@ -96,7 +96,7 @@ def test_nobody_is_named_whatever_is_asked(own: Service) -> None:
         assert secret not in text
 
 
-def test_following_is_told_where_something_is_kept(mongodb: Database[Document]) -> None:
+def test_the_change_stream_is_reported_if_customers_are_cached(mongodb: Database[Document]) -> None:
     plain = settings("mongodb://of-the-test")
     fill(mongodb)
     app = create_app(Settings(plain.mongodb, plain.jwt, plain.server, CacheSettings()), mongodb)
@@ -109,7 +109,7 @@ def test_following_is_told_where_something_is_kept(mongodb: Database[Document]) 
     assert ask(client)["customer_service_changes_followed"] == 0
 
 
-def test_nothing_is_said_of_following_where_nothing_is_kept(service: Service) -> None:
+def test_the_change_stream_is_not_reported_without_a_cache(service: Service) -> None:
     assert not any(name.startswith("customer_service_changes") for name in ask(service.client))
 
 
@@ -129,7 +129,7 @@ def test_connections_are_those_of_the_driver(mongodb_uri: str) -> None:
         client.drop_database(database)
 
 
-def test_a_jwk_set_is_told(own: Service) -> None:
+def test_the_age_of_a_jwk_set_is_reported(own: Service) -> None:
     publisher = JwksServer(jwk("P-256", kid="one"))
     app = create_app(settings(jwks_url=publisher.url), own.database)
     client = app.test_client()

@@ -51,7 +51,7 @@ def test_the_callers_own_names_stay(editor: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("address", [{"zip": "17000"}, {"zip": "86500", "country": "USA"}])
-def test_where_the_sat_has_none(editor: FlaskClient, address: dict[str, Any]) -> None:
+def test_a_zip_without_a_place(editor: FlaskClient, address: dict[str, Any]) -> None:
     foreign = {"taxSystem": "616", "defaultInvoiceUse": "S01", "phone": None}
     given = body(**address) | (foreign if "country" in address else {})
     assert place_in(editor.post(customers_url(), json=given).get_json()) == dict.fromkeys(PLACE)

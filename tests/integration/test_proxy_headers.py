@@ -71,7 +71,7 @@ def test_a_hostile_prefix_is_in_none(relayed: FlaskClient, base: str, prefix: st
     assert (root, api) == ("/", "/api")
 
 
-def test_nobody_elses_word_is_taken(service: Service, relayed: FlaskClient) -> None:
+def test_headers_of_an_untrusted_client_are_ignored(service: Service, relayed: FlaskClient) -> None:
     for client in (relayed, caller(service, "editor", "another")):
         elsewhere = {"REMOTE_ADDR": "10.0.0.6"}
         body = new_customer(taxId=f"AAA01010100{int(client is relayed)}")

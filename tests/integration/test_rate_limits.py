@@ -69,7 +69,7 @@ def test_every_answer_says_what_is_left(member: FlaskClient) -> None:
         assert "Retry-After" not in response.headers
 
 
-def test_one_more_is_told_when_to_come_back(member: FlaskClient, clock: Clock) -> None:
+def test_a_request_over_the_limit_gets_retry_after(member: FlaskClient, clock: Clock) -> None:
     for _ in range(ALLOWED):
         member.get(url())
     for now, seconds in ((20.5, 40), (59.0, 1), (59.9, 1)):
@@ -122,7 +122,7 @@ def test_a_refused_write_changes_nothing(limited: Service) -> None:
     assert support.stored(limited) == before
 
 
-def test_a_counter_names_nobody_and_does_not_stay(limited: Service, member: FlaskClient) -> None:
+def test_a_counter_names_no_caller_and_expires(limited: Service, member: FlaskClient) -> None:
     member.get(url())
     (counter,) = limited.database.requestCounts.find()
     assert re.fullmatch(r"[0-9a-f]{32}:\d+", counter["_id"])

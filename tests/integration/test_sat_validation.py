@@ -319,7 +319,7 @@ class TestLife:
             {**MATCHED, "checkedAt": datetime(2025, 1, 1), "mismatches": [1]},  # noqa: DTZ001 - as BSON has it
         ],
     )
-    def test_of_another_program_in_a_shape_that_cannot_be_told(
+    def test_a_stored_answer_of_another_program_that_cannot_be_serialized(
         self, service: Service, editor: FlaskClient, odd: object
     ) -> None:
         service.database.customers.update_one({"organizationId": ORGANIZATION}, {"$set": {"satValidation": odd}})

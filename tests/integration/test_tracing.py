@@ -43,7 +43,7 @@ def collector() -> Iterator[Collector]:
 def made(
     collector: Collector, mongodb: Database[Document], mongodb_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Made]:
-    """Make a client of the service over a real MongoDB, with these variables set; and say where its traces go."""
+    """Make a client of the service over a real MongoDB with these variables, and the collector of its traces."""
     support.fill(mongodb)
     applications: list[Flask] = []
 

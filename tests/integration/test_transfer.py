@@ -137,7 +137,7 @@ class TestImport:
         for status, count in (("matched", 2), ("unchecked", 1)):
             assert repository.count(CustomerQuery(sat_status=status)) == count
 
-    def test_bad_rows_are_told_without_their_values(
+    def test_bad_rows_are_reported_without_their_values(
         self, shell: Shell, filled: Database[Document], tmp_path: Path
     ) -> None:
         bad = [
@@ -169,7 +169,7 @@ class TestImport:
         assert run.err.count("Secret") == 1
         assert [each["externalId"] for each in stored(filled)] == ["crm-1", "crm-7"]
 
-    def test_what_is_in_the_way_is_told(self, shell: Shell, filled: Database[Document], tmp_path: Path) -> None:
+    def test_conflicts_are_reported(self, shell: Shell, filled: Database[Document], tmp_path: Path) -> None:
         (tmp_path / "c.ndjson").write_bytes(ndjson([numbered(1), numbered(2)]))
         shell("import", ORGANIZATION, "c.ndjson")
         one, two = stored(filled)
@@ -555,7 +555,7 @@ class TestExport:
         assert set(json.loads(run.out.partition("\n")[0])) == set(numbered(0))
 
     @pytest.mark.usefixtures("customers")
-    def test_one_that_cannot_be_told(self, shell: Shell, filled: Database[Document]) -> None:
+    def test_one_that_cannot_be_serialized(self, shell: Shell, filled: Database[Document]) -> None:
         (one, *_) = stored(filled)
         filled.customers.update_one({"_id": ObjectId(one["_id"])}, {"$set": {"phone": 7}})
         for name in ("c.csv", "c.ndjson"):
@@ -595,7 +595,7 @@ class TestExport:
 
 
 class Bar:
-    """A progress bar that writes down where it was."""
+    """A progress bar that records its positions."""
 
     def __init__(self) -> None:
         self.pos = 0

@@ -256,7 +256,7 @@ class TestIfMatch:
         problem(patch(editor, customer, {"legalName": "B"}, If_Match=etag), 412, "version-mismatch")
 
     @pytest.mark.parametrize("conditional", [True, False])
-    def test_somebody_is_faster(
+    def test_another_request_writes_first(
         self,
         service: Service,
         editor: FlaskClient,

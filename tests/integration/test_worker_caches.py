@@ -121,7 +121,7 @@ class TestMemberships:
         assert worker.client.get(url(), headers=bearer(STRANGER)).status_code == 200
 
     @pytest.mark.alone
-    def test_whoever_is_revoked_is_refused_within_100_ms(
+    def test_a_revoked_member_is_refused_within_100_ms(
         self, start: Callable[..., Worker], database: Database[Document]
     ) -> None:
         workers = [start(), start()]
@@ -311,7 +311,7 @@ class TestStream:
             wait_until(lambda: worker.caches.valid_from is None)
         self.assert_starts_anew(worker, database)
 
-    def test_nobody_follows_for_nothing(self, database: Database[Document]) -> None:
+    def test_without_a_cache_no_change_stream_is_opened(self, database: Database[Document]) -> None:
         before = set(threading.enumerate())
         WorkerCaches[Any](database, 0, 0).start()
         assert [thread for thread in set(threading.enumerate()) - before if thread.name == "watcher"] == []

@@ -87,7 +87,7 @@ def refuse(server: JwksServer, request: BaseHTTPRequestHandler) -> None:
 
 
 def redirect(server: JwksServer, request: BaseHTTPRequestHandler) -> None:
-    """Answer 302 to a place where the set would be answered."""
+    """Answer 302 to a URL that answers the set."""
     publish(server, request) if request.path == "/moved" else send(request, b"", 302)
 
 

@@ -1,6 +1,6 @@
 """What `make sbom` does behind the list: asks whether anything in the runtime's lock is known to be vulnerable.
 
-It ends with 0 where nothing is, 1 where something is, and 3 where it could not find out: not to know is no pass.
+It exits with 0 if there is none, 1 if there is one, and 3 if it could not find out: not to know is no pass.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CLEAN, VULNERABLE, UNKNOWN = 0, 1, 3
 
 
 def audit() -> str:
-    """Return pip-audit's findings on the lock in JSON, or nothing where it made none."""
+    """Return pip-audit's findings on the lock in JSON, or nothing if it made none."""
     with tempfile.TemporaryDirectory() as directory:
         findings = Path(directory) / "findings.json"
         command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes", "--requirement", LOCK]

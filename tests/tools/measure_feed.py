@@ -82,7 +82,7 @@ def change(database: Database[Document], count: int) -> int:
 def follow(client: CustomerClient, held: dict[str, Any], cursor: str | None = None) -> tuple[int, str, list[float]]:
     """Follow to the end; return how many changes there were, the cursor behind them, and the seconds of each page.
 
-    The last page, for which the client waits where nothing is left, is not counted.
+    The last page, for which the client waits if nothing is left, is not counted.
     """
     changes, seconds, began = 0, [], time.perf_counter()
     for page in client.follow(cursor):

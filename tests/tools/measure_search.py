@@ -1,6 +1,6 @@
 """What a list costs among CUSTOMERS of one organization with Mexican names, by what it asks for, and what it weighs.
 
-`python -m tests.searching CUSTOMERS ROUNDS` prints the table of docs/performance.md.
+`python -m tests.tools.measure_search CUSTOMERS ROUNDS` prints the table of docs/performance.md.
 """
 
 from __future__ import annotations

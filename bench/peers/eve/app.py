@@ -39,7 +39,7 @@ class MemberAuth(TokenAuth):
     """Lets members of the organization in the URL through."""
 
     def check_auth(self, token: str, allowed_roles: object, resource: str, method: str) -> bool:  # noqa: ARG002
-        """Return whether the token is valid; answers 403 where its subject is no member."""
+        """Return whether the token is valid; answers 403 if its subject is no member."""
         try:
             claims = jwt.decode(token, os.environ["JWT_SECRET"], ["HS256"], options={"require": ["exp", "sub"]})
         except jwt.PyJWTError:

@@ -7,7 +7,7 @@ const ADDRESS = ["street", "exterior", "interior", "neighborhood", "city", "muni
 const FIELDS = ["legalName", "taxId", "taxSystem", "email", "phone", "defaultInvoiceUse"];
 const SOMETIMES = ["externalId", "metadata"];
 
-// What Fastify compiles into a serializer: measured to take 1.7 µs where JSON.stringify takes 2.7.
+// What Fastify compiles into a serializer: measured to take 1.7 µs, while JSON.stringify takes 2.7.
 export const CUSTOMER = {
   type: "object",
   properties: {

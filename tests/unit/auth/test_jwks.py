@@ -31,7 +31,7 @@ PROMPT_SECONDS = 0.25
 
 
 class Clock:
-    """Time that passes only where a test says so."""
+    """A clock that only the test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -405,7 +405,7 @@ class TestOutage:
         assert source.ready()
         assert time.perf_counter() - started < PROMPT_SECONDS
 
-    def test_nobody_listening_is_unavailable(self, server: JwksServer) -> None:
+    def test_a_port_without_a_listener_is_unavailable(self, server: JwksServer) -> None:
         server.close()
         with pytest.raises(SigningKeysUnavailable):
             JwkSetKeys(server.url).find("one", "ES256")

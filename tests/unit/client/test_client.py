@@ -179,7 +179,7 @@ class TestRepetition:
 
     @pytest.mark.parametrize("name", UNGUARDED)
     @pytest.mark.parametrize("failure", BEFORE_ANYTHING, ids=repr)
-    def test_but_where_nothing_was_done(self, name: str, failure: Outcome) -> None:
+    def test_a_write_that_certainly_had_no_effect_is_sent_again(self, name: str, failure: Outcome) -> None:
         script = Script(failure, found())
         UNGUARDED[name](client_of(script))
         assert len(script.requests) == 2
@@ -247,7 +247,7 @@ class TestDeadline:
         assert len(set(clock.pauses)) == len(clock.pauses)
         assert 1000 + customers.TIMEOUT_SECONDS - 2 <= clock.now <= 1000 + customers.TIMEOUT_SECONDS
 
-    def test_the_last_failure_is_told(self) -> None:
+    def test_the_last_failure_is_raised(self) -> None:
         script = Script(httpx.ReadError("reset"), refused(503, "database-unavailable"))
         with pytest.raises(Unavailable, match=r"503 database-unavailable · No\. · id r-1"):
             client_of(script, timeout=1).get("x")
@@ -376,7 +376,7 @@ class TestErrors:
             client_of(Script(response)).get("x")
         assert (raised.value.slug, raised.value.errors, raised.value.existing) == ("", (), None)
 
-    def test_what_a_newer_service_tells_beside_is_passed_over(self) -> None:
+    def test_unknown_fields_of_a_newer_service_are_ignored(self) -> None:
         address = {**NEW["address"], "newer": 1}
         assert client_of(Script(found(newer=1, address=address))).get("x").legalName == "Dunder Mifflin"
 
@@ -412,7 +412,7 @@ class TestErrors:
 
 @pytest.mark.usefixtures("clock")
 class TestMemory:
-    """A customer is sent again only where it changed."""
+    """A customer is sent again only if it has changed."""
 
     def test_an_unchanged_customer_comes_from_memory(self) -> None:
         script = Script(found(), httpx.Response(304, headers=FOUND), found(legalName="Sabre"))
@@ -479,7 +479,7 @@ class TestRequests:
         with pytest.raises(ValueError, match="offset"):
             next(client_of(Script(found())).pages({"createdAt[gte]": naive}))
 
-    def test_a_key_in_progress_for_good_is_told(self) -> None:
+    def test_a_key_that_stays_in_progress_raises(self) -> None:
         with pytest.raises(RequestInProgress):
             client_of(Script(refused(409, "request-in-progress")), timeout=2).create(NEW)
 
@@ -553,7 +553,7 @@ class TestFollowing:
             (httpx.Response(200, json={"data": []}), UnexpectedAnswer),
         ],
     )
-    def test_what_does_not_pass_is_told(self, clock: Clock, outcome: Outcome, error: type[ClientError]) -> None:
+    def test_a_permanent_error_is_raised(self, clock: Clock, outcome: Outcome, error: type[ClientError]) -> None:
         pages = client_of(Script(page_of("1", "deleted"), outcome)).follow()
         next(pages)
         with pytest.raises(error):

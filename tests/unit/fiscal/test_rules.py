@@ -256,7 +256,7 @@ class TestWholeCustomers:
             ("/address/zip", "zip-outside-state"),
         ]
 
-    def test_everything_wrong_is_told_at_once(self) -> None:
+    def test_all_errors_are_returned_at_once(self) -> None:
         wrong = customer(
             legalName="|" * 301, taxId="X", taxSystem="600", email="x", phone="1", defaultInvoiceUse="G99", zip="1"
         )
@@ -419,7 +419,7 @@ class TestRfc:
             assert (("/taxId", "check-digit") in warnings(given_customer)) == (digit != right)
 
     @pytest.mark.parametrize("tax_id", [GENERIC_DOMESTIC, GENERIC_FOREIGN, "ABC901231AB", "X", "", None])
-    def test_no_check_digit_where_there_is_no_rfc(self, tax_id: str | None) -> None:
+    def test_without_an_rfc_there_is_no_check_digit(self, tax_id: str | None) -> None:
         assert warnings(customer(taxId=tax_id)) == set()
 
     def test_no_check_digit_abroad(self) -> None:
@@ -836,11 +836,11 @@ class TestState:
         assert warnings(customer(state=state, municipality=None, zip="01000")) == set()
 
     @pytest.mark.parametrize("state", ["Nayarit", "nay", "Oaxaca", "OAX"])
-    def test_where_the_catalogue_errs_either_state_is_right(self, state: str) -> None:
+    def test_either_state_is_accepted_if_the_catalogue_is_wrong(self, state: str) -> None:
         assert warnings(customer(state=state, zip="68318")) == set()
 
     @pytest.mark.parametrize("state", ["Sonora", "Jalisco"])
-    def test_where_the_catalogue_errs_no_third_state_is(self, state: str) -> None:
+    def test_no_third_state_is_accepted_if_the_catalogue_is_wrong(self, state: str) -> None:
         assert warnings(customer(state=state, zip="68318")) == {OUTSIDE_STATE}
 
     def test_every_zip_is_in_the_state_that_the_catalogue_has_for_it(self) -> None:
@@ -922,7 +922,7 @@ class TestPlace:
         assert self.placed(zip="86500", state="Sonora", city="") == ["Sonora", "Cárdenas", ""]
 
     @pytest.mark.parametrize("address", [{"zip": None}, {}, {"zip": "17000"}, {"zip": "86500", "country": "USA"}])
-    def test_where_there_is_none(self, address: dict[str, Any]) -> None:
+    def test_a_zip_without_a_place(self, address: dict[str, Any]) -> None:
         assert self.placed(**address) == [None, None, None]
 
     def moved(self, before: dict[str, Any], after: dict[str, Any]) -> list[Any]:

@@ -60,7 +60,7 @@ class TestNames:
 
 
 class TestPlaces:
-    def test_every_zip_is_where_the_source_has_it(self) -> None:
+    def test_every_zip_has_the_place_of_the_source(self) -> None:
         """The head's digest comes from the source's rows, and never went through what is packed."""
         lines, count = sha256(), 0
         for zip_code in ZIPS:
@@ -72,7 +72,7 @@ class TestPlaces:
                 count += 1
         assert (count, lines.hexdigest()) == (95_748, HEAD["sha256"])
 
-    def test_the_head_says_where_it_comes_from(self) -> None:
+    def test_the_head_names_the_source(self) -> None:
         assert set(HEAD) == {"source", "date", "zips", "sha256"}
         assert HEAD["zips"] == 95_748
         assert "satcfdi" in HEAD["source"]

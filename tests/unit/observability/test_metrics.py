@@ -61,7 +61,7 @@ class TestRequests:
         counted.observe(method, "/a/<id>", 200, 0.1)
         assert metric_values(counted)[f'{DURATION}_count{{method="{label}",route="/a/<id>",status="200"}}'] == 1
 
-    def test_a_path_without_a_route_is_not_told(self, counted: Metrics) -> None:
+    def test_a_path_without_a_route_is_not_a_label(self, counted: Metrics) -> None:
         counted.observe("GET", None, 404, 0.1)
         assert metric_values(counted)[f'{DURATION}_count{{method="GET",route="unmatched",status="404"}}'] == 1
 
@@ -86,7 +86,7 @@ class TestRequests:
         assert numbers[f'{DURATION}_count{{method="GET",route="/",status="200"}}'] == 4000
         assert numbers[f'{DURATION}_sum{{method="GET",route="/",status="200"}}'] == 2000
 
-    def test_those_in_flight_are_told_even_where_they_fail(self, counted: Metrics) -> None:
+    def test_requests_in_flight_are_counted_even_if_they_fail(self, counted: Metrics) -> None:
         seen: list[float] = []
 
         def fail(_environ: object, _start: object) -> list[bytes]:
@@ -181,7 +181,7 @@ class TestSharing:
         metrics.disable_multiprocess()
         monkeypatch.setenv(metrics.DIRECTORY_VARIABLE, str(shared))
 
-    def test_what_is_shared_is_what_is_told(self, shared: Path) -> None:
+    def test_shared_values_are_rendered(self, shared: Path) -> None:
         process = Metrics()
         process.observe("GET", "/", 200, 0.02)
         process.observe("GET", "/", 200, 0.02)
@@ -191,7 +191,7 @@ class TestSharing:
         assert any(re.fullmatch(r"histogram_\d+\.db", file.name) for file in shared.iterdir())
 
     @pytest.mark.usefixtures("shared")
-    def test_the_last_second_is_told_at_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_last_second_is_written_at_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ends: list[Callable[[], object]] = []
         monkeypatch.setattr("atexit.register", ends.append)
         monkeypatch.setattr(metrics, "FLUSH_SECONDS", 3600)

@@ -63,7 +63,7 @@ class TestRequestId:
         ids = {client.get("/ok/x").headers["X-Request-ID"] for _ in range(10)}
         assert len(ids) == 10
 
-    def test_a_problem_tells_it(self) -> None:
+    def test_a_problem_contains_the_request_id(self) -> None:
         response = bare_app().test_client().get("/nowhere", headers={"X-Request-ID": "mine"})
         assert response.json is not None
         assert response.json["requestId"] == "mine"

@@ -38,7 +38,7 @@ def test_any_document_is_in_the_contracts_types_or_refused(changes: dict[str, An
 
 
 @given(st.dictionaries(st.sampled_from([*sorted(EXAMPLE), "externalId", "metadata", "other"]), ANYTHING))
-def test_a_document_is_told_as_marshmallow_dumps_it(changes: dict[str, Any]) -> None:
+def test_a_document_is_serialized_as_marshmallow_dumps_it(changes: dict[str, Any]) -> None:
     document = EXAMPLE_CUSTOMER | changes
     try:
         dumped = CustomerSchema().dump(document)
@@ -64,7 +64,7 @@ def test_a_time_reads_back_to_the_millisecond(moment: datetime) -> None:
 
 
 @pytest.mark.parametrize("offset", [timedelta(0), timedelta(hours=-6)])
-def test_an_aware_time_is_told_in_utc(offset: timedelta) -> None:
+def test_an_aware_time_is_serialized_in_utc(offset: timedelta) -> None:
     moment = datetime(2025, 1, 26, 10, tzinfo=UTC).astimezone(timezone(offset))
     assert CustomerSchema().dump(EXAMPLE_CUSTOMER | {"createdAt": moment})["createdAt"] == "2025-01-26T10:00:00Z"
 

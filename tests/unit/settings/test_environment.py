@@ -89,7 +89,7 @@ def test_a_blank_variable_is_an_absent_one() -> None:
         ({"OTEL_SDK_DISABLED": "true"}, None),
     ],
 )
-def test_where_traces_go(environ: dict[str, str], endpoint: str | None) -> None:
+def test_the_endpoint_of_traces(environ: dict[str, str], endpoint: str | None) -> None:
     assert Settings.from_environment(LEAST | environ).tracing.endpoint == endpoint
 
 

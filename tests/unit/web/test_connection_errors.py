@@ -29,7 +29,9 @@ QUOTED = "hunter2"
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_an_error_is_told_by_its_kind(error: BaseException, status: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_becomes_the_problem_of_its_kind(
+    error: BaseException, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "customer_service")
     before = connection_errors.counts[status]
     head, _, body = connection_errors.answer(error).partition(b"\r\n\r\n")

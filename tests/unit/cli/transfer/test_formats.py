@@ -296,7 +296,7 @@ class TestHeader:
         phone = {"phone": "B"} if "B" in cells else {}
         assert row.body == {"address": {}, "taxId": "A", **phone}
 
-    def test_all_unknown_columns_are_told_at_once(self) -> None:
+    def test_all_unknown_columns_are_named_at_once(self) -> None:
         with pytest.raises(Unreadable, match="Columns 1, 3 of the header are none of these"):
             read(b"x,phone,y\n", "csv")
         with pytest.raises(Unreadable, match=r"19, 20, … of the header are none of these") as caught:
