@@ -21,6 +21,7 @@ from customer_service.observability.metrics import Metrics
 from customer_service.repository import MembershipRepository, QuotaRepository, WorkerCaches
 from customer_service.repository.database import connect
 from customer_service.repository.driver import connections
+from customer_service.repository.preconditions import Readiness
 from customer_service.routes import catalogs, docs, health, members
 from customer_service.settings import Settings
 from customer_service.web import connection_errors, cors, error_handlers, openapi, proxy_headers
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     app.url_map.merge_slashes = False
     listeners = [tracing.commands] if tracing else []
     app.extensions["database"] = connect(settings.mongodb, listeners) if database is None else database
+    app.extensions["readiness"] = Readiness(app.extensions["database"])
     metrics = app.extensions["metrics"] = Metrics()
     request_log.init_app(app, settings.server.log_level, metrics, openapi.path_template)
     error_handlers.init_app(app)

@@ -188,6 +188,10 @@ class DatabaseError(CustomerServiceError):
     """MongoDB refused an operation for a reason that trying again will not mend."""
 
 
+class IndexesMissing(CustomerServiceError):
+    """The database lacks an index by which the operation reads."""
+
+
 class Overloaded(CustomerServiceError):
     """As many requests wait as can be answered in time."""
 

@@ -12,7 +12,7 @@ from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from customer_service.errors import DatabaseError, DatabaseUnavailable, SettingsError
+from customer_service.errors import DatabaseError, DatabaseUnavailable, IndexesMissing, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from customer_service.settings import MongoSettings
 
 Document = dict[str, Any]
-PING_SECONDS = 0.5
 DRIVER_TIME_SHARE = 0.95
 TRANSIENT_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
 """The server's codes of what passes when a replica set has a primary again, in a write or in its write concern."""
 MINIMUM_DEADLINE_SECONDS = 0.001  # the driver takes 0 for no deadline
+BAD_VALUE = 2
+BAD_HINT = "hint provided does not correspond to an existing index"
+POOL_TOO_SMALL = "MONGODB_URI: maxPoolSize=1 leaves no connection for requests beside the one that follows the changes"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,6 +61,8 @@ def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) 
         )
     except (ConfigurationError, InvalidURI, ValueError, TypeError) as error:
         raise SettingsError(f"MONGODB_URI: is not a usable connection string ({type(error).__name__})") from None
+    if client.options.pool_options.max_pool_size == 1:
+        raise SettingsError(POOL_TOO_SMALL)
     return client.get_database(
         settings.database, None, ReadPreference.PRIMARY, WriteConcern("majority"), ReadConcern("majority")
     )
@@ -74,7 +78,7 @@ def deadline(seconds: float) -> AbstractContextManager[None]:
 
 
 def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
-    """Make the driver's errors into DatabaseUnavailable, or DatabaseError where a retry will not help."""
+    """Make the driver's errors into DatabaseUnavailable, IndexesMissing, or DatabaseError if a retry will not help."""
 
     @functools.wraps(operation)
     def translated(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -83,6 +87,8 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
         except PyMongoError as error:
             if error.timeout or isinstance(error, ConnectionFailure) or getattr(error, "code", None) in TRANSIENT_CODES:
                 raise DatabaseUnavailable(type(error).__name__) from error
+            if getattr(error, "code", None) == BAD_VALUE and BAD_HINT in str(error):
+                raise IndexesMissing(_describe(error)) from error
             raise DatabaseError(_describe(error)) from error
 
     return translated
@@ -94,13 +100,6 @@ def outside_deadline(operation: Callable[[], R]) -> R:
     It knows nothing else of the request either.
     """
     return Context().run(operation)
-
-
-@translates_errors
-def ping(database: Database[Document]) -> None:
-    """Return once MongoDB has answered; raises DatabaseUnavailable after 500 ms, or DatabaseError."""
-    with deadline(PING_SECONDS):
-        database.command("ping")
 
 
 def as_stored(moment: datetime) -> datetime:

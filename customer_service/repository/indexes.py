@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
     from pymongo.database import Database
 
+REPOSITORIES = (MembershipRepository, CustomerRepository, IdempotencyRepository, QuotaRepository)
 INCOMPLETE = {"search": {"$nin": list(SAT_TERMS.values())}, "deletedAt": None}
 """The condition that active customers meet which another program stored, or a release without all search terms."""
 
@@ -30,8 +31,18 @@ INCOMPLETE = {"search": {"$nin": list(SAT_TERMS.values())}, "deletedAt": None}
 @translates_errors
 def ensure_indexes(database: Database[Document]) -> list[tuple[str, bool]]:
     """Create the indexes that are missing; return each as (collection.index, whether it was created)."""
-    repositories = (MembershipRepository, CustomerRepository, IdempotencyRepository, QuotaRepository)
-    return [_ensure(database[each.COLLECTION], index) for each in repositories for index in each.INDEXES]
+    return [_ensure(database[each.COLLECTION], index) for each in REPOSITORIES for index in each.INDEXES]
+
+
+def missing_indexes(database: Database[Document]) -> list[str]:
+    """Return the names of the indexes that `ensure_indexes` would create; raises PyMongoError."""
+    return [
+        f"{each.COLLECTION}.{index.document['name']}"
+        for each in REPOSITORIES
+        for present in [database[each.COLLECTION].index_information()]
+        for index in each.INDEXES
+        if index.document["name"] not in present
+    ]
 
 
 @translates_errors

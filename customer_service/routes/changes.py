@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     "Customers",
     {200: SuccessResponse(ChangePageSchema, JSON_HEADERS)},
     role="viewer",
-    errors=(*MEMBER_ERRORS, errors.InvalidRequest, errors.CursorExpired, errors.ChangesUnsupported),
+    errors=(
+        *MEMBER_ERRORS,
+        errors.InvalidRequest,
+        errors.IndexesMissing,
+        errors.CursorExpired,
+        errors.ChangesUnsupported,
+    ),
     query=CHANGES_PARAMETERS,
 )
 def list_customer_changes() -> Response:

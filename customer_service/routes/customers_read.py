@@ -69,7 +69,7 @@ def get_customer_by_external_id(external_id: str) -> Response:
     "Customers",
     {200: SuccessResponse(CustomerPageSchema, JSON_HEADERS | LINK_HEADER)},
     role="viewer",
-    errors=(*MEMBER_ERRORS, errors.InvalidRequest),
+    errors=(*MEMBER_ERRORS, errors.InvalidRequest, errors.IndexesMissing),
     query=LIST_PARAMETERS,
 )
 def list_customers() -> Response:

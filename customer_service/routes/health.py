@@ -7,9 +7,8 @@ from typing import Any
 from flask import Blueprint, Response, current_app
 from marshmallow import Schema, fields
 
-from customer_service.errors import DatabaseError, DatabaseUnavailable, NotReady
+from customer_service.errors import NotReady
 from customer_service.observability import metrics
-from customer_service.repository.database import ping
 from customer_service.web import shutdown
 from customer_service.web.operations import STRING, Operation, SuccessResponse
 
@@ -29,7 +28,7 @@ class ReadinessSchema(LivenessSchema):
         keys=fields.String(),
         values=fields.String(),
         required=True,
-        metadata={"example": {"server": "ok", "mongodb": "ok", "signingKeys": "ok"}},
+        metadata={"example": {"server": "ok", "mongodb": "ok", "rights": "ok", "indexes": "ok", "signingKeys": "ok"}},
     )
 
 
@@ -48,11 +47,12 @@ def get_liveness() -> dict[str, Any]:
 def get_readiness() -> dict[str, Any]:
     """Tell whether the service should be sent requests.
 
-    It is not while it drains, while MongoDB does not answer within 500 ms, or before signing keys are at hand.
+    It is not while it drains, while MongoDB does not answer within 500 ms or takes no writes, before it may read and
+    write there, before every index is there, or before signing keys are at hand. `checks` names what is missing.
     """
     checks = {
         "server": "draining" if shutdown.in_progress() else "ok",
-        "mongodb": _mongodb(),
+        **current_app.extensions["readiness"].checks(),
         "signingKeys": "ok" if current_app.extensions["verifier"].ready() else "unavailable",
     }
     if set(checks.values()) != {"ok"}:
@@ -68,11 +68,3 @@ def get_metrics() -> Response:
     The numbers are those of all the workers of this server together.
     """
     return Response(current_app.extensions["metrics"].render(), content_type=metrics.CONTENT_TYPE)
-
-
-def _mongodb() -> str:
-    try:
-        ping(current_app.extensions["database"])
-    except (DatabaseUnavailable, DatabaseError):
-        return "unavailable"
-    return "ok"

@@ -145,6 +145,12 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
     errors.DatabaseError: Problem(
         "database-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The database refused the operation."
     ),
+    errors.IndexesMissing: Problem(
+        "indexes-missing",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database lacks an index of the service: its operator must run `customer-service indexes`.",
+        RETRY_AFTER,
+    ),
     errors.SigningKeysUnavailable: Problem(
         "signing-keys-unavailable",
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -156,7 +162,15 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The service should not be sent requests now; `checks` says why.",
         RETRY_AFTER,
-        {"checks": {"server": "ok", "mongodb": "unavailable", "signingKeys": "ok"}},
+        {
+            "checks": {
+                "server": "ok",
+                "mongodb": "unavailable",
+                "rights": "ok",
+                "indexes": "ok",
+                "signingKeys": "ok",
+            }
+        },
     ),
     errors.Overloaded: OVERLOADED,
     errors.RequestTimeout: REQUEST_TIMEOUT,

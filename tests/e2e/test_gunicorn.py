@@ -50,7 +50,13 @@ def test_probes(server: Server) -> None:
     assert server.get("/livez").status == 200
     ready = server.get("/readyz")
     assert ready.status == 200
-    assert json.loads(ready.body)["checks"] == {"server": "ok", "mongodb": "ok", "signingKeys": "ok"}
+    assert json.loads(ready.body)["checks"] == {
+        "server": "ok",
+        "mongodb": "ok",
+        "rights": "ok",
+        "indexes": "ok",
+        "signingKeys": "ok",
+    }
 
 
 @pytest.mark.parametrize(

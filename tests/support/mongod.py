@@ -60,8 +60,9 @@ def free_port() -> int:
 class Mongod:
     """A mongod that a test may kill, stop and start again on the same data."""
 
-    def __init__(self, cache_gigabytes: float = 0.5, *, replicated: bool = True) -> None:
+    def __init__(self, cache_gigabytes: float = 0.5, *, replicated: bool = True, options: Sequence[str] = ()) -> None:
         self._cache = str(cache_gigabytes)
+        self._options = options
         self._membership = ("--replSet", SET) if replicated else ()
         self.port = free_port()
         memory = Path("/dev/shm")  # noqa: S108 - a new directory in it: data that need not outlive a test
@@ -90,7 +91,7 @@ class Mongod:
             [
                 *(mongod, "--dbpath", self.directory, "--port", str(self.port), "--bind_ip", "127.0.0.1"),
                 *(*self._membership, "--wiredTigerCacheSizeGB", self._cache),
-                *("--setParameter", "enableTestCommands=1"),
+                *("--setParameter", "enableTestCommands=1", *self._options),
             ],
             stdout=log,
             stderr=log,

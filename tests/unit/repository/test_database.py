@@ -6,7 +6,7 @@ import pytest
 from pymongo import ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
-from customer_service.errors import CustomerServiceError, DatabaseError, DatabaseUnavailable
+from customer_service.errors import CustomerServiceError, DatabaseError, DatabaseUnavailable, SettingsError
 from customer_service.repository.database import connect, translates_errors
 from customer_service.settings import MongoSettings
 
@@ -43,3 +43,13 @@ def test_what_passes_with_an_election_may_be_tried_again(
 
     with pytest.raises(expected):
         operation()
+
+
+def test_a_pool_of_one_connection_is_refused() -> None:
+    with pytest.raises(SettingsError, match="MONGODB_URI: maxPoolSize=1 "):
+        connect(MongoSettings("mongodb://localhost/?maxPoolSize=1"))
+
+
+@pytest.mark.parametrize("size", [0, 2, 100])
+def test_any_other_pool_is_accepted(size: int) -> None:
+    connect(MongoSettings(f"mongodb://localhost/?maxPoolSize={size}")).client.close()

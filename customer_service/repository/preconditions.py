@@ -1,0 +1,90 @@
+"""What the service needs of MongoDB: each precondition is "ok", or a sentence that names what is missing and to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymongo import WriteConcern
+from pymongo.errors import PyMongoError
+
+from customer_service.repository.customers import CustomerRepository
+from customer_service.repository.database import deadline
+from customer_service.repository.indexes import missing_indexes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pymongo.database import Database
+
+    from customer_service.repository.database import Document
+
+OK = "ok"
+UNAVAILABLE = "unavailable"
+UNKNOWN = "unknown"
+LOGIN_REFUSED = "MongoDB refuses the login: correct the user and the password in MONGODB_URI"
+NO_RIGHTS = "not allowed: name a user in MONGODB_URI that has the role readWrite on the database MONGODB_DATABASE"
+NOT_WRITABLE = "the server takes no writes: leave directConnection out of MONGODB_URI, and name the whole replica set"
+ADVICE = {13: NO_RIGHTS, 18: LOGIN_REFUSED, 8000: LOGIN_REFUSED, 10107: NOT_WRITABLE, 13435: NOT_WRITABLE}
+"""What to do by the server's code; 8000 is Atlas' own for a login."""
+
+READINESS_SECONDS = 0.5
+NO_CUSTOMER: Document = {"organizationId": "", "_id": {"$in": []}}
+"""A condition that no document meets."""
+
+
+class Readiness:
+    """Whether MongoDB is as the service needs it; what cannot change is asked until it holds once."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        """Ask this database."""
+        self._database = database
+        self._lasting: dict[str, Callable[[Database[Document]], str]] = {"rights": rights, "indexes": indexes}
+
+    def checks(self) -> Mapping[str, str]:
+        """Return each precondition with its state, all within 500 ms."""
+        with deadline(READINESS_SECONDS):
+            found = {"mongodb": connection(self._database), "rights": OK, "indexes": OK}
+            for name, check in list(self._lasting.items()):
+                found[name] = check(self._database) if found["mongodb"] == OK else UNKNOWN
+                if found[name] == OK:
+                    self._lasting.pop(name, None)
+        return found
+
+
+def connection(database: Database[Document]) -> str:
+    """Return whether a server answers that takes writes, and accepts the login."""
+
+    def ask() -> str:
+        database.command("ping")
+        return OK if database.client.is_primary else NOT_WRITABLE
+
+    return _state_of(ask)
+
+
+def rights(database: Database[Document]) -> str:
+    """Return whether the user may read and write customers, by a read and a write that concern none."""
+    customers = database[CustomerRepository.COLLECTION].with_options(write_concern=WriteConcern(w=1))
+
+    def ask() -> str:
+        customers.find_one(NO_CUSTOMER)
+        customers.update_one(NO_CUSTOMER, {"$set": {"version": 0}})
+        return OK
+
+    return _state_of(ask)
+
+
+def indexes(database: Database[Document]) -> str:
+    """Return whether every index is there."""
+
+    def ask() -> str:
+        missing = ", ".join(missing_indexes(database))
+        return f"missing: {missing}; run `customer-service indexes`" if missing else OK
+
+    return _state_of(ask)
+
+
+def _state_of(ask: Callable[[], str]) -> str:
+    try:
+        return ask()
+    except PyMongoError as error:
+        return ADVICE.get(getattr(error, "code", None) or 0, UNAVAILABLE)

@@ -1,0 +1,155 @@
+"""Whether the service says that it is ready: only if it can do its work, else with what is missing and what to do."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pymongo
+import pytest
+from pymongo.errors import PyMongoError
+
+from customer_service.app import create_app
+from customer_service.repository import ensure_indexes
+from customer_service.repository.customer_lists import BY_TERM
+from customer_service.repository.preconditions import (
+    LOGIN_REFUSED,
+    NO_RIGHTS,
+    NOT_WRITABLE,
+    READINESS_SECONDS,
+    UNAVAILABLE,
+    UNKNOWN,
+    Readiness,
+)
+from tests.integration.test_query_plans import INDEXES, Recorder
+from tests.support import Service, bearer, customers_url, problem, serve, settings, wait_until
+from tests.support.mongod import Mongod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+    from customer_service.repository.database import Document
+
+READY = {"server": "ok", "mongodb": "ok", "rights": "ok", "indexes": "ok", "signingKeys": "ok"}
+PASSWORD = "p"
+ROLES = {"writer": "readWrite", "reader": "read"}
+
+
+def checks(service: Service) -> dict[str, str]:
+    """Return what a service that is not ready names."""
+    found: dict[str, str] = problem(service.client.get("/readyz"), 503, "not-ready")["checks"]
+    return found
+
+
+def test_it_is_ready_if_everything_is_there(service: Service) -> None:
+    answer = service.client.get("/readyz")
+    assert (answer.status_code, answer.get_json()) == (200, {"status": "ok", "checks": READY})
+
+
+def test_what_cannot_change_is_asked_until_it_holds(mongodb: Database[Document], mongodb_uri: str) -> None:
+    recorder = Recorder()
+    client: pymongo.MongoClient[Document] = pymongo.MongoClient(mongodb_uri, event_listeners=[recorder])
+    with client:
+        service = serve(client[mongodb.name])
+        asked = []
+        for _ in range(2):
+            recorder.commands.clear()
+            assert service.client.get("/readyz").status_code == 200
+            asked.append([next(iter(command)) for command in recorder.commands])
+    assert asked == [["ping", "find", "update", *["listIndexes"] * 4], ["ping"]]
+
+
+@pytest.fixture
+def without_index(service: Service) -> Iterator[Service]:
+    """A service that was started before `customer-service indexes`, as far as lists are concerned."""
+    service.database.customers.drop_index(BY_TERM)
+    app = create_app(settings(), service.database)
+    yield Service(app, service.database, app.test_client())
+    ensure_indexes(service.database)
+
+
+def test_a_missing_index_is_named_until_it_is_there(without_index: Service) -> None:
+    missing = f"missing: customers.{BY_TERM}; run `customer-service indexes`"
+    assert checks(without_index) == READY | {"indexes": missing}
+    ensure_indexes(without_index.database)
+    assert without_index.client.get("/readyz").status_code == 200
+
+
+def test_every_index_is_asked_for(mongodb: Database[Document]) -> None:
+    empty = mongodb.client[f"{mongodb.name}_empty"]
+    assert Readiness(empty).checks()["indexes"] == f"missing: {', '.join(INDEXES)}; run `customer-service indexes`"
+
+
+@pytest.mark.parametrize("kind", ["mongod"], indirect=True)
+@pytest.mark.parametrize("path", [customers_url(), customers_url("/changes")])
+def test_a_list_without_its_index_says_so(without_index: Service, path: str) -> None:
+    answer = without_index.client.get(path, headers=bearer())
+    assert "`customer-service indexes`" in problem(answer, 503, "indexes-missing")["detail"]
+    assert answer.headers["Retry-After"] == "1"
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Mongod]:
+    """A MongoDB that asks who is there, with a user who may read and write and one who may read."""
+    mongod = Mongod(replicated=False, options=["--auth"])
+    mongod.launch()
+    with pymongo.MongoClient[dict[str, Any]](mongod.uri) as client:
+        wait_until(lambda: answers(client), seconds=60, pause=0.05)
+        client.admin.command("createUser", "root", pwd=PASSWORD, roles=["root"])
+    address = mongod.uri.replace("//", f"//root:{PASSWORD}@")
+    with pymongo.MongoClient[dict[str, Any]](address) as client:
+        for name, role in ROLES.items():
+            client.admin.command("createUser", name, pwd=PASSWORD, roles=[{"role": role, "db": "tests"}])
+        ensure_indexes(client.tests)
+    yield mongod
+    mongod.close()
+
+
+@pytest.mark.parametrize(
+    ("login", "found"),
+    [
+        (f"writer:{PASSWORD}@", {"mongodb": "ok", "rights": "ok", "indexes": "ok"}),
+        (f"reader:{PASSWORD}@", {"mongodb": "ok", "rights": NO_RIGHTS, "indexes": "ok"}),
+        ("", {"mongodb": "ok", "rights": NO_RIGHTS, "indexes": NO_RIGHTS}),
+        ("writer:other@", {"mongodb": LOGIN_REFUSED, "rights": UNKNOWN, "indexes": UNKNOWN}),
+    ],
+)
+def test_what_a_login_lacks(guarded: Mongod, login: str, found: dict[str, str]) -> None:
+    app = create_app(settings(guarded.uri.replace("//", f"//{login}")))
+    answer = app.test_client().get("/readyz")
+    app.extensions["database"].client.close()
+    assert answer.get_json()["checks"] == READY | found
+    assert (answer.status_code == 200) == (found["rights"] == "ok")
+
+
+def test_a_server_that_takes_no_writes() -> None:
+    mongod = Mongod()  # of a set that was not initiated
+    mongod.launch()
+    with pymongo.MongoClient[dict[str, Any]](mongod.uri) as client:
+        wait_until(lambda: answers(client), seconds=60, pause=0.05)
+        assert Readiness(client.tests).checks() == {"mongodb": NOT_WRITABLE, "rights": UNKNOWN, "indexes": UNKNOWN}
+    mongod.close()
+
+
+def answers(client: pymongo.MongoClient[dict[str, Any]]) -> bool:
+    try:
+        client.admin.command("ping")
+    except PyMongoError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("slow", ["ping", "find", "update", "listIndexes"])
+def test_a_slow_database_is_not_waited_for(mongodb: Database[Document], slow: str) -> None:
+    fault = {"failCommands": [slow], "blockConnection": True, "blockTimeMS": 5000}
+    mongodb.client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=fault)
+    began = time.monotonic()
+    try:
+        found = Readiness(mongodb).checks()
+    finally:
+        seconds = time.monotonic() - began
+        mongodb.client.admin.command("configureFailPoint", "failCommand", mode="off")
+    assert UNAVAILABLE in found.values()
+    assert seconds < READINESS_SECONDS + 0.5
