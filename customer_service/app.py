@@ -143,14 +143,14 @@ def _measure(app: Flask, verifier: TokenVerifier, worker_caches: WorkerCaches[Re
     keys = verifier.keys
     if isinstance(keys, JwkSetKeys):
         metrics.watch_jwks(keys.age, lambda: keys.failures)
-    metrics.watch_refusals(connection_errors.counts)
+    metrics.watch_refusals(connection_errors.refusal_counts)
     metrics.start()
 
 
 def _refuse_overloaded() -> None:
     """Raise Overloaded if the server had no place for the request in time."""
     if request.environ.get(OVERLOADED):
-        connection_errors.counts[HTTPStatus.SERVICE_UNAVAILABLE] += 1
+        connection_errors.refusal_counts[HTTPStatus.SERVICE_UNAVAILABLE] += 1
         raise Overloaded
 
 

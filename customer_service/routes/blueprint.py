@@ -12,7 +12,7 @@ from customer_service import errors
 from customer_service.auth.authorization import authenticate, authorize, current_membership
 from customer_service.repository import CustomerRepository
 from customer_service.web.operations import Parameter, role_of
-from customer_service.web.requests import is_conditional
+from customer_service.web.requests import has_if_match
 from customer_service.web.responses import compact, serialize
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def retry_on_version_mismatch(attempt: Callable[[], R]) -> R:
         try:
             return attempt()
         except errors.VersionMismatch:
-            if is_conditional():
+            if has_if_match():
                 raise
 
 

@@ -11,7 +11,7 @@ from customer_service.repository import ChangePosition
 from customer_service.repository.customers import OBJECT_ID
 from customer_service.schemas.documents import CustomerSchema
 from customer_service.web.operations import Parameter
-from customer_service.web.requests import decode_cursor, encode_cursor, invalid, query_values
+from customer_service.web.requests import decode_cursor, encode_cursor, invalid_parameters, query_values
 
 MAXIMUM_WAIT_SECONDS = 20
 LAST_NUMBER = 2**32 - 1
@@ -85,11 +85,11 @@ def _position(cursor: str, organization_id: str) -> ChangePosition:
     try:
         owner, seconds, increment, place = decode_cursor(cursor)
     except (ValueError, TypeError):
-        raise invalid({"cursor": "invalid-cursor"}) from None
+        raise invalid_parameters({"cursor": "invalid-cursor"}) from None
     is_place = OBJECT_ID.fullmatch(place) if isinstance(place, str) else _is_number(place)
     if owner == organization_id and _is_number(seconds) and _is_number(increment) and is_place:
         return ChangePosition(seconds, increment, place)
-    raise invalid({"cursor": "invalid-cursor"})
+    raise invalid_parameters({"cursor": "invalid-cursor"})
 
 
 def _is_number(value: object) -> bool:

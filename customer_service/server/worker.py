@@ -125,7 +125,7 @@ class DrainingWorker(GeventWorker):
         """Answer a request that cannot be read with a problem; gunicorn would answer HTML, and log the request."""
         client.settimeout(ANSWER_SECONDS)
         with suppress(OSError):  # the client may be gone
-            client.sendall(connection_errors.answer(exc))
+            client.sendall(connection_errors.response_to(exc))
             linger(client)
 
     def _listen(self, listener: socket.socket) -> StreamServer:

@@ -1,1 +1,1 @@
-"""What every route shares: requests, responses, problems, and the OpenAPI document."""
+"""What all routes share: requests, responses, problems and the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""Answers to requests that the application never sees: problems as every other error, logged without the request."""
+"""Problem responses to requests that gunicorn refuses before the application receives them."""
 
 from __future__ import annotations
 
@@ -17,41 +17,32 @@ if TYPE_CHECKING:
     from customer_service.web.problems import Problem
 
 FAULTS_OF_THE_SERVICE = ("InvalidResponseHeader", "InvalidResponseHeaderName")
-"""The errors of gunicorn's parser that the application causes, and not the client."""
+"""The errors of gunicorn's parser that the application causes, not the client."""
 
-counts = Counter(
-    {
-        problem.status.value: 0
-        for problem in (
-            problems.OVERLOADED,
-            problems.UNREADABLE,
-            *problems.SERVER_PROBLEMS.values(),
-            problems.INTERNAL_ERROR,
-        )
-    }
-)
-"""How many requests this process refused without doing anything for them, by status."""
+_PROBLEMS = (problems.OVERLOADED, problems.UNREADABLE, *problems.SERVER_PROBLEMS.values(), problems.INTERNAL_ERROR)
+refusal_counts = Counter({problem.status.value: 0 for problem in _PROBLEMS})
+"""How many requests this process refused before anything was done, by status."""
 
 logger = logging.getLogger(__name__)
 
 
 def init_app(app: Flask) -> None:
-    """Answer a body whose framing is wrong, which gunicorn reads while the application runs."""
-    app.register_error_handler(ParseException, _answer_unreadable)
+    """Handle a body with wrong framing, which gunicorn discovers while the application reads it."""
+    app.register_error_handler(ParseException, _handle_parse_error)
 
 
 def problem_of(error: BaseException) -> Problem:
-    """Return the problem that an error on a connection is answered as."""
+    """Return the problem type of an error on a connection."""
     name = type(error).__name__
     if name in FAULTS_OF_THE_SERVICE or not isinstance(error, ParseException):
         return problems.INTERNAL_ERROR
     return problems.SERVER_PROBLEMS.get(name, problems.UNREADABLE)
 
 
-def answer(error: BaseException) -> bytes:
-    """Return the whole answer, the last one on its connection, to a request that cannot be read, and log it."""
+def response_to(error: BaseException) -> bytes:
+    """Log a request that cannot be read, and return the whole response, the last one on its connection."""
     problem, ids = problem_of(error), request_log.assign_ids()
-    counts[problem.status.value] += 1
+    refusal_counts[problem.status.value] += 1
     fields = {"status": problem.status.value, "error": type(error).__name__, **ids.fields()}
     if problem is problems.INTERNAL_ERROR:
         logger.error("exception", exc_info=error, extra=fields)
@@ -71,6 +62,6 @@ def answer(error: BaseException) -> bytes:
     return f"HTTP/1.1 {problem.status.value} {problem.status.phrase}\r\n{head}\r\n".encode() + body
 
 
-def _answer_unreadable(error: ParseException) -> Response:
+def _handle_parse_error(error: ParseException) -> Response:
     request_log.add_fields(error=type(error).__name__)
     return error_handlers.problem_response(problem_of(error))

@@ -1,4 +1,4 @@
-"""Cross-origin resource sharing: which web pages may ask this service, and read what it answers."""
+"""Cross-origin resource sharing: which web pages may call this service and read its responses."""
 
 from __future__ import annotations
 
@@ -15,53 +15,53 @@ if TYPE_CHECKING:
 
     from flask import Flask, Response
 
-ASKED = "Access-Control-Request-Method"
+REQUEST_METHOD = "Access-Control-Request-Method"
 REQUEST_HEADERS = (
     "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-Match, If-None-Match, traceparent, X-Request-ID"
 )
-ANSWER_HEADERS = (
+RESPONSE_HEADERS = (
     "ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, traceparent, "
     "WWW-Authenticate, X-Request-ID"
 )
-PREFLIGHT_SECONDS = 7200  # no browser keeps one for longer than a day, Chromium for two hours
+PREFLIGHT_SECONDS = 7200  # Chromium caches a preflight for two hours at most, other browsers for a day at most
 
 
-def init_app(app: Flask, allowed: Collection[str]) -> None:
-    """Let the pages of these origins ask and read; where there are none, nothing is different."""
-    if allowed:
-        app.before_request(partial(_preflight_response, allowed))
-        app.after_request(partial(_share, allowed))
+def init_app(app: Flask, allowed_origins: Collection[str]) -> None:
+    """Allow pages of these origins to call the service; without origins, no response is changed."""
+    if allowed_origins:
+        app.before_request(partial(_preflight_response, allowed_origins))
+        app.after_request(partial(_add_headers, allowed_origins))
 
 
-def headers_for(origin: str, allowed: Collection[str]) -> dict[str, str]:
-    """Return what every answer to a page of this origin says, whatever its status; nothing where none is allowed.
+def headers_for(origin: str, allowed_origins: Collection[str]) -> dict[str, str]:
+    """Return the headers of every response to a page of this origin; none if no origin is allowed.
 
-    A page has no cookie of this service: it sends a token that it was given, or is told 401.
+    Credentials are not allowed: the service has no cookies, and a page sends a token or gets 401.
     """
-    if not allowed:
+    if not allowed_origins:
         return {}
-    shared = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": ANSWER_HEADERS}
-    return {"Vary": "Origin", **(shared if origin in allowed else {})}
+    sharing = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": RESPONSE_HEADERS}
+    return {"Vary": "Origin", **(sharing if origin in allowed_origins else {})}
 
 
-def _preflight_response(allowed: Collection[str]) -> Response | None:
-    """Answer an allowed page that asks whether it may ask; the routes themselves know no OPTIONS."""
-    refusal = request.routing_exception
-    if request.method != "OPTIONS" or ASKED not in request.headers or not isinstance(refusal, MethodNotAllowed):
+def _preflight_response(allowed_origins: Collection[str]) -> Response | None:
+    """Return the response to an allowed page's preflight request; the routes themselves have no OPTIONS."""
+    error = request.routing_exception
+    if request.method != "OPTIONS" or REQUEST_METHOD not in request.headers or not isinstance(error, MethodNotAllowed):
         return None
-    if request.headers.get("Origin") not in allowed:
+    if request.headers.get("Origin") not in allowed_origins:
         return None
     return no_content(
         {
-            "Access-Control-Allow-Methods": ", ".join(sorted(refusal.valid_methods or ())),
+            "Access-Control-Allow-Methods": ", ".join(sorted(error.valid_methods or ())),
             "Access-Control-Allow-Headers": REQUEST_HEADERS,
             "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
         }
     )
 
 
-def _share(allowed: Collection[str], response: Response) -> Response:
-    told = headers_for(request.headers.get("Origin", ""), allowed)
-    response.vary.add(told.pop("Vary"))
-    response.headers.update(told)
+def _add_headers(allowed_origins: Collection[str], response: Response) -> Response:
+    headers = headers_for(request.headers.get("Origin", ""), allowed_origins)
+    response.vary.add(headers.pop("Vary"))
+    response.headers.update(headers)
     return response

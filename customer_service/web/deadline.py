@@ -1,4 +1,4 @@
-"""The deadline of a request: all its MongoDB operations together are bounded, and what it waited counts."""
+"""The deadline of a request: a bound on all its MongoDB operations together, its time in the queue included."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """A bound on all MongoDB operations within its context together; it can stand still for a while."""
+    """A bound on all MongoDB operations of its context together; it can be paused."""
 
     def __init__(self, ends: float) -> None:
         """End at this moment of the monotonic clock."""
@@ -24,17 +24,17 @@ class Deadline:
         self._bound: AbstractContextManager[None] = nullcontext()
 
     def __enter__(self) -> None:
-        """Bound the operations by what is left."""
+        """Bound the operations by the time that is left."""
         self._bound = deadline(self._ends - time.monotonic())
         self._bound.__enter__()
 
     def __exit__(self, *error: object) -> None:
-        """Bound them no more."""
+        """Remove the bound."""
         self._bound.__exit__(*cast("Any", error))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stand still within this context, in which there are no MongoDB operations."""
+        """Stop the clock in this context, which must not have MongoDB operations."""
         started = time.monotonic()
         self.__exit__(None, None, None)
         try:
@@ -47,7 +47,7 @@ class Deadline:
 def with_deadline(wsgi_app: WSGIApplication, seconds: float) -> WSGIApplication:
     """Return the application with all MongoDB operations of one request bounded by `seconds` together.
 
-    They count from when the server received the request, if it says so, else from the call.
+    The time counts from when the server received the request, if the server sets it, else from the call.
     """
 
     def bounded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

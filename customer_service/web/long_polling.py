@@ -1,4 +1,4 @@
-"""Long polling: a request that waits until something happens, if its server lets it."""
+"""Long polling: a request that waits for a change, if its server allows it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def slot() -> AbstractContextManager[Callable[[], bool] | None]:
-    """Return a context in which the current request may wait: what it yields returns whether waiting is over.
+    """Return a context in which the current request may wait; it yields a function that returns whether to stop.
 
-    It yields None if the request must not wait: because as many wait as may, or because the server has no slots.
+    It yields None if the request must not wait, because all slots are taken or the server has none.
     """
     slots: Callable[[], AbstractContextManager[Callable[[], bool] | None]] = request.environ.get(
         LONG_POLLING, nullcontext
@@ -25,7 +25,7 @@ def slot() -> AbstractContextManager[Callable[[], bool] | None]:
     return slots()
 
 
-def keep_waiting(seconds: float, is_over: Callable[[], bool]) -> Callable[[], bool]:
-    """Return what returns, in any thread, whether to go on waiting: for so many seconds at most."""
+def keep_waiting(seconds: float, must_stop: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a function that returns whether to continue to wait, for at most so many seconds, in any thread."""
     ends = time.monotonic() + seconds
-    return lambda: time.monotonic() < ends and not is_over()
+    return lambda: time.monotonic() < ends and not must_stop()

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the url map, the views' docstrings, the schemas and the problems."""
+"""The OpenAPI 3.1 document, built from the URL map, the views' declarations and docstrings, and the schemas."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 OPENAPI_VERSION = "3.1.0"
 SERVERS = ("/", "/api")
-"""The documented base paths; the application answers under each."""
+"""The documented base paths; the application has the same routes under each."""
 
 IMPLIED_METHODS = {"HEAD", "OPTIONS"}
 BEARER = "bearerToken"
@@ -53,7 +53,7 @@ TAGS = {
 }
 
 BODY_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-"""What a request with a body may be answered before anybody looks at what it says."""
+"""The statuses of the errors that every request with a body can have before its content is validated."""
 
 
 COMMON_HEADERS = {
@@ -92,8 +92,8 @@ PATH_VALUES: Mapping[str, Parameter] = {
 }
 
 
-def build(app: Flask, version: str) -> dict[str, Any]:
-    """Return the document of every route of the application that carries an Operation."""
+def build_document(app: Flask, version: str) -> dict[str, Any]:
+    """Return the document of all routes of the application that have an Operation."""
     marshmallow: Any = MarshmallowPlugin()
     spec = APISpec(
         "Customer service",
@@ -123,19 +123,19 @@ def build(app: Flask, version: str) -> dict[str, Any]:
 
 
 def servers(prefix: str = "") -> list[dict[str, str]]:
-    """Return the documented base paths as they are behind the prefix of a gateway."""
+    """Return the documented base paths behind the path prefix of a gateway."""
     return [{"url": (prefix + url).removesuffix("/") or "/"} for url in SERVERS]
 
 
 def _schema_of_field(_converter: object, schema_field: fields.Field[Any], **_: object) -> dict[str, Any]:
-    """Return what a field says of itself in JSON Schema."""
+    """Return the JSON Schema keywords of a field's own metadata."""
     return dict(schema_field.metadata.get("schema", {}))
 
 
 @cache
 def path_template(rule: str) -> str:
     """Return the path template of a URL rule, with the specification's parameter names."""
-    return PARAMETER.sub(lambda match: f"{{{_camel(match[1])}}}", rule)
+    return PARAMETER.sub(lambda match: f"{{{_camel_case(match[1])}}}", rule)
 
 
 def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dict[str, Any]:
@@ -147,12 +147,12 @@ def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dic
         "tags": [operation.tag],
         "security": [{BEARER: []}] if operation.role or operation.any_token else [],
         "parameters": [
-            *(_parameter("path", _camel(name), PATH_VALUES[name]) for name in PARAMETER.findall(rule.rule)),
+            *(_parameter("path", _camel_case(name), PATH_VALUES[name]) for name in PARAMETER.findall(rule.rule)),
             *(_parameter("query", *item) for item in operation.query.items()),
             *(_parameter("header", *item) for item in operation.request_headers.items()),
         ],
         **_request(operation),
-        "responses": _successes(operation) | _failures(_problems(operation, rule)),
+        "responses": _success_responses(operation) | _problem_responses(_problems(operation, rule)),
     }
 
 
@@ -176,19 +176,20 @@ def _request(operation: Operation) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}} if content else {}
 
 
-def _successes(operation: Operation) -> dict[str, Any]:
+def _success_responses(operation: Operation) -> dict[str, Any]:
     return {
         str(status): {
             "description": HTTPStatus(status).phrase,
-            "headers": _headers(answer.headers),
-            **({"content": {answer.media_type: {"schema": answer.schema}}} if answer.schema else {}),
+            "headers": _headers(response.headers),
+            **({"content": {response.media_type: {"schema": response.schema}}} if response.schema else {}),
         }
-        for status, answer in operation.responses.items()
+        for status, response in operation.responses.items()
     }
 
 
-def _headers(own: Mapping[str, Parameter]) -> dict[str, Any]:
-    return {name: _parameter_object(value) for name, value in own.items()} | {name: name for name in COMMON_HEADERS}
+def _headers(specific: Mapping[str, Parameter]) -> dict[str, Any]:
+    described = {name: _parameter_object(value) for name, value in specific.items()}
+    return described | {name: name for name in COMMON_HEADERS}
 
 
 def _problems(operation: Operation, rule: Rule) -> Iterator[Problem]:
@@ -200,14 +201,14 @@ def _problems(operation: Operation, rule: Rule) -> Iterator[Problem]:
     yield INTERNAL_ERROR
 
 
-def _failures(problems: Iterable[Problem]) -> dict[str, Any]:
+def _problem_responses(problems: Iterable[Problem]) -> dict[str, Any]:
     by_status: dict[HTTPStatus, list[Problem]] = {}
     for problem in problems:
         by_status.setdefault(problem.status, []).append(problem)
     return {
         str(status.value): {
             "description": status.phrase,
-            "headers": _headers(_headers_of(alike)),
+            "headers": _headers(_problem_headers(alike)),
             "content": {
                 MEDIA_TYPE: {
                     "schema": ProblemSchema,
@@ -219,8 +220,8 @@ def _failures(problems: Iterable[Problem]) -> dict[str, Any]:
     }
 
 
-def _headers_of(problems: list[Problem]) -> dict[str, Parameter]:
-    """Return the headers that some of the problems have; those are required that each has."""
+def _problem_headers(problems: list[Problem]) -> dict[str, Parameter]:
+    """Return the headers that any of the problems has; a header that all have is required."""
     headers = {"Cache-Control": Parameter("Never kept.", {"const": "no-store"}, required=True)}
     for name in dict.fromkeys(name for problem in problems for name in problem.headers):
         values = [problem.headers.get(name) for problem in problems]
@@ -230,15 +231,8 @@ def _headers_of(problems: list[Problem]) -> dict[str, Parameter]:
 
 
 def _example(problem: Problem) -> dict[str, Any]:
-    return {
-        "type": TYPE_PREFIX + problem.slug,
-        "title": problem.status.phrase,
-        "status": problem.status.value,
-        "detail": problem.detail,
-        "requestId": "0af7651916cd43dd8448eb211c80319c",
-        **problem.example,
-    }
+    return problem.body(requestId="0af7651916cd43dd8448eb211c80319c", **problem.example)
 
 
-def _camel(name: str) -> str:
+def _camel_case(name: str) -> str:
     return re.sub(r"_(\w)", lambda match: match[1].upper(), name)

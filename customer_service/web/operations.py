@@ -1,4 +1,4 @@
-"""What each route says of itself beyond its docstring, its rule and its name: who may call it, and what it answers."""
+"""What each route declares beside its docstring, rule and name: its role, parameters, responses and errors."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ STRING = {"type": "string"}
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a request, or a header of an answer; the example is what a form is filled in with.
+    """A parameter of a request, or a header of a response, which OpenAPI describes alike.
 
-    `style` says how a query has a value that is not a plain one (OpenAPI).
+    The documentation page fills its form with the example. `style` is OpenAPI's, for values that are not plain.
     """
 
     description: str
@@ -33,7 +33,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class SuccessResponse:
-    """What a route answers where nothing goes wrong."""
+    """What a route returns if there is no error."""
 
     schema: type[Schema] | Mapping[str, Any] | None = None
     headers: Mapping[str, Parameter] = field(default_factory=dict)
@@ -42,9 +42,9 @@ class SuccessResponse:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A decorator for a view; `role` is the least role in the organization that may call it.
+    """A decorator for a view; `role` is the lowest role in the organization that may call it.
 
-    A route of no organization has none: it takes any valid token if `any_token`, else no token is needed.
+    A route outside organizations has no role: it needs any valid token if `any_token`, else no token.
     """
 
     tag: str
@@ -57,7 +57,7 @@ class Operation:
     any_token: bool = False
 
     def __call__(self, view: View) -> View:
-        """Attach this to a view."""
+        """Attach this declaration to a view."""
         _operations[view] = self
         return view
 
@@ -66,11 +66,11 @@ _operations: dict[Callable[..., Any], Operation] = {}
 
 
 def operation_of(view: Callable[..., Any]) -> Operation | None:
-    """Return what the view says of itself, or None."""
+    """Return the declaration of a view, None if it has none."""
     return _operations.get(view)
 
 
 def role_of(view: Callable[..., Any]) -> Role:
-    """Return the least role that may call the view; the highest where it says nothing."""
+    """Return the lowest role that may call the view; the highest role if the view declares none."""
     operation = operation_of(view)
     return (operation and operation.role) or "admin"

@@ -1,4 +1,4 @@
-"""Every kind of problem that an answer may be (RFC 9457), and which of them each error is."""
+"""Every problem type that a response can have (RFC 9457), and the problem type of each error."""
 
 from __future__ import annotations
 
@@ -26,13 +26,23 @@ EXISTING = {"existing": "/organizations/550e8400-e29b-41d4-a716-446655440000/cus
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A kind of problem: the slug that ends its type, its status, detail and headers, and what else it may say."""
+    """A problem type: the slug at the end of its URN, its status, detail and headers, and an example of its members."""
 
     slug: str
     status: HTTPStatus
     detail: str
     headers: Mapping[str, str] = field(default_factory=dict)
     example: Mapping[str, object] = field(default_factory=dict)
+
+    def body(self, **members: object) -> dict[str, object]:
+        """Return the members of a problem of this type, and those of one occurrence."""
+        return {
+            "type": TYPE_PREFIX + self.slug,
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "detail": self.detail,
+            **members,
+        }
 
 
 BODY_TOO_LARGE = Problem(
@@ -175,7 +185,7 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
     errors.Overloaded: OVERLOADED,
     errors.RequestTimeout: REQUEST_TIMEOUT,
 }
-"""How each of the service's errors is told; the details of 401, 403 and 404 are the specification's."""
+"""The problem type of each of the service's errors; the details of 401, 403 and 404 are the specification's."""
 
 UNREADABLE = Problem("bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read.")
 FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
@@ -188,7 +198,7 @@ FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
         Problem("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send a documented media type."),
     )
 }
-"""How the framework's errors are told, where they do not say it better; every other one is a fault of the service."""
+"""The problem types of the framework's errors by their status; any other status is a fault of the service."""
 
 SERVER_PROBLEMS: dict[str, Problem] = {
     "LimitRequestLine": Problem(
@@ -209,10 +219,10 @@ SERVER_PROBLEMS: dict[str, Problem] = {
         "not-implemented", HTTPStatus.NOT_IMPLEMENTED, "Use no transfer coding but `chunked`."
     ),
 }
-"""How the server's own refusals are told, by the names of its errors; every other one makes a request UNREADABLE."""
+"""The problem types of the errors of gunicorn's parser by their class names; any other one is UNREADABLE."""
 
 COMMON_PROBLEMS = (OVERLOADED, REQUEST_TIMEOUT, SERVER_PROBLEMS["LimitRequestHeaders"])
-"""What any request may be answered, whatever it asks for."""
+"""The problem types that the response to any request can have."""
 
 INTERNAL_ERROR = Problem(
     "internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer; the log knows why."

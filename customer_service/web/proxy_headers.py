@@ -1,4 +1,4 @@
-"""What a gateway in front says of a request: from where it came, and behind which path the service is."""
+"""The headers of trusted proxies: the client's address and the path prefix that a gateway removed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from customer_service.web.wsgi_environ import FORWARDED_PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -14,48 +16,45 @@ if TYPE_CHECKING:
     from customer_service.settings.environment import Network
 
 PREFIX = re.compile(r"(?=.{2,256}\Z)(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
-"""Steps of a path that mean themselves wherever they are written: no escapes, no `..`, no `//`."""
+"""A path without escapes, `.`, `..` and `//`, which no program reads in another way."""
 
-PREFIX_KEY = "customer_service.prefix"
-"""Where the environment of a request has the prefix that a gateway took off its path; absent where none did."""
-
-REMEMBERED_ADDRESSES = 1024
+CACHED_ADDRESSES = 1024
 
 
 def trust_proxies(wsgi_app: WSGIApplication, proxies: Sequence[Network]) -> WSGIApplication:
-    """Return the application as it is behind these proxies: itself where there are none.
+    """Return the application with the headers of these proxies applied, or itself if there are none.
 
-    Of a request that comes from one of them, and of no other, `X-Forwarded-For` and `X-Forwarded-Prefix` are believed.
-    The address becomes the last that is no trusted proxy's. A prefix that is not one plain path is nobody's.
+    `X-Forwarded-For` and `X-Forwarded-Prefix` count only in a request from one of the proxies. The client's address
+    becomes the last one that is not a trusted proxy's. A prefix that is not a plain path is ignored.
     """
     if not proxies:
         return wsgi_app
-    is_trusted = lru_cache(REMEMBERED_ADDRESSES)(lambda address: _is_in(address, proxies))
+    is_trusted = lru_cache(CACHED_ADDRESSES)(lambda address: _is_in(address, proxies))
 
-    def relayed(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def forwarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if is_trusted(environ.get("REMOTE_ADDR", "")):
-            environ["REMOTE_ADDR"] = _origin(environ, is_trusted)
+            environ["REMOTE_ADDR"] = _client_address(environ, is_trusted)
             prefix = environ.get("HTTP_X_FORWARDED_PREFIX", "").removesuffix("/")
             if PREFIX.fullmatch(prefix):
-                environ["SCRIPT_NAME"] = environ[PREFIX_KEY] = prefix + environ.get("SCRIPT_NAME", "")
+                environ["SCRIPT_NAME"] = environ[FORWARDED_PREFIX] = prefix + environ.get("SCRIPT_NAME", "")
         return wsgi_app(environ, start_response)
 
-    return relayed
+    return forwarded
 
 
-def _origin(environ: WSGIEnvironment, is_trusted: Callable[[str], bool]) -> str:
-    """Return the nearest address that is no trusted proxy's: what stands before it anybody may have written."""
+def _client_address(environ: WSGIEnvironment, is_trusted: Callable[[str], bool]) -> str:
+    """Return the nearest address that is not a trusted proxy's: a client can forge every address before it."""
     nearest: str = environ["REMOTE_ADDR"]
-    for given in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
-        address = _address(given.strip())
+    for entry in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+        address = _parse_address(entry.strip())
         if address is None or not is_trusted(nearest):
             break
         nearest = address
     return nearest
 
 
-def _address(text: str) -> str | None:
-    """Return an IP address in its one spelling, without a zone, which could be any text; None for anything else."""
+def _parse_address(text: str) -> str | None:
+    """Return an IP address in its canonical form, None for anything else; a zone is refused, it can be any text."""
     try:
         return None if "%" in text else str(ip_address(text))
     except ValueError:
@@ -63,5 +62,5 @@ def _address(text: str) -> str | None:
 
 
 def _is_in(address: str, networks: Sequence[Network]) -> bool:
-    known = _address(address)
-    return known is not None and any(ip_address(known) in network for network in networks)
+    parsed = _parse_address(address)
+    return parsed is not None and any(ip_address(parsed) in network for network in networks)

@@ -1,4 +1,4 @@
-"""What a request asks for, parsed strictly: its body, its conditions, its idempotency key, its list parameters."""
+"""Parsing requests, strictly: the body, conditions, the idempotency key, and the parameters of a list."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ RANGE = re.compile(r"(createdAt|updatedAt)\[(gt|gte|lt|lte)\]")
 ENTRY = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 
 ROUNDED_UP = ("gte", "lt")
-"""The bounds that a time between two milliseconds moves to the later one: stored times are whole milliseconds."""
+"""The operators for which a time between two milliseconds is rounded up: stored times are whole milliseconds."""
 
 LIST_PARAMETERS = {
     "limit": Parameter(
@@ -97,7 +97,7 @@ CHOICES = {
     "satValidation": set(SAT_TERMS),
     "include": {"total"},
 }
-"""The values that a parameter may have, of those that have only a few."""
+"""The allowed values of the parameters that have only a few."""
 
 PARAMETER_MESSAGES = {
     "unknown-parameter": "Remove it: there is no such parameter.",
@@ -115,7 +115,7 @@ PARAMETER_MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class ListRequest:
-    """A page of a list: what it asks for, how long it may be, where it begins, and whether to count the list."""
+    """A page of a list: its filters, its length, the position it begins after, and whether to count the whole list."""
 
     filters: Mapping[str, str]
     limit: int
@@ -123,7 +123,7 @@ class ListRequest:
     total: bool
 
     def query(self) -> CustomerQuery:
-        """Return what the filters ask of the repository."""
+        """Return the repository's query of these filters."""
         ranges: dict[str, dict[str, datetime]] = {}
         for name, value in self.filters.items():
             if bound := RANGE.fullmatch(name):
@@ -134,13 +134,13 @@ class ListRequest:
         return CustomerQuery(words, exact, metadata, dict(sorted(ranges.items())), sat_status)
 
     def cursor(self, value: Any, customer_id: str) -> str:
-        """Return the cursor of the page behind this position; it keeps the filters."""
+        """Return the cursor of the page after this position; it has the filters too."""
         moment = value.replace(tzinfo=UTC).isoformat() if isinstance(value, datetime) else None
         return encode_cursor([dict(self.filters), moment, customer_id])
 
 
 def json_body(*media_types: str) -> object:
-    """Return the JSON of the body; raises the errors of 415, 413 and 400, in this order."""
+    """Return the body's JSON value; raises the errors of 415, 413 and 400, in this order."""
     allowed = media_types or (JSON,)
     if request.mimetype not in allowed:
         raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
@@ -158,13 +158,13 @@ def _parse(body: bytes) -> object:
         value: object = orjson.loads(body)
     except ValueError:
         raise BadRequest(LATIN_1 if _is_latin_1(body) else NOT_JSON) from None
-    if body.count(b":") != _count_members(value):  # a colon in a text, or a member that orjson dropped
+    if body.count(b":") != _count_members(value):  # a colon in a string, or a repeated member, which orjson drops
         _require_unique_names(body.decode())
     return value
 
 
 def _is_latin_1(body: bytes) -> bool:
-    """Whether the body is not UTF-8, and would be JSON if each of its bytes were a character."""
+    """Return whether the body is not UTF-8 and would be JSON in Latin-1."""
     try:
         body.decode()
     except UnicodeDecodeError:
@@ -175,7 +175,7 @@ def _is_latin_1(body: bytes) -> bool:
 
 
 def _count_members(value: object) -> int:
-    """Return how many members the objects in a value have together."""
+    """Return how many members all objects in a JSON value have together."""
     count, values = 0, [value]
     while values:
         each = values.pop()
@@ -188,7 +188,7 @@ def _count_members(value: object) -> int:
 
 
 def _require_unique_names(text: str) -> None:
-    """Raise the error of 400 if an object has two members of one name: parsers disagree on which of them counts."""
+    """Raise the error of 400 if an object has two members of one name: parsers disagree on which one is valid."""
     try:
         json.loads(text, object_pairs_hook=_require_unique_names_of)
     except RecursionError:
@@ -204,7 +204,7 @@ def _require_unique_names_of(members: list[tuple[str, object]]) -> None:
 
 
 def canonical_json(value: object) -> bytes:
-    """Return a JSON value in the form that does not depend on spaces, escapes and the order of members."""
+    """Return the canonical form of a JSON value, independent of spaces, escapes and the order of members."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
@@ -216,51 +216,51 @@ def idempotency_key() -> str | None:
     return key
 
 
-def require_match(state: Document | None, etag_of: Callable[[Document], str]) -> None:
-    """Raise VersionMismatch where If-Match does not allow a write on this state (RFC 9110, section 13.1.1)."""
-    if is_conditional() and (state is None or not request.if_match.contains(etag_of(state))):
+def require_match(document: Document | None, etag_of: Callable[[Document], str]) -> None:
+    """Raise VersionMismatch if If-Match does not allow a write on this document (RFC 9110, section 13.1.1)."""
+    if has_if_match() and (document is None or not request.if_match.contains(etag_of(document))):
         raise VersionMismatch
 
 
-def is_conditional() -> bool:
-    """Whether the caller named the state that it wants to write on."""
+def has_if_match() -> bool:
+    """Return whether the request has the condition If-Match."""
     return "If-Match" in request.headers
 
 
 def list_request() -> ListRequest:
-    """Return the page that the query string asks for; raises InvalidRequest with every finding."""
-    values = query_values(_wrong)
+    """Return the parsed query string of a list; raises InvalidRequest with every finding."""
+    values = query_values(_find_error)
     filters = {name: value for name, value in values.items() if name not in NOT_FILTERS}
     if _has_too_many(filters):
-        raise invalid({"metadata": "too-many-filters"})
+        raise invalid_parameters({"metadata": "too-many-filters"})
     limit = int(values.get("limit", DEFAULT_LIMIT))
     after = None
     if "cursor" in values:
-        kept, after = _position(values["cursor"])
-        if filters and filters != kept:
-            raise invalid({"cursor": "other-filter"})
-        filters = kept
+        cursor_filters, after = _decode_list_cursor(values["cursor"])
+        if filters and filters != cursor_filters:
+            raise invalid_parameters({"cursor": "other-filter"})
+        filters = cursor_filters
     return ListRequest(filters, limit, after, "include" in values)
 
 
-def query_values(wrong: Callable[[str, str], str | None]) -> dict[str, str]:
+def query_values(find_error: Callable[[str, str], str | None]) -> dict[str, str]:
     """Return the value of each parameter of the query string; raises InvalidRequest with every finding.
 
-    `wrong` returns the code of what is wrong with a parameter, by its name and value, or None.
+    `find_error` returns the code of the error in a parameter with this name and value, None if it is valid.
     """
     given = request.args.to_dict(flat=False)
     codes = {
         name: code
         for name, values in given.items()
-        if (code := "repeated-parameter" if len(values) > 1 else wrong(name, values[0]))
+        if (code := "repeated-parameter" if len(values) > 1 else find_error(name, values[0]))
     }
     if codes:
-        raise invalid(codes)
+        raise invalid_parameters(codes)
     return {name: values[0] for name, values in given.items()}
 
 
 def encode_cursor(value: object) -> str:
-    """Return a JSON value as a cursor."""
+    """Return the opaque cursor that holds a JSON value."""
     return base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
 
 
@@ -269,13 +269,13 @@ def decode_cursor(cursor: str) -> Any:
     return orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
 
 
-def invalid(codes: Mapping[str, str]) -> InvalidRequest:
-    """Return the error of parameters that are wrong, by the code of each."""
+def invalid_parameters(codes: Mapping[str, str]) -> InvalidRequest:
+    """Return the error of invalid parameters, given the error code of each."""
     return InvalidRequest([Finding(to_pointer(name), code, PARAMETER_MESSAGES[code]) for name, code in codes.items()])
 
 
-def _wrong(name: str, value: str) -> str | None:
-    """Return the code of what is wrong with a parameter, or None."""
+def _find_error(name: str, value: str) -> str | None:
+    """Return the code of the error in a parameter, None if it is valid."""
     if name in FILTERS:
         return None if (name != "q") <= len(value) <= MAXIMUM_TEXT_LENGTH else "invalid-length"
     if RANGE.fullmatch(name):
@@ -288,22 +288,22 @@ def _wrong(name: str, value: str) -> str | None:
     return None if name == "cursor" else "unknown-parameter"
 
 
-def _position(cursor: str) -> tuple[dict[str, str], ListPosition]:
-    """Return the filters and the position that a cursor keeps; raises InvalidRequest for what `cursor` never made."""
+def _decode_list_cursor(cursor: str) -> tuple[dict[str, str], ListPosition]:
+    """Return the filters and the position of a list's cursor; raises InvalidRequest."""
     try:
         filters, moment, customer_id = decode_cursor(cursor)
-        strange = any(name in NOT_FILTERS or _wrong(name, _text(value)) for name, value in filters.items())
+        is_forged = any(name in NOT_FILTERS or _find_error(name, _text(value)) for name, value in filters.items())
         ordered_by_time = any(RANGE.fullmatch(name) for name in filters)
-        strange = strange or _has_too_many(filters)
-        if OBJECT_ID.fullmatch(customer_id) and not strange and ordered_by_time == (moment is not None):
+        is_forged = is_forged or _has_too_many(filters)
+        if OBJECT_ID.fullmatch(customer_id) and not is_forged and ordered_by_time == (moment is not None):
             return filters, (parse_instant(moment) if ordered_by_time else None, customer_id)
     except (ValueError, TypeError, AttributeError):
         pass
-    raise invalid({"cursor": "invalid-cursor"})
+    raise invalid_parameters({"cursor": "invalid-cursor"})
 
 
 def _metadata_of(filters: Mapping[str, str]) -> dict[str, str]:
-    """Return the metadata entries that the filters ask for."""
+    """Return the metadata entries among the filters."""
     return {entry[1]: value for name, value in filters.items() if (entry := ENTRY.fullmatch(name))}
 
 

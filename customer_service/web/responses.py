@@ -1,4 +1,4 @@
-"""How a customer is answered: its bytes, its ETag, and 304 where the caller has it already."""
+"""Successful responses: customers with their ETags, JSON values, and 304 if the client has the current one."""
 
 from __future__ import annotations
 
@@ -26,33 +26,34 @@ REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 
 class Representation(NamedTuple):
-    """A customer as it is answered: the bytes of its body, and its ETag without the quotes."""
+    """A serialized customer: the bytes of the response body, and the ETag without quotes."""
 
     body: bytes
     etag: str
 
 
 def serialize(document: Document) -> Representation:
-    """Return the customer as it is answered; raises MalformedDocument.
+    """Return the serialized customer; raises MalformedDocument.
 
-    The ETag digests the body, so that no writer can forget it, and the version, so that every write changes it.
+    The ETag is a digest of the body, so that no write can leave it unchanged by mistake, and of the version, so that
+    every write changes it.
     """
     body = _to_json(CUSTOMER_SCHEMA.dump_document(document))
     return Representation(body, blake2b(body + repr(document.get("version")).encode(), digest_size=16).hexdigest())
 
 
-def compact(representation: Representation) -> Representation:
-    """Return it in as little memory as it needs, to be kept: orjson leaves 4 kB to a body of any length."""
-    return representation._replace(body=bytes(memoryview(representation.body)))
+def compact(customer: Representation) -> Representation:
+    """Return a copy without spare memory, for a cache: orjson allocates 4 kB for a body of any length."""
+    return customer._replace(body=bytes(memoryview(customer.body)))
 
 
 def etag_of(document: Document) -> str:
-    """Return the ETag of the customer as it is answered; raises MalformedDocument."""
+    """Return the customer's ETag without quotes; raises MalformedDocument."""
     return serialize(document).etag
 
 
 def list_body(documents: Iterable[Document]) -> dict[str, list[Any]]:
-    """Return the customers as `data`, and as `unreadable` the ids of those that cannot be told, if any."""
+    """Return the customers as `data`, and the ids of malformed ones as `unreadable`, if there are any."""
     data, unreadable = [], []
     for document in documents:
         try:
@@ -65,48 +66,48 @@ def list_body(documents: Iterable[Document]) -> dict[str, list[Any]]:
 
 
 def changes_body(changes: Iterable[CustomerChange]) -> list[dict[str, Any]]:
-    """Return the changes as they are answered; of a customer that cannot be told only that it is so."""
-    told = [_change_body(change) for change in changes]
-    if unreadable := [each["id"] for each in told if each["type"] == "unreadable"]:
+    """Return the serialized changes; a malformed customer has the type `unreadable` and no fields."""
+    bodies = [_change_body(change) for change in changes]
+    if unreadable := [body["id"] for body in bodies if body["type"] == "unreadable"]:
         add_fields(unreadable=unreadable)
-    return told
+    return bodies
 
 
 def customer_response(customer: Representation) -> Response:
-    """Answer a customer that was looked up, or 304 where the caller has it already (RFC 9110, section 13.1.2)."""
+    """Return the response to a read: the customer, or 304 if the client has it already (RFC 9110, section 13.1.2)."""
     body, etag = customer
-    if _has_already(etag):
+    if _client_has(etag):
         return Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": f'"{etag}"', **REVALIDATE})
     return serialized_response(body, etag)
 
 
 def written_customer_response(document: Document, location: str | None = None) -> Response:
-    """Answer a customer that was written: 201 with its Location where it is new, else 200."""
+    """Return the response to a write: 201 with the Location of a new customer, else 200."""
     return serialized_response(*serialize(document), location)
 
 
 def serialized_response(body: bytes, etag: str, location: str | None = None) -> Response:
-    """Answer a customer whose bytes and ETag are at hand."""
+    """Return the response with a serialized customer: 201 if it has a Location, else 200."""
     headers = {"ETag": f'"{etag}"', **REVALIDATE, **({"Location": location} if location else {})}
     return Response(body, HTTPStatus.CREATED if location else HTTPStatus.OK, headers, content_type=JSON)
 
 
 def no_content(headers: Mapping[str, str] | None = None) -> Response:
-    """Answer that it is done: 204, without a body and without the type of one."""
+    """Return a 204 response, without a body and a Content-Type."""
     response = Response(status=HTTPStatus.NO_CONTENT, headers=headers)
     del response.headers["Content-Type"]
     return response
 
 
 def json_response(value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """Answer a value that has no ETag, compressed where it is large."""
+    """Return a JSON response without an ETag, compressed if it is large."""
     return compressed(Response(_to_json(value), headers={**REVALIDATE, **(headers or {})}, mimetype=JSON))
 
 
 def cacheable_response(value: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
-    """Answer a value that is the same for every caller, or 304 if the caller has it; the headers say for how long.
+    """Return a JSON response that is the same for every caller, or 304 if the client has it already.
 
-    The ETag is that of the bytes as they are sent: a compressed body has another.
+    The headers say how long it is valid. The ETag is a digest of the bytes as sent: a compressed body has another.
     """
     response = json_response(value, headers)
     response.add_etag()
@@ -114,10 +115,10 @@ def cacheable_response(value: Mapping[str, Any], headers: Mapping[str, str]) -> 
     return response
 
 
-def _has_already(etag: str) -> bool:
-    asked = request.environ.get("HTTP_IF_NONE_MATCH")
-    # the form in which it was told needs no parser
-    return asked is not None and (asked == f'"{etag}"' or request.if_none_match.contains_weak(etag))
+def _client_has(etag: str) -> bool:
+    condition = request.environ.get("HTTP_IF_NONE_MATCH")
+    # the header as most clients send it needs no parser
+    return condition is not None and (condition == f'"{etag}"' or request.if_none_match.contains_weak(etag))
 
 
 def _change_body(change: CustomerChange) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The keys by which a server and the application exchange what WSGI does not define, in a request's environment."""
+"""The keys of a request's WSGI environment that this service adds to those of the WSGI specification."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ RECEIVED_AT = "customer_service.received_at"
 """When the server received the request, on the monotonic clock; the request's deadline counts from then."""
 
 OVERLOADED = "customer_service.overloaded"
-"""Present if the server could not give the request a place in time: it must be refused before anything is done."""
+"""True if the server admitted the request too late: it must be refused before anything is done."""
 
-LONG_POLLING = "customer_service.web.long_polling"
-"""A function without arguments whose context manager lets the request wait; absent under servers that cannot."""
+LONG_POLLING = "customer_service.long_polling"
+"""A function that returns `long_polling.slot`'s context manager; absent if the server has no long polling."""
 
 DEADLINE = "customer_service.deadline"
-"""The request's `database.Deadline`."""
+"""The request's `deadline.Deadline`."""
+
+FORWARDED_PREFIX = "customer_service.forwarded_prefix"
+"""The path prefix that a gateway removed from the request's path; absent if it removed none."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from customer_service.web.compression import LEAST_BYTES
+from customer_service.web.compression import MINIMUM_BYTES
 from tests.support import CUSTOMER_ID, Service, bearer, customers_url, new_customer, url
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def test_batches_too(list_of_five: FlaskClient) -> None:
 
 def test_what_fits_one_packet_is_left_as_it_is(list_of_five: FlaskClient) -> None:
     answer = get(list_of_five, customers_url("?limit=1"), "gzip")
-    assert len(answer.data) < LEAST_BYTES
+    assert len(answer.data) < MINIMUM_BYTES
     assert "Content-Encoding" not in answer.headers
     assert answer.headers["Vary"] == "Accept-Encoding"
 

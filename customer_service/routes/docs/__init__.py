@@ -14,8 +14,9 @@ from werkzeug.exceptions import NotFound
 
 from customer_service import __version__
 from customer_service.routes.docs import errors
-from customer_service.web import compression, openapi, proxy_headers
+from customer_service.web import compression, openapi
 from customer_service.web.responses import json_response
+from customer_service.web.wsgi_environ import FORWARDED_PREFIX
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -60,7 +61,9 @@ class Asset(NamedTuple):
 
 def init_app(app: Flask) -> None:
     """Let the application tell what it answers, to programs and to people."""
-    app.extensions["document"] = cache(partial(openapi.build, app, __version__))  # when first asked for: it takes 40 ms
+    app.extensions["document"] = cache(
+        partial(openapi.build_document, app, __version__)
+    )  # when first asked for: it takes 40 ms
     app.register_blueprint(blueprint)
 
 
@@ -68,7 +71,7 @@ def init_app(app: Flask) -> None:
 def get_openapi() -> Response:
     """Give the document, with the servers as they are behind a gateway's prefix."""
     told = current_app.extensions["document"]()
-    return json_response({**told, "servers": openapi.servers(request.environ.get(proxy_headers.PREFIX_KEY, ""))})
+    return json_response({**told, "servers": openapi.servers(request.environ.get(FORWARDED_PREFIX, ""))})
 
 
 @blueprint.get("/docs")
@@ -97,7 +100,7 @@ def get_asset(name: str) -> Response:
     if name not in ASSETS:
         raise NotFound
     packed, etag = _asset(name)
-    is_preferred = compression.is_preferred()
+    is_preferred = compression.prefers_gzip()
     response = Response(
         packed if is_preferred else gzip.decompress(packed), headers=ASSET_HEADERS, mimetype=ASSETS[name][1]
     )

@@ -33,10 +33,10 @@ def test_an_error_becomes_the_problem_of_its_kind(
     error: BaseException, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "customer_service")
-    before = connection_errors.counts[status]
-    head, _, body = connection_errors.answer(error).partition(b"\r\n\r\n")
+    before = connection_errors.refusal_counts[status]
+    head, _, body = connection_errors.response_to(error).partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
-    assert connection_errors.counts[status] == before + 1
+    assert connection_errors.refusal_counts[status] == before + 1
     problem = json.loads(body)
     assert problem["status"] == status
     assert QUOTED not in (head + body).decode()

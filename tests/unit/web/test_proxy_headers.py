@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from customer_service.web import proxy_headers
+from customer_service.web.wsgi_environ import FORWARDED_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,14 +46,14 @@ def test_a_stranger_is_not_believed(peer: str | None) -> None:
     environ = seen(peer, X_FORWARDED_FOR="192.0.2.1", X_FORWARDED_PREFIX="/crm")
     assert environ.get("REMOTE_ADDR") == peer
     assert environ["SCRIPT_NAME"] == ""
-    assert proxy_headers.PREFIX_KEY not in environ
+    assert FORWARDED_PREFIX not in environ
 
 
 @pytest.mark.parametrize("peer", [PROXY, OUTER_PROXY, "2001:db8::1", "2001:0DB8:0::1"])
 def test_a_trusted_proxy_is_believed(peer: str) -> None:
     environ = seen(peer, X_FORWARDED_FOR=CLIENT, X_FORWARDED_PREFIX="/crm")
     assert environ["REMOTE_ADDR"] == CLIENT
-    assert environ["SCRIPT_NAME"] == environ[proxy_headers.PREFIX_KEY] == "/crm"
+    assert environ["SCRIPT_NAME"] == environ[FORWARDED_PREFIX] == "/crm"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_the_client_is_the_nearest_that_is_no_trusted_proxy(forwarded_for: str, 
 @pytest.mark.parametrize("prefix", ["/crm", "/crm/", "/a/b-c/d_e/1.0/~x", "/...", "/" + "a" * 255])
 def test_a_plain_prefix_is_put_before_every_path(prefix: str) -> None:
     environ = seen(PROXY, "/here", X_FORWARDED_PREFIX=prefix)
-    assert environ["SCRIPT_NAME"] == environ[proxy_headers.PREFIX_KEY] == prefix.removesuffix("/") + "/here"
+    assert environ["SCRIPT_NAME"] == environ[FORWARDED_PREFIX] == prefix.removesuffix("/") + "/here"
 
 
 @pytest.mark.parametrize(
@@ -118,4 +119,4 @@ def test_a_plain_prefix_is_put_before_every_path(prefix: str) -> None:
 def test_any_other_prefix_is_nobodys(prefix: str) -> None:
     environ = seen(PROXY, "/here", X_FORWARDED_PREFIX=prefix)
     assert environ["SCRIPT_NAME"] == "/here"
-    assert proxy_headers.PREFIX_KEY not in environ
+    assert FORWARDED_PREFIX not in environ
