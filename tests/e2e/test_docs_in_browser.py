@@ -97,6 +97,7 @@ def test_the_documented_read_in_a_browser(tmp_path: Path, monkeypatch: pytest.Mo
             assert [tag.text.splitlines()[0] for tag in window.find_elements(By.CSS_SELECTOR, "h3.opblock-tag")] == [
                 "Customers",
                 "Members",
+                "Catalogs",
                 "Health",
             ]
             assert page.read_customer(401)["detail"] == "Authentication required."

@@ -1266,8 +1266,9 @@ class TestFindings:
     @given(st.text(), st.text(), st.text(), st.text())
     def test_text_of_any_kind_never_fails(self, name: str, email: str, phone: str, state: str) -> None:
         given_customer = customer(legalName=name, email=email, phone=phone, state=state)
+        of_another_state = {"/address/zip"} if catalogues.zips_of(state) else set[str]()
         for finding in rules.errors(given_customer) + rules.warnings(given_customer):
-            assert finding.path in {"/legalName", "/email", "/phone"}
+            assert finding.path in {"/legalName", "/email", "/phone"} | of_another_state
 
     @given(st.text(max_size=20).map("a@{}.mx".format) | st.text(max_size=20).map("{}@b.mx".format))
     def test_almost_an_address_never_fails(self, email: str) -> None:
