@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import accumulate, takewhile
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 MAXIMUM_FINDINGS = 100
 MAXIMUM_PATH_LENGTH = 200
@@ -60,8 +62,21 @@ def _count_of_rest(count: int) -> dict[str, str]:
 
 
 def to_pointer(name: str) -> str:
-    """Return the step of a JSON Pointer that this name is (RFC 6901, section 3)."""
+    """Return the JSON Pointer to the member of this name (RFC 6901, section 3)."""
     return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def value_at(document: object, pointer: str) -> Any:
+    """Return the value that the JSON Pointer refers to inside objects, or None if there is none."""
+    value = document
+    for name in _names_in(pointer):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+@lru_cache(128)
+def _names_in(pointer: str) -> list[str]:
+    return [name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")[1:]]
 
 
 class CustomerServiceError(Exception):

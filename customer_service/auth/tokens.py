@@ -8,7 +8,6 @@ import re
 import time
 from contextlib import suppress
 from functools import partial
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import jwt
@@ -17,7 +16,9 @@ from jwt.algorithms import OKPAlgorithm
 
 from customer_service.auth.jwks import JwkSetKeys
 from customer_service.auth.keys import SECRET_ALGORITHMS, single_key
+from customer_service.digests import digest
 from customer_service.errors import ExpiredToken, InvalidToken, SettingsError
+from customer_service.fiscal.characters import CONTROL_CHARACTER
 from customer_service.repository.caches import Cache
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 MAXIMUM_TOKEN_LENGTH = 8192
 MAXIMUM_SUBJECT_LENGTH = 256
 COMPACT_FORM = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
-CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SHOWN_CHARACTERS = 200
 DECODE_OPTIONS: Options = {
     "require": ["exp", "sub"],
@@ -70,12 +70,12 @@ class TokenVerifier:
         """
         if len(token) > MAXIMUM_TOKEN_LENGTH or not COMPACT_FORM.fullmatch(token):
             raise InvalidToken("not a JWS in compact form")
-        digest = blake2b(token.encode(), digest_size=16).digest()
-        known = self.verified.get(digest)
+        key = digest(token.encode())
+        known = self.verified.get(key)
         if known is not None and known.expires > time.time() and self._has_key_of(known):
             return known.subject
         try:
-            return self.verified.load(digest, partial(self._judge, token)).subject
+            return self.verified.load(key, partial(self._judge, token)).subject
         except jwt.ExpiredSignatureError:
             raise ExpiredToken("exp is in the past") from None
         except jwt.PyJWTError as error:

@@ -7,6 +7,16 @@ import re
 import unicodedata
 from contextlib import suppress
 
+from customer_service.fiscal.limits import MAXIMUM_LEGAL_NAME_LENGTH
+
+ASCII_CONTROLS = r"\u0000-\u001f\u007f"
+"""The control characters of ASCII, as a class of regular expressions has them."""
+
+CONTROL_CHARACTERS = rf"{ASCII_CONTROLS}-\u009f"
+"""The control characters of Unicode (category Cc), in the same form."""
+
+CONTROL_CHARACTER = re.compile(f"[{CONTROL_CHARACTERS}]")
+
 IGNORABLE = (
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
@@ -15,8 +25,6 @@ IGNORABLE = (
 
 BIDI_CONTROLS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """The twelve characters of Unicode's Bidi_Control, in the same form."""
-
-MAXIMUM_COMPARED_LENGTH = 300  # normalizing takes quadratic time, and no longer text is accepted anywhere
 
 _IGNORABLE = re.compile(rf"[{IGNORABLE}\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]")
 _HTML_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31});")
@@ -36,7 +44,7 @@ def has_bidi_control(text: str) -> bool:
 
 def comparable(text: str) -> str:
     """Return the text in the form that unique keys are compared in: without invisible characters, in NFC."""
-    if text.isascii() or len(text) > MAXIMUM_COMPARED_LENGTH:
+    if text.isascii() or len(text) > MAXIMUM_LEGAL_NAME_LENGTH:  # normalizing takes quadratic time
         return text
     return unicodedata.normalize("NFC", _IGNORABLE.sub("", text))
 

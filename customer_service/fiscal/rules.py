@@ -10,17 +10,22 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from stdnum.mx import rfc
 
-from customer_service.errors import Finding
+from customer_service.errors import Finding, value_at
 from customer_service.fiscal import catalogues, characters
 from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME
-from customer_service.fiscal.characters import comparable, has_bidi_control, is_blank
+from customer_service.fiscal.characters import CONTROL_CHARACTERS, comparable, has_bidi_control, is_blank
+from customer_service.fiscal.limits import (
+    MAXIMUM_EMAIL_LENGTH,
+    MAXIMUM_FOREIGN_TAX_ID_LENGTH,
+    MAXIMUM_LEGAL_NAME_LENGTH,
+    MAXIMUM_TEXT_LENGTH,
+)
 from customer_service.fiscal.sat_catalogues import place_of
 
 if TYPE_CHECKING:
@@ -62,11 +67,9 @@ NAME_WARNINGS = {
 }
 """What to do about a legal name that the SAT probably does not know so; every finding suggests the same name."""
 
-MAXIMUM_LEGAL_NAME_LENGTH = 300
-MAXIMUM_FOREIGN_TAX_ID_LENGTH = 40
-MAXIMUM_PHONE_LENGTH = 255
-MAXIMUM_EMAIL_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, less the brackets
+LENGTH_MESSAGE = "Give a {} of 1 to {} characters that can be seen."
 COMPANY_RFC_LENGTH = 12
+PERSON_RFC_LENGTH = 13
 NATIONAL_DIGITS = 10
 
 RFC_PATTERN = re.compile(r"[A-Z&Ñ]{3,4}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[A-Z0-9]{2}[0-9A]")
@@ -76,7 +79,7 @@ OLD_MOBILE_PHONE = re.compile(r"521[0-9]{10}")  # until 2019 mobile numbers had 
 E164_PATTERN = re.compile(r"\+[1-9][0-9]{1,14}")
 PLAIN_EMAIL = re.compile(r"[a-z0-9]{1,30}(?:[._-][a-z0-9]{1,30})?@[a-z0-9]{5,30}\.(?:com|org|net|mx|com\.mx)", re.ASCII)
 PLAIN_PHONE = re.compile(r"[2-9][0-9]{9}", re.ASCII)
-UNSTORABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of characters
+UNSTORABLE = re.compile(rf"[{CONTROL_CHARACTERS}\ud800-\udfff]")  # control characters, and lone surrogates
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,8 @@ class _Receiver:
     regimes: frozenset[str]
 
 
-_COMPANY = _Receiver("a company, whose RFC has 12 characters", catalogues.COMPANY_REGIMES)
-_PERSON = _Receiver("a person, whose RFC has 13 characters", catalogues.PERSON_REGIMES)
+_COMPANY = _Receiver(f"a company, whose RFC has {COMPANY_RFC_LENGTH} characters", catalogues.COMPANY_REGIMES)
+_PERSON = _Receiver(f"a person, whose RFC has {PERSON_RFC_LENGTH} characters", catalogues.PERSON_REGIMES)
 _UNREGISTERED = _Receiver("a generic RFC or a customer outside Mexico", frozenset({catalogues.NO_OBLIGATIONS}))
 _UNKNOWN = _Receiver("a customer", frozenset(USES_BY_REGIME))
 
@@ -147,7 +150,7 @@ def possible_tax_systems(customer: Mapping[str, Any]) -> frozenset[str]:
 
 def has_same_sat_values(customer: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether the SAT's answer about one customer is also true of the other."""
-    return all(_value(customer, path) == _value(other, path) for path in SAT_COMPARED_PATHS)
+    return all(value_at(customer, path) == value_at(other, path) for path in SAT_COMPARED_PATHS)
 
 
 def unique_keys(customer: Mapping[str, Any]) -> dict[str, str]:
@@ -188,7 +191,7 @@ def _name_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
     if name is None:
         return
     if is_blank(name) or len(name) > MAXIMUM_LEGAL_NAME_LENGTH:
-        yield Finding(LEGAL_NAME, "invalid-length", "Give a legal name of 1 to 300 characters that can be seen.")
+        yield Finding(LEGAL_NAME, "invalid-length", LENGTH_MESSAGE.format("legal name", MAXIMUM_LEGAL_NAME_LENGTH))
     if "|" in name or UNSTORABLE.search(name) or has_bidi_control(name):
         yield Finding(LEGAL_NAME, "invalid-character", "Remove vertical bars, and control characters of any kind.")
 
@@ -202,7 +205,7 @@ def _tax_id_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding(TAX_ID, "invalid-rfc", "Give the RFC without separators: 12 characters or 13, in capitals.")
         return
     if is_blank(tax_id) or len(tax_id) > MAXIMUM_FOREIGN_TAX_ID_LENGTH:
-        yield Finding(TAX_ID, "invalid-length", "Give a tax id of 1 to 40 characters that can be seen.")
+        yield Finding(TAX_ID, "invalid-length", LENGTH_MESSAGE.format("tax id", MAXIMUM_FOREIGN_TAX_ID_LENGTH))
     if UNSTORABLE.search(tax_id) or has_bidi_control(tax_id):
         yield Finding(TAX_ID, "invalid-character", "Remove control characters of any kind.")
 
@@ -248,7 +251,7 @@ def _phone_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
     phone, region = _text(customer, PHONE), COUNTRIES.get(_country(customer))
     if phone is None or region is None or _is_phone(phone, region):
         return
-    if OLD_MOBILE_PHONE.fullmatch(re.sub(r"[^0-9]", "", phone[:MAXIMUM_PHONE_LENGTH])):
+    if OLD_MOBILE_PHONE.fullmatch(re.sub(r"[^0-9]", "", phone[:MAXIMUM_TEXT_LENGTH])):
         yield Finding(PHONE, "invalid-phone", "Leave out the 1 behind 52: a number in Mexico has ten digits.")
     else:
         yield Finding(PHONE, "invalid-phone", "Give one number: ten national digits, or E.164, and no extension.")
@@ -269,7 +272,7 @@ def _is_phone(text: str, region: str) -> bool:
 
 
 def _address_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
-    country, zip_code = _text(customer, COUNTRY), _value(customer, ZIP)
+    country, zip_code = _text(customer, COUNTRY), value_at(customer, ZIP)
     if country is not None and country not in COUNTRIES:
         yield Finding(COUNTRY, "unknown-country", "Give the country's three letters of ISO 3166-1, such as MEX.")
     if _country(customer) != DOMESTIC or not isinstance(customer.get("address"), Mapping):
@@ -350,28 +353,15 @@ def _receiver(customer: Mapping[str, Any]) -> _Receiver:
 
 def _country(customer: Mapping[str, Any]) -> str:
     """Return the country, the domestic one where none is given, and no country's code for a wrong type."""
-    country = _value(customer, COUNTRY)
+    country = value_at(customer, COUNTRY)
     if country is None:
         return DOMESTIC
     return country if isinstance(country, str) else ""
 
 
 def _text(customer: Mapping[str, Any], path: str) -> str | None:
-    value = _value(customer, path)
+    value = value_at(customer, path)
     return value if isinstance(value, str) else None
-
-
-def _value(customer: Mapping[str, Any], path: str) -> Any:
-    """Return what the JSON Pointer points at, or None."""
-    value: Any = customer
-    for key in _steps(path):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-@cache
-def _steps(path: str) -> list[str]:
-    return path.split("/")[1:]
 
 
 _ERRORS = (_name_errors, _tax_id_errors, _regime_errors, _use_errors, _email_errors, _phone_errors, _address_errors)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from bson import ObjectId
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
+from customer_service.digests import digest
 from customer_service.errors import KeyReused, RequestInProgress
 from customer_service.repository.database import Document, as_stored, translates_errors
 
@@ -58,15 +58,16 @@ class IdempotencyRepository:
         Raises KeyReused for another body than the first, and RequestInProgress while the first is younger than 10
         seconds and not done.
         """
-        claim_id, digest = _digest(f"{self._scope}\0{self._user_id}\0{key}".encode()), _digest(body)
+        claim_id = digest(f"{self._scope}\0{self._user_id}\0{key}".encode()).hex()
+        body_digest = digest(body).hex()
         while True:
             now = as_stored(datetime.now(UTC))
             customer_id = ObjectId()
             claim = {"_id": claim_id, "organizationId": self._scope, "customerId": customer_id, "claimedAt": now}
             try:
-                self._collection.insert_one({**claim, "digest": digest})
+                self._collection.insert_one({**claim, "digest": body_digest})
             except DuplicateKeyError:
-                earlier = self._take_over(claim_id, digest, now)
+                earlier = self._take_over(claim_id, body_digest, now)
                 if earlier is not None:
                     return earlier
             else:
@@ -91,7 +92,7 @@ class IdempotencyRepository:
         else:
             self._collection.delete_one(own)
 
-    def _take_over(self, claim_id: str, digest: str, now: datetime) -> Claim | None:
+    def _take_over(self, claim_id: str, body_digest: str, now: datetime) -> Claim | None:
         """Return the earlier claim, answered or abandoned, or None where it is gone by now."""
         earlier = self._collection.find_one(self._key(claim_id))
         if earlier is None:
@@ -101,7 +102,7 @@ class IdempotencyRepository:
         if age > timedelta(seconds=RETENTION_SECONDS):
             self._collection.delete_one(unchanged)
             return None
-        if earlier["digest"] != digest:
+        if earlier["digest"] != body_digest:
             raise KeyReused
         if "body" in earlier:
             response = (bytes(earlier["body"]), earlier["etag"])
@@ -113,7 +114,3 @@ class IdempotencyRepository:
 
     def _key(self, claim_id: str) -> Document:
         return {"_id": claim_id, "organizationId": self._scope}
-
-
-def _digest(content: bytes) -> str:
-    return blake2b(content, digest_size=16).hexdigest()

@@ -6,11 +6,11 @@ import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import TYPE_CHECKING, cast
 
 from pymongo import ASCENDING, IndexModel, ReturnDocument, WriteConcern
 
+from customer_service.digests import digest
 from customer_service.repository.database import translates_errors
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class QuotaRepository:
         """Count one request of the caller, and return what is left of the minute."""
         now = self._clock()
         until = (now // WINDOW_SECONDS + 1) * WINDOW_SECONDS
-        caller = blake2b(subject.encode(), digest_size=16).hexdigest()
+        caller = digest(subject.encode()).hex()
         change = {"$inc": {"count": 1}, "$setOnInsert": {"until": datetime.fromtimestamp(until, UTC)}}
         document = self._collection.find_one_and_update(
             {"_id": f"{caller}:{until:.0f}"}, change, upsert=True, return_document=ReturnDocument.AFTER

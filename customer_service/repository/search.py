@@ -14,7 +14,8 @@ from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from customer_service.fiscal.characters import comparable
+from customer_service.fiscal.characters import ASCII_CONTROLS, comparable
+from customer_service.fiscal.limits import MAXIMUM_LEGAL_NAME_LENGTH
 from customer_service.fiscal.rules import SAT_STATUSES
 
 if TYPE_CHECKING:
@@ -22,11 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MAXIMUM_NGRAM_LENGTH = 10
-MAXIMUM_TERM_LENGTH = (
-    300  # no text of a caller is longer; a longer one of another program must not make n-grams without end
-)
 MAXIMUM_TERMS = 115  # with the keys of the five other indexes, a customer makes at most 120 keys whatever its name
-CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+ASCII_CONTROL = re.compile(f"[{ASCII_CONTROLS}]")
 EMPTY_NGRAM = ""  # the n-gram of no characters, which begins every word
 ACTIVE = {"search": EMPTY_NGRAM}
 """The condition that active customers meet, and deleted ones do not."""
@@ -76,7 +74,7 @@ class CustomerQuery:
 
     def matches_nothing(self) -> bool:
         """Whether a word has a character that no stored text has, and that no regular expression may have."""
-        return any(CONTROL_CHARACTER.search(word) for word in self.words)
+        return any(ASCII_CONTROL.search(word) for word in self.words)
 
 
 def words_of(q: str) -> tuple[str, ...]:
@@ -99,9 +97,9 @@ def search_terms(customer: Mapping[str, Any]) -> list[str]:
     If they are too many, the beginnings of a long name's last words are left out first; those words are still found
     whole.
     """
-    keys = {name: customer[name][:MAXIMUM_TERM_LENGTH] for name in KEY_FORMS if customer.get(name)}
+    keys = {name: customer[name][:MAXIMUM_LEGAL_NAME_LENGTH] for name in KEY_FORMS if customer.get(name)}
     words = [_join(word) for key in keys.values() for word in _split(key)[:1]]
-    for word in _split(customer["legalName"][:MAXIMUM_TERM_LENGTH]):
+    for word in _split(customer["legalName"][:MAXIMUM_LEGAL_NAME_LENGTH]):
         words += (*word.split(), _join(word))
     metadata = customer.get("metadata")
     entries = metadata if isinstance(metadata, Mapping) else {}
@@ -179,4 +177,8 @@ def _key_terms(keys: Mapping[str, str]) -> Iterator[str]:
 
 
 def _metadata_terms(entries: Mapping[str, Any]) -> Iterator[str]:
-    return (f"metadata {key} {value}"[:MAXIMUM_TERM_LENGTH] for key, value in entries.items() if isinstance(value, str))
+    return (
+        f"metadata {key} {value}"[:MAXIMUM_LEGAL_NAME_LENGTH]
+        for key, value in entries.items()
+        if isinstance(value, str)
+    )

@@ -10,46 +10,56 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from customer_service.errors import Finding, InvalidRequest, to_pointer
 from customer_service.fiscal import catalogues, rules
-from customer_service.fiscal.characters import BIDI_CONTROLS, IGNORABLE, comparable
+from customer_service.fiscal.characters import (
+    ASCII_CONTROLS,
+    BIDI_CONTROLS,
+    CONTROL_CHARACTER,
+    CONTROL_CHARACTERS,
+    IGNORABLE,
+    comparable,
+)
+from customer_service.fiscal.limits import (
+    MAXIMUM_EMAIL_LENGTH,
+    MAXIMUM_FOREIGN_TAX_ID_LENGTH,
+    MAXIMUM_LEGAL_NAME_LENGTH,
+    MAXIMUM_TEXT_LENGTH,
+)
 from customer_service.roles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MAXIMUM_TEXT_LENGTH = 255
 MAXIMUM_IDS = 100
 MAXIMUM_BATCH_LENGTH = 100
 MAXIMUM_METADATA_KEYS = 50
 MAXIMUM_METADATA_KEY_LENGTH = 40
 MAXIMUM_METADATA_VALUE_LENGTH = 500
-CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 METADATA_PATH = "/metadata"
-METADATA_KEY = re.compile(r"[^$.\x00-\x1f\x7f]+")
+METADATA_KEY = re.compile(f"[^$.{ASCII_CONTROLS}]+")
 
 # What the document says of values beyond marshmallow's types: the fiscal rules in part, for they look across fields.
-CONTROLS = r"\u0000-\u001f\u007f-\u009f"
-INVISIBLE = rf"\s{CONTROLS}{IGNORABLE}"
+INVISIBLE = rf"\s{CONTROL_CHARACTERS}{IGNORABLE}"
 PLAIN_TEXT = {
     "minLength": 1,
     "maxLength": MAXIMUM_TEXT_LENGTH,
-    "pattern": f"^[^{CONTROLS}]*[^{CONTROLS}{IGNORABLE}][^{CONTROLS}]*$",
+    "pattern": f"^[^{CONTROL_CHARACTERS}]*[^{CONTROL_CHARACTERS}{IGNORABLE}][^{CONTROL_CHARACTERS}]*$",
 }
 LEGAL_NAME = {
     "minLength": 1,
-    "maxLength": rules.MAXIMUM_LEGAL_NAME_LENGTH,
-    "pattern": f"^[^|{CONTROLS}{BIDI_CONTROLS}]*[^|{INVISIBLE}][^|{CONTROLS}{BIDI_CONTROLS}]*$",
+    "maxLength": MAXIMUM_LEGAL_NAME_LENGTH,
+    "pattern": f"^[^|{CONTROL_CHARACTERS}{BIDI_CONTROLS}]*[^|{INVISIBLE}][^|{CONTROL_CHARACTERS}{BIDI_CONTROLS}]*$",
     "example": "Dunder Mifflin",
 }
 TAX_ID = {
     "minLength": 1,
-    "maxLength": rules.MAXIMUM_FOREIGN_TAX_ID_LENGTH,
-    "pattern": f"^[^{CONTROLS}{BIDI_CONTROLS}]*[^{INVISIBLE}][^{CONTROLS}{BIDI_CONTROLS}]*$",
+    "maxLength": MAXIMUM_FOREIGN_TAX_ID_LENGTH,
+    "pattern": f"^[^{CONTROL_CHARACTERS}{BIDI_CONTROLS}]*[^{INVISIBLE}][^{CONTROL_CHARACTERS}{BIDI_CONTROLS}]*$",
     "description": "In Mexico an RFC of 12 characters or 13, elsewhere any, unique in its country; stored in capitals.",
     "example": "DUM901231AB3",
 }
 TAX_SYSTEM = {"enum": sorted(catalogues.USES_BY_REGIME), "example": "601"}
 INVOICE_USE = {"enum": sorted(catalogues.USES), "description": "One that the regime allows.", "example": "G01"}
-EMAIL = {"format": "email", "maxLength": rules.MAXIMUM_EMAIL_LENGTH, "example": "billing@dundermifflin.com"}
+EMAIL = {"format": "email", "maxLength": MAXIMUM_EMAIL_LENGTH, "example": "billing@dundermifflin.com"}
 PHONE = {"description": "Ten national digits, or E.164.", "example": "6474010101"}
 ZIP = {
     "description": (
@@ -64,7 +74,7 @@ METADATA = {
     "propertyNames": {
         "minLength": 1,
         "maxLength": MAXIMUM_METADATA_KEY_LENGTH,
-        "pattern": r"^[^$.\u0000-\u001f\u007f]+$",
+        "pattern": f"^{METADATA_KEY.pattern}$",
     },
     "example": {"segment": "paper"},
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from customer_service.errors import Finding, InvalidRequest
+from customer_service.errors import Finding, InvalidRequest, value_at
 from customer_service.fiscal import rules
 from customer_service.schemas.documents import CustomerSchema
 from customer_service.schemas.inputs import AddressInputSchema, CustomerInputSchema, wrong_metadata_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 INPUT = CustomerInputSchema()
 STORED = CustomerSchema()
@@ -54,7 +56,7 @@ def apply_patch(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
     errors = [
         finding
         for finding in errors_of(after)
-        if finding not in earlier or _at(before, finding.path) != _at(after, finding.path)
+        if finding not in earlier or value_at(before, finding.path) != value_at(after, finding.path)
     ]
     if errors:
         raise InvalidRequest(errors)
@@ -111,11 +113,3 @@ def _merged_metadata(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dic
         for name, text in entries.items()
         if text is not None or (name not in stored and wrong_metadata_key(name))
     }
-
-
-def _at(customer: object, path: str) -> object:
-    """Return what the JSON Pointer points at, or None (RFC 6901)."""
-    value = customer
-    for step in path.split("/")[1:]:
-        value = value.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(value, Mapping) else None
-    return value

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
+from customer_service.fiscal.characters import CONTROL_CHARACTERS
+from customer_service.fiscal.limits import MAXIMUM_TEXT_LENGTH
 from customer_service.schemas.documents import ProblemSchema
 from customer_service.web.operations import Parameter, operation_of
 from customer_service.web.problems import (
@@ -64,7 +66,7 @@ COMMON_HEADERS = {
     "RateLimit": Parameter("Where callers are limited: the requests left, and the seconds to the next window."),
 }
 SECONDS = {"type": "string", "pattern": "^[1-9][0-9]*$"}
-PLAIN_TEXT = r"^[^\u0000-\u001f\u007f-\u009f]+$"
+WITHOUT_CONTROLS = f"^[^{CONTROL_CHARACTERS}]+$"
 PATH_VALUES: Mapping[str, Parameter] = {
     name: Parameter(description, {"type": "string", **limits}, required=True, example=example)
     for name, description, example, limits in (
@@ -79,13 +81,13 @@ PATH_VALUES: Mapping[str, Parameter] = {
             "external_id",
             "The caller's own id.",
             "crm-4711",
-            {"minLength": 1, "maxLength": 255, "pattern": PLAIN_TEXT},
+            {"minLength": 1, "maxLength": MAXIMUM_TEXT_LENGTH, "pattern": WITHOUT_CONTROLS},
         ),
         (
             "user_id",
             "The `sub` of the user's tokens.",
             "auth0-5f7c",
-            {"minLength": 1, "maxLength": 256, "pattern": PLAIN_TEXT},
+            {"minLength": 1, "maxLength": 256, "pattern": WITHOUT_CONTROLS},
         ),
         ("zip_code", "The postal code.", "86500", {"pattern": "^[0-9]{5}$"}),
     )

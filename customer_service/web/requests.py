@@ -16,6 +16,7 @@ from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from customer_service.errors import Finding, InvalidRequest, VersionMismatch, to_pointer
+from customer_service.fiscal.limits import MAXIMUM_TEXT_LENGTH
 from customer_service.repository.customers import OBJECT_ID
 from customer_service.repository.search import EXACT_FIELDS, SAT_TERMS, CustomerQuery, words_of
 from customer_service.schemas.inputs import (
@@ -43,7 +44,6 @@ LATIN_1 = "The body is not UTF-8: it looks like Latin-1 (ISO 8859-1, Windows-125
 MAXIMUM_NAME_LENGTH = 200
 MAXIMUM_LIMIT = 100
 DEFAULT_LIMIT = 50
-MAXIMUM_TEXT_LENGTH = 255
 MAXIMUM_METADATA_FILTERS = 5
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 RANGE = re.compile(r"(createdAt|updatedAt)\[(gt|gte|lt|lte)\]")

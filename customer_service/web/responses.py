@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from flask import Response, request
 
+from customer_service.digests import digest
 from customer_service.errors import MalformedDocument
 from customer_service.observability.request_log import add_fields
 from customer_service.schemas.documents import CustomerSchema
@@ -39,7 +39,7 @@ def serialize(document: Document) -> Representation:
     every write changes it.
     """
     body = _to_json(CUSTOMER_SCHEMA.dump_document(document))
-    return Representation(body, blake2b(body + repr(document.get("version")).encode(), digest_size=16).hexdigest())
+    return Representation(body, digest(body + repr(document.get("version")).encode()).hex())
 
 
 def compact(customer: Representation) -> Representation:

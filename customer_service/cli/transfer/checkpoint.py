@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import orjson
+
+from customer_service.digests import digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ class Checkpoint:
         """Keep it beside the source, for this very content of it and this target."""
         state = source.stat()
         names: Sequence[object] = (state.st_size, state.st_mtime_ns, *target)
-        self._of = blake2b(repr(names).encode(), digest_size=16).hexdigest()
+        self._of = digest(repr(names).encode()).hex()
         self._path = source.with_name(f"{source.name}.progress")
 
     def load(self) -> ImportCounts | None:

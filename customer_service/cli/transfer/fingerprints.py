@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from hashlib import blake2b
+
+from customer_service.digests import digest
 
 SLOTS = 1024
 BYTES = 8
@@ -22,8 +23,7 @@ class FingerprintSet:
 
     def add(self, text: str) -> bool:
         """Add a text; return whether it was met before."""
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=BYTES).digest()
-        mark = int.from_bytes(digest, "big") or 1  # 0 is an empty slot
+        mark = int.from_bytes(digest(text.encode("utf-8", "surrogatepass"), BYTES), "big") or 1  # 0 is an empty slot
         slot = self._slot_of(mark)
         if self._slots[slot] == mark:
             return True

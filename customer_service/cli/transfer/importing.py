@@ -10,9 +10,10 @@ from customer_service.cli.transfer.fingerprints import FingerprintSet
 from customer_service.cli.transfer.rows import Unreadable
 from customer_service.errors import CustomerServiceError, Duplicate, DuplicateTaxId, Finding, InvalidRequest
 from customer_service.fiscal import rules
+from customer_service.fiscal.characters import CONTROL_CHARACTER
 from customer_service.repository.customers import DUPLICATE_ERRORS
 from customer_service.repository.database import deadline
-from customer_service.schemas.inputs import CONTROL_CHARACTER, FINDING_MESSAGES
+from customer_service.schemas.inputs import FINDING_MESSAGES
 from customer_service.services import validation
 from customer_service.services.upserts import to_upsert, upsert_many
 from customer_service.web.problems import PROBLEMS

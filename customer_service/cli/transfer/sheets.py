@@ -13,7 +13,7 @@ from customer_service.cli.transfer import cells, columns
 from customer_service.cli.transfer.columns import REASON
 from customer_service.cli.transfer.encodings import UTF_8, WINDOWS_1252, decoding
 from customer_service.cli.transfer.rows import MAXIMUM_LINE, Lines, LineTooLong, Row, Unreadable, unreadable
-from customer_service.schemas.inputs import CONTROL_CHARACTER
+from customer_service.fiscal.characters import CONTROL_CHARACTER
 
 if TYPE_CHECKING:
     from _csv import Reader

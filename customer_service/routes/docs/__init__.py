@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import re
 from functools import cache, partial
-from hashlib import blake2b
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +12,7 @@ from flask import Blueprint, Response, current_app, request, url_for
 from werkzeug.exceptions import NotFound
 
 from customer_service import __version__
+from customer_service.digests import digest
 from customer_service.routes.docs import errors
 from customer_service.web import compression, openapi
 from customer_service.web.responses import json_response
@@ -115,4 +115,4 @@ def get_asset(name: str) -> Response:
 @cache
 def _asset(name: str) -> Asset:
     body = ASSETS[name][0].joinpath(name).read_bytes()
-    return Asset(gzip.compress(body, mtime=0), blake2b(body, digest_size=16).hexdigest())
+    return Asset(gzip.compress(body, mtime=0), digest(body).hex())

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from customer_service.fiscal.limits import MAXIMUM_LEGAL_NAME_LENGTH
 from customer_service.repository.customers import CustomerRepository
 from customer_service.repository.search import (
     EMPTY_NGRAM,
     EXACT_FIELDS,
     MAXIMUM_NGRAM_LENGTH,
-    MAXIMUM_TERM_LENGTH,
     MAXIMUM_TERMS,
     SAT_TERMS,
     CustomerQuery,
@@ -298,7 +298,7 @@ def beginnings(*words: str) -> set[str]:
 def test_the_texts_of_another_program_do_not_make_terms_without_end() -> None:
     long = "x" * 10_000
     terms = search_terms({"legalName": long, "taxId": long, "email": long, "metadata": {"a": long}})
-    assert max(map(len, terms)) <= MAXIMUM_TERM_LENGTH + len("taxId ")
+    assert max(map(len, terms)) <= MAXIMUM_LEGAL_NAME_LENGTH + len("taxId ")
     assert len(terms) < 2 * MAXIMUM_NGRAM_LENGTH
 
 
