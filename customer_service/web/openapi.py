@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import time
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,7 @@ def build_document(app: Flask, version: str) -> dict[str, Any]:
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions[rule.endpoint]
         operation = operation_of(view)
+        time.sleep(0)  # a gevent worker answers other requests between two operations
         if operation is not None:
             methods = (rule.methods or set()) - IMPLIED_METHODS
             described = _describe(view, operation, rule)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import re
 from functools import cache, partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, NamedTuple
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Blueprint, Response, current_app, request, url_for
 from werkzeug.exceptions import NotFound
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
 blueprint = Blueprint("reference", __name__)
-
-PATH = re.compile(r"(?:/api)?/(?:docs|openapi\.json)")
-"""How a path of this blueprint begins as it is sent, before anything is decoded: whoever reads requests can tell it."""
 
 OWN = files("customer_service.routes.docs")
 SWAGGER_UI = files("flask_swagger_ui").joinpath("dist")
@@ -61,7 +58,13 @@ class Asset(NamedTuple):
 
 def init_app(app: Flask) -> None:
     """Let the application tell what it answers, to programs and to people."""
-    app.extensions["document"] = cache(
+    build, building = cache(partial(openapi.build, app, __version__)), Lock()
+
+    def document() -> dict[str, Any]:
+        with building:  # the first requests that ask for it share one document, which takes 40 ms
+            return build()
+
+    app.extensions["document"] = document
         partial(openapi.build_document, app, __version__)
     )  # when first asked for: it takes 40 ms
     app.register_blueprint(blueprint)
