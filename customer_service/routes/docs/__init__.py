@@ -58,15 +58,13 @@ class Asset(NamedTuple):
 
 def init_app(app: Flask) -> None:
     """Let the application tell what it answers, to programs and to people."""
-    build, building = cache(partial(openapi.build, app, __version__)), Lock()
+    build, building = cache(partial(openapi.build_document, app, __version__)), Lock()
 
     def document() -> dict[str, Any]:
         with building:  # the first requests that ask for it share one document, which takes 40 ms
             return build()
 
     app.extensions["document"] = document
-        partial(openapi.build_document, app, __version__)
-    )  # when first asked for: it takes 40 ms
     app.register_blueprint(blueprint)
 
 
