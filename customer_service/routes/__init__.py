@@ -1,4 +1,4 @@
-"""The routes: each view reads what is asked, lets a service or repository do it, and serializes the result."""
+"""The routes: each view parses the request, calls a service or a repository, and serializes the result."""
 
 from customer_service.routes import (
     changes,

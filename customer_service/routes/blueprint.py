@@ -1,4 +1,4 @@
-"""What the routes of an organization share: the blueprint of its customers, and what each may answer."""
+"""What the routes share: guarded blueprints, documented headers and errors, and access to the customers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ R = TypeVar("R")
 Customers = TypeVar("Customers", bound=CustomerRepository)
 
 REPLACEMENT = "\ufffd"
-"""What a path has in place of bytes that are no UTF-8."""
+"""The character that replaces bytes of a path that are not UTF-8."""
 
 TOKEN_ERRORS = (
     errors.AuthenticationRequired,
@@ -36,10 +36,10 @@ TOKEN_ERRORS = (
     errors.DatabaseUnavailable,
     errors.SigningKeysUnavailable,
 )
-"""What every route that needs a token may answer in place of its result."""
+"""The errors of every route that needs a token."""
 
 MEMBER_ERRORS = (*TOKEN_ERRORS, errors.NotAMember)
-"""What every route of an organization may answer in place of its result."""
+"""The errors of every route of an organization."""
 
 READ_ERRORS = (*MEMBER_ERRORS, errors.MalformedDocument)
 WRITE_ERRORS = (*READ_ERRORS, errors.InsufficientRole)
@@ -49,9 +49,8 @@ IF_MATCH = {"If-Match": Parameter("The ETag of the state to write on; 412 where 
 
 STRONG_ETAG = {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}
 REVALIDATE_HEADER = {"Cache-Control": Parameter("Ask again each time.", {"const": "private, no-cache"}, required=True)}
-JSON_HEADERS = REVALIDATE_HEADER | {
-    "Vary": Parameter("`Accept-Encoding`, among others: what is large is compressed.", required=True)
-}
+VARY_HEADER = {"Vary": Parameter("`Accept-Encoding`, among others: what is large is compressed.", required=True)}
+JSON_HEADERS = REVALIDATE_HEADER | VARY_HEADER
 ETAG_HEADER = REVALIDATE_HEADER | {"ETag": Parameter("Changes with every write.", STRONG_ETAG, required=True)}
 DELETED_ETAG_HEADER = {"ETag": Parameter("Of the deleted customer, for a restore with If-Match.", STRONG_ETAG)}
 LOCATION_HEADER = {"Location": Parameter("The path of the customer.", required=True)}
@@ -60,9 +59,9 @@ REPLAYED_HEADER = {"Idempotent-Replayed": Parameter("Where the key was used befo
 
 
 def guarded_blueprint(name: str) -> Blueprint:
-    """Return a blueprint of an organization's routes, which lets only members in whose role the route allows.
+    """Return a blueprint for an organization's routes, which only members with the route's role may call.
 
-    It takes the organization out of the views' arguments: they have it from `current_membership`.
+    The guard removes the organization from the views' arguments: they get it from `current_membership`.
     """
     blueprint = Blueprint(name, __name__, url_prefix="/organizations/<organization_id>")
     blueprint.before_request(_guard)
@@ -70,7 +69,7 @@ def guarded_blueprint(name: str) -> Blueprint:
 
 
 def token_blueprint(name: str, prefix: str) -> Blueprint:
-    """Return a blueprint of routes of no organization, which any caller with a valid token may call."""
+    """Return a blueprint for routes outside organizations, which any caller with a valid token may call."""
     blueprint = Blueprint(name, __name__, url_prefix=prefix)
     blueprint.before_request(_require_token)
     return blueprint
@@ -81,15 +80,15 @@ def _require_token() -> None:
 
 
 def _guard() -> None:
-    asked = request_ctx.request
-    view = current_app.view_functions[asked.endpoint or ""]
-    authorize((asked.view_args or {}).pop("organization_id"), role_of(view))
-    if REPLACEMENT in asked.path and not _is_utf8(asked.environ["PATH_INFO"]):
+    request = request_ctx.request
+    view = current_app.view_functions[request.endpoint or ""]
+    authorize((request.view_args or {}).pop("organization_id"), role_of(view))
+    if REPLACEMENT in request.path and not _is_utf8(request.environ["PATH_INFO"]):
         raise NotFound
 
 
 def _is_utf8(path: str) -> bool:
-    """Whether the bytes of a path, as WSGI passes them, are text: others become one and the same character."""
+    """Return whether the bytes of a path, as WSGI passes them, are UTF-8; all other bytes become REPLACEMENT."""
     try:
         path.encode("latin-1").decode()
     except UnicodeDecodeError:
@@ -101,18 +100,18 @@ blueprint = guarded_blueprint("customers")
 
 
 def customers() -> CustomerRepository:
-    """Return the customers that the caller of this request may see."""
+    """Return the repository of the customers that the caller may access."""
     return scoped_repository(CustomerRepository)
 
 
 def scoped_repository(repository: type[Customers]) -> Customers:
-    """Return the same as this kind of repository."""
+    """Return a repository of this class for the customers that the caller may access."""
     on_write = current_app.extensions["worker_caches"].invalidate_customer
     return repository(current_app.extensions["database"], current_membership().scope, on_write)
 
 
 def serialized_customer(customer_id: str) -> Representation:
-    """Return the customer as it is answered: as it is kept, if it may be, else as it is stored.
+    """Return the serialized customer: the cached one if it is current, else the stored one.
 
     Raises CustomerNotFound and MalformedDocument.
     """
@@ -127,7 +126,7 @@ def serialized_customer(customer_id: str) -> Representation:
 
 
 def retry_on_version_mismatch(attempt: Callable[[], R]) -> R:
-    """Repeat the attempt while somebody else is faster, unless the caller named the state to write on."""
+    """Repeat the attempt while other writes change the document, unless the client sent If-Match."""
     while True:
         try:
             return attempt()
@@ -137,6 +136,6 @@ def retry_on_version_mismatch(attempt: Callable[[], R]) -> R:
 
 
 def customer_path(customer_id: object) -> str:
-    """Return the path of a customer, behind whatever prefix the request came by."""
+    """Return the path of a customer, with the prefix of the request."""
     scope = current_membership().scope
     return url_for("customers.get_customer", organization_id=scope, customer_id=str(customer_id))

@@ -1,4 +1,4 @@
-"""The SAT's catalogues, so that a form needs no list of its own: for every caller with a token."""
+"""The routes of the SAT's catalogues, which fill the lists of a form; every caller with a token may read them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from customer_service.errors import InvalidRequest, ZipCodeNotFound
 from customer_service.fiscal import rules
 from customer_service.fiscal.catalogues import COMPANY_REGIMES, PERSON_REGIMES, USES_BY_REGIME
 from customer_service.fiscal.sat_catalogues import names_of, place_of
-from customer_service.routes.blueprint import IF_NONE_MATCH, TOKEN_ERRORS, token_blueprint
+from customer_service.routes.blueprint import IF_NONE_MATCH, TOKEN_ERRORS, VARY_HEADER, token_blueprint
 from customer_service.schemas.documents import CodeListSchema, InvoiceUseListSchema, TaxSystemListSchema, ZipCodeSchema
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
 from customer_service.web.requests import query_values
@@ -30,7 +30,7 @@ CATALOG_ETAG = {"type": "string", "pattern": '^"[0-9a-f]{40}"$'}
 CATALOG_HEADERS = {
     "Cache-Control": Parameter("Keep it for a day.", {"const": FOR_A_DAY["Cache-Control"]}, required=True),
     "ETag": Parameter("Changes with the catalogue.", CATALOG_ETAG, required=True),
-    "Vary": Parameter("`Accept-Encoding`, among others: what is large is compressed.", required=True),
+    **VARY_HEADER,
 }
 USE_PARAMETERS = {
     "taxSystem": Parameter(
@@ -77,7 +77,7 @@ def list_invoice_uses() -> Response:
     They are those of the SAT's c_UsoCFDI, each with all the regimes that allow it. `taxSystem` and `taxId` leave those
     that a receiver may choose.
     """
-    receiver = rules.normalized(query_values(_unknown))
+    receiver = rules.normalized(query_values(_find_unknown))
     if findings := rules.errors(receiver):
         raise InvalidRequest(findings)
     possible = rules.possible_tax_systems(receiver)
@@ -123,7 +123,7 @@ def get_zip_code(zip_code: str) -> Response:
     return cacheable_response({"zip": zip_code, **parts}, FOR_A_DAY)
 
 
-def _unknown(name: str, _value: str) -> str | None:
+def _find_unknown(name: str, _value: str) -> str | None:
     return None if name in USE_PARAMETERS else "unknown-parameter"
 
 

@@ -1,26 +1,49 @@
-"""What becomes of the customers: from the beginning to now, and on as it happens."""
+"""The change feed: all customers first, then every change in order, with long polling."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from flask import current_app
 
 from customer_service import errors
 from customer_service.auth.authorization import current_membership, membership_check
-from customer_service.repository import CustomerFeed
+from customer_service.repository import ChangePosition, CustomerFeed
+from customer_service.repository.customers import OBJECT_ID
 from customer_service.repository.database import outside_deadline
 from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, blueprint
-from customer_service.routes.change_requests import CHANGES_PARAMETERS, ChangePageSchema, changes_request, cursor_of
+from customer_service.schemas.documents import ChangePageSchema
 from customer_service.web import long_polling
-from customer_service.web.operations import Operation, SuccessResponse
+from customer_service.web.operations import Operation, Parameter, SuccessResponse
+from customer_service.web.requests import decode_cursor, encode_cursor, invalid_parameters, query_values
 from customer_service.web.responses import changes_body, json_response
 
 if TYPE_CHECKING:
     from flask import Response
 
     from customer_service.repository.change_feed import FeedPage
-    from customer_service.routes.change_requests import ChangesRequest
+
+MAXIMUM_WAIT_SECONDS = 20
+WAIT_VALUES = {str(seconds) for seconds in range(MAXIMUM_WAIT_SECONDS + 1)}
+MAXIMUM_UINT32 = 2**32 - 1
+"""Of the two numbers of a MongoDB timestamp."""
+
+CHANGES_PARAMETERS = {
+    "cursor": Parameter(
+        "The `cursor` of the page before; without it the changes begin with the customers that there are."
+    ),
+    "wait": Parameter(
+        "How many seconds to wait for a change where there is none yet; the answer may come earlier.",
+        {"type": "integer", "minimum": 0, "maximum": MAXIMUM_WAIT_SECONDS, "default": 0},
+    ),
+}
+
+
+class ChangesRequest(NamedTuple):
+    """The position after which the changes begin, None for all, and how many seconds to wait for one."""
+
+    position: ChangePosition | None
+    wait: int
 
 
 @blueprint.get("/customers/changes")
@@ -44,26 +67,61 @@ def list_customer_changes() -> Response:
     and each customer as it is now. Some may come twice, none is left out: put each in the place of what you had.
     """
     scope = current_membership().scope
-    page = _read(changes_request(scope))
+    page = _read_or_wait(changes_request(scope))
     cursor = cursor_of(page.position, scope)
     return json_response({"data": changes_body(page.changes), "cursor": cursor, "hasMore": page.has_more})
 
 
-def _read(asked: ChangesRequest) -> FeedPage:
-    """Return what is there; if that is nothing, wait. A caller that waited must be a member still."""
+def _read_or_wait(asked: ChangesRequest) -> FeedPage:
+    """Return the next page; if it is empty, wait for a change and check the membership again."""
     feed = CustomerFeed(current_app.extensions["database"], current_membership().scope)
     page = feed.read(asked.position, lambda: False)
     if page.changes or page.has_more or not asked.wait:
         return page
-    with long_polling.slot() as is_over, current_app.extensions["metrics"].count_as_waiting():
-        if is_over is None:
+    with long_polling.slot() as must_stop, current_app.extensions["metrics"].count_as_waiting():
+        if must_stop is None:
             return page
-        keep_waiting = long_polling.keep_waiting(asked.wait, is_over)
-        confirm = membership_check()
+        keep_waiting = long_polling.keep_waiting(asked.wait, must_stop)
+        check_membership = membership_check()
 
         def wait() -> FeedPage:
-            following = feed.read(page.position, keep_waiting)
-            confirm()
-            return following
+            next_page = feed.read(page.position, keep_waiting)
+            check_membership()
+            return next_page
 
         return outside_deadline(wait)
+
+
+def changes_request(organization_id: str) -> ChangesRequest:
+    """Return the parsed query string for this organization; raises InvalidRequest with every finding."""
+    values = query_values(_find_error)
+    position = _decode_position(values["cursor"], organization_id) if "cursor" in values else None
+    return ChangesRequest(position, int(values.get("wait", 0)))
+
+
+def cursor_of(position: ChangePosition, organization_id: str) -> str:
+    """Return the cursor of this position, which is valid for this organization only."""
+    return encode_cursor([organization_id, *position])
+
+
+def _find_error(name: str, value: str) -> str | None:
+    """Return the code of the error in a parameter, None if it is valid."""
+    if name == "wait":
+        return None if value in WAIT_VALUES else "invalid-value"
+    return None if name == "cursor" else "unknown-parameter"
+
+
+def _decode_position(cursor: str, organization_id: str) -> ChangePosition:
+    """Return the position of a cursor; raises InvalidRequest if `cursor_of` did not make it for this organization."""
+    try:
+        owner, seconds, increment, place = decode_cursor(cursor)
+    except (ValueError, TypeError):
+        raise invalid_parameters({"cursor": "invalid-cursor"}) from None
+    is_place = OBJECT_ID.fullmatch(place) if isinstance(place, str) else _is_uint32(place)
+    if owner == organization_id and _is_uint32(seconds) and _is_uint32(increment) and is_place:
+        return ChangePosition(seconds, increment, place)
+    raise invalid_parameters({"cursor": "invalid-cursor"})
+
+
+def _is_uint32(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAXIMUM_UINT32

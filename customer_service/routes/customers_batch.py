@@ -1,4 +1,4 @@
-"""Many customers in one request, each with a result of its own."""
+"""The batch upsert: many customers in one request, each with its own result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BATCH_SCHEMA = BatchInputSchema()
 MAXIMUM_BATCH_FINDINGS_BYTES = 38_000
-"""The longest findings of all customers of a batch together: the rest of 100 results takes up to 27,500 bytes."""
+"""The size limit of the findings of all customers of a batch: the rest of 100 results has up to 27,500 bytes."""
 
 
 @blueprint.post("/customers/batch-upsert")
@@ -64,7 +64,7 @@ def _once() -> Callable[[object], Upsert]:
 
 
 def _results(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Return what became of each customer; those that were refused share the bytes that findings may take."""
+    """Return the result of each customer; all refused customers share the bytes of MAXIMUM_FINDINGS_BYTES."""
     refused = sum(isinstance(outcome, InvalidRequest) for outcome in outcomes)
     return [_result(*each, MAXIMUM_BATCH_FINDINGS_BYTES // max(refused, 1)) for each in enumerate(outcomes)]
 

@@ -1,4 +1,4 @@
-"""Reading customers: one by its id or the caller's own, a list, a batch, and what the tax authority would say."""
+"""Reading customers: one by its id or external id, a list, a batch, and the validation of the tax information."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def list_customers() -> Response:
 
     The order is that of the ids, or of the time that a range asks for and then the ids. A page that is not the
     last has a `nextCursor`, and a `Link` with `rel="next"`. A customer that another program stored in a shape that
-    cannot be told is in `unreadable` by its id.
+    cannot be serialized is in `unreadable` by its id.
     """
     asked = list_request()
     query = asked.query()
@@ -130,7 +130,7 @@ def validate_customer_tax_info(customer_id: str) -> Response:
 
     Errors are what this service would not store; warnings are what the tax authority will probably refuse.
     """
-    return _judgement(validation.to_input(customers().get(customer_id)))
+    return _tax_info_response(validation.to_input(customers().get(customer_id)))
 
 
 @blueprint.post("/customers/tax-info-validation")
@@ -146,16 +146,16 @@ def validate_tax_info() -> Response:
 
     Wrong shapes are errors in the answer too.
     """
-    return _judgement(json_body())
+    return _tax_info_response(json_body())
 
 
-def _judgement(customer: object) -> Response:
-    found, doubts = validation.errors_of(customer), validation.warnings_of(customer)
+def _tax_info_response(customer: object) -> Response:
+    errors_found, warnings = validation.errors_of(customer), validation.warnings_of(customer)
     return json_response(
         {
-            "isValid": not found,
-            "errors": serialize_findings(found),
-            "warnings": serialize_findings(doubts),
+            "isValid": not errors_found,
+            "errors": serialize_findings(errors_found),
+            "warnings": serialize_findings(warnings),
         }
     )
 

@@ -1,4 +1,4 @@
-"""Writing customers: on the state that the caller saw, or on the newest, and never over somebody else's change."""
+"""Writing customers with an optimistic lock: on the version in If-Match, or on the current one with retries."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def delete_customer(customer_id: str) -> Response:
     deleted = retry_on_version_mismatch(attempt)
     try:
         return no_content({"ETag": f'"{etag_of(deleted)}"'})
-    except errors.MalformedDocument:  # what cannot be told has no ETag, and can be deleted all the same
+    except errors.MalformedDocument:  # a malformed customer has no ETag, but it can be deleted
         return no_content()
 
 
@@ -202,7 +202,7 @@ def put_customer_by_external_id(external_id: str) -> Response:
 
 
 def _with_external_id(body: object, external_id: str) -> object:
-    """Return the body with the id of the path, which it may omit or repeat; raises InvalidRequest."""
+    """Return the body with the path's external id, which the body may omit or repeat; raises InvalidRequest."""
     if not isinstance(body, dict):
         return body
     given = external_id if body.get("externalId") is None else body["externalId"]

@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it should be sent requests, and how it fares."""
+"""The probes (liveness and readiness) and the metrics."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ blueprint = Blueprint("health", __name__)
 
 
 class LivenessSchema(Schema):
-    """The answer of a process that lives."""
+    """The response of a process that runs."""
 
     status = fields.String(required=True, metadata={"example": "ok"})
 
 
 class ReadinessSchema(LivenessSchema):
-    """The answer of a service that is ready, with each thing it depends on."""
+    """The response of a ready service, with the state of each dependency."""
 
     checks = fields.Dict(
         keys=fields.String(),
@@ -35,7 +35,7 @@ class ReadinessSchema(LivenessSchema):
 @blueprint.get("/livez")
 @Operation("Health", {200: SuccessResponse(LivenessSchema)}, role=None)
 def get_liveness() -> dict[str, Any]:
-    """Tell whether the process lives.
+    """Return whether the process lives.
 
     It asks nothing outside the process: restarting it would not mend a database.
     """
@@ -45,7 +45,7 @@ def get_liveness() -> dict[str, Any]:
 @blueprint.get("/readyz")
 @Operation("Health", {200: SuccessResponse(ReadinessSchema)}, role=None, errors=(NotReady,))
 def get_readiness() -> dict[str, Any]:
-    """Tell whether the service should be sent requests.
+    """Return whether the service should be sent requests.
 
     It is not while it drains, while MongoDB does not answer within 500 ms or takes no writes, before it may read and
     write there, before every index is there, or before signing keys are at hand. `checks` names what is missing.
@@ -63,7 +63,7 @@ def get_readiness() -> dict[str, Any]:
 @blueprint.get("/metrics")
 @Operation("Health", {200: SuccessResponse(STRING, media_type=metrics.MEDIA_TYPE)}, role=None)
 def get_metrics() -> Response:
-    """Tell how the service fares, in Prometheus' text format.
+    """Return how the service fares, in Prometheus' text format.
 
     The numbers are those of all the workers of this server together.
     """

@@ -1,4 +1,4 @@
-"""The members of an organization, for its admins."""
+"""The routes of an organization's members, for its admins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping what the SAT answered about a customer, for a program that asked it."""
+"""Storing the SAT's answer about a customer, which another program asked for."""
 
 from __future__ import annotations
 

@@ -339,3 +339,30 @@ class UpsertsSchema(Schema):
     """What became of each customer of a batch, in its order."""
 
     results = fields.List(fields.Nested(UpsertSchema), required=True)
+
+
+class ChangeSchema(Schema):
+    """A change: its type, and the current customer."""
+
+    type = fields.String(
+        required=True,
+        validate=validate.OneOf(("created", "changed", "deleted", "unreadable")),
+        metadata={"description": "`unreadable` is one that is stored in a shape that cannot be serialized."},
+    )
+    id = fields.String(required=True, metadata={"example": "590ce6c56d04f840aa8438af"})
+    customer = fields.Nested(
+        CustomerSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null where it is deleted or unreadable."},
+    )
+
+
+class ChangePageSchema(Schema):
+    """Changes in order, and the cursor of the next page."""
+
+    data = fields.List(fields.Nested(ChangeSchema), required=True)
+    cursor = fields.String(
+        required=True, metadata={"description": "For the next request, whether or not there was a change."}
+    )
+    hasMore = fields.Boolean(required=True, metadata={"description": "Whether to ask again at once."})

@@ -265,7 +265,7 @@ def encode_cursor(value: object) -> str:
 
 
 def decode_cursor(cursor: str) -> Any:
-    """Return the JSON value of a cursor; raises ValueError for what `opaque` never made."""
+    """Return the JSON value of a cursor; raises ValueError for what `encode_cursor` did not make."""
     return orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
 
 

@@ -10,7 +10,7 @@ from flask import abort
 
 from customer_service.errors import CustomerServiceError, Duplicate, SettingsError
 from customer_service.repository import ChangePosition, backfill_search_fields
-from customer_service.routes.change_requests import cursor_of
+from customer_service.routes.changes import cursor_of
 from customer_service.web import openapi
 from customer_service.web.problems import ALL_PROBLEMS, PROBLEMS, SERVER_PROBLEMS
 from tests.support import (

@@ -17,7 +17,7 @@ import pytest
 
 from customer_service.client import CustomerClient
 from customer_service.repository import backfill_search_fields
-from customer_service.routes.change_requests import MAXIMUM_WAIT_SECONDS
+from customer_service.routes.changes import MAXIMUM_WAIT_SECONDS
 from customer_service.server.admission import BODY_SECONDS, PATIENCE_SECONDS
 from customer_service.server.options import KEEPALIVE_SECONDS
 from customer_service.settings import MongoSettings

@@ -46,10 +46,11 @@ from customer_service.client import (
 )
 from customer_service.client import customers as client_module
 from customer_service.repository import idempotency
-from customer_service.routes.change_requests import ChangePageSchema, ChangeSchema
 from customer_service.schemas import inputs
 from customer_service.schemas.documents import (
     AddressSchema,
+    ChangePageSchema,
+    ChangeSchema,
     CodeSchema,
     CustomerBatchSchema,
     CustomerPageSchema,

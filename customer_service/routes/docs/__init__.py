@@ -1,4 +1,4 @@
-"""The OpenAPI document, and the page that shows it to a person: large, for everybody, and without another server."""
+"""The OpenAPI document, and the pages that show it, without any file of another server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-blueprint = Blueprint("reference", __name__)
+blueprint = Blueprint("docs", __name__)
 
 OWN = files("customer_service.routes.docs")
 SWAGGER_UI = files("flask_swagger_ui").joinpath("dist")
@@ -34,7 +34,7 @@ ASSETS: dict[str, tuple[Traversable, str]] = {
     "swagger-ui.css": (SWAGGER_UI, "text/css"),
     "swagger-ui-bundle.js": (SWAGGER_UI, "text/javascript"),
 }
-"""What the page is made of: where each file is, and its media type."""
+"""The files of the page, each with its folder and media type."""
 
 ASSET_HEADERS = {"Cache-Control": "public, max-age=3600"}
 PAGE_HEADERS = {
@@ -46,22 +46,22 @@ PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
 }
-"""What keeps a token that is pasted into the page there: nothing but this service's own files runs, or is asked."""
+"""The headers that keep a pasted token in the page: only this service's own files are loaded and called."""
 
 
 class Asset(NamedTuple):
-    """A file as it is served: compressed, and with an ETag that is weak, since it may be decompressed."""
+    """A compressed file with its ETag, which is weak because the file may be served decompressed."""
 
     packed: bytes
     etag: str
 
 
 def init_app(app: Flask) -> None:
-    """Let the application tell what it answers, to programs and to people."""
+    """Add the OpenAPI document and its pages to the application."""
     build, building = cache(partial(openapi.build_document, app, __version__)), Lock()
 
     def document() -> dict[str, Any]:
-        with building:  # the first requests that ask for it share one document, which takes 40 ms
+        with building:  # it takes 40 ms: the first requests wait for one document
             return build()
 
     app.extensions["document"] = document
@@ -70,43 +70,43 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/openapi.json")
 def get_openapi() -> Response:
-    """Give the document, with the servers as they are behind a gateway's prefix."""
-    told = current_app.extensions["document"]()
-    return json_response({**told, "servers": openapi.servers(request.environ.get(FORWARDED_PREFIX, ""))})
+    """Return the document, with the servers behind a gateway's prefix."""
+    document = current_app.extensions["document"]()
+    return json_response({**document, "servers": openapi.servers(request.environ.get(FORWARDED_PREFIX, ""))})
 
 
 @blueprint.get("/docs")
-def get_reference() -> Response:
-    """Show the page; every address in it is relative, and so right behind any prefix."""
+def get_docs() -> Response:
+    """Return the page; every address in it is relative, so that it works behind any prefix."""
     return Response(OWN.joinpath("page.html").read_bytes(), headers=PAGE_HEADERS, mimetype="text/html")
 
 
 @blueprint.get("/docs/errors")
 def get_errors() -> Response:
-    """Show every problem type."""
+    """Return the page of the problem types."""
     return Response(errors.page(), headers=PAGE_HEADERS, mimetype="text/html")
 
 
 @blueprint.get("/")
 def get_links() -> Response:
-    """Answer with the paths of the reference page and of the OpenAPI document, as links too (RFC 8631)."""
-    docs, document = url_for("reference.get_reference"), url_for("reference.get_openapi")
+    """Return the paths of the documentation page and the OpenAPI document, as links too (RFC 8631)."""
+    docs, document = url_for("docs.get_docs"), url_for("docs.get_openapi")
     links = f'<{docs}>; rel="service-doc", <{document}>; rel="service-desc"'
     return json_response({"docs": docs, "openapi": document}, {"Link": links})
 
 
 @blueprint.get("/docs/<name>")
 def get_asset(name: str) -> Response:
-    """Give a file of the page, or 304 where the browser has it."""
+    """Return a file of the page, or 304 if the browser has it."""
     if name not in ASSETS:
         raise NotFound
     packed, etag = _asset(name)
-    is_preferred = compression.prefers_gzip()
+    prefers_gzip = compression.prefers_gzip()
     response = Response(
-        packed if is_preferred else gzip.decompress(packed), headers=ASSET_HEADERS, mimetype=ASSETS[name][1]
+        packed if prefers_gzip else gzip.decompress(packed), headers=ASSET_HEADERS, mimetype=ASSETS[name][1]
     )
     response.vary.add("Accept-Encoding")
-    if is_preferred:
+    if prefers_gzip:
         response.content_encoding = "gzip"
     response.set_etag(etag, weak=True)
     response.make_conditional(request)

@@ -1,4 +1,4 @@
-"""The page of the problem types: an anchor for each, by the part of its `type` behind `urn:problem-type:`."""
+"""The page of the problem types, with an anchor for each: the part of its `type` after the prefix."""
 
 from __future__ import annotations
 
