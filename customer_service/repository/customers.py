@@ -18,6 +18,7 @@ from customer_service.repository import customer_lists
 from customer_service.repository.customer_lists import CustomerList, ListPosition
 from customer_service.repository.database import Document, as_stored, translates_errors
 from customer_service.repository.search import search_terms, with_sat_term
+from customer_service.schemas.inputs import OPTIONAL_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -134,7 +135,7 @@ class CustomerRepository:
 
         Raises VersionMismatch where somebody wrote since the document was read, DuplicateTaxId or DuplicateExternalId.
         """
-        absent = {name: "" for name in ("externalId", "metadata") if name not in customer}
+        absent = {name: "" for name in OPTIONAL_FIELDS if name not in customer}
         if "satValidation" in document and not rules.has_same_sat_values(document, customer):
             absent["satValidation"] = ""
         values = {name: value for name, value in customer.items() if name != "address"}

@@ -190,6 +190,10 @@ class CustomerInputSchema(InputSchema):
     )
 
 
+OPTIONAL_FIELDS = ("externalId", "metadata")
+"""The fields of a customer that are stored and answered only if they are set."""
+
+
 class CustomerPatchSchema(InputSchema):
     """What to change of a customer (RFC 7396); null clears what may be empty. It is for the document alone."""
 

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 from customer_service.errors import Finding, InvalidRequest, value_at
 from customer_service.fiscal import rules
 from customer_service.schemas.documents import CustomerSchema
-from customer_service.schemas.inputs import AddressInputSchema, CustomerInputSchema, wrong_metadata_key
+from customer_service.schemas.inputs import (
+    OPTIONAL_FIELDS,
+    AddressInputSchema,
+    CustomerInputSchema,
+    wrong_metadata_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +21,7 @@ INPUT = CustomerInputSchema()
 STORED = CustomerSchema()
 READ_ONLY_FIELDS = ("id", "organizationId", "satValidation", "createdAt", "updatedAt")
 ADDRESS_FIELDS = tuple(AddressInputSchema().fields)
-ALWAYS_STORED = tuple(name for name in INPUT.fields if name not in {"externalId", "metadata"})
+ALWAYS_STORED = tuple(name for name in INPUT.fields if name not in OPTIONAL_FIELDS)
 
 
 def errors_of(body: object) -> list[Finding]:
@@ -89,7 +94,7 @@ def canonical(customer: Mapping[str, Any]) -> dict[str, Any]:
     """Return a customer with every field that is always stored, null where it is empty, and the others where set."""
     stored = {name: customer.get(name) for name in ALWAYS_STORED}
     stored["address"] = {name: customer["address"].get(name) for name in ADDRESS_FIELDS}
-    return stored | {name: customer[name] for name in ("externalId", "metadata") if customer.get(name)}
+    return stored | {name: customer[name] for name in OPTIONAL_FIELDS if customer.get(name)}
 
 
 def _merged(customer: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

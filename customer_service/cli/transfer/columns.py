@@ -7,6 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from customer_service.cli.transfer.rows import Unreadable
+from customer_service.schemas.inputs import OPTIONAL_FIELDS
 from customer_service.services import validation
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     *(name for name in validation.ALWAYS_STORED if name != "address"),
     *(f"address.{name}" for name in validation.ADDRESS_FIELDS),
-    "externalId",
+    *(name for name in OPTIONAL_FIELDS if name != "metadata"),
 )
 """The columns of an export, before those of the metadata."""
 
