@@ -1,6 +1,6 @@
 """A client of the service for other services: typed, and safe to leave to itself (docs/how-to/use-the-client.md)."""
 
-from customer_service.client.customers import CustomerClient
+from customer_service.client.async_client import AsyncCustomerClient
 from customer_service.client.errors import (
     BadRequest,
     ClientError,
@@ -50,10 +50,13 @@ from customer_service.client.models import (
     TaxSystem,
     ZipCode,
 )
+from customer_service.client.sync_client import CustomerClient
+from customer_service.client.upserts import UpsertResult
 
 __all__ = [
     "Address",
     "AddressInput",
+    "AsyncCustomerClient",
     "BadRequest",
     "Batch",
     "Change",
@@ -94,6 +97,7 @@ __all__ = [
     "UnexpectedAnswer",
     "Unprocessable",
     "Unreachable",
+    "UpsertResult",
     "ValidationFailed",
     "VersionMismatch",
     "ZipCode",

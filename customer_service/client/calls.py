@@ -1,17 +1,17 @@
-"""One call of the service: its attempts, each with what is left of one deadline, and only those that are safe."""
+"""One call of the service: its attempts share one deadline, and only what is safe is sent again."""
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 import httpx
@@ -26,38 +26,44 @@ from customer_service.client.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from customer_service.client.errors import ClientError
 
 Token = str | Callable[[], str]
+AsyncToken = str | Callable[[], str | Awaitable[str]]
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
-PATIENCE_SECONDS = 2.5  # longer than the service takes to say that its database does not answer
-INSTANT_SECONDS = 0.001  # a socket takes 0 for "do not wait at all", and httpx would not call that a timeout
+MINIMUM_ATTEMPT_SECONDS = 2.5  # longer than the service takes to answer that its database does not
+MINIMUM_TIMEOUT_SECONDS = 0.001  # for a socket, 0 is "do not block", and httpx would not call that a timeout
 
-UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+UNSENT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """The errors that come before anything was sent."""
 
-BROKEN = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
-"""The errors that another attempt may mend."""
+TEMPORARY_ERRORS = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
+"""The errors after which another attempt may succeed."""
 
-GONE = (CustomerNotFound, MemberNotFound)
-"""What a deletion is told that was followed before its answer was lost."""
+NOT_FOUND_ERRORS = (CustomerNotFound, MemberNotFound)
+"""What a deletion is answered with if its first attempt succeeded and the answer was lost."""
 
 NEVER = math.inf
 
-PASSING = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
-"""The statuses that another attempt may mend; 502 and 504 are a proxy's words for a connection that broke."""
+TEMPORARY_STATUSES = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+"""The statuses after which another attempt may succeed; with 502 and 504 a proxy reports a broken connection."""
+
+logger = logging.getLogger("customer_service.client")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What to ask; `repeatable` is whether to ask it twice does what asking once does, or is refused.
+    """A request to the service.
 
-    `wait` is for how many seconds the service may take its time, beyond what a call takes otherwise.
+    `operation` is its name in the log, which must hold no data: a path and a query do. `repeatable` is whether sending
+    it twice has the effect of sending it once, or is refused. `wait` is for how many seconds the service may hold the
+    request, beyond the time that a call takes otherwise.
     """
 
+    operation: str
     method: str
     path: str
     repeatable: bool
@@ -75,120 +81,134 @@ class Answer(NamedTuple):
     body: bytes
 
     def json(self) -> Any:
-        """Return what the body says; raises ValueError."""
+        """Return the parsed body; raises ValueError."""
         return json.loads(self.body)
 
 
 class Failure(NamedTuple):
-    """An attempt that failed: why, the seconds to wait at least, and whether it may have been followed all the same."""
+    """A failed attempt: its error, the least pause before the next one, and whether it may have succeeded after all."""
 
     error: ClientError
-    wait: float
+    pause: float
     in_doubt: bool
 
 
 class Deadline(Mapping[str, float]):
-    """What is left of some seconds, as the timeout of each step of an exchange: httpcore asks as the step begins."""
+    """The rest of some seconds, as the timeout of each step of an exchange: httpcore reads it when the step begins."""
 
     def __init__(self, seconds: float) -> None:
         """Begin now."""
-        self._ends = time.monotonic() + seconds
+        self._end = time.monotonic() + seconds
 
     def __getitem__(self, step: str) -> float:
         """Return the seconds left, and never 0."""
-        return max(self.remaining(), INSTANT_SECONDS)
+        return max(self.remaining(), MINIMUM_TIMEOUT_SECONDS)
 
     def __iter__(self) -> Iterator[str]:
         """Yield the steps that httpx knows."""
         return iter(("connect", "read", "write", "pool"))
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of steps."""
         return 4
 
     def remaining(self) -> float:
-        """Return the seconds left, below 0 when it has passed."""
-        return self._ends - time.monotonic()
+        """Return the seconds left, below 0 after the deadline."""
+        return self._end - time.monotonic()
 
     def attempt(self, wait: int = 0) -> Deadline:
-        """Return the deadline of the next attempt, which leaves time for another where there is any."""
+        """Return the deadline of the next attempt, which leaves time for another if there is enough."""
         left = self.remaining()
-        return Deadline(min(left, max(left / 2, PATIENCE_SECONDS + wait)))
+        return Deadline(min(left, max(left / 2, MINIMUM_ATTEMPT_SECONDS + wait)))
 
-    def hold(self, parts: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield what arrives in time; raises httpx.ReadTimeout where it drips in for longer."""
-        for part in parts:
-            if self.remaining() < 0:
-                raise httpx.ReadTimeout("the body did not end in time")
-            yield part
+    def check(self, part: bytes) -> bytes:
+        """Return a part of a body; raises httpx.ReadTimeout after the deadline, however small the pauses between."""
+        if self.remaining() < 0:
+            raise httpx.ReadTimeout("the body did not end in time")
+        return part
 
 
-class Caller:
-    """Sends calls with the caller's token; threads may share it."""
+class Connection(Protocol):
+    """How requests are sent and pauses made, by blocking or by awaiting (connections.py)."""
 
-    def __init__(self, base_url: str, transport: httpx.BaseTransport, token: Token, seconds: float) -> None:
-        """Send over this transport; `seconds` is the deadline of each call, with all its attempts and pauses.
+    def build_request(self, method: str, path: str, **parts: Any) -> httpx.Request:
+        """Return the request to a path below the base URL."""
 
-        httpx's own client only makes the requests: its `send` would log their addresses, with what is searched for.
-        """
-        self._transport = transport
-        self._http = httpx.Client(base_url=base_url, transport=transport)
+    async def exchange(self, request: httpx.Request, deadline: Deadline) -> Answer:
+        """Send the request; raises httpx.RequestError."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+
+    async def close(self) -> None:
+        """Close the connections of the pool."""
+
+
+class CallSender:
+    """Sends calls with the caller's token."""
+
+    def __init__(self, connection: Connection, token: AsyncToken, seconds: float) -> None:
+        """Send over this connection; `seconds` is the deadline of each call, with all its attempts and pauses."""
+        self.connection = connection
         self._token = token
         self._seconds = seconds
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def send(self, call: Call) -> Answer:
-        """Return the answer below 400; raises ProblemError, or Unreachable where there was none in time."""
+    async def send(self, call: Call) -> Answer:
+        """Return the answer below 400; raises ProblemError, or Unreachable if there was none in time."""
         deadline, pause, in_doubt = Deadline(self._seconds + call.wait), FIRST_PAUSE_SECONDS, False
         while True:
-            outcome = self._attempt(call, deadline.attempt(call.wait))
+            outcome = await self._attempt(call, deadline.attempt(call.wait))
             if isinstance(outcome, Answer):
                 return outcome
-            if in_doubt and call.method == "DELETE" and isinstance(outcome.error, GONE):
+            if in_doubt and call.method == "DELETE" and isinstance(outcome.error, NOT_FOUND_ERRORS):
                 return Answer(HTTPStatus.NO_CONTENT, {}, b"")
             in_doubt = in_doubt or outcome.in_doubt
-            seconds = max(outcome.wait, random.uniform(pause / 2, pause))  # noqa: S311 - it spreads, and hides nothing
+            seconds = max(outcome.pause, random.uniform(pause / 2, pause))  # noqa: S311 - it spreads, and hides nothing
             if seconds >= deadline.remaining():
                 raise outcome.error
-            time.sleep(seconds)
+            logger.debug("%s: again in %.2f s", call.operation, seconds)
+            await self.connection.sleep(seconds)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    def _attempt(self, call: Call, deadline: Deadline) -> Answer | Failure:
+    async def _attempt(self, call: Call, deadline: Deadline) -> Answer | Failure:
+        began = time.monotonic()
         try:
-            answer = self._exchange(call, deadline)
+            answer = await self._exchange(call, deadline)
         except httpx.RequestError as error:
-            return _broken(call, error)
+            logger.debug("%s: %s after %.3f s", call.operation, type(error).__name__, time.monotonic() - began)
+            return _unanswered(call, error)
+        seconds, request_id = time.monotonic() - began, answer.headers.get("X-Request-ID")
+        logger.debug("%s: %d after %.3f s, request id %s", call.operation, answer.status, seconds, request_id)
         return answer if answer.status < HTTPStatus.BAD_REQUEST else _refused(call, answer)
 
-    def _exchange(self, call: Call, deadline: Deadline) -> Answer:
-        token = self._token if isinstance(self._token, str) else self._token()
-        request = self._http.build_request(
+    async def _exchange(self, call: Call, deadline: Deadline) -> Answer:
+        request = self.connection.build_request(
             call.method,
             call.path,
             params=call.query or None,
-            headers={"Authorization": f"Bearer {token}", **call.headers},
+            headers={"Authorization": f"Bearer {await self._bearer()}", **call.headers},
             content=call.body,
             extensions={"timeout": deadline},
         )
-        with closing(self._transport.handle_request(request)) as response:
-            return Answer(response.status_code, response.headers, b"".join(deadline.hold(response.iter_bytes())))
+        return await self.connection.exchange(request, deadline)
+
+    async def _bearer(self) -> str:
+        token = self._token if isinstance(self._token, str) else self._token()
+        return token if isinstance(token, str) else await token
 
 
 def segment(text: str) -> str:
-    """Return the text as one segment of a path; the dots of `.` and `..` too, which would otherwise lead elsewhere."""
+    """Return the text as one segment of a path; `.` and `..` are escaped too, which would lead to another path."""
     return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="")
 
 
 def conditions(if_match: str | None) -> dict[str, str]:
-    """Return the headers that let a write be followed on this ETag alone, or none."""
+    """Return the headers that make a write conditional on this ETag, or none."""
     return {} if if_match is None else {"If-Match": if_match}
 
 
 def query_of(filters: Mapping[str, object]) -> dict[str, str]:
-    """Return the filters as a query has them; raises ValueError for a time without its offset."""
+    """Return the filters as parameters of a query; raises ValueError for a time without its offset."""
     entries: Any = filters.get("metadata", {})
     plain = {name: value for name, value in filters.items() if name != "metadata"}
     return {
@@ -203,18 +223,17 @@ def _instant(moment: datetime) -> str:
     return moment.isoformat()
 
 
-def _broken(call: Call, error: httpx.RequestError) -> Failure:
-    """Judge an attempt without an answer."""
+def _unanswered(call: Call, error: httpx.RequestError) -> Failure:
     unreachable = Unreachable(f"{call.method}: {type(error).__name__}")
     unreachable.__cause__ = error
-    unsent = isinstance(error, UNSENT)
-    again = unsent or (call.repeatable and isinstance(error, BROKEN))
+    unsent = isinstance(error, UNSENT_ERRORS)
+    again = unsent or (call.repeatable and isinstance(error, TEMPORARY_ERRORS))
     return Failure(unreachable, 0.0 if again else NEVER, in_doubt=not unsent)
 
 
 def _refused(call: Call, answer: Answer) -> Failure:
-    """Judge an answer of 400 or above; who asked too often was refused before anything was done."""
+    """Return the failure of an answer of 400 or above; 429 comes before anything is done, and so is safe to repeat."""
     problem = error_of(answer.status, answer.headers, answer.body, time.time())
-    passing = answer.status in PASSING
-    again = isinstance(problem, RateLimited | RequestInProgress) or (call.repeatable and passing)
-    return Failure(problem, (problem.retry_after or 0.0) if again else NEVER, in_doubt=passing)
+    temporary = answer.status in TEMPORARY_STATUSES
+    again = isinstance(problem, RateLimited | RequestInProgress) or (call.repeatable and temporary)
+    return Failure(problem, (problem.retry_after or 0.0) if again else NEVER, in_doubt=temporary)

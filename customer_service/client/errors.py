@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions: a class for each problem that a program acts on, the rest by their status."""
+"""The exceptions of the client: a class for each problem that a program acts on, the others by their status."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ TYPE_PREFIX = "urn:problem-type:"
 
 
 class ClientError(Exception):
-    """The root of all that the client raises; its message holds no data of a customer."""
+    """The base class of every exception of the client; its message holds no data of a customer."""
 
 
 class Unreachable(ClientError):
-    """The service did not answer within the deadline; whether it did what was asked is not known."""
+    """The service did not answer within the deadline; a write may have succeeded or not."""
 
 
 class UnexpectedAnswer(ClientError):
-    """What answered did not speak the contract: another server, perhaps, or a proxy between."""
+    """The answer is not one of the contract: another server may have sent it, or a proxy between."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What an answer says of an error (RFC 9457); `slug` and what follows is empty where a proxy answered."""
+    """The problem of an answer (RFC 9457); all but `status` may be empty if a proxy answered."""
 
     status: int
     slug: str = ""
@@ -42,14 +42,14 @@ class Problem:
 
 
 class ProblemError(ClientError):
-    """The service refused: its status, kind and detail, and the id by which its log knows the request.
+    """The service refused: `status`, `slug` and `detail`, and the `request_id` that its log has too.
 
-    `errors` says what is wrong with each value, `existing` is the path of the customer in the way, and `retry_after`
+    `errors` are the findings about the values, `existing` is the path of the customer that conflicts, and `retry_after`
     the seconds to wait.
     """
 
     def __init__(self, problem: Problem) -> None:
-        """Keep what the answer says."""
+        """Copy the members of the problem."""
         super().__init__(problem)
         self.status = problem.status
         self.slug = problem.slug
@@ -60,7 +60,7 @@ class ProblemError(ClientError):
         self.retry_after = problem.retry_after
 
     def __str__(self) -> str:
-        """Say what to look for, in one line."""
+        """Return one line to search the log for."""
         codes = ", ".join(f"{each.path} {each.code}" for each in self.errors)
         parts = (f"{self.status} {self.slug}".rstrip(), self.detail, codes, self.request_id and f"id {self.request_id}")
         return " · ".join(part for part in parts if part)
@@ -71,11 +71,11 @@ class BadRequest(ProblemError):
 
 
 class Unauthorized(ProblemError):
-    """401: there is no token that the service accepts."""
+    """401: the token is missing, or the service does not accept it."""
 
 
 class Forbidden(ProblemError):
-    """403: the caller may not do this."""
+    """403: the caller has no permission."""
 
 
 class NotAMember(Forbidden):
@@ -87,7 +87,7 @@ class InsufficientRole(Forbidden):
 
 
 class NotFound(ProblemError):
-    """404: there is nothing of this name."""
+    """404: the resource does not exist."""
 
 
 class CustomerNotFound(NotFound):
@@ -103,7 +103,7 @@ class ZipCodeNotFound(NotFound):
 
 
 class Conflict(ProblemError):
-    """409: it is at odds with what is stored."""
+    """409: the request conflicts with stored data."""
 
 
 class DuplicateTaxId(Conflict):
@@ -119,26 +119,26 @@ class LastAdmin(Conflict):
 
 
 class RequestInProgress(Conflict):
-    """The first request with this idempotency key was still going on at the deadline."""
+    """The first request with this idempotency key was still in progress at the deadline."""
 
 
 class CursorExpired(ProblemError):
-    """410: what changed since the cursor is not known any more; begin again without one."""
+    """410: the changes since the cursor are no longer available; begin again without a cursor."""
 
 
 class VersionMismatch(ProblemError):
-    """412: the customer is not any more what `if_match` names.
+    """412: the customer has changed since the ETag of `if_match`.
 
-    After a lost answer it may be the caller's own change that is in the way: get the customer, and look.
+    After a lost answer the change may be the caller's own: get the customer, and compare.
     """
 
 
 class Unprocessable(ProblemError):
-    """422: the request can be read, but not followed."""
+    """422: the request can be parsed, but not processed."""
 
 
 class ValidationFailed(Unprocessable):
-    """Some values cannot be accepted; `errors` says which, and what to do."""
+    """Some values are invalid; `errors` has a finding for each, with what to do."""
 
 
 class KeyReused(Unprocessable):
@@ -146,11 +146,11 @@ class KeyReused(Unprocessable):
 
 
 class RateLimited(ProblemError):
-    """429: the caller asked too often, and would have to wait beyond the deadline: for `retry_after` seconds."""
+    """429: the caller sent too many requests, and `retry_after` seconds are beyond the deadline."""
 
 
 class ServerError(ProblemError):
-    """500 and above: the service, or a proxy before it, failed."""
+    """500 and above: the service failed, or a proxy in front of it."""
 
 
 class Unavailable(ServerError):
@@ -185,16 +185,23 @@ BY_STATUS: Mapping[int, type[ProblemError]] = {
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes, now: float) -> ProblemError:
-    """Return the exception that an answer of 400 or above is; `now` is in seconds since 1970."""
-    told = _object(body)
+    """Return the exception for an answer of 400 or above; `now` is in seconds since 1970."""
+    retry_after = _seconds(headers.get("Retry-After"), now)
+    return problem_of(status, _object(body), headers.get("X-Request-ID", ""), retry_after)
+
+
+def problem_of(
+    status: int, body: Mapping[str, Any], request_id: str = "", retry_after: float | None = None
+) -> ProblemError:
+    """Return the exception for a problem, whose body may have none of its members."""
     problem = Problem(
         status,
-        _text(told, "type").removeprefix(TYPE_PREFIX),
-        _text(told, "detail"),
-        _text(told, "requestId") or headers.get("X-Request-ID", ""),
-        _findings(told),
-        _text(told, "existing") or None,
-        _seconds(headers.get("Retry-After"), now),
+        _text(body, "type").removeprefix(TYPE_PREFIX),
+        _text(body, "detail"),
+        _text(body, "requestId") or request_id,
+        _findings(body),
+        _text(body, "existing") or None,
+        retry_after,
     )
     of_status = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ProblemError
     return BY_SLUG.get(problem.slug, BY_STATUS.get(status, of_status))(problem)
@@ -203,20 +210,20 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, now: float) -
 def _object(body: bytes) -> Mapping[str, Any]:
     """Return the JSON object of the body, or an empty one: a proxy answers HTML."""
     try:
-        told = json.loads(body)
+        value = json.loads(body)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _text(told: Mapping[str, Any], name: str) -> str:
-    value = told.get(name)
+def _text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
     return value if isinstance(value, str) else ""
 
 
-def _findings(told: Mapping[str, Any]) -> tuple[Finding, ...]:
+def _findings(body: Mapping[str, Any]) -> tuple[Finding, ...]:
     try:
-        return findings_of(told.get("errors", []))
+        return findings_of(body.get("errors", []))
     except (TypeError, AttributeError):
         return ()
 

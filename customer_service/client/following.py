@@ -1,4 +1,4 @@
-"""Following what becomes of the customers: page after page, over whatever passes."""
+"""Following the changes of the customers: page after page, also over errors that pass."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from customer_service.client.calls import PASSING
+from customer_service.client.calls import TEMPORARY_STATUSES
 from customer_service.client.errors import ProblemError, RateLimited, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from customer_service.client.errors import ClientError
     from customer_service.client.models import ChangePage
@@ -24,27 +24,31 @@ PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 
 
-def follow(ask: Callable[[str | None], ChangePage], cursor: str | None) -> Iterator[ChangePage]:
-    """Yield the pages that `ask` returns behind one another, without end; raises what another attempt cannot mend."""
+async def follow(
+    fetch: Callable[[str | None], Awaitable[ChangePage]],
+    sleep: Callable[[float], Awaitable[None]],
+    cursor: str | None,
+) -> AsyncGenerator[ChangePage, None]:
+    """Yield the pages that `fetch` returns behind one another, without end; raises errors that do not pass."""
     pause = PAUSE_SECONDS
     while True:
         began = time.monotonic()
         try:
-            page = ask(cursor)
+            page = await fetch(cursor)
         except (Unreachable, ProblemError) as error:
-            if not _passes(error):
+            if not _is_temporary(error):
                 raise
             spread = random.uniform(pause / 2, pause)  # noqa: S311 - it spreads, and hides nothing
-            time.sleep(max(getattr(error, "retry_after", None) or 0.0, spread))
+            await sleep(max(getattr(error, "retry_after", None) or 0.0, spread))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             continue
         pause = PAUSE_SECONDS
         cursor = page.cursor
         came_early = time.monotonic() - began < PAUSE_SECONDS
         yield page
-        if came_early and not page.data and not page.hasMore:  # the service had no place to let it wait
-            time.sleep(PAUSE_SECONDS)
+        if came_early and not page.data and not page.hasMore:  # the service holds no more requests than it has slots
+            await sleep(PAUSE_SECONDS)
 
 
-def _passes(error: ClientError) -> bool:
-    return isinstance(error, Unreachable | RateLimited) or getattr(error, "status", None) in PASSING
+def _is_temporary(error: ClientError) -> bool:
+    return isinstance(error, Unreachable | RateLimited) or getattr(error, "status", None) in TEMPORARY_STATUSES

@@ -1,4 +1,4 @@
-"""What the service tells, and what it is sent, under the contract's own names: one name from here to its documents."""
+"""The values that the service sends and takes, under the names of the contract (docs/decisions/0025)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The fiscal address of a customer; None where a part is not set."""
+    """The fiscal address of a customer; a part that is not set is None."""
 
     street: str | None = None
     exterior: str | None = None
@@ -35,7 +35,7 @@ SatFilter = Literal["matched", "mismatched", "not-found", "unchecked"]
 
 @dataclass(frozen=True, slots=True)
 class SatValidation:
-    """What the SAT answered about a customer: `mismatches` are the JSON Pointers of what differs, if it said so."""
+    """The SAT's answer about a customer: `mismatches` are the JSON Pointers of what differs, if they are known."""
 
     status: SatStatus
     checkedAt: datetime
@@ -45,7 +45,7 @@ class SatValidation:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer as the service tells it; `etag` is for `if_match`, and None in lists and batches, which tell none."""
+    """A customer as the service sends it; `etag` is for `if_match`, and None in lists and batches, which have none."""
 
     id: str
     organizationId: str
@@ -66,9 +66,9 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a list; `unreadable` are the ids of those that the service cannot tell, `total` counts the whole list.
+    """A page of a list; `unreadable` are the ids of customers that the service cannot serialize.
 
-    `nextCursor` is None on the last page, `total` where it was not asked for.
+    `nextCursor` is None on the last page. `total` is the length of the whole list, None unless requested.
     """
 
     data: tuple[Customer, ...]
@@ -79,7 +79,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The customers asked for by their ids, in that order, the ids of none, and of those that cannot be told."""
+    """The customers of the given ids, in that order; the ids without one, and those that cannot be serialized."""
 
     data: tuple[Customer, ...]
     notFound: tuple[str, ...]
@@ -88,9 +88,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of a customer: `created`, `changed`, `deleted`, or `unreadable` where the service cannot tell it.
+    """A change of a customer: `created`, `changed`, `deleted`, or `unreadable` if the service cannot serialize it.
 
-    `customer` is the customer as it is now, None where it is deleted or unreadable.
+    `customer` is the customer as it is now, None if it is deleted or unreadable.
     """
 
     type: Literal["created", "changed", "deleted", "unreadable"]
@@ -100,7 +100,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
-    """Some changes in their order; `cursor` is where to go on behind them, and `hasMore` whether more are there."""
+    """Some changes in their order; `cursor` continues behind them, and `hasMore` is whether more are there."""
 
     data: tuple[Change, ...]
     cursor: str
@@ -109,7 +109,7 @@ class ChangePage:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one value: its JSON Pointer, a stable code, what to do next, and what to send instead."""
+    """A finding about one value: its JSON Pointer, a stable code, what to do next, and what to send instead."""
 
     path: str
     code: str
@@ -254,88 +254,93 @@ Filters = TypedDict(
 """What a list may be narrowed to: a time has its offset from UTC, `metadata` at most five entries."""
 
 
-def customer_of(told: Mapping[str, Any], etag: str | None = None) -> Customer:
+def customer_of(body: Mapping[str, Any], etag: str | None = None) -> Customer:
     """Return the customer; raises KeyError, TypeError or ValueError for what is none."""
-    known = {name: told[name] for name in Customer.__dataclass_fields__ if name in told}
+    known = {name: body[name] for name in Customer.__dataclass_fields__ if name in body}
     return Customer(
         **{
             **known,
-            "address": _known(Address, told["address"]),
-            "createdAt": datetime.fromisoformat(told["createdAt"]),
-            "updatedAt": datetime.fromisoformat(told["updatedAt"]),
-            "satValidation": _sat_validation_of(told["satValidation"]) if "satValidation" in told else None,
+            "address": _known(Address, body["address"]),
+            "createdAt": datetime.fromisoformat(body["createdAt"]),
+            "updatedAt": datetime.fromisoformat(body["updatedAt"]),
+            "satValidation": _sat_validation_of(body["satValidation"]) if "satValidation" in body else None,
             "etag": etag,
         }
     )
 
 
-def page_of(told: Mapping[str, Any]) -> Page:
+def page_of(body: Mapping[str, Any]) -> Page:
     """Return the page; raises as `customer_of`."""
-    return Page(customers_of(told), tuple(told.get("unreadable", ())), told["nextCursor"], told.get("total"))
+    return Page(customers_of(body), tuple(body.get("unreadable", ())), body["nextCursor"], body.get("total"))
 
 
-def batch_of(told: Mapping[str, Any]) -> Batch:
+def batch_of(body: Mapping[str, Any]) -> Batch:
     """Return the batch; raises as `customer_of`."""
-    return Batch(customers_of(told), tuple(told["notFound"]), tuple(told.get("unreadable", ())))
+    return Batch(customers_of(body), tuple(body["notFound"]), tuple(body.get("unreadable", ())))
 
 
-def change_page_of(told: Mapping[str, Any]) -> ChangePage:
+def change_page_of(body: Mapping[str, Any]) -> ChangePage:
     """Return the page; raises as `customer_of`."""
-    return ChangePage(tuple(_change_of(each) for each in told["data"]), told["cursor"], told["hasMore"])
+    return ChangePage(tuple(_change_of(each) for each in body["data"]), body["cursor"], body["hasMore"])
 
 
-def customers_of(told: Mapping[str, Any]) -> tuple[Customer, ...]:
+def customers_of(body: Mapping[str, Any]) -> tuple[Customer, ...]:
     """Return the customers of a list; raises as `customer_of`."""
-    return tuple(customer_of(each) for each in told["data"])
+    return tuple(customer_of(each) for each in body["data"])
 
 
-def findings_of(told: list[Mapping[str, Any]]) -> tuple[Finding, ...]:
+def findings_of(body: list[Mapping[str, Any]]) -> tuple[Finding, ...]:
     """Return what is wrong, value by value; raises TypeError for what is no list of findings."""
-    return tuple(_known(Finding, each) for each in told)
+    return tuple(_known(Finding, each) for each in body)
 
 
-def tax_info_of(told: Mapping[str, Any]) -> TaxInfo:
+def tax_info_of(body: Mapping[str, Any]) -> TaxInfo:
     """Return the judgement; raises as `customer_of`."""
-    return TaxInfo(told["isValid"], findings_of(told["errors"]), findings_of(told["warnings"]))
+    return TaxInfo(body["isValid"], findings_of(body["errors"]), findings_of(body["warnings"]))
 
 
-def codes_of(told: Mapping[str, Any]) -> tuple[Code, ...]:
+def codes_of(body: Mapping[str, Any]) -> tuple[Code, ...]:
     """Return the codes of a catalogue; raises as `customer_of`."""
-    return tuple(_known(Code, each) for each in told["data"])
+    return tuple(_known(Code, each) for each in body["data"])
 
 
-def tax_systems_of(told: Mapping[str, Any]) -> tuple[TaxSystem, ...]:
+def tax_systems_of(body: Mapping[str, Any]) -> tuple[TaxSystem, ...]:
     """Return the regimes; raises as `customer_of`."""
-    return tuple(_known(TaxSystem, each) for each in told["data"])
+    return tuple(_known(TaxSystem, each) for each in body["data"])
 
 
-def invoice_uses_of(told: Mapping[str, Any]) -> tuple[InvoiceUse, ...]:
+def invoice_uses_of(body: Mapping[str, Any]) -> tuple[InvoiceUse, ...]:
     """Return the uses; raises as `customer_of`."""
-    return tuple(InvoiceUse(each["code"], each["name"], tuple(each["taxSystems"])) for each in told["data"])
+    return tuple(InvoiceUse(each["code"], each["name"], tuple(each["taxSystems"])) for each in body["data"])
 
 
-def zip_code_of(told: Mapping[str, Any]) -> ZipCode:
+def zip_code_of(body: Mapping[str, Any]) -> ZipCode:
     """Return the place of a zip code; raises as `customer_of`."""
-    state, *others = (told[name] and _known(Code, told[name]) for name in ("state", "municipality", "city"))
-    return ZipCode(told["zip"], state, *others)
+    state, *others = (body[name] and _known(Code, body[name]) for name in ("state", "municipality", "city"))
+    return ZipCode(body["zip"], state, *others)
 
 
-def member_of(told: Mapping[str, Any]) -> Member:
+def members_of(body: Mapping[str, Any]) -> tuple[Member, ...]:
+    """Return the members; raises as `customer_of`."""
+    return tuple(member_of(each) for each in body["data"])
+
+
+def member_of(body: Mapping[str, Any]) -> Member:
     """Return the member; raises as `customer_of`."""
-    return Member(told["userId"], told["role"])
+    return Member(body["userId"], body["role"])
 
 
-def _sat_validation_of(told: Mapping[str, Any]) -> SatValidation:
-    checked_at = datetime.fromisoformat(told["checkedAt"])
-    return SatValidation(told["status"], checked_at, told["source"], tuple(told.get("mismatches", ())))
+def _sat_validation_of(body: Mapping[str, Any]) -> SatValidation:
+    checked_at = datetime.fromisoformat(body["checkedAt"])
+    return SatValidation(body["status"], checked_at, body["source"], tuple(body.get("mismatches", ())))
 
 
-def _change_of(told: Mapping[str, Any]) -> Change:
-    customer = told["customer"]
-    return Change(told["type"], told["id"], None if customer is None else customer_of(customer))
+def _change_of(body: Mapping[str, Any]) -> Change:
+    customer = body["customer"]
+    return Change(body["type"], body["id"], None if customer is None else customer_of(customer))
 
 
-def _known(kind: Callable[..., T], told: Mapping[str, Any]) -> T:
-    """Return the value without what a newer service may tell beside it."""
+def _known(kind: Callable[..., T], body: Mapping[str, Any]) -> T:
+    """Return the value without the members that a newer service may add."""
     fields = kind.__dataclass_fields__  # type: ignore[attr-defined]
-    return kind(**{name: value for name, value in told.items() if name in fields})
+    return kind(**{name: value for name, value in body.items() if name in fields})

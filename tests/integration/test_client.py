@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from customer_service import pytest_plugin
 from customer_service.client import (
     Address,
+    AsyncCustomerClient,
     BadRequest,
     Code,
     CustomerClient,
@@ -37,14 +39,15 @@ from customer_service.client import (
     SatValidation,
     TaxSystem,
     Unauthorized,
+    UpsertResult,
     ValidationFailed,
     VersionMismatch,
     ZipCode,
     ZipCodeNotFound,
     errors,
     models,
+    operations,
 )
-from customer_service.client import customers as client_module
 from customer_service.repository import idempotency
 from customer_service.schemas import inputs
 from customer_service.schemas.documents import (
@@ -61,6 +64,7 @@ from customer_service.schemas.documents import (
     SatValidationSchema,
     TaxInfoSchema,
     TaxSystemSchema,
+    UpsertSchema,
     ZipCodeSchema,
 )
 from customer_service.web.problems import ALL_PROBLEMS
@@ -104,6 +108,9 @@ class TestNames:
     def test_of_answers(self, model: Any, schema: Any) -> None:
         assert set(model.__dataclass_fields__) - {"etag"} == set(schema().fields)
 
+    def test_of_upserts(self) -> None:
+        assert set(UpsertResult.__dataclass_fields__) == set(UpsertSchema().fields)
+
     @pytest.mark.parametrize(
         ("sent", "schema"),
         [
@@ -129,7 +136,7 @@ class TestNames:
             assert issubclass(kind, errors.BY_STATUS[statuses[slug]]), slug
 
     def test_the_time_of_a_creation_covers_that_of_an_abandoned_one(self) -> None:
-        assert client_module.TIMEOUT_SECONDS > idempotency.TAKEOVER_SECONDS + 2
+        assert operations.TIMEOUT_SECONDS > idempotency.TAKEOVER_SECONDS + 2
 
     def test_every_room_of_the_server_is_left_alone(self) -> None:
         code = "import sys, customer_service.client; print(*sys.modules)"
@@ -141,7 +148,18 @@ class TestNames:
             "customer_service.client",
             *(
                 f"customer_service.client.{name}"
-                for name in ("calls", "customers", "errors", "following", "models", "remembered")
+                for name in (
+                    "async_client",
+                    "calls",
+                    "connections",
+                    "customer_cache",
+                    "errors",
+                    "following",
+                    "models",
+                    "operations",
+                    "sync_client",
+                    "upserts",
+                )
             ),
         }
 
@@ -202,7 +220,7 @@ class TestCustomers:
         assert list(client.search({"q": "dunder", "metadata": {"a b": "ñ&=", "of": "two"}})) == stored[1:]
 
     def test_a_batch_of_any_length(self, customer_service: CustomerService, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(client_module, "BATCH_LENGTH", 2)
+        monkeypatch.setattr(operations, "BATCH_LENGTH", 2)
         first, second = customer_service.customer(), customer_service.customer()
         client = customer_service.client("viewer")
         batch = client.batch_get(iter([second.id, MISSING, "x", first.id, second.id.upper()]))
@@ -210,8 +228,46 @@ class TestCustomers:
         assert client.batch_get([]) == models.Batch((), (), ())
 
     def test_a_batch_is_as_long_as_the_service_allows(self, customer_service: CustomerService) -> None:
-        assert client_module.BATCH_LENGTH == inputs.MAXIMUM_IDS
+        assert operations.BATCH_LENGTH == inputs.MAXIMUM_IDS == inputs.MAXIMUM_BATCH_LENGTH
         assert len(customer_service.client("viewer").batch_get(f"{n:024x}" for n in range(201)).notFound) == 201
+
+    def test_an_upsert_of_a_batch(self, customer_service: CustomerService) -> None:
+        client = customer_service.client()
+        known = customer_service.customer(externalId="1")
+        given = [new(externalId="2"), new(externalId="3"), new(externalId="1", taxId=known.taxId, phone=None)]
+        created, refused, changed = client.batch_upsert(given)
+        assert (created.index, created.status, created.problem) == (0, "created", None)
+        assert client.get(str(created.id)).etag == created.etag
+        assert (refused.index, refused.status, type(refused.problem)) == (1, "failed", DuplicateTaxId)
+        assert (changed.index, changed.status, changed.id) == (2, "changed", known.id)
+        assert [each.status for each in client.batch_upsert(given)] == ["unchanged", "failed", "unchanged"]
+        (invalid,) = client.batch_upsert([new(externalId="4", taxId="SAB")])
+        assert isinstance(invalid.problem, ValidationFailed)
+        assert [(each.path, each.code) for each in invalid.problem.errors] == [("/taxId", "invalid-rfc")]
+
+    def test_an_upsert_of_any_length(self, customer_service: CustomerService, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(operations, "BATCH_LENGTH", 2)
+        given = [new(externalId=str(number), taxId=f"SAB010203AB{number}") for number in range(5)]
+        results = customer_service.client().batch_upsert(iter(given))
+        assert [(each.index, each.status) for each in results] == [(index, "created") for index in range(5)]
+
+    def test_awaited(self, customer_service: CustomerService) -> None:
+        token, organization = customer_service.token(customer_service.member()), customer_service.organization_id
+
+        async def main() -> None:
+            async with AsyncCustomerClient(customer_service.url, token, organization) as client:
+                created = await client.create(new(externalId="1"))
+                found = await asyncio.gather(client.get(created.id), client.get_by_external_id("1"))
+                assert tuple(found) == (created, created)
+                assert [each async for each in client.search({"q": "dunder"})] == [created]
+                assert [page.total async for page in client.pages(total=True)] == [1]
+                (result,) = await client.batch_upsert([new(externalId="1")])
+                assert (result.status, result.etag) == ("unchanged", created.etag)
+                await client.delete(created.id)
+                with pytest.raises(CustomerNotFound):
+                    await client.get(created.id)
+
+        asyncio.run(main())
 
     def test_what_the_tax_authority_would_say(self, customer_service: CustomerService) -> None:
         client = customer_service.client()

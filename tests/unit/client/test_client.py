@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import socket
 import threading
 import time
@@ -37,17 +38,20 @@ from customer_service.client import (
     UnexpectedAnswer,
     Unprocessable,
     Unreachable,
+    UpsertResult,
     ValidationFailed,
     VersionMismatch,
     calls,
-    customers,
+    connections,
     following,
+    operations,
 )
 from customer_service.client.calls import Deadline
 from tests.support import CUSTOMER_ID, EXAMPLE, NEW_CUSTOMER
+from tests.support.awaited_client import AwaitedClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 NEW = cast("CustomerInput", NEW_CUSTOMER)
 Outcome = httpx.Response | Exception
@@ -101,16 +105,40 @@ class Script:
         return httpx.Response(outcome.status_code, headers=outcome.headers, content=outcome.content)
 
 
+class AsyncClock:
+    """asyncio whose sleep is that of a clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    async def sleep(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(calls, "time", clock)
+    monkeypatch.setattr(connections, "time", clock)
+    monkeypatch.setattr(connections, "asyncio", AsyncClock(clock))
     return clock
 
 
-def client_of(script: Callable[[httpx.Request], httpx.Response], **options: Any) -> CustomerClient:
-    options = {"token": "secret-token", "organization_id": "one", **options}
-    return CustomerClient("http://service.test/api", transport=httpx.MockTransport(script), **options)
+@pytest.fixture(autouse=True, params=[CustomerClient, AwaitedClient])
+def kind_of_client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test with both clients: they follow the same rules."""
+    monkeypatch.setitem(CLIENTS, "of the test", request.param)
+
+
+CLIENTS: dict[str, Any] = {}
+
+
+def client_at(base_url: str, **options: Any) -> Any:
+    return CLIENTS["of the test"](base_url, **{"token": "secret-token", "organization_id": "one", **options})
+
+
+def client_of(script: Callable[[httpx.Request], httpx.Response], **options: Any) -> Any:
+    return client_at("http://service.test/api", transport=httpx.MockTransport(script), **options)
 
 
 OPERATIONS: dict[str, tuple[Callable[[CustomerClient], object], Outcome]] = {
@@ -121,6 +149,10 @@ OPERATIONS: dict[str, tuple[Callable[[CustomerClient], object], Outcome]] = {
         httpx.Response(200, json={"data": [EXAMPLE], "nextCursor": None}),
     ),
     "batch_get": (lambda client: client.batch_get(["x"]), httpx.Response(200, json={"data": [], "notFound": ["x"]})),
+    "batch_upsert": (
+        lambda client: client.batch_upsert([NEW]),
+        httpx.Response(200, json={"results": [{"index": 0, "status": "unchanged", "id": "x", "etag": '"1"'}]}),
+    ),
     "create": (lambda client: client.create(NEW), found()),
     "put": (lambda client: client.put_by_external_id("x", NEW), found()),
     "delete": (lambda client: client.delete("x"), httpx.Response(204)),
@@ -245,7 +277,7 @@ class TestDeadline:
         bounds = [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
         assert all(bound / 2 <= pause <= bound for pause, bound in zip(clock.pauses, bounds, strict=False))
         assert len(set(clock.pauses)) == len(clock.pauses)
-        assert 1000 + customers.TIMEOUT_SECONDS - 2 <= clock.now <= 1000 + customers.TIMEOUT_SECONDS
+        assert 1000 + operations.TIMEOUT_SECONDS - 2 <= clock.now <= 1000 + operations.TIMEOUT_SECONDS
 
     def test_the_last_failure_is_raised(self) -> None:
         script = Script(httpx.ReadError("reset"), refused(503, "database-unavailable"))
@@ -256,11 +288,11 @@ class TestDeadline:
         deadline = Deadline(20)
         assert deadline.attempt()["read"] == 10
         clock.now += 16
-        assert deadline.attempt()["read"] == calls.PATIENCE_SECONDS
+        assert deadline.attempt()["read"] == calls.MINIMUM_ATTEMPT_SECONDS
         clock.now += 3
         assert deadline.attempt()["read"] == 1
         clock.now += 3
-        assert deadline["read"] == calls.INSTANT_SECONDS
+        assert deadline["read"] == calls.MINIMUM_TIMEOUT_SECONDS
         assert {name: deadline[name] for name in deadline}.keys() == httpx.Timeout(1).as_dict().keys()
         assert len(deadline) == 4
 
@@ -292,7 +324,11 @@ class TestDeadline:
         assert len(script.requests) == 3
 
     def test_a_body_that_drips_in_is_cut_off(self, clock: Clock) -> None:
-        class Dripping(httpx.SyncByteStream):
+        class Dripping(httpx.SyncByteStream, httpx.AsyncByteStream):
+            async def __aiter__(self) -> AsyncIterator[bytes]:
+                for part in self:
+                    yield part
+
             def __iter__(self) -> Iterator[bytes]:
                 for _ in range(100):
                     clock.now += 1
@@ -309,7 +345,7 @@ def test_a_server_that_hangs_is_left_in_time(*, drips: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         over = threading.Event()
         threading.Thread(target=hang, args=(listener, over, drips), daemon=True).start()
-        with CustomerClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "t", "one", timeout=1) as client:
+        with client_at(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=1) as client:
             began = time.monotonic()
             with pytest.raises(Unreachable):
                 client.get("x")
@@ -430,7 +466,7 @@ class TestMemory:
         assert script.requests[1].headers["If-None-Match"] == '"1"'
 
     def test_the_least_used_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(customers, "REMEMBERED_CUSTOMERS", 2)
+        monkeypatch.setattr(operations, "CACHED_CUSTOMERS", 2)
         asked: list[str] = []
 
         def answer(request: httpx.Request) -> httpx.Response:
@@ -482,6 +518,79 @@ class TestRequests:
     def test_a_key_that_stays_in_progress_raises(self) -> None:
         with pytest.raises(RequestInProgress):
             client_of(Script(refused(409, "request-in-progress")), timeout=2).create(NEW)
+
+
+UPSERTED = {"index": 0, "status": "created", "id": "x", "etag": '"1"'}
+
+
+@pytest.mark.usefixtures("clock")
+class TestBatchUpsert:
+    def test_nothing_is_not_sent(self) -> None:
+        script = Script(found())
+        assert (client_of(script).batch_upsert(iter([])), script.requests) == ((), [])
+
+    def test_each_customer_has_its_result(self) -> None:
+        finding = {"path": "/taxId", "code": "invalid-rfc", "message": "Give an RFC."}
+        invalid = {"type": "urn:problem-type:validation-error", "title": "Invalid", "status": 422, "detail": "No."}
+        duplicate = {"type": "urn:problem-type:duplicate-tax-id", "status": 409, "detail": "No.", "existing": "/c/1"}
+        answers = [
+            UPSERTED,
+            {"index": 1, "status": "failed", "problem": invalid | {"errors": [finding]}},
+            {"index": 2, "status": "failed", "problem": duplicate},
+        ]
+        first, second, third = client_of(Script(httpx.Response(200, json={"results": answers}))).batch_upsert([NEW] * 3)
+        assert first == UpsertResult(0, "created", "x", '"1"', None)
+        assert (second.status, second.id, second.etag) == ("failed", None, None)
+        assert type(second.problem) is ValidationFailed
+        assert second.problem.errors == (Finding(**finding),)
+        assert type(third.problem) is DuplicateTaxId
+        assert (third.problem.status, third.problem.existing) == (409, "/c/1")
+
+    def test_any_number_is_sent_by_hundreds(self) -> None:
+        sizes: list[int] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            sizes.append(len(json.loads(request.content)["customers"]))
+            return httpx.Response(200, json={"results": [UPSERTED | {"index": index} for index in range(sizes[-1])]})
+
+        results = client_of(answer).batch_upsert(NEW for _ in range(201))
+        assert (sizes, [each.index for each in results]) == ([100, 100, 1], list(range(201)))
+
+    @pytest.mark.parametrize("body", [{}, {"results": [{}]}, {"results": [{"index": 0, "status": "failed"}]}])
+    def test_what_is_not_the_contract_is_no_result(self, body: object) -> None:
+        with pytest.raises(UnexpectedAnswer):
+            client_of(Script(httpx.Response(200, json=body))).batch_upsert([NEW])
+
+
+@pytest.mark.usefixtures("clock")
+class TestLog:
+    """Attempts are logged at debug level, without data."""
+
+    def test_each_attempt_is_a_line(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("DEBUG", "customer_service.client")
+        answer = httpx.Response(200, json=EXAMPLE, headers={"X-Request-ID": "r-2"})
+        client_of(Script(httpx.ReadError("reset"), refused(503, Retry_After="1"), answer)).get_by_external_id("private")
+        lines = [line for line in caplog.messages if "again" not in line]
+        assert lines == [
+            "get_by_external_id: ReadError after 0.000 s",
+            "get_by_external_id: 503 after 0.000 s, request id None",
+            "get_by_external_id: 200 after 0.000 s, request id r-2",
+        ]
+        assert caplog.messages[3] == "get_by_external_id: again in 1.00 s"
+
+    @pytest.mark.parametrize("name", OPERATIONS)
+    def test_nothing_of_a_customer_or_a_token_is_in_it(self, name: str, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("DEBUG")
+        ask, answer = OPERATIONS[name]
+        ask(client_of(Script(refused(503), answer)))
+        assert {record.name for record in caplog.records} - {"asyncio"} == {"customer_service.client"}
+        line = re.compile(r"\w+: (again in [\d.]+ s|\d+ after [\d.]+ s, request id None)")
+        assert all(line.fullmatch(record.getMessage()) for record in caplog.records if record.name != "asyncio")
+
+    def test_it_is_silent_unless_asked(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO")
+        client_of(Script(refused(503), found())).get("x")
+        assert caplog.messages == []
 
 
 def page_of(cursor: str, *kinds: str, has_more: bool = False) -> httpx.Response:
@@ -537,7 +646,7 @@ class TestFollowing:
         pages = client_of(script).follow()
         assert [next(pages).cursor, next(pages).cursor] == ["1", "2"]
         assert {request.url.params["cursor"] for request in script.requests[1:]} == {"1"}
-        assert clock.now > 1000 + 2 * (customers.TIMEOUT_SECONDS + following.WAIT_SECONDS)
+        assert clock.now > 1000 + 2 * (operations.TIMEOUT_SECONDS + following.WAIT_SECONDS)
         assert max(clock.pauses) <= following.LONGEST_PAUSE_SECONDS
         assert max(clock.pauses) > following.PAUSE_SECONDS
 

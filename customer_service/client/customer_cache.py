@@ -1,4 +1,4 @@
-"""The customers that a client remembers with their ETags: the service says of each whether it still is what it was."""
+"""The customers that a client caches with their ETags: the service answers if one is still current."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from customer_service.client.models import Customer
 
 
-class Remembered:
-    """So many customers by their paths, those that were used last; threads may share it."""
+class CustomerCache:
+    """The customers that were used last, by their paths; threads may share it."""
 
     def __init__(self, entries: int) -> None:
-        """Remember at most so many."""
+        """Hold at most so many."""
         self._entries = entries
         self._customers: OrderedDict[str, Customer] = OrderedDict()
         self._lock = Lock()
@@ -27,7 +27,7 @@ class Remembered:
             return self._customers.get(path)
 
     def put(self, path: str, customer: Customer) -> None:
-        """Remember the customer, and forget the one that was not used for longest where there are too many."""
+        """Store the customer, and evict the least recently used one if there are too many."""
         with self._lock:
             self._customers[path] = customer
             self._customers.move_to_end(path)

@@ -1,0 +1,297 @@
+"""The operations of the client, written once: both clients run these coroutines, each over its own connection."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from customer_service.client.calls import Call, CallSender, conditions, query_of, segment
+from customer_service.client.customer_cache import CustomerCache
+from customer_service.client.errors import UnexpectedAnswer
+from customer_service.client.following import WAIT_SECONDS, follow
+from customer_service.client.models import (
+    Batch,
+    batch_of,
+    change_page_of,
+    codes_of,
+    customer_of,
+    invoice_uses_of,
+    member_of,
+    members_of,
+    page_of,
+    tax_info_of,
+    tax_systems_of,
+    zip_code_of,
+)
+from customer_service.client.upserts import upsert_results_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+
+    from customer_service.client.calls import Answer
+    from customer_service.client.models import (
+        ChangePage,
+        Code,
+        Customer,
+        CustomerInput,
+        CustomerPatch,
+        Filters,
+        InvoiceUse,
+        Member,
+        Page,
+        SatValidationInput,
+        TaxInfo,
+        TaxSystem,
+        ZipCode,
+    )
+    from customer_service.client.upserts import UpsertResult
+    from customer_service.roles import Role
+
+T = TypeVar("T")
+TIMEOUT_SECONDS = 15.0
+"""Beyond the 10 seconds after which a creation that the service did not survive can be taken up again."""
+
+CACHED_CUSTOMERS = 1000
+BATCH_LENGTH = 100
+PAGE_LENGTH = 100
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class Operations:
+    """Everything that a client does with the customers and members of one organization."""
+
+    def __init__(self, sender: CallSender, organization_id: str) -> None:
+        """Send the calls of this organization."""
+        self._sender = sender
+        self._organization = f"/organizations/{segment(organization_id)}"
+        self._customers = f"{self._organization}/customers"
+        self._cache = CustomerCache(CACHED_CUSTOMERS)
+
+    async def get(self, customer_id: str) -> Customer:
+        """Return the customer of this id, from the cache if the service answers that it is current."""
+        return await self._get("get", self._customer(customer_id))
+
+    async def get_by_external_id(self, external_id: str) -> Customer:
+        """Return the customer of the caller's own id, as `get` does."""
+        return await self._get("get_by_external_id", self._external(external_id))
+
+    async def search(self, filters: Filters | None = None) -> AsyncGenerator[Customer, None]:
+        """Yield each customer that the filters select, all of them without filters, in the service's order."""
+        async for page in self.pages(filters):
+            for customer in page.data:
+                yield customer
+
+    async def pages(
+        self, filters: Filters | None = None, *, limit: int = PAGE_LENGTH, total: bool = False
+    ) -> AsyncGenerator[Page, None]:
+        """Yield the pages of a list, of 1 to 100 customers each; with `total` each has the length of the whole list."""
+        constant: dict[str, str | int] = {"limit": limit, **({"include": "total"} if total else {})}
+        query = {**constant, **query_of(filters or {})}
+        while True:
+            call = Call("pages", "GET", self._customers, repeatable=True, query=query)
+            page = _read(page_of, await self._sender.send(call))
+            yield page
+            if page.nextCursor is None:
+                return
+            query = {**constant, "cursor": page.nextCursor}
+
+    def follow(self, cursor: str | None = None) -> AsyncGenerator[ChangePage, None]:
+        """Yield the changes of the customers, page by page and without end, an empty page every 20 seconds.
+
+        Without a cursor it begins with the customers that exist. Store a page's `cursor` once its changes are applied,
+        and continue from it after a restart. Errors that pass are waited for; raises CursorExpired if the cursor is too
+        old, and every error that another attempt cannot mend.
+        """
+        return follow(self._changes, self._sender.connection.sleep, cursor)
+
+    async def batch_get(self, customer_ids: Iterable[str]) -> Batch:
+        """Return any number of customers by their ids, in that order and each once."""
+        ids = list({each.lower(): each for each in customer_ids}.values())
+        call = Call("batch_get", "POST", f"{self._customers}/batch-get", repeatable=True)
+        batches = [_read(batch_of, await self._send(call, {"ids": batch})) for _, batch in _batches(ids)]
+        return Batch(
+            tuple(customer for batch in batches for customer in batch.data),
+            tuple(customer_id for batch in batches for customer_id in batch.notFound),
+            tuple(customer_id for batch in batches for customer_id in batch.unreadable),
+        )
+
+    async def batch_upsert(self, customers: Iterable[CustomerInput]) -> tuple[UpsertResult, ...]:
+        """Create or replace any number of customers by their externalId; return a result for each, in that order.
+
+        A customer that is refused keeps none of the others back. The service takes 100 in a request: if an error is
+        raised, the customers of earlier requests are stored. Sending all of them again changes nothing twice.
+        """
+        results: list[UpsertResult] = []
+        call = Call("batch_upsert", "POST", f"{self._customers}/batch-upsert", repeatable=True)
+        for start, batch in _batches(list(customers)):
+            answer = await self._send(call, {"customers": batch})
+            results += _read(partial(upsert_results_of, start=start), answer)
+        return tuple(results)
+
+    async def create(self, customer: CustomerInput, *, idempotency_key: str | None = None) -> Customer:
+        """Create a customer, once, however often the request is sent.
+
+        A program that may itself be started again passes a key of its own: with the same key and customer it gets the
+        same answer for 24 hours.
+        """
+        headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
+        call = Call("create", "POST", self._customers, repeatable=True, headers=headers)
+        return self._written(await self._send(call, customer))
+
+    async def update(self, customer_id: str, patch: CustomerPatch, *, if_match: str | None = None) -> Customer:
+        """Change the fields of the patch, unless the customer's ETag is no longer `if_match`.
+
+        Without `if_match` the request is sent once: after a lost answer it may have been applied or not.
+        """
+        headers = {**conditions(if_match), "Content-Type": MERGE_PATCH}
+        path, repeatable = self._customer(customer_id), if_match is not None
+        return self._written(await self._send(Call("update", "PATCH", path, repeatable, headers=headers), patch))
+
+    async def put_by_external_id(
+        self, external_id: str, customer: CustomerInput, *, if_match: str | None = None
+    ) -> Customer:
+        """Create the customer of the caller's own id, or replace it whole."""
+        path, headers = self._external(external_id), conditions(if_match)
+        call = Call("put_by_external_id", "PUT", path, repeatable=True, headers=headers)
+        return self._written(await self._send(call, customer))
+
+    async def delete(self, customer_id: str, *, if_match: str | None = None) -> str | None:
+        """Delete the customer; return its ETag for a `restore`, or None if the answer with it was lost."""
+        headers = conditions(if_match)
+        call = Call("delete", "DELETE", self._customer(customer_id), repeatable=True, headers=headers)
+        return (await self._delete(call)).get("ETag")
+
+    async def restore(self, customer_id: str, *, if_match: str | None = None) -> Customer:
+        """Restore a deleted customer; the request is repeated as that of `update` is."""
+        path, repeatable = f"{self._customer(customer_id)}/restore", if_match is not None
+        call = Call("restore", "POST", path, repeatable=repeatable, headers=conditions(if_match))
+        return self._written(await self._sender.send(call))
+
+    async def validate_tax_info(self, customer: str | CustomerInput) -> TaxInfo:
+        """Return what the tax authority will probably refuse of a customer: a stored one by its id, or any other."""
+        if isinstance(customer, str):
+            path = f"{self._customer(customer)}/tax-info-validation"
+            call = Call("validate_tax_info", "GET", path, repeatable=True)
+            return _read(tax_info_of, await self._sender.send(call))
+        call = Call("validate_tax_info", "POST", f"{self._customers}/tax-info-validation", repeatable=True)
+        return _read(tax_info_of, await self._send(call, customer))
+
+    async def put_sat_validation(
+        self, customer_id: str, validation: SatValidationInput, *, if_match: str | None = None
+    ) -> Customer:
+        """Store the SAT's answer about the customer, which is removed when a value changes that it is about."""
+        path, headers = f"{self._customer(customer_id)}/sat-validation", conditions(if_match)
+        body = {**validation, **query_of({"checkedAt": validation["checkedAt"]})}
+        call = Call("put_sat_validation", "PUT", path, repeatable=True, headers=headers)
+        return self._written(await self._send(call, body))
+
+    async def delete_sat_validation(self, customer_id: str, *, if_match: str | None = None) -> None:
+        """Remove the SAT's answer about the customer, if there is one."""
+        path, headers = f"{self._customer(customer_id)}/sat-validation", conditions(if_match)
+        await self._delete(Call("delete_sat_validation", "DELETE", path, repeatable=True, headers=headers))
+
+    async def list_members(self) -> tuple[Member, ...]:
+        """Return the members in the order of their user ids."""
+        call = Call("list_members", "GET", f"{self._organization}/members", repeatable=True)
+        return _read(members_of, await self._sender.send(call))
+
+    async def put_member(self, user_id: str, role: Role) -> Member:
+        """Make a user a member, or change a member's role."""
+        call = Call("put_member", "PUT", self._member(user_id), repeatable=True)
+        return _read(member_of, await self._send(call, {"role": role}))
+
+    async def delete_member(self, user_id: str) -> None:
+        """End a membership."""
+        await self._delete(Call("delete_member", "DELETE", self._member(user_id), repeatable=True))
+
+    async def list_tax_systems(self) -> tuple[TaxSystem, ...]:
+        """Return the regimes that a customer may have."""
+        return await self._catalog("list_tax_systems", tax_systems_of, "tax-systems")
+
+    async def list_invoice_uses(
+        self, tax_system: str | None = None, tax_id: str | None = None
+    ) -> tuple[InvoiceUse, ...]:
+        """Return the uses that an invoice may have, for a receiver of this regime and of this RFC if given."""
+        given = {"taxSystem": tax_system, "taxId": tax_id}
+        query = {name: value for name, value in given.items() if value is not None}
+        return await self._catalog("list_invoice_uses", invoice_uses_of, "invoice-uses", query)
+
+    async def list_countries(self) -> tuple[Code, ...]:
+        """Return the countries."""
+        return await self._catalog("list_countries", codes_of, "countries")
+
+    async def list_states(self) -> tuple[Code, ...]:
+        """Return Mexico's states."""
+        return await self._catalog("list_states", codes_of, "states")
+
+    async def get_zip_code(self, zip_code: str) -> ZipCode:
+        """Return the place of a Mexican zip code."""
+        return await self._catalog("get_zip_code", zip_code_of, f"zip-codes/{segment(zip_code)}")
+
+    async def _catalog(
+        self, operation: str, reader: Callable[[Any], T], name: str, query: Mapping[str, str] | None = None
+    ) -> T:
+        call = Call(operation, "GET", f"/catalogs/{name}", repeatable=True, query=query or {})
+        return _read(reader, await self._sender.send(call))
+
+    async def _changes(self, cursor: str | None) -> ChangePage:
+        query: dict[str, str | int] = {"wait": WAIT_SECONDS, **({} if cursor is None else {"cursor": cursor})}
+        path = f"{self._customers}/changes"
+        call = Call("follow", "GET", path, repeatable=True, query=query, wait=WAIT_SECONDS)
+        return _read(change_page_of, await self._sender.send(call))
+
+    def _customer(self, customer_id: str) -> str:
+        return f"{self._customers}/{segment(customer_id)}"
+
+    def _external(self, external_id: str) -> str:
+        return f"{self._customers}/by-external-id/{segment(external_id)}"
+
+    def _member(self, user_id: str) -> str:
+        return f"{self._organization}/members/{segment(user_id)}"
+
+    async def _get(self, operation: str, path: str) -> Customer:
+        cached = self._cache.get(path)
+        headers = {"If-None-Match": cached.etag} if cached and cached.etag else {}
+        answer = await self._sender.send(Call(operation, "GET", path, repeatable=True, headers=headers))
+        if cached and answer.status == HTTPStatus.NOT_MODIFIED:
+            return cached
+        customer = _customer_in(answer)
+        self._cache.put(path, customer)
+        return customer
+
+    async def _delete(self, call: Call) -> Mapping[str, str]:
+        answer = await self._sender.send(call)
+        if answer.status != HTTPStatus.NO_CONTENT:
+            raise UnexpectedAnswer(f"{answer.status}: a deletion is answered with 204")
+        return answer.headers
+
+    def _written(self, answer: Answer) -> Customer:
+        customer = _customer_in(answer)
+        self._cache.put(self._customer(customer.id), customer)
+        return customer
+
+    async def _send(self, call: Call, value: object) -> Answer:
+        headers = {"Content-Type": JSON, **call.headers}
+        return await self._sender.send(replace(call, headers=headers, body=json.dumps(value).encode()))
+
+
+def _batches(values: list[T]) -> list[tuple[int, list[T]]]:
+    """Return the values in batches that the service takes, each with the place of its first."""
+    return [(start, values[start : start + BATCH_LENGTH]) for start in range(0, len(values), BATCH_LENGTH)]
+
+
+def _customer_in(answer: Answer) -> Customer:
+    return _read(lambda body: customer_of(body, answer.headers.get("ETag")), answer)
+
+
+def _read(reader: Callable[[Any], T], answer: Answer) -> T:
+    """Return what the reader makes of the body; raises UnexpectedAnswer if the body breaks the contract."""
+    try:
+        return reader(answer.json())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnexpectedAnswer(f"{answer.status}: {type(error).__name__}") from None
