@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ATTACKS := tests/unit/auth/test_keys.py tests/integration/test_jwk_sets.py tests/integration/test_forged_tokens.py \
 	tests/integration/test_rate_limits.py tests/attacks
+WORDED := customer_service bench tests docs README.md CONTRIBUTING.md CHANGELOG.md ':!docs/*.json'
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .PHONY: help
@@ -104,6 +105,10 @@ lint: $(VENV)/dev ## Check style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+.PHONY: words
+words: ## Find the words of .ci/words-to-avoid.txt, but for the texts of .ci/words-allowed.txt
+	@! git grep -nwiE -f .ci/words-to-avoid.txt -- $(WORDED) | grep -vE -f .ci/words-allowed.txt
 
 .PHONY: format
 format: $(VENV)/dev ## Format the code
