@@ -1,12 +1,10 @@
-"""The customers of Mexican invoicing organizations, over MongoDB.
+"""A service that stores the customers of organizations: the receivers of Mexican e-invoices, over MongoDB.
 
-How a request travels: `server` admits it and passes it to the application that `app` wires. `web` trusts or ignores
-what a gateway says of it, and gives it a deadline; `observability` gives it an id and a trace, logs it and counts it.
-The blueprint of its `routes` guards it: `auth` verifies the token, counts the request and looks up the membership.
-The view reads the request by `web.requests`. What is to be stored passes the shapes of `schemas`, the rules of
-`fiscal`, and what spans both in `services`. `repository` queries MongoDB within the deadline, and `web.responses`
-serializes the result. An exception of `errors` becomes a problem of `web.problems`. `settings` are read once, at the
-start. The command is `cli`; `client` and `testing` are for other services.
+The packages, from the request to the database: `server` is gunicorn's worker, `web` parses requests and builds
+responses, `auth` checks the token, the rate limit and the membership, `routes` has the views, `services` the rules of a
+write, `schemas` the shape and `fiscal` the SAT's rules of a customer, `repository` the database. `app` wires them.
+`settings` reads the environment, `observability` writes the log, metrics and traces, `cli` is the command. Other
+services use `client`, and `testing` in their tests.
 """
 
 __version__ = "0.1.0"

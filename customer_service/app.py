@@ -1,4 +1,4 @@
-"""The composition root: the only module that knows every other."""
+"""The application factory: create_app() wires all packages together."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ logger = logging.getLogger(__name__)
 
 
 class Service(Flask):
-    """Flask without the question, at each call of each function, whether it is a coroutine: none is."""
+    """Flask without its check, at each call of a view or a hook, for coroutines: the service has none."""
 
     def ensure_sync(self, func: Function) -> Function:
-        """Return the function as it is."""
+        """Return the function unchanged."""
         return func
 
 
 class AnyText(BaseConverter):
-    """The rest of a path, slashes and all: somebody else's id may have them."""
+    """A URL converter for the rest of a path: ids of other systems may contain slashes."""
 
-    regex = "(?s:.+)"  # a line feed is no end: an anonymous caller is told 401 whatever the id
+    regex = "(?s:.+)"  # also line feeds: an anonymous caller gets 401 for any id
     part_isolating = False
 
 
 class CustomerId(BaseConverter):
-    """Any part of a path but those that name an operation, so that these answer 405 to the methods they lack."""
+    """A URL converter for a path segment that is not the name of an operation, which has 405 for other methods."""
 
     regex = "(?!(?:batch-get|batch-upsert|changes|tax-info-validation)$)[^/]+"
 
@@ -72,12 +72,12 @@ class CustomerId(BaseConverter):
 def create_app(settings: Settings | None = None, database: Database[Document] | None = None) -> Flask:
     """Return the service as a WSGI application; raises SettingsError.
 
-    The settings default to the environment's, the database to the one they name. Call it after a server has
-    forked: it connects to MongoDB.
+    The settings default to those of the environment, the database to the one that the settings name. Call it after a
+    server has forked: it connects to MongoDB.
     """
     settings = settings or Settings.from_environment()
     tracing = _tracing(settings)
-    verifier = TokenVerifier(settings.jwt, remembered=settings.cache.token_entries)
+    verifier = TokenVerifier(settings.jwt, cache_entries=settings.cache.token_entries)
     if settings.jwt.accepts_any_audience:
         logger.warning(ANY_AUDIENCE)
     app = Service(__name__, static_folder=None)
@@ -92,14 +92,14 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     connection_errors.init_app(app)
     app.before_request(_refuse_overloaded)
     app.before_request(_refuse_doubled_slash)
-    app.after_request(_harden)
+    app.after_request(_set_default_headers)
     cors.init_app(app, settings.gateway.cors_allowed_origins)
-    worker_caches = _keep(settings, app.extensions["database"])
+    worker_caches = _start_caches(settings, app.extensions["database"])
     app.extensions["worker_caches"] = worker_caches
     authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"], worker_caches.memberships))
     allowed = settings.server.rate_limit_per_minute
     rate_limits.init_app(app, QuotaRepository(app.extensions["database"], allowed) if allowed else None)
-    app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES + 1  # of a body in chunks no more is read, nor is it an error
+    app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES + 1  # a longer chunked body is cut; requests.py refuses it
     app.url_map.converters.update(any_text=AnyText, customer_id=CustomerId)
     app.register_blueprint(routes.customers_blueprint)
     app.register_blueprint(members.blueprint)
@@ -108,10 +108,10 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     docs.init_app(app)
     if tracing:
         tracing.instrument(app)
-    _measure(app, verifier, worker_caches)
-    relayed = proxy_headers.trust_proxies(_under_documented_paths(app), settings.gateway.trusted_proxies)
-    answering = metrics.count_in_flight(relayed)
-    app.wsgi_app = with_deadline(answering, settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
+    _watch_metrics(app, verifier, worker_caches)
+    behind_proxies = proxy_headers.trust_proxies(_with_api_prefix(app), settings.gateway.trusted_proxies)
+    counted = metrics.count_in_flight(behind_proxies)
+    app.wsgi_app = with_deadline(counted, settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
     return app
 
 
@@ -123,7 +123,7 @@ def _tracing(settings: Settings) -> Tracing | None:
     return Tracing(settings)
 
 
-def _keep(settings: Settings, database: Database[Document]) -> WorkerCaches[Representation]:
+def _start_caches(settings: Settings, database: Database[Document]) -> WorkerCaches[Representation]:
     worker_caches: WorkerCaches[Representation] = WorkerCaches(
         database, settings.cache.membership_seconds, settings.cache.customer_entries
     )
@@ -132,7 +132,7 @@ def _keep(settings: Settings, database: Database[Document]) -> WorkerCaches[Repr
     return worker_caches
 
 
-def _measure(app: Flask, verifier: TokenVerifier, worker_caches: WorkerCaches[Representation]) -> None:
+def _watch_metrics(app: Flask, verifier: TokenVerifier, worker_caches: WorkerCaches[Representation]) -> None:
     metrics: Metrics = app.extensions["metrics"]
     metrics.watch_caches(
         tokens=verifier.verified, memberships=worker_caches.memberships, customers=worker_caches.customers
@@ -148,35 +148,35 @@ def _measure(app: Flask, verifier: TokenVerifier, worker_caches: WorkerCaches[Re
 
 
 def _refuse_overloaded() -> None:
-    """Raise Overloaded if the server had no place for the request in time."""
+    """Raise Overloaded if the server could not admit the request in time."""
     if request.environ.get(OVERLOADED):
         connection_errors.refusal_counts[HTTPStatus.SERVICE_UNAVAILABLE] += 1
         raise Overloaded
 
 
 def _refuse_doubled_slash() -> None:
-    """Raise NotFound for a path that begins with two slashes: the framework would take it for one with one."""
+    """Raise NotFound for a path that begins with two slashes: the framework would treat them as one."""
     if request.environ["PATH_INFO"].startswith("//"):
         raise NotFound
 
 
-def _harden(response: Response) -> Response:
-    """Let no answer be taken for another type than it has, nor be kept where nothing else was said of it."""
+def _set_default_headers(response: Response) -> Response:
+    """Forbid content sniffing, and caching unless the response has its own Cache-Control."""
     response.headers.add("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 
-def _under_documented_paths(app: Flask) -> WSGIApplication:
-    """Answer under /api as well as under /: the specification's two curls differ in this."""
+def _with_api_prefix(app: Flask) -> WSGIApplication:
+    """Return the application with its routes under /api too: the specification's two examples differ in this."""
     inner: WSGIApplication = app.wsgi_app
     (prefix,) = (url for url in openapi.SERVERS if url != "/")
 
-    def answering(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def prefixed(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == prefix or path.startswith(f"{prefix}/"):
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
             environ["PATH_INFO"] = path.removeprefix(prefix) or "/"
         return inner(environ, start_response)
 
-    return answering
+    return prefixed

@@ -1,1 +1,1 @@
-"""Who calls and what the caller may do: tokens, keys, memberships and rate limits."""
+"""Authentication and authorization: tokens, signing keys, memberships and rate limits."""

@@ -1,4 +1,4 @@
-"""Who may go on: from the bearer header to the organization that the caller is a member of."""
+"""Authorization: from the bearer token to the caller's membership of the organization."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ BEARER = re.compile(r"bearer(?: +(?P<token>.*))?", re.IGNORECASE | re.DOTALL)
 
 
 def init_app(app: Flask, verifier: TokenVerifier, memberships: MembershipRepository) -> None:
-    """Give the application what `authorize` asks."""
+    """Add the token verifier and the memberships to the application."""
     app.extensions["verifier"] = verifier
     app.extensions["memberships"] = memberships
 
 
 def authorize(organization_id: str, role: Role) -> None:
-    """Let the request go on if its caller is a member of the organization in this role or a higher one.
+    """Require that the caller is a member of the organization with this role or a higher one.
 
     Raises AuthenticationRequired, InvalidToken, ExpiredToken, SigningKeysUnavailable, RateLimited, NotAMember,
-    InsufficientRole or DatabaseUnavailable: a caller without a valid token makes no query, a stranger learns nothing of
-    the organization.
+    InsufficientRole or DatabaseUnavailable. A caller without a valid token causes no query. A caller without a
+    membership gets the same error whether or not the organization exists.
     """
     membership = current_app.extensions["memberships"].find(authenticate(), organization_id)
     if membership is None:
@@ -45,24 +45,24 @@ def authorize(organization_id: str, role: Role) -> None:
 
 
 def current_membership() -> Membership:
-    """Return the caller's membership of the organization of this request."""
+    """Return the caller's membership of the request's organization."""
     return cast("Membership", g.membership)
 
 
 def membership_check() -> Callable[[], None]:
-    """Return what raises NotAMember once the caller's membership has ended; it may be called outside the request."""
+    """Return a function that raises NotAMember if the caller's membership has ended; it works outside the request."""
     memberships: MembershipRepository = current_app.extensions["memberships"]
     membership = current_membership()
 
-    def confirm() -> None:
+    def check() -> None:
         if memberships.find(membership.user_id, membership.scope) is None:
             raise NotAMember
 
-    return confirm
+    return check
 
 
 def authenticate() -> str:
-    """Return the caller of the request, which is counted; raises as `authorize`, before it looks at memberships."""
+    """Return the caller's user id, and count the request; raises the errors of `authorize` about tokens and limits."""
     subject: str = current_app.extensions["verifier"].verify(_bearer_token())
     rate_limits.consume(subject)
     return subject

@@ -1,4 +1,4 @@
-"""The JWK set that an issuer publishes: fetched in the background, and kept while its source is down."""
+"""The JWK set of an issuer: fetched in the background, and used for a day while its source is down."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ logger = logging.getLogger(__name__)
 
 
 class JwkSetKeys:
-    """The keys of a JWK set at a URL (RFC 7517), fetched in the background and kept while the source is down.
+    """The keys of the JWK set at a URL (RFC 7517), fetched by a background thread.
 
-    `failures` counts the fetches that brought no
-    usable set. Known keys answer from memory for up to 24 hours after the last good fetch. An unknown `kid` asks for a
-    fetch, at most one in 30 seconds whoever asks, and waits for it a moment. No lock is held while fetching.
+    design: known keys are used for STALE_SECONDS after the last successful fetch, without waiting. An unknown `kid`
+    causes a fetch, at most one in RETRY_SECONDS for all callers together, and waits for it for
+    UNKNOWN_KID_WAIT_SECONDS. No lock is held while fetching. `failures` counts the fetches without a usable set.
     """
 
     def __init__(self, url: str, allowed: tuple[str, ...] = (), clock: Callable[[], float] = time.monotonic) -> None:
-        """Remember where the set is; nothing is fetched before the first use."""
+        """Use the set at this URL; nothing is fetched before the first use."""
         self.failures = 0
         self._url = url
         self._allowed = allowed
@@ -61,7 +61,7 @@ class JwkSetKeys:
     def find(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:
         """Return the keys for a token's `kid` and `alg`; raises SigningKeysUnavailable if no set is at hand.
 
-        A token without `kid`, or with an empty one, has the keys without.
+        For a token without `kid`, or with an empty one, these are the keys without `kid`.
         """
         found = self._fitting(kid, algorithm) if self.ready() else ()
         if found:
@@ -72,39 +72,39 @@ class JwkSetKeys:
         return self._fitting(kid, algorithm)
 
     def ready(self) -> bool:
-        """Whether a set fetched less than 24 hours ago is at hand; never waits."""
+        """Return whether a set was fetched in the last STALE_SECONDS, without waiting."""
         if not self._runs():
             self._start()
         return self.age() < STALE_SECONDS
 
     def age(self) -> float:
-        """Return how many seconds ago the set was fetched; infinity where none was."""
+        """Return how many seconds ago the set was fetched; infinity if it never was."""
         return float("inf") if self._fetched_at is None else self._clock() - self._fetched_at
 
     def _fitting(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:
         return tuple(key for key in self._keys.get(kid or None, ()) if algorithm in key.algorithms)
 
     def _runs(self) -> bool:
-        """Whether the fetcher lives; a fork leaves it behind."""
+        """Return whether the fetching thread is alive; a forked process does not have it."""
         return self._thread is not None and self._thread.is_alive()
 
     def _start(self) -> None:
         with self._changed:
             if not self._runs():
                 self._fetching = True
-                self._thread = threading.Thread(target=self._fetch_for_ever, name="jwks", daemon=True)
+                self._thread = threading.Thread(target=self._fetch_forever, name="jwks", daemon=True)
                 self._thread.start()
 
     def _wait_for_fetch(self) -> None:
-        """Wake the fetcher where a fetch is due, and wait a moment for what it finds."""
+        """Wake the fetching thread if a fetch is due, and wait a moment for its result."""
         with self._changed:
-            patience = FETCH_TIMEOUT_SECONDS if self._attempted_at is None else UNKNOWN_KID_WAIT_SECONDS
+            timeout = FETCH_TIMEOUT_SECONDS if self._attempted_at is None else UNKNOWN_KID_WAIT_SECONDS
             if self._attempted_at is not None and self._clock() - self._attempted_at >= RETRY_SECONDS:
                 self._fetching = True
                 self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._fetching, patience)
+            self._changed.wait_for(lambda: not self._fetching, timeout)
 
-    def _fetch_for_ever(self) -> None:
+    def _fetch_forever(self) -> None:
         while True:
             keys = self._fetch()
             with self._changed:
@@ -129,7 +129,7 @@ class JwkSetKeys:
         return keys
 
     def _report(self, dropped: Iterable[DroppedKey]) -> None:
-        """Log each key that is dropped, once for as long as it is published."""
+        """Log each dropped key once while it is published."""
         lines = {f"{name}: {reason}": reason.level for name, reason in dropped}
         for line, level in lines.items():
             if line not in self._reported:
@@ -138,13 +138,13 @@ class JwkSetKeys:
 
 
 def fetch(url: str) -> bytes:
-    """Return what the URL answers, without following redirects; raises OSError, HTTPException or ValueError.
+    """Return the body of the URL, without following redirects; raises OSError, HTTPException or ValueError.
 
-    Connecting and all that follows each have FETCH_TIMEOUT_SECONDS, and the body at most MAXIMUM_SET_BYTES.
+    The connection and the transfer may take FETCH_TIMEOUT_SECONDS each, and the body has at most MAXIMUM_SET_BYTES.
     """
     request = urllib.request.Request(url, headers=FETCH_HEADERS)  # noqa: S310 - JwtSettings admits only https and loopback http
     handlers = [_Handler(), _NoRedirect()]
-    if request.type == "http":  # on this machine: a proxy of the environment could answer with its own keys
+    if request.type == "http":  # on this machine: a proxy from the environment could return its own keys
         handlers.append(urllib.request.ProxyHandler({}))
     with urllib.request.build_opener(*handlers).open(request, timeout=FETCH_TIMEOUT_SECONDS) as response:
         body: bytes = response.read(MAXIMUM_SET_BYTES + 1)
@@ -154,12 +154,12 @@ def fetch(url: str) -> bytes:
 
 
 class _Connection(HTTPConnection):
-    """Is hung up after FETCH_TIMEOUT_SECONDS: a socket's own timeout begins anew with every byte of a slow source."""
+    """A connection that is closed after FETCH_TIMEOUT_SECONDS: a socket's own timeout restarts with every byte."""
 
     def connect(self) -> None:
-        """Connect, and set the time."""
+        """Connect, and start the timer."""
         super().connect()
-        timer = threading.Timer(FETCH_TIMEOUT_SECONDS, _hang_up, (self.sock,))
+        timer = threading.Timer(FETCH_TIMEOUT_SECONDS, _shut_down, (self.sock,))
         timer.daemon = True
         timer.start()
 
@@ -169,7 +169,7 @@ class _SecureConnection(_Connection, HTTPSConnection):
 
 
 class _Handler(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
-    """Opens URLs over connections that are hung up in time."""
+    """Opens URLs over connections with a total timeout."""
 
     def http_open(self, request: urllib.request.Request) -> HTTPResponse:
         """Open a URL on this machine."""
@@ -180,13 +180,13 @@ class _Handler(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
         return self.do_open(_SecureConnection, request)
 
 
-def _hang_up(connection: socket.socket) -> None:
+def _shut_down(connection: socket.socket) -> None:
     with suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RDWR)  # an SSLSocket's own would change it under its reader
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Makes a redirect an HTTPError, as any other answer that is not the set."""
+    """Makes a redirect an HTTPError, as any other response that is not the set."""
 
     def redirect_request(self, *_: object) -> None:
         """Return None: the redirect is not followed."""

@@ -1,4 +1,4 @@
-"""The keys that verify tokens, as the settings or a JWK set hold them, and the algorithms that each allows."""
+"""The keys that verify tokens, from the settings or a JWK set, and the algorithms that each key allows."""
 
 from __future__ import annotations
 
@@ -35,57 +35,60 @@ SECRET_MEMBERS = frozenset(("k", "d", "p", "q", "dp", "dq", "qi", "oth"))  # RFC
 NUMBERS = frozenset(("n", "e", "x", "y"))
 EDDSA = "EdDSA"
 COSE_NAMES = {"ESP256": "ES256", "ESP384": "ES384", "ESP512": "ES512"}
-"""The names that RFC 9864 gives to algorithms which have another name in a token's header."""
+"""The RFC 9864 names of algorithms whose name in a token's header is another."""
 
 MAXIMUM_KEYS = 1000
-"""How many entries of a JWK set are read: 1 MB could hold 300,000, each with a line in the log."""
+"""How many entries of a JWK set are read: 1 MB could hold 300,000, each with a log line."""
 
 MAXIMUM_KEYS_OF_A_KID = 16
-"""How many keys one token is tried against at most: each costs a verification."""
+"""The maximum number of keys that one token is tried against: each costs a verification."""
 
 ROCA_RESIDUES = {
     prime: {pow(65537, exponent, prime) for exponent in range(prime)}
     for prime in range(3, 168, 2)
     if all(prime % divisor for divisor in range(3, prime, 2))
 }
-"""For each small odd prime the powers of 65537: the moduli that chips with CVE-2017-15361 made are always one."""
+"""For each small odd prime the powers of 65537; a modulus made by a chip with CVE-2017-15361 always is one."""
 
 
 class UnusableKey(Exception):
-    """The key material is not one that tokens can be verified with; the message is the reason."""
+    """The key cannot verify tokens; the message is the reason."""
 
     level = logging.WARNING
 
 
 class PublishedSecret(UnusableKey):
-    """The issuer publishes what must be secret: every reader of the JWK set can sign with it."""
+    """The issuer publishes a secret key: every reader of the JWK set can sign with it."""
 
     level = logging.ERROR
 
 
 class OtherPurpose(UnusableKey):
-    """The key is in order, but not for the verification of this service's tokens."""
+    """The key is valid, but not meant for the verification of this service's tokens."""
 
     level = logging.INFO
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A key, parsed once, with the JWS algorithms that its kind allows."""
+    """A parsed key with the JWS algorithms that its type allows."""
 
     material: AllowedPublicKeys | bytes
     algorithms: tuple[str, ...]
 
-    def narrowed(self, allowed: tuple[str, ...]) -> VerificationKey:
-        """Keep only the `allowed` algorithms, or all if none are named; raises UnusableKey if none is left."""
-        kept = tuple(name for name in self.algorithms if not allowed or name in allowed)
-        if not kept:
+    def restricted_to(self, allowed: tuple[str, ...]) -> VerificationKey:
+        """Return the key with only the `allowed` algorithms, or all if `allowed` is empty.
+
+        Raises UnusableKey if none is left.
+        """
+        algorithms = tuple(name for name in self.algorithms if not allowed or name in allowed)
+        if not algorithms:
             raise UnusableKey(f"this key allows {', '.join(self.algorithms)}")
-        return VerificationKey(self.material, kept)
+        return VerificationKey(self.material, algorithms)
 
 
 class DroppedKey(NamedTuple):
-    """An entry of a JWK set that verifies no token, and why; the name is for the log."""
+    """An entry of a JWK set that cannot verify tokens, with its name for the log and the reason."""
 
     name: str
     reason: UnusableKey
@@ -99,7 +102,7 @@ class JwkSet(NamedTuple):
 
 
 class KeySource(Protocol):
-    """Where TokenVerifier finds the keys that may have signed a token."""
+    """The source of the keys by which TokenVerifier verifies a token."""
 
     def find(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:
         """Return the keys for the token's `kid` and `alg`, at most MAXIMUM_KEYS_OF_A_KID.
@@ -108,14 +111,14 @@ class KeySource(Protocol):
         """
 
     def ready(self) -> bool:
-        """Whether tokens can be judged at this moment."""
+        """Return whether tokens can be verified at this moment."""
 
 
 class SingleKey:
-    """The one key of `JWT_SECRET` or `JWT_PUBLIC_KEY`; a token's `kid` does not matter."""
+    """The only key, of `JWT_SECRET` or `JWT_PUBLIC_KEY`; a token's `kid` is ignored."""
 
     def __init__(self, key: VerificationKey) -> None:
-        """Keep the key."""
+        """Use this key for every token."""
         self._found = (key,)
 
     def find(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:  # noqa: ARG002 - the protocol's signature
@@ -134,7 +137,7 @@ def single_key(settings: JwtSettings) -> SingleKey:
     else:
         name, key = "JWT_PUBLIC_KEY", _public_key(settings.public_key or "")
     try:
-        return SingleKey(key.narrowed(settings.algorithms))
+        return SingleKey(key.restricted_to(settings.algorithms))
     except UnusableKey as error:
         raise SettingsError(f"JWT_ALGORITHMS: {error} ({name})") from None
 
@@ -142,8 +145,8 @@ def single_key(settings: JwtSettings) -> SingleKey:
 def parse_jwk_set(text: bytes, allowed: tuple[str, ...] = ()) -> JwkSet:
     """Return the keys of a JWK set (RFC 7517) that can verify a signature, and the entries that cannot.
 
-    Each entry is judged by itself. Keys may share a `kid`, and the same key may be there twice. Raises ValueError for
-    a text that is not JSON, and UnusableKey for JSON that is not a JWK set.
+    Each entry is checked on its own. Keys may share a `kid`, and the same key may occur twice. Raises ValueError if the
+    text is not JSON, and UnusableKey if the JSON is not a JWK set.
     """
     entries = _entries(text)
     read = entries[:MAXIMUM_KEYS]
@@ -171,7 +174,7 @@ def _entries(text: bytes) -> list[Any]:
 
 
 def _members(entry: object) -> dict[str, Any]:
-    """Return the members of an entry without those that are null, which some issuers write for absent ones."""
+    """Return the members of an entry that are not null: some issuers write null for an absent member."""
     if not isinstance(entry, dict):
         raise UnusableKey("it is not a JSON object")
     return {name: value for name, value in entry.items() if value is not None}
@@ -183,7 +186,7 @@ def _name_of(entry: object, place: int) -> str:
 
 
 def _add(alike: list[VerificationKey], key: VerificationKey) -> None:
-    """Add a key to those of its `kid`, once."""
+    """Add a key to the keys of its `kid`, unless it is there already."""
     if key in alike:
         return
     if len(alike) == MAXIMUM_KEYS_OF_A_KID:
@@ -201,9 +204,9 @@ def _signing_key(jwk: dict[str, Any], allowed: tuple[str, ...], published: list[
     material = _material(jwk)
     if material in published:
         raise PublishedSecret("its private key is published in the same JWK set")
-    key = _narrowed_to_alg(VerificationKey(material, _algorithms(material)), jwk)
+    key = _restricted_to_alg(VerificationKey(material, _algorithms(material)), jwk)
     try:
-        return key.narrowed(allowed)
+        return key.restricted_to(allowed)
     except UnusableKey as error:
         raise OtherPurpose(f"JWT_ALGORITHMS: {error}") from None
 
@@ -213,7 +216,7 @@ def _is_secret(jwk: dict[str, Any]) -> bool:
 
 
 def _published_keys(entries: Iterable[Any]) -> list[AllowedPublicKeys]:
-    """Return the public keys whose private half is an entry too, by which every reader of the set can sign."""
+    """Return the public keys whose private key is published too, so that every reader of the set can sign."""
     keys = []
     for entry in entries:
         with suppress(UnusableKey):
@@ -235,7 +238,7 @@ def _material(jwk: dict[str, Any]) -> AllowedPublicKeys:
     """Return the public key that the members describe; raises UnusableKey."""
     members = {name: value for name, value in jwk.items() if name != "alg" and isinstance(value, str)}
     for name in NUMBERS & members.keys():
-        members[name] = members[name].rstrip("=")  # which RFC 7515, section 2, leaves out, and some issuers do not
+        members[name] = members[name].rstrip("=")  # RFC 7515, section 2, omits the padding; some issuers do not
         if not _is_canonical(members[name]):
             raise UnusableKey(f"its {name} is not base64url")
     try:
@@ -245,17 +248,17 @@ def _material(jwk: dict[str, Any]) -> AllowedPublicKeys:
         raise UnusableKey(f"its members describe no public key that is supported: {kind}") from None
 
 
-def _narrowed_to_alg(key: VerificationKey, jwk: dict[str, Any]) -> VerificationKey:
-    """Keep what the `alg` of a JWK allows; raises UnusableKey if the key's kind does not allow it."""
+def _restricted_to_alg(key: VerificationKey, jwk: dict[str, Any]) -> VerificationKey:
+    """Return the key with the algorithm of the JWK's `alg`; raises UnusableKey if the key's type does not allow it."""
     declared = jwk.get("alg", key.algorithms[0])
     name = COSE_NAMES.get(declared, declared) if isinstance(declared, str) else None
     if name not in key.algorithms:
         raise UnusableKey(f"its alg is not one of {', '.join(key.algorithms)}")
-    return key if "alg" not in jwk or EDDSA in key.algorithms else key.narrowed((name,))
+    return key if "alg" not in jwk or EDDSA in key.algorithms else key.restricted_to((name,))
 
 
 def _is_canonical(text: str) -> bool:
-    """Whether this is the one base64url of its bytes, without stray bits."""
+    """Return whether this is the canonical base64url of its bytes, without unused bits."""
     try:
         return base64url_encode(base64url_decode(text)) == text.encode()
     except ValueError:
@@ -281,7 +284,7 @@ def _public_key(pem: str) -> VerificationKey:
 
 
 def _algorithms(material: object) -> tuple[str, ...]:
-    """Return the JWS algorithms that this kind of public key verifies; raises UnusableKey."""
+    """Return the JWS algorithms that this type of public key verifies; raises UnusableKey."""
     if isinstance(material, RSAPublicKey):
         if material.key_size < MINIMUM_RSA_BITS:
             raise UnusableKey(f"is an RSA key of fewer than {MINIMUM_RSA_BITS} bits")

@@ -1,4 +1,4 @@
-"""How often a caller may ask, where the settings say: told in every answer, by headers that a program can follow."""
+"""Rate limits of callers, if the settings have one, and the RateLimit headers of every response."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def init_app(app: Flask, quotas: QuotaRepository | None) -> None:
-    """Hold each caller to these quotas, or to none."""
+    """Limit each caller by these quotas, or not at all if there are none."""
     app.extensions["quotas"] = quotas
     if quotas is not None:
-        app.after_request(_tell)
+        app.after_request(_add_headers)
 
 
 def consume(subject: str) -> None:
-    """Count the request of this caller; raises RateLimited or DatabaseUnavailable."""
+    """Count a request of this caller; raises RateLimited or DatabaseUnavailable."""
     quotas: QuotaRepository | None = current_app.extensions["quotas"]
     if quotas is None:
         return
@@ -33,8 +33,8 @@ def consume(subject: str) -> None:
         raise RateLimited
 
 
-def _tell(response: Response) -> Response:
-    """Say what is left, as draft-ietf-httpapi-ratelimit-headers-10 has it; nothing to whom nothing was counted."""
+def _add_headers(response: Response) -> Response:
+    """Add the RateLimit headers (draft-ietf-httpapi-ratelimit-headers-10) if the request was counted."""
     quota = g.get("quota")
     if quota is not None:
         response.headers["RateLimit-Policy"] = f'"caller";q={quota.allowed};w={WINDOW_SECONDS}'

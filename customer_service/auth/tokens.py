@@ -1,4 +1,4 @@
-"""Bearer tokens: JSON web tokens verified strictly (RFC 7519, RFC 8725), and minted for development."""
+"""Bearer tokens: strict verification of JSON Web Tokens (RFC 7519, RFC 8725), and tokens for development."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ SHOWN_CHARACTERS = 200
 DECODE_OPTIONS: Options = {
     "require": ["exp", "sub"],
     "verify_iat": False,
-    "verify_aud": False,  # TokenVerifier checks it, and in which claim it stands
+    "verify_aud": False,  # TokenVerifier checks it, in the claim of the settings
     "enforce_minimum_key_length": True,
 }
 
-for _name in ("Ed25519", "Ed448"):  # RFC 9864 calls EdDSA so, by its curve
+for _name in ("Ed25519", "Ed448"):  # the names of RFC 9864 for EdDSA with each curve
     with suppress(ValueError):  # raised by a release of PyJWT that knows the name
         jwt.register_algorithm(_name, OKPAlgorithm())
 
 
 class VerifiedToken(NamedTuple):
-    """The user whose token it is, until when (in seconds since 1970), and the key that verified it."""
+    """The subject of a verified token, its end in seconds since 1970, and the key that verified it."""
 
     subject: str
     expires: float
@@ -54,12 +54,12 @@ class VerifiedToken(NamedTuple):
 
 
 class TokenVerifier:
-    """Returns the user whose token it is, and accepts only what the settings allow."""
+    """Verifies tokens by the settings, and returns their subjects."""
 
-    def __init__(self, settings: JwtSettings, keys: KeySource | None = None, remembered: int = 0) -> None:
-        """Parse the keys once, and remember so many tokens that were verified; raises SettingsError."""
+    def __init__(self, settings: JwtSettings, keys: KeySource | None = None, cache_entries: int = 0) -> None:
+        """Parse the keys, and cache up to so many verified tokens; raises SettingsError."""
         self.keys = keys or key_source(settings)
-        self.verified: Cache[VerifiedToken] = Cache(remembered)
+        self.verified: Cache[VerifiedToken] = Cache(cache_entries)
         self._expected = _expected_claims(settings)
         self._leeway = settings.leeway_seconds
 
@@ -71,24 +71,24 @@ class TokenVerifier:
         if len(token) > MAXIMUM_TOKEN_LENGTH or not COMPACT_FORM.fullmatch(token):
             raise InvalidToken("not a JWS in compact form")
         key = digest(token.encode())
-        known = self.verified.get(key)
-        if known is not None and known.expires > time.time() and self._has_key_of(known):
-            return known.subject
+        cached = self.verified.get(key)
+        if cached is not None and cached.expires > time.time() and self._has_key_of(cached):
+            return cached.subject
         try:
-            return self.verified.load(key, partial(self._judge, token)).subject
+            return self.verified.load(key, partial(self._verify_uncached, token)).subject
         except jwt.ExpiredSignatureError:
             raise ExpiredToken("exp is in the past") from None
         except jwt.PyJWTError as error:
             raise InvalidToken(type(error).__name__) from None
 
     def ready(self) -> bool:
-        """Whether tokens can be judged at this moment."""
+        """Return whether tokens can be verified at this moment."""
         return self.keys.ready()
 
-    def _has_key_of(self, known: VerifiedToken) -> bool:
-        return any(key is known.key for key in self.keys.find(known.kid, known.algorithm))
+    def _has_key_of(self, token: VerifiedToken) -> bool:
+        return any(key is token.key for key in self.keys.find(token.kid, token.algorithm))
 
-    def _judge(self, token: str) -> VerifiedToken:
+    def _verify_uncached(self, token: str) -> VerifiedToken:
         header = _strict_object(token, 0)
         if "crit" in header or "b64" in header:
             raise InvalidToken("critical header parameters")
@@ -123,15 +123,15 @@ class TokenVerifier:
 
 
 def _expected_claims(settings: JwtSettings) -> dict[str, str]:
-    """Return the claims that must name the issuer and this service, as far as the settings ask for them."""
+    """Return the claims that a token must have by the settings: the issuer and the audience."""
     expected = {"iss": settings.issuer, settings.audience_claim: settings.audience}
     return {name: value for name, value in expected.items() if value is not None}
 
 
 def _check_name(claim: str, received: object, expected: str) -> None:
-    """Raise InvalidToken unless the claim is the expected string, or a list of strings that has it.
+    """Raise InvalidToken unless the claim is the expected string, or a list of strings that contains it.
 
-    `iss` is never a list. The reason has what was received: the issuer signed it, so it is not an attacker's text.
+    `iss` is never a list. The message has the received value: the issuer signed it, so it is not an attacker's text.
     """
     is_list = isinstance(received, list) and claim != "iss" and all(isinstance(each, str) for each in received)
     if received == expected or (is_list and expected in cast("list[str]", received)):
@@ -143,7 +143,7 @@ def _check_name(claim: str, received: object, expected: str) -> None:
 
 
 def is_valid_subject(text: str) -> bool:
-    """Whether a token may name its user so."""
+    """Return whether this text may be the subject of a token."""
     return 0 < len(text) <= MAXIMUM_SUBJECT_LENGTH and not CONTROL_CHARACTER.search(text)
 
 
@@ -157,7 +157,7 @@ def key_source(settings: JwtSettings) -> KeySource:
 def _require_strict_claims(token: str) -> None:
     """Raise DecodeError unless the claims are strict JSON with times that are numbers.
 
-    PyJWT would take "1" and true for a time. Nothing else is done with claims whose signature is not yet verified.
+    PyJWT would accept "1" and true as times. Nothing else is done with the claims before the signature is verified.
     """
     claims = _strict_object(token, 1)
     for name in ("exp", "nbf"):
@@ -168,7 +168,7 @@ def _require_strict_claims(token: str) -> None:
 def _strict_object(token: str, place: int) -> dict[str, Any]:
     """Return the JSON object in a segment of the token.
 
-    PyJWT would take UTF-16, a byte order mark and NaN (RFC 7515, section 5.2).
+    PyJWT would accept UTF-16, a byte order mark and NaN (RFC 7515, section 5.2).
     """
     try:
         value = orjson.loads(base64.urlsafe_b64decode(token.split(".")[place] + "=="))

@@ -44,12 +44,12 @@ def batch_upsert_customers() -> Response:
     refused keeps none of the others back. The results are in the order of the customers.
     """
     bodies = BATCH_SCHEMA.validated(json_body())["customers"]
-    outcomes = upsert_many(scoped_repository(CustomerBatchRepository), bodies, _once())
+    outcomes = upsert_many(scoped_repository(CustomerBatchRepository), bodies, _refuse_repeated())
     return json_response({"results": _results(outcomes)})
 
 
-def _once() -> Callable[[object], Upsert]:
-    """Return what judges a customer, and refuses an external id that an earlier one of the batch has."""
+def _refuse_repeated() -> Callable[[object], Upsert]:
+    """Return a function that validates a customer, and refuses an external id of an earlier one in the batch."""
     seen: set[str] = set()
 
     def validate(body: object) -> Upsert:
@@ -64,7 +64,7 @@ def _once() -> Callable[[object], Upsert]:
 
 
 def _results(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Return the result of each customer; all refused customers share the bytes of MAXIMUM_FINDINGS_BYTES."""
+    """Return the result of each customer; all refused customers share the bytes of MAXIMUM_BATCH_FINDINGS_BYTES."""
     refused = sum(isinstance(outcome, InvalidRequest) for outcome in outcomes)
     return [_result(*each, MAXIMUM_BATCH_FINDINGS_BYTES // max(refused, 1)) for each in enumerate(outcomes)]
 

@@ -444,17 +444,17 @@ class TestRemembered:
     @pytest.fixture
     def judged(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Collect the tokens that are judged."""
-        judge, seen = TokenVerifier._judge, []
+        verify, seen = TokenVerifier._verify_uncached, []
 
-        def judging(self: TokenVerifier, token: str) -> tokens.VerifiedToken:
+        def verifying(self: TokenVerifier, token: str) -> tokens.VerifiedToken:
             seen.append(token)
-            return judge(self, token)
+            return verify(self, token)
 
-        monkeypatch.setattr(TokenVerifier, "_judge", judging)
+        monkeypatch.setattr(TokenVerifier, "_verify_uncached", verifying)
         return seen
 
     def remembering(self, entries: int = 10, **jwt_settings: Any) -> TokenVerifier:
-        return TokenVerifier(JwtSettings(secret=SECRET, **jwt_settings), remembered=entries)
+        return TokenVerifier(JwtSettings(secret=SECRET, **jwt_settings), cache_entries=entries)
 
     def test_once(self, judged: list[str]) -> None:
         token, remembering = forge(), self.remembering()
