@@ -1,4 +1,4 @@
-"""What can go wrong, in the service's own words: one sentence each, and no HTTP."""
+"""The exceptions of the service, and the findings about a request's values; nothing here knows HTTP."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 MAXIMUM_FINDINGS = 100
 MAXIMUM_PATH_LENGTH = 200
 MAXIMUM_FINDINGS_BYTES = 60_000
-"""The longest findings of one error: the rest of its body fits into the other 5,536 of 65,536 bytes."""
+"""The most bytes of one error's findings, so that the whole body fits into 65,536 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one value: `path` is its JSON Pointer, `code` a stable slug, `message` the next step.
+    """An error or a warning about one value of a request.
 
-    `suggestion` is the value to send instead, if there is one. The message never holds a value: it may be logged.
+    `path` is the value's JSON Pointer, `code` a stable slug, `message` the next step, `suggestion` the value to send
+    instead, if there is one. The message never holds the value, because it may be logged.
     """
 
     path: str
@@ -33,7 +34,7 @@ class Finding:
     suggestion: str | None = None
 
     def as_json(self) -> dict[str, str]:
-        """Return the finding as it is answered, without a suggestion if there is none, its path cut if it is long."""
+        """Return the finding as JSON; a long path is cut, and a missing suggestion is left out."""
         path = self.path
         if len(path) > MAXIMUM_PATH_LENGTH:
             path = f"{path[: MAXIMUM_PATH_LENGTH - 1]}…"
@@ -43,7 +44,10 @@ class Finding:
 def serialize_findings(
     findings: Sequence[Finding], maximum_bytes: int = MAXIMUM_FINDINGS_BYTES
 ) -> list[dict[str, str]]:
-    """Return the findings for an answer: at most 100 and so many bytes of JSON, the last of which counts the rest."""
+    """Return the findings as JSON, within MAXIMUM_FINDINGS and this many bytes.
+
+    If they do not all fit, the last one returned says how many are left out.
+    """
     first = [finding.as_json() for finding in findings[:MAXIMUM_FINDINGS]]
     if len(first) == len(findings) and sum(map(_bytes_of, first)) <= maximum_bytes:
         return first
@@ -53,7 +57,7 @@ def serialize_findings(
 
 
 def _bytes_of(finding: Mapping[str, str]) -> int:
-    """Return how many bytes the finding takes in a JSON array."""
+    """Return the size of the finding in a JSON array, in bytes."""
     return len(orjson.dumps(finding)) + 1
 
 
@@ -80,9 +84,9 @@ def _names_in(pointer: str) -> list[str]:
 
 
 class CustomerServiceError(Exception):
-    """The root of every error that the service raises on purpose.
+    """The base class of every error that the service raises.
 
-    Its message is for the log and holds no data; `members` is what its caller may know beyond its kind.
+    Its message is for the log and holds no data. `members` are further members of the problem document.
     """
 
     members: Mapping[str, object] = MappingProxyType({})
@@ -99,16 +103,16 @@ class AuthenticationRequired(CustomerServiceError):
 class InvalidToken(CustomerServiceError):
     """The bearer token is not one that this service accepts.
 
-    The message is the reason, free of the token's content but for an issuer or audience that is wrong.
+    The message is the reason. Of the token's content it holds at most a wrong issuer or audience.
     """
 
 
 class ExpiredToken(InvalidToken):
-    """The bearer token was valid until it expired."""
+    """The bearer token has expired, and is valid otherwise."""
 
 
 class SigningKeysUnavailable(CustomerServiceError):
-    """No key that verifies tokens is available, so no token can be judged."""
+    """No signing key is available, so no token can be verified."""
 
 
 class NotAMember(CustomerServiceError):
@@ -116,11 +120,11 @@ class NotAMember(CustomerServiceError):
 
 
 class InsufficientRole(CustomerServiceError):
-    """The member's role does not allow this."""
+    """The member's role does not allow this operation."""
 
 
 class RateLimited(CustomerServiceError):
-    """The caller made more requests in this minute than the settings allow."""
+    """The caller has made more requests in this minute than the settings allow."""
 
 
 class CustomerNotFound(CustomerServiceError):
@@ -132,10 +136,10 @@ class ZipCodeNotFound(CustomerServiceError):
 
 
 class MalformedDocument(CustomerServiceError):
-    """A stored document lacks a field of the contract or holds it in another type."""
+    """A stored document lacks a required field, or one of its fields has the wrong type."""
 
     def __init__(self, field: str) -> None:
-        """Keep the name of the offending `field`, never its value."""
+        """Store the name of the `field`, never its value."""
         super().__init__(f"field {field}")
 
 
@@ -144,55 +148,55 @@ class MemberNotFound(CustomerServiceError):
 
 
 class LastAdmin(CustomerServiceError):
-    """The organization would be left without an admin."""
+    """The change would leave the organization without an admin."""
 
 
 class InvalidRequest(CustomerServiceError):
-    """The request can be read, but not followed."""
+    """The request is well-formed, but some of its values are not valid."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        """Keep what is wrong, value by value."""
+        """Store the findings, one for each wrong value."""
         super().__init__(", ".join(sorted({finding.code for finding in findings})))
         self.findings = findings
         self.members = {"errors": serialize_findings(findings)}
 
 
 class Duplicate(CustomerServiceError):
-    """Another living customer of the organization has this key."""
+    """Another active customer of the organization has this unique key."""
 
     def __init__(self, organization_id: str, customer_id: str) -> None:
-        """Keep where the other customer is."""
+        """Store the organization and the id of the other customer."""
         super().__init__()
         self.organization_id = organization_id
         self.customer_id = customer_id
 
 
 class DuplicateTaxId(Duplicate):
-    """Another living customer of the organization has this tax id."""
+    """Another active customer of the organization has this tax id."""
 
 
 class DuplicateExternalId(Duplicate):
-    """Another living customer of the organization has this external id."""
+    """Another active customer of the organization has this external id."""
 
 
 class VersionMismatch(CustomerServiceError):
-    """The customer is not any more what the caller knows."""
+    """The customer has changed since the caller read it."""
 
 
 class KeyReused(CustomerServiceError):
-    """The idempotency key was used for another body."""
+    """The idempotency key was used with another body."""
 
 
 class RequestInProgress(CustomerServiceError):
-    """The first request with this idempotency key is not done yet."""
+    """The first request with this idempotency key is still running."""
 
 
 class ChangesUnsupported(CustomerServiceError):
-    """The database does not tell what changes: it is no replica set."""
+    """The database has no change streams: it is not a replica set."""
 
 
 class CursorExpired(CustomerServiceError):
-    """What changed since this cursor is not known any more."""
+    """The changes after this cursor are no longer available."""
 
 
 class DatabaseUnavailable(CustomerServiceError):
@@ -200,7 +204,7 @@ class DatabaseUnavailable(CustomerServiceError):
 
 
 class DatabaseError(CustomerServiceError):
-    """MongoDB refused an operation for a reason that trying again will not mend."""
+    """MongoDB refused an operation, and a retry will not help."""
 
 
 class IndexesMissing(CustomerServiceError):
@@ -208,17 +212,17 @@ class IndexesMissing(CustomerServiceError):
 
 
 class Overloaded(CustomerServiceError):
-    """As many requests wait as can be answered in time."""
+    """The queue of waiting requests is full (admission control)."""
 
 
 class RequestTimeout(CustomerServiceError):
-    """The request did not arrive whole within its time."""
+    """The request did not arrive completely within its time limit."""
 
 
 class NotReady(CustomerServiceError):
-    """The service should not be sent requests at the moment."""
+    """The service is not ready for requests at the moment."""
 
     def __init__(self, checks: Mapping[str, str]) -> None:
-        """Keep what was found of each dependency."""
+        """Store the state of each dependency."""
         super().__init__(", ".join(name for name, state in checks.items() if state != "ok"))
         self.members = {"checks": checks}

@@ -1,4 +1,4 @@
-"""What a member may do: a viewer reads, an editor writes too, an admin also governs the members."""
+"""The roles of members: a viewer reads, an editor also writes, an admin also manages the members."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from typing import Literal, get_args
 
 Role = Literal["viewer", "editor", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
-"""Each role may do what those before it may."""
+"""The roles in order: each one also has the permissions of those before it."""

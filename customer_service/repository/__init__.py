@@ -1,4 +1,4 @@
-"""The collections, and every query on them: customers only ever through their organization."""
+"""The collections of MongoDB and every query on them; each query on customers names their organization."""
 
 from customer_service.repository.change_feed import CustomerChange, CustomerFeed
 from customer_service.repository.change_position import ChangePosition

@@ -1,4 +1,4 @@
-"""What a worker keeps in memory: bounded, never longer than it was told to, and never older than what was dropped."""
+"""An in-memory cache with a maximum size, a maximum age and safe invalidation."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class _Entry(NamedTuple, Generic[V]):
 
 
 class Cache(Generic[V]):
-    """Values by their keys, at most `entries` of them, the oldest dropped first; safe for threads.
+    """Up to `entries` values by their keys; a full cache drops its oldest entry. It is safe for threads.
 
-    A value is kept under the stamp that its slot had when its loading began, and is good only while the slot has it
-    still. Whoever drops something after a change thus knows that no older value comes back, not even one that is
-    being loaded; that now and then another value shares the slot and is loaded again costs little.
+    Each subject hashes to one of STAMP_SLOTS stamps. An entry records its slot's stamp from before its value was
+    loaded, and is valid while the slot still has that stamp. `invalidate` changes the stamp, so it also covers values
+    that are being loaded at that moment. Subjects that share a slot are sometimes loaded again, which costs little.
     """
 
     def __init__(
         self, entries: int, seconds: float = float("inf"), clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Keep each value for at most this many seconds of the clock."""
+        """Store up to this many entries, each for at most this many seconds."""
         self.hits = self.misses = 0
         self._maximum_entries = entries
         self._seconds = seconds
@@ -41,7 +41,7 @@ class Cache(Generic[V]):
         self._lock = Lock()
 
     def get(self, key: Hashable) -> V | None:
-        """Return the value that is kept, or None."""
+        """Return the cached value, or None."""
         entry = self._entries.get(key)
         if entry is not None and self._stamps[entry.slot] == entry.stamp and entry.expires > self._clock():
             self.hits += 1
@@ -56,7 +56,7 @@ class Cache(Generic[V]):
     def load(self, key: Hashable, load: Callable[[], V | None], subject: Hashable = None) -> V | None: ...
 
     def load(self, key: Hashable, load: Callable[[], V | None], subject: Hashable = None) -> V | None:
-        """Return what `load` returns, and keep it unless it is None, until its subject is dropped."""
+        """Return what `load` returns; cache it unless it is None, until its subject is invalidated."""
         slot = hash(subject) % STAMP_SLOTS
         stamp, began = self._stamps[slot], self._clock()
         value = load()
@@ -65,12 +65,12 @@ class Cache(Generic[V]):
         return value
 
     def invalidate(self, subject: Hashable) -> None:
-        """Forget what was loaded of this subject, or is being loaded."""
+        """Drop every value of this subject, also one that is being loaded."""
         with self._lock:
             self._stamps[hash(subject) % STAMP_SLOTS] += 1
 
     def clear(self) -> None:
-        """Forget everything, and what is being loaded too."""
+        """Drop every value, also those that are being loaded."""
         with self._lock:
             self._stamps = [stamp + 1 for stamp in self._stamps]
             self._entries.clear()

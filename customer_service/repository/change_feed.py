@@ -1,4 +1,4 @@
-"""What becomes of an organization's customers, in order, from MongoDB's change stream (docs/decisions/0013)."""
+"""The change feed of an organization's customers, in order, from MongoDB's change stream (docs/decisions/0013)."""
 
 from __future__ import annotations
 
@@ -30,27 +30,30 @@ if TYPE_CHECKING:
 
 MAXIMUM_CHANGES = 100
 EVENTS_PER_REQUEST = MAXIMUM_CHANGES // 2
-"""How many events are read at a time: whoever has half a page has room for a batch, and no event is read twice."""
+"""Half a page. While the page has at most this many changes, another batch fits, so no event is read twice."""
 
 MARKER_INTERVAL = 100
-"""One of so many operations of the database, and the first of a second, is told: who reads past the rest gets on."""
+"""The stream returns one of this many operations of the whole database, and the first of each second.
+
+These markers move the position forward if an organization has no changes of its own.
+"""
 
 READ_SECONDS = 0.25
-"""How long to go on without a change: what is not reached then is left to the next request."""
+"""The time to read ready batches; the next request continues from there."""
 
 AWAIT_SECONDS = 1.0
 OTHERS_PAUSE_SECONDS = 0.25
-"""The pause of one who waits and was woken by another organization's change."""
+"""The pause after another organization's change has ended a wait."""
 
 WHOLE_DOCUMENT_EVENTS = ("insert", "replace")
 DOCUMENT_EVENTS = {*WHOLE_DOCUMENT_EVENTS, "update", "delete"}
 DATABASE_EVENTS = {"dropDatabase", "invalidate"}
 HISTORY_LOST_CODES = (136, 260, 280, 286)
-"""The server's codes of an oplog that does not reach back so far, and of a database that was dropped since."""
+"""The server's error codes if the oplog does not reach back far enough, or if the database was dropped."""
 
 
 class CustomerChange(NamedTuple):
-    """What became of a customer, and the customer as it is now; None if it is deleted."""
+    """The kind of a change, and the customer as it is now; None if it is deleted."""
 
     kind: Literal["created", "changed", "deleted"]
     customer_id: str
@@ -58,7 +61,7 @@ class CustomerChange(NamedTuple):
 
 
 class FeedPage(NamedTuple):
-    """Up to MAXIMUM_CHANGES changes, where to go on behind them, and whether to do so at once."""
+    """Up to MAXIMUM_CHANGES changes, the position after them, and whether more are ready."""
 
     changes: list[CustomerChange]
     position: ChangePosition
@@ -66,10 +69,10 @@ class FeedPage(NamedTuple):
 
 
 class CustomerFeed:
-    """The changes of one organization's customers."""
+    """The change feed of one organization's customers."""
 
     def __init__(self, database: Database[Document], scope: OrganizationScope) -> None:
-        """Tell of the customers that belong to the scope."""
+        """Read the changes of the customers that belong to the scope."""
         self._database = database
         self._collection = database[CustomerRepository.COLLECTION].with_options(read_concern=MAJORITY)
         self._scope = scope
@@ -92,7 +95,7 @@ class CustomerFeed:
 
     @contextmanager
     def _session(self) -> Iterator[ClientSession]:
-        """Give a session that knows the time of the cluster."""
+        """Yield a session that knows the cluster time."""
         try:
             session = self._database.client.start_session(causal_consistency=True)
         except NotImplementedError:  # mongomock's
@@ -101,12 +104,12 @@ class CustomerFeed:
             self._database.command("ping", session=session)
             yield session
 
-    def _snapshot_page(self, session: ClientSession, position: ChangePosition, behind: str) -> FeedPage:
-        """Return living customers behind an id, in a state that is not older than the position."""
+    def _snapshot_page(self, session: ClientSession, position: ChangePosition, after_id: str) -> FeedPage:
+        """Return a page of the active customers after an id, in a state that is not older than the position."""
         _require_reached(session, position)
         criteria: Document = {"organizationId": self._scope, **ACTIVE}
-        if behind:
-            criteria["_id"] = {"$gt": ObjectId(behind)}
+        if after_id:
+            criteria["_id"] = {"$gt": ObjectId(after_id)}
         found = self._collection.find(criteria, session=session).sort("_id", ASCENDING).limit(MAXIMUM_CHANGES)
         documents = list(found.hint(customer_lists.BY_TERM))
         changes = [CustomerChange("created", str(each["_id"]), each) for each in documents]
@@ -119,44 +122,59 @@ class CustomerFeed:
     def _change_page(
         self, session: ClientSession, position: ChangePosition, keep_waiting: Callable[[], bool]
     ) -> FeedPage:
-        """Return what changed behind a position; several turns, if that takes as many to find something."""
+        """Return a page of the changes after the position; raises CursorExpired."""
         _require_reached(session, position)
-        ends, changes, reader = time.monotonic() + READ_SECONDS, list[CustomerChange](), EventReader(position)
         try:
             with self._stream(session, position, keep_waiting) as stream:
-                while True:
-                    batch = _batch(stream)
-                    changes += self._changes_of(session, reader.unread(batch))
-                    is_full = len(batch) == EVENTS_PER_REQUEST
-                    if not stream.alive:
-                        raise CursorExpired
-                    may_continue = (is_full and time.monotonic() < ends) or (not changes and keep_waiting())
-                    if not may_continue or len(changes) > MAXIMUM_CHANGES - EVENTS_PER_REQUEST:
-                        return FeedPage(changes, reader.position(stream.resume_token), is_full)
-                    if batch and not is_full:
-                        time.sleep(OTHERS_PAUSE_SECONDS)
+                return self._read_stream(session, stream, EventReader(position), keep_waiting)
         except OperationFailure as error:
             if error.code in HISTORY_LOST_CODES:
                 raise CursorExpired from error
             raise
 
+    def _read_stream(
+        self,
+        session: ClientSession,
+        stream: ChangeStream[Document],
+        reader: EventReader,
+        keep_waiting: Callable[[], bool],
+    ) -> FeedPage:
+        """Read batches until the page is full or no batch is ready; without a change, while `keep_waiting` is true."""
+        ends, changes = time.monotonic() + READ_SECONDS, list[CustomerChange]()
+        while True:
+            batch = _batch(stream)
+            changes += self._changes_of(session, reader.unread(batch))
+            is_full = len(batch) == EVENTS_PER_REQUEST
+            if not stream.alive:
+                raise CursorExpired
+            may_continue = (is_full and time.monotonic() < ends) or (not changes and keep_waiting())
+            if not may_continue or len(changes) > MAXIMUM_CHANGES - EVENTS_PER_REQUEST:
+                return FeedPage(changes, reader.position(stream.resume_token), is_full)
+            if batch and not is_full:
+                time.sleep(OTHERS_PAUSE_SECONDS)
+
     def _stream(
         self, session: ClientSession, position: ChangePosition, keep_waiting: Callable[[], bool]
     ) -> ChangeStream[Document]:
-        """Open the stream of what changed in the organization, of every update, and of the marks.
+        """Open the stream of the organization's inserts and replacements, of every update, and of the markers.
 
-        An update does not say whose the customer is, and to have the server look each one up was measured to keep a
-        consumer for ever before the changes of a busy neighbour.
+        An update event does not hold the organization's id. If the server looked up each updated document, a consumer
+        never caught up with the changes of a busy organization.
         """
         own = {"operationType": {"$in": WHOLE_DOCUMENT_EVENTS}, "fullDocument.organizationId": self._scope}
         others = {"operationType": {"$nin": [*WHOLE_DOCUMENT_EVENTS, "delete"]}}
         mark = {"$expr": {"$eq": [{"$mod": [{"$tsIncrement": "$clusterTime"}, MARKER_INTERVAL]}, 1]}}
         named = [{f"{place}.coll": self._collection.name} for place in ("ns", "to")]
-        told = {"isOwn": {"$eq": ["$fullDocument.organizationId", {"$literal": self._scope}]}}
+        fields = {"isOwn": {"$eq": ["$fullDocument.organizationId", {"$literal": self._scope}]}}
         return self._database.watch(
             [
                 {"$match": {"$or": [{"$and": [{"$or": named}, {"$or": [own, others]}]}, mark]}},
-                {"$project": {**dict.fromkeys(("operationType", "ns", "to", "documentKey", "clusterTime"), 1), **told}},
+                {
+                    "$project": {
+                        **dict.fromkeys(("operationType", "ns", "to", "documentKey", "clusterTime"), 1),
+                        **fields,
+                    }
+                },
             ],
             batch_size=EVENTS_PER_REQUEST,
             max_await_time_ms=self._await_ms() if keep_waiting() else 1,
@@ -165,12 +183,12 @@ class CustomerFeed:
         )
 
     def _await_ms(self) -> int:
-        """Return how long a turn may wait: shorter than the driver gives it."""
+        """Return the milliseconds that one read may wait: fewer than the driver's own timeout."""
         timeout = self._database.client.options.timeout
         return round(1000 * min(AWAIT_SECONDS, AWAIT_SECONDS if timeout is None else timeout / 2))
 
     def _changes_of(self, session: ClientSession, events: Sequence[Document]) -> list[CustomerChange]:
-        """Return what the events tell of the organization, each customer as it is behind the last of them."""
+        """Return the organization's changes among the events, each with the customer as it is after the last event."""
         events = [event for event in events if self._is_of_one_customer(event)]
         if not events:
             return []
@@ -184,9 +202,10 @@ class CustomerFeed:
         ]
 
     def _is_of_one_customer(self, event: Document) -> bool:
-        """Whether an event is about one customer of any organization; raises CursorExpired if it is about all of them.
+        """Whether an event is about one customer of any organization.
 
-        An event of the whole database has no collection, and `invalidate` no `ns` at all.
+        Raises CursorExpired if it is about all customers. An event of the whole database has no collection, and
+        `invalidate` has no `ns`.
         """
         kind, names = event["operationType"], [event.get(place, {}).get("coll") for place in ("ns", "to")]
         if kind not in DATABASE_EVENTS and self._collection.name not in names:
@@ -197,7 +216,7 @@ class CustomerFeed:
 
 
 def _batch(stream: ChangeStream[Document]) -> list[Document]:
-    """Return the events that one request to MongoDB brought."""
+    """Return the events of one response of MongoDB."""
     batch = []
     event = stream.try_next()
     while event is not None:
@@ -213,7 +232,7 @@ def _change(operation: str, customer_id: object, document: Document | None) -> C
 
 
 def _require_reached(session: ClientSession, position: ChangePosition) -> None:
-    """Raise CursorExpired for a position beyond the next of the cluster: it was set back since, or never told it."""
+    """Raise CursorExpired for a position after the cluster time: the database was restored, or never issued it."""
     clock = session.cluster_time
     if clock is None or position[:2] > (clock["clusterTime"].time, clock["clusterTime"].inc + 1):
         raise CursorExpired

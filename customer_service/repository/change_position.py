@@ -1,4 +1,4 @@
-"""Where a feed of changes goes on, told by cluster times alone."""
+"""The position in the change feed: a cluster time and an offset, and no data of any organization."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from customer_service.repository.database import Document
 
 RESUME_TOKEN = re.compile("82([0-9A-Fa-f]{8})([0-9A-Fa-f]{8})")
-"""How a resume token begins: the type of a timestamp in an index key, its seconds and its increment.
+"""The start of a resume token: the key type of a timestamp, then its seconds and its increment.
 
-Of the token nothing else is kept: it may name a customer of another organization.
+The rest of the token is dropped: it may hold the id of another organization's customer.
 """
 
 
 class ChangePosition(NamedTuple):
-    """Where a feed goes on: behind so many events of a cluster time, whose two numbers come first.
+    """The point where a consumer of the feed continues.
 
-    In place of the number stands a customer's id while those are told who were there at that time, in their order.
+    `seconds` and `increment` are a cluster time. `place` is the number of events of that time that were read. During
+    the first pages, which list the customers that exist at that time, `place` is the id of the last one listed.
     """
 
     seconds: int
@@ -31,20 +32,20 @@ class ChangePosition(NamedTuple):
 
 
 class EventReader:
-    """Tells the events that were not read before, and where they end: several may share a cluster time."""
+    """Skips the events that the consumer has read, and counts the others; several may share a cluster time."""
 
     def __init__(self, position: ChangePosition) -> None:
-        """Go on behind this position, which is none of the first pages'."""
+        """Continue after this position, which must not be one of the first pages."""
         self._start = self._time = Timestamp(position.seconds, position.increment)
         self._read = position.place if isinstance(position.place, int) else 0
         self._count = 0
 
     def unread(self, batch: Sequence[Document]) -> list[Document]:
-        """Return those of the next events that were not read before the position was told."""
+        """Return the events of the next batch that are after the start position."""
         return [event for event in batch if self._is_unread(event["clusterTime"])]
 
     def position(self, token: Mapping[str, Any] | None) -> ChangePosition:
-        """Return where to go on, which is where the server has got to, if that is further."""
+        """Return the position after the last event, or the server's own position if that is later."""
         reached = _time_of(token)
         if reached is not None and reached > self._time:
             return ChangePosition(reached.time, reached.inc, 0)
@@ -58,6 +59,6 @@ class EventReader:
 
 
 def _time_of(token: Mapping[str, Any] | None) -> Timestamp | None:
-    """Return the cluster time that a resume token begins with, or None where it begins otherwise."""
+    """Return the cluster time at the start of a resume token, or None if the token has another format."""
     found = RESUME_TOKEN.match(token["_data"]) if token else None
     return Timestamp(int(found[1], 16), int(found[2], 16)) if found else None

@@ -1,4 +1,4 @@
-"""MongoDB's change stream, followed so that a worker forgets what it keeps as soon as it changes."""
+"""A thread that reads MongoDB's change stream, so that a worker's caches drop what has changed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 
 
 class ChangeWatcher:
-    """Tells the ids of the documents that change, from a thread of its own.
+    """Calls a function with the `_id` of each document that changes, from its own thread.
 
-    `since` is the cluster time from which on every change is told, or None while changes may be missed: where there
-    is no change stream (a standalone), where it broke or lags, and where it hangs on a server that is not the
-    primary any more. `lost` is called when that begins and when it ends: what was learned before is good no more.
-    `lag_seconds` is how old the last change was when it was told.
+    `valid_from` is the cluster time since which no change was missed. It is None while changes may be missed: there is
+    no change stream (a standalone), it broke, it lags, or its server is no longer the primary. `on_gap` is called when
+    such a gap begins and when it ends: what was cached before may be old. `lag_seconds` is the age of the last change
+    when it arrived.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ChangeWatcher:
         collections: Mapping[str, Callable[[Any], object]],
         on_gap: Callable[[], object],
     ) -> None:
-        """Tell each collection's callable the `_id` of each of its documents that changes, once started."""
+        """Prepare to call each collection's function with the `_id` of each changed document."""
         self.valid_from: Timestamp | None = None
         self.lag_seconds = 0
         self._database = database
@@ -51,11 +51,11 @@ class ChangeWatcher:
         self._logged_state: str | None = None
 
     def start(self) -> None:
-        """Begin to follow; call it after a server has forked."""
+        """Start the thread; call this after the server has forked."""
         Thread(target=self._follow_for_ever, name="watcher", daemon=True).start()
 
     def close(self) -> None:
-        """Stop within a second or two."""
+        """Stop the thread, which takes up to two seconds."""
         self._closed.set()
 
     def _follow_for_ever(self) -> None:
@@ -72,7 +72,7 @@ class ChangeWatcher:
             self._closed.wait(RETRY_SECONDS)
 
     def _follow(self) -> str:
-        """Follow the changes for as long as none is missed; return why it ended."""
+        """Follow the changes until one may be missed; return the reason."""
         with self._database.client.start_session(causal_consistency=True) as session:
             self._database.command("ping", session=session)
             since = session.operation_time
@@ -91,7 +91,7 @@ class ChangeWatcher:
         return "closed"
 
     def _open(self, session: ClientSession, since: Timestamp) -> CommandCursor[Document]:
-        """Open the stream as a plain cursor: the driver's own would go on silently after an election."""
+        """Open the stream as a plain cursor: the driver's ChangeStream would resume silently after an election."""
         pipeline: list[Document] = [
             {"$changeStream": {"startAtOperationTime": since}},
             {"$match": {"ns.coll": {"$in": list(self._collections)}}},
@@ -102,7 +102,7 @@ class ChangeWatcher:
     def _stream_fault(
         self, changes: CommandCursor[Document], session: ClientSession, change: Document | None
     ) -> str | None:
-        """Return what is wrong with the stream at this point, or None."""
+        """Return the reason why changes may be missed at this point, or None."""
         if not changes.alive or (change is not None and change["operationType"] not in WRITES):
             return "a collection was dropped or renamed"
         if change is not None and not self._is_of_one_document(change):

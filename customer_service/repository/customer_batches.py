@@ -1,4 +1,4 @@
-"""Many customers of one organization in one turn each: looked up by their keys, and stored."""
+"""Bulk operations on an organization's customers: one round trip to find many by key, one to store many."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DUPLICATE_KEY = 11000
 
 
 class CustomerBatchRepository(CustomerRepository):
-    """The customers of one organization, for whoever has many of them at hand."""
+    """The customers of one organization, with bulk operations."""
 
     @translates_errors
     def find_by_keys(self, name: str, values: Iterable[str]) -> dict[str, Document]:
-        """Return the living customers that have one of these values as their unique key of this name, by the value."""
+        """Return the active customers whose unique key of this name is one of the values, by that value."""
         keys = list(values)
         criteria = {"organizationId": self._scope, f"unique.{name}": {"$in": keys}}
         found = self._collection.find(criteria) if keys else ()
@@ -28,7 +28,7 @@ class CustomerBatchRepository(CustomerRepository):
 
     @translates_errors
     def add_many(self, customers: Sequence[Mapping[str, Any]]) -> list[Document | None]:
-        """Store the customers; return each as it is stored, or None where one of its keys is another's."""
+        """Store the customers; return each stored document, or None if another customer has one of its keys."""
         documents = [self._new(customer) for customer in customers]
         refused: set[int] = set()
         if documents:
@@ -40,7 +40,7 @@ class CustomerBatchRepository(CustomerRepository):
 
 
 def _refused(error: BulkWriteError) -> set[int]:
-    """Return the places of the documents whose key is another's; raises the error where it has any other reason."""
+    """Return the indexes of the documents with a duplicate key; raises the error if there is any other failure."""
     failures = error.details["writeErrors"]
     if error.details.get("writeConcernErrors") or any(failure["code"] != DUPLICATE_KEY for failure in failures):
         raise error

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from customer_service.repository.search import CustomerQuery
 
 MAXIMUM_TERM_COUNT = 1000
-"""How many customers with a search term are counted at most, and how many are sorted in memory at most."""
+"""The number of customers up to which a search term is counted, and so the most that MongoDB sorts in memory."""
 
 ListPosition = tuple[Any, str]
-"""The value that a page's last customer is sorted by, and its id."""
+"""The sort value and the id of a page's last customer (keyset pagination)."""
 
 
 def _index(name: str, *fields: str) -> IndexModel:
@@ -31,7 +31,7 @@ def _index(name: str, *fields: str) -> IndexModel:
 
 
 INDEX_PREFIX = "customer-service."
-"""What the names of the indexes on customers begin with: those that are of no more use are found by it."""
+"""The prefix of the names of this service's indexes on customers; `drop_unused_indexes` finds them by it."""
 
 BY_TERM = f"{INDEX_PREFIX}search"
 BY_TIME = {name: f"{INDEX_PREFIX}{name}" for name in ("createdAt", "updatedAt")}
@@ -39,7 +39,7 @@ INDEXES = (_index(BY_TERM, "search", "_id"), *(_index(name, field, "_id") for fi
 
 
 class CustomerList:
-    """The active customers of one organization that a query asks for."""
+    """The active customers of one organization that match a query."""
 
     def __init__(self, collection: Collection[Document], scope: OrganizationScope, query: CustomerQuery) -> None:
         """List the customers of the collection that belong to the scope."""
@@ -48,17 +48,20 @@ class CustomerList:
         self._query = query
 
     def page(self, limit: int, after: ListPosition | None = None) -> list[Document]:
-        """Return up to `limit` customers that follow the position, in the list's order."""
+        """Return up to `limit` customers after the position, in the list's order."""
         order = self._query.order
         found = self._collection.find(self._criteria(*_after(order, after))).limit(limit).hint(self._plan[1])
         return list(found.sort([(name, ASCENDING) for name in dict.fromkeys((order, "_id"))]))
 
     def count(self) -> int:
-        """Return how many customers the whole list has."""
+        """Return the number of customers in the whole list."""
         return self._collection.count_documents(self._criteria(), hint=self._plan[1])
 
     def _criteria(self, *more: Document) -> Document:
-        """Return the filter; the first search term alone bounds the index, the others are compared in the documents."""
+        """Return the filter.
+
+        Only the first search term bounds the index scan. MongoDB compares the others in each document.
+        """
         terms = [{"search": term} for term in self._plan[0]]
         return {"organizationId": self._scope, "$and": [*terms, *self._query.conditions(), *more]}
 
@@ -71,7 +74,10 @@ class CustomerList:
         return [term for _, term in counts], index
 
     def _count(self, term: object) -> int:
-        """Return how many customers have the term, at most MAXIMUM_TERM_COUNT; count none if it decides nothing."""
+        """Return how many customers have the term, at most MAXIMUM_TERM_COUNT.
+
+        It returns that maximum without counting if the count cannot change the plan.
+        """
         if term == EMPTY_NGRAM or (self._query.order == "_id" and len(self._query.terms()) == 1):
             return MAXIMUM_TERM_COUNT
         criteria = {"organizationId": self._scope, "search": term}
@@ -79,10 +85,10 @@ class CustomerList:
 
 
 def _after(order: str, after: ListPosition | None) -> list[dict[str, Any]]:
-    """Return the conditions on what follows a position (keyset pagination)."""
+    """Return the conditions of the customers after a position (keyset pagination)."""
     if after is None:
         return []
-    value, behind = after[0], {"_id": {"$gt": ObjectId(after[1])}}
+    value, after_id = after[0], {"_id": {"$gt": ObjectId(after[1])}}
     if order == "_id":
-        return [behind]
-    return [{order: {"$gte": value}}, {"$or": [{order: value, **behind}, {order: {"$gt": value}}]}]
+        return [after_id]
+    return [{order: {"$gte": value}}, {"$or": [{order: value, **after_id}, {order: {"$gt": value}}]}]

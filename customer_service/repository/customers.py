@@ -34,7 +34,7 @@ OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 MAJORITY = ReadConcern("majority")
 LAST_VERSION = 2**63 - 1
 DUPLICATE_ERRORS: dict[str, type[Duplicate]] = {"externalId": DuplicateExternalId, "taxId": DuplicateTaxId}
-"""The keys that a customer may be known by, each with the error of whoever else has it."""
+"""The unique keys, each with the error to raise if another customer has it."""
 
 ACTIVE_ONLY_FIELDS = {"search": "", "unique": ""}
 
@@ -52,8 +52,8 @@ def _unique(name: str) -> IndexModel:
 class CustomerRepository:
     """The customers of one organization.
 
-    A living customer has `search` (what it is found by) and `unique` (the keys that no other living customer of the
-    organization may have, held by unique indexes). A deleted one has `deletedAt` in their place.
+    An active customer has `search` (its search terms) and `unique` (the keys that no other active customer of the
+    organization may have; unique indexes enforce it). A deleted customer has `deletedAt` in their place.
     """
 
     COLLECTION = "customers"
@@ -67,7 +67,7 @@ class CustomerRepository:
     ) -> None:
         """Work on the documents of the collection `customers` that belong to the scope.
 
-        `on_write` is told the id of a customer that was or may have been written.
+        `on_write` receives the id of each customer that was or may have been written.
         """
         self._on_write = on_write
         self._collection = database[self.COLLECTION]
@@ -75,45 +75,45 @@ class CustomerRepository:
 
     @translates_errors
     def get(self, customer_id: str) -> Document:
-        """Return the living customer with this id, 24 hexadecimal digits; raises CustomerNotFound."""
+        """Return the active customer with this id, 24 hexadecimal digits; raises CustomerNotFound."""
         return self._get({"_id": _object_id(customer_id), "deletedAt": None})
 
     @translates_errors
     def get_committed(self, customer_id: str, since: Timestamp) -> Document:
-        """Do as `get`, in a state that no election rolls back and that is not older than this cluster time."""
+        """Return the customer as `get` does, in a majority-committed state that includes this cluster time."""
         with self._collection.database.client.start_session(causal_consistency=True) as session:
             session.advance_operation_time(since)
             return self._get({"_id": _object_id(customer_id), "deletedAt": None}, session)
 
     @translates_errors
     def get_including_deleted(self, customer_id: str) -> Document:
-        """Return the customer with this id, living or deleted; raises CustomerNotFound."""
+        """Return the customer with this id, active or deleted; raises CustomerNotFound."""
         return self._get({"_id": _object_id(customer_id)})
 
     @translates_errors
     def find_by_external_id(self, external_id: str) -> Document | None:
-        """Return the active customer with this external id, compared as its unique key is, or None."""
+        """Return the active customer with this external id in its comparable form, or None."""
         return self._find({"unique.externalId": comparable(external_id)})
 
     @translates_errors
     def find_many(self, customer_ids: Sequence[str]) -> list[Document]:
-        """Return the living customers among these ids, in no order."""
+        """Return the active customers with these ids, in no particular order."""
         ids = [ObjectId(each) for each in customer_ids if OBJECT_ID.fullmatch(each)]
         return list(self._collection.find({"organizationId": self._scope, "_id": {"$in": ids}, "deletedAt": None}))
 
     @translates_errors
     def page(self, query: CustomerQuery, limit: int, after: ListPosition | None = None) -> list[Document]:
-        """Return up to `limit` customers of the list that follow the position, in the list's order."""
+        """Return up to `limit` customers of the list after the position, in the list's order."""
         return [] if query.matches_nothing() else CustomerList(self._collection, self._scope, query).page(limit, after)
 
     @translates_errors
     def count(self, query: CustomerQuery) -> int:
-        """Return how many customers the whole list has."""
+        """Return the number of customers in the whole list."""
         return 0 if query.matches_nothing() else CustomerList(self._collection, self._scope, query).count()
 
     @translates_errors
     def add(self, customer: Mapping[str, Any], customer_id: ObjectId | None = None) -> tuple[Document, bool]:
-        """Store a customer, and return it with True; or with False where one with this very id is stored already.
+        """Store a customer; return it with True, or the stored customer with False if this id exists already.
 
         Raises DuplicateTaxId or DuplicateExternalId.
         """
@@ -131,9 +131,10 @@ class CustomerRepository:
 
     @translates_errors
     def update(self, document: Document, customer: Mapping[str, Any]) -> Document:
-        """Put the customer in place of the document's, and return what is stored.
+        """Replace the document's customer, and return the stored document.
 
-        Raises VersionMismatch where somebody wrote since the document was read, DuplicateTaxId or DuplicateExternalId.
+        Raises VersionMismatch if another write changed the document since it was read, DuplicateTaxId or
+        DuplicateExternalId.
         """
         absent = {name: "" for name in OPTIONAL_FIELDS if name not in customer}
         if "satValidation" in document and not rules.has_same_sat_values(document, customer):
@@ -144,9 +145,9 @@ class CustomerRepository:
 
     @translates_errors
     def set_sat_validation(self, document: Document, validation: Mapping[str, Any] | None) -> Document:
-        """Store the SAT's answer about the customer, or none, and return what is stored; raises VersionMismatch.
+        """Store the SAT's answer about the customer, or remove it if it is None; return the stored document.
 
-        Nothing is written if that is what the document has.
+        Raises VersionMismatch. It writes nothing if the document has this answer already.
         """
         if document.get("satValidation") == validation:
             return document
@@ -157,12 +158,15 @@ class CustomerRepository:
 
     @translates_errors
     def remove(self, document: Document) -> Document:
-        """Delete the customer, which frees its unique keys, and return what is stored; raises VersionMismatch."""
+        """Mark the customer as deleted, which frees its unique keys; return the stored document.
+
+        Raises VersionMismatch.
+        """
         return self._write(document, {"deletedAt": _now()}, ACTIVE_ONLY_FIELDS)
 
     @translates_errors
     def restore(self, document: Document, customer: Mapping[str, Any]) -> Document:
-        """Let a deleted customer live again; raises as `update` does."""
+        """Make a deleted customer active again; raises as `update` does."""
         return self._write_active(document, customer, {}, {"deletedAt": ""})
 
     def _new(self, customer: Mapping[str, Any], customer_id: ObjectId | None = None) -> Document:
@@ -192,7 +196,7 @@ class CustomerRepository:
     def _write_active(
         self, document: Document, customer: Mapping[str, Any], values: Mapping[str, Any], absent: Mapping[str, str]
     ) -> Document:
-        """Write as `_write` does, with what a living customer is found and unique by; raises as `update` does."""
+        """Write as `_write` does, with the search and unique fields of an active customer; raises as `update` does."""
         validation = None if "satValidation" in absent else document.get("satValidation")
         found_by = search_and_unique_fields({**customer, "satValidation": validation})
         try:
@@ -202,7 +206,7 @@ class CustomerRepository:
             raise VersionMismatch from None
 
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
-        """Change the document if it is still what was read: the check stands in the filter of the update."""
+        """Update the document if it is unchanged since it was read (optimistic lock in the update's filter)."""
         unchanged = {name: document.get(name) for name in ("_id", "version", "updatedAt", "deletedAt")}
         try:
             written = self._collection.find_one_and_update(
@@ -220,7 +224,7 @@ class CustomerRepository:
         return written
 
     def _raise_duplicate(self, customer_id: ObjectId, customer: Mapping[str, Any]) -> None:
-        """Raise the error that names the other living customer in the way, unless it is gone by now."""
+        """Raise the error that names the other active customer with the key, unless it is gone by now."""
         for name, value in rules.unique_keys(customer).items():
             other = self._find({"_id": {"$ne": customer_id}, f"unique.{name}": value})
             if other is not None:
@@ -228,12 +232,12 @@ class CustomerRepository:
 
 
 def search_and_unique_fields(customer: Mapping[str, Any]) -> Document:
-    """Return what an active customer is found by, and the keys that no other one of its organization may have."""
+    """Return the fields that only active customers have: search terms and unique keys."""
     return {"search": search_terms(customer), "unique": rules.unique_keys(customer)}
 
 
 def _next(version: object) -> int:
-    """Return the version behind this one; what another program stored may be no number, or the last that BSON has."""
+    """Return the next version; another program may have stored no number, or the highest integer of BSON."""
     return version + 1 if isinstance(version, int) and version < LAST_VERSION else 1
 
 

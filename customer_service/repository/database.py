@@ -1,4 +1,4 @@
-"""The connection to MongoDB: its options, the deadline of a request, and its errors in our words."""
+"""The connection to MongoDB: its options, the deadline of a request, and the translation of its errors."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 DRIVER_TIME_SHARE = 0.95
 TRANSIENT_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
-"""The server's codes of what passes when a replica set has a primary again, in a write or in its write concern."""
-MINIMUM_DEADLINE_SECONDS = 0.001  # the driver takes 0 for no deadline
+"""The server's error codes that end when a replica set has a primary again, of a write or of its write concern."""
+MINIMUM_DEADLINE_SECONDS = 0.001  # 0 would mean no deadline to the driver
 BAD_VALUE = 2
 BAD_HINT = "hint provided does not correspond to an existing index"
 POOL_TOO_SMALL = "MONGODB_URI: maxPoolSize=1 leaves no connection for requests beside the one that follows the changes"
@@ -38,16 +38,14 @@ R = TypeVar("R")
 
 
 def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) -> Database[Document]:
-    """Return the database that the settings name, without waiting for it; raises SettingsError.
+    """Return the database of the settings, without connecting yet; raises SettingsError.
 
-    The listeners are told of each command, but not of those to the memory of the process.
+    The listeners receive each command that goes to a server; mongomock has none.
 
-    It reads what a majority of a replica set has stored, and nothing else, as it acknowledges nothing else: a write
-    that only the primary has can be lost with it, and whoever repeats the write must not be told that it is done.
-    No option of the connection string weakens this.
+    Reads and writes use the majority concern, and no option of the connection string weakens it. A write that only
+    the primary has can be lost with it, so a repeated write must not find it and report success.
 
-    The client connects at its first operation. Call this after a server has forked all the same: a client's
-    threads and sockets do not survive a fork.
+    Call this after the server has forked: a client's threads and sockets do not survive a fork.
     """
     if settings.in_memory:
         return cast("Database[Document]", mongomock.MongoClient()[settings.database])
@@ -69,16 +67,16 @@ def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) 
 
 
 def deadline(seconds: float) -> AbstractContextManager[None]:
-    """Bound what the driver does within this context.
+    """Set a deadline for the driver's operations within this context.
 
-    It looks at its deadline every half second while it has no server, so it is given a little less: without, a
-    request that found no database was measured to take 2.5 seconds of 2.0.
+    The driver gets a little less time: without a server it checks its deadline only every half second, and a request
+    with 2.0 seconds took 2.5.
     """
     return pymongo.timeout(max(seconds * DRIVER_TIME_SHARE, MINIMUM_DEADLINE_SECONDS))
 
 
 def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
-    """Make the driver's errors into DatabaseUnavailable, IndexesMissing, or DatabaseError if a retry will not help."""
+    """Raise the driver's errors as DatabaseUnavailable, IndexesMissing, or DatabaseError if a retry will not help."""
 
     @functools.wraps(operation)
     def translated(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -95,19 +93,19 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
 
 
 def outside_deadline(operation: Callable[[], R]) -> R:
-    """Return what the operation returns, for which the request's deadline does not count; each of its turns has one.
+    """Return the operation's result, without the request's deadline or any other context of the request.
 
-    It knows nothing else of the request either.
+    Use it for long polling, which sets a deadline for each of its reads.
     """
     return Context().run(operation)
 
 
 def as_stored(moment: datetime) -> datetime:
-    """Return a moment of UTC as MongoDB gives it back: naive, in whole milliseconds."""
+    """Return a UTC time as MongoDB returns it: naive, in whole milliseconds."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=None)
 
 
 def _describe(error: PyMongoError) -> str:
-    """Name the error by its class and the server's code: its message may quote a document."""
+    """Return the error's class and the server's code; the message is left out because it may quote a document."""
     code = getattr(error, "code", None)
     return type(error).__name__ if code is None else f"{type(error).__name__} {code}"

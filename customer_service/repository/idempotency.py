@@ -1,4 +1,4 @@
-"""The idempotency keys of POST: which request claimed one, for which customer, and what it was answered."""
+"""The idempotency keys of POST: the request that claimed each key, its customer, and the response to repeat."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TAKEOVER_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to create one customer under a key, or the answer of the request that did: its body and its ETag."""
+    """The right to create one customer under a key, or the stored response, as body and ETag, of the first request."""
 
     id: str
     customer_id: ObjectId
@@ -35,28 +35,28 @@ class Claim:
 
 
 class IdempotencyRepository:
-    """The keys of one caller in one organization.
+    """The idempotency keys of one caller in one organization.
 
-    A claim is stored before the customer, and names the id that the customer will have. Whoever takes an abandoned
-    claim over inserts under that same id, so that the unique `_id` keeps the customer single whatever happened to
-    the first request, even if it goes on.
+    A claim is stored before the customer, and holds the id that the customer will get. A request that takes over an
+    abandoned claim inserts its customer with that same id. So the unique `_id` prevents a second customer, even if
+    the first request is still running.
     """
 
     COLLECTION = "idempotencyKeys"
     INDEXES = (IndexModel([("claimedAt", ASCENDING)], expireAfterSeconds=RETENTION_SECONDS),)
 
     def __init__(self, database: Database[Document], scope: OrganizationScope, user_id: str) -> None:
-        """Work on the keys that this caller used in the organization."""
+        """Work on the keys of this caller in the organization."""
         self._collection = database[self.COLLECTION]
         self._scope = scope
         self._user_id = user_id
 
     @translates_errors
     def claim(self, key: str, body: bytes) -> Claim:
-        """Claim the key for a request with this body in its canonical form, or return what it was answered.
+        """Claim the key for a request, or return the claim with the response of the first request.
 
-        Raises KeyReused for another body than the first, and RequestInProgress while the first is younger than 10
-        seconds and not done.
+        `body` is in canonical form. Raises KeyReused if the first request had another body, and RequestInProgress if
+        the first request has no response yet and began less than TAKEOVER_SECONDS ago.
         """
         claim_id = digest(f"{self._scope}\0{self._user_id}\0{key}".encode()).hex()
         body_digest = digest(body).hex()
@@ -75,15 +75,16 @@ class IdempotencyRepository:
 
     @translates_errors
     def store_response(self, claim: Claim, body: bytes, etag: str) -> None:
-        """Keep the answer of the first request that made or found the claim's customer, for 24 hours."""
+        """Store the response for RETENTION_SECONDS, unless another request with this claim has stored one."""
         unanswered = {**self._key(claim.id), "customerId": claim.customer_id, "body": None}
         self._collection.update_one(unanswered, {"$set": {"body": body, "etag": etag}})
 
     @translates_errors
     def release(self, claim: Claim) -> None:
-        """Give the key back, unless somebody took the claim over: only a creation is remembered.
+        """Free the key after a refused request, unless another request took the claim over.
 
-        A claim that was itself taken over stays, abandoned: the request that made it may go on, and create.
+        A claim that this request took over becomes abandoned again and is not deleted: the request that made it may
+        still be running, and create the customer.
         """
         own = {**self._key(claim.id), "claimedAt": claim.claimed_at, "body": None}
         if claim.taken_over:
@@ -93,7 +94,7 @@ class IdempotencyRepository:
             self._collection.delete_one(own)
 
     def _take_over(self, claim_id: str, body_digest: str, now: datetime) -> Claim | None:
-        """Return the earlier claim, answered or abandoned, or None where it is gone by now."""
+        """Return the earlier claim if it has a response or is abandoned, or None if the caller must try again."""
         earlier = self._collection.find_one(self._key(claim_id))
         if earlier is None:
             return None

@@ -1,4 +1,4 @@
-"""What a deployment prepares for every organization: the indexes, and the customers of other programs."""
+"""The indexes, and the backfill of the search fields of customers that another program stored."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 REPOSITORIES = (MembershipRepository, CustomerRepository, IdempotencyRepository, QuotaRepository)
 INCOMPLETE = {"search": {"$nin": list(SAT_TERMS.values())}, "deletedAt": None}
-"""The condition that active customers meet which another program stored, or a release without all search terms."""
+"""The filter for active customers that lack a search term: another program or an earlier release stored them."""
 
 
 @translates_errors
 def ensure_indexes(database: Database[Document]) -> list[tuple[str, bool]]:
-    """Create the indexes that are missing; return each as (collection.index, whether it was created)."""
+    """Create the missing indexes; return each one's name as `collection.index`, and whether it was created."""
     return [_ensure(database[each.COLLECTION], index) for each in REPOSITORIES for index in each.INDEXES]
 
 
@@ -47,7 +47,7 @@ def missing_indexes(database: Database[Document]) -> list[str]:
 
 @translates_errors
 def drop_unused_indexes(database: Database[Document]) -> list[str]:
-    """Drop the indexes on customers that `ensure_indexes` made once and makes no more; return their names."""
+    """Drop the indexes on customers that an earlier release created and no query uses; return their names."""
     customers = database[CustomerRepository.COLLECTION]
     used = {index.document["name"] for index in CustomerRepository.INDEXES}
     unused = [name for name in customers.index_information() if name.startswith(INDEX_PREFIX) and name not in used]
@@ -60,10 +60,10 @@ def drop_unused_indexes(database: Database[Document]) -> list[str]:
 def backfill_search_fields(
     database: Database[Document], on_progress: Callable[[int, int], object] = lambda *_: None
 ) -> tuple[int, int]:
-    """Give the customers of other programs and of earlier releases the fields that they are found and unique by.
+    """Backfill the search and unique fields of customers that another program or an earlier release stored.
 
-    `on_progress` is called with the number of each, from 1, and with how many there are. Returns how many were changed,
-    and how many of those share a key with another customer and so are not unique.
+    `on_progress` receives the number of each customer, from 1, and the total. Return how many customers were changed,
+    and how many of those got no unique keys because another customer has one of them.
     """
     customers = database[CustomerRepository.COLLECTION]
     outcomes, total = Counter[bool | None](), customers.count_documents(INCOMPLETE)
@@ -74,7 +74,7 @@ def backfill_search_fields(
 
 
 def _backfill(customers: Collection[Document], document: Document) -> bool | None:
-    """Return whether the customer is unique now, or None if it was changed meanwhile."""
+    """Return whether the customer has unique keys now, or None if another write changed it first."""
     unchanged = {name: document.get(name) for name in ("_id", "organizationId", "updatedAt", *INCOMPLETE)}
     fields = search_and_unique_fields(document)
     try:
@@ -84,7 +84,7 @@ def _backfill(customers: Collection[Document], document: Document) -> bool | Non
 
 
 def _is_listable(document: Document) -> bool:
-    """Whether a list can be sorted by the document's id, and search for it."""
+    """Whether the document has the types that lists and searches need."""
     texts = (document.get(name) for name in ("organizationId", "legalName", "taxId", "email"))
     return isinstance(document["_id"], ObjectId) and all(isinstance(text, str) for text in texts)
 

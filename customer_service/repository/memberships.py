@@ -1,4 +1,4 @@
-"""Who belongs to which organization, and as what."""
+"""The memberships: which user belongs to which organization, and in which role."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from customer_service.roles import Role
 
 OrganizationScope = NewType("OrganizationScope", str)
-"""An organization that a caller was found to be a member of; only MembershipRepository hands it out."""
+"""The id of an organization whose member the caller is; only MembershipRepository creates it."""
 
 MAXIMUM_ORGANIZATION_ID_LENGTH = 128
 LEAVING_MARK_SECONDS = 10
@@ -35,7 +35,7 @@ Write = TypeVar("Write", bound="Callable[..., Any]")
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """That a user belongs to an organization, and as what."""
+    """A user's membership of an organization, with the role."""
 
     user_id: str
     scope: OrganizationScope
@@ -43,7 +43,7 @@ class Membership:
 
 
 def _clears_cache(write: Write) -> Write:
-    """Make a write forget the memberships that this worker keeps, even where its outcome is not known."""
+    """Clear this worker's cache of memberships after a write, also if the write failed: it may be stored."""
 
     @wraps(write)
     def clearing(self: MembershipRepository, *args: Any) -> Any:
@@ -57,18 +57,18 @@ def _clears_cache(write: Write) -> Write:
 
 
 class MembershipRepository:
-    """Who belongs to which organization."""
+    """The memberships of all organizations."""
 
     COLLECTION = "memberships"
     INDEXES = (IndexModel([("organizationId", ASCENDING), ("userId", ASCENDING)], unique=True),)
 
     def __init__(self, database: Database[Document], cache: Cache[Membership] | None = None) -> None:
-        """Work on the collection `memberships` of the database, and answer `find` from what is kept."""
+        """Work on the collection `memberships` of the database; `find` reads the cache first if there is one."""
         self._collection = database[self.COLLECTION]
         self._cache = cache
 
     def find(self, user_id: str, organization_id: str) -> Membership | None:
-        """Return the user's membership of the organization, or None; a role that is none of ROLES is none."""
+        """Return the user's membership of the organization, or None if there is none with one of ROLES."""
         if self._cache is None:
             return self._read(user_id, organization_id)
         key = (organization_id, user_id)
@@ -90,7 +90,7 @@ class MembershipRepository:
     @_clears_cache
     @translates_errors
     def set_role(self, user_id: str, organization_id: str, role: Role) -> bool:
-        """Make the user a member in this role; return whether the user was none before."""
+        """Make the user a member with this role; return whether the user is a new member."""
         result = self._collection.update_one(
             {"organizationId": organization_id, "userId": user_id}, {"$set": {"role": role}}, upsert=True
         )
@@ -99,21 +99,21 @@ class MembershipRepository:
     @_clears_cache
     @translates_errors
     def set_role_keeping_admin(self, user_id: str, organization_id: str, role: Role) -> bool:
-        """Do as `set_role`, but never take the organization's last admin; raises LastAdmin."""
+        """Set the role as `set_role` does; raises LastAdmin if no admin would be left."""
         if role == "admin":
             return self.set_role(user_id, organization_id, role)
         others = {"organizationId": organization_id, "userId": user_id, "role": {"$ne": "admin"}}
         while True:
             if self.demote(user_id, organization_id, role):
                 return False
-            with suppress(DuplicateKeyError):  # the member became an admin in between
+            with suppress(DuplicateKeyError):  # another request made the member an admin after `demote`
                 change = self._collection.update_one(others, {"$set": {"role": role}}, upsert=True)
                 return change.upserted_id is not None
 
     @_clears_cache
     @translates_errors
     def remove_keeping_admin(self, user_id: str, organization_id: str) -> bool:
-        """Do as `remove`, but never take the organization's last admin; raises LastAdmin."""
+        """End the membership as `remove` does; raises LastAdmin if no admin would be left."""
         key = {"organizationId": organization_id, "userId": user_id}
         while self._collection.find_one(key):
             if self.demote(user_id, organization_id, None):
@@ -125,12 +125,12 @@ class MembershipRepository:
     @_clears_cache
     @translates_errors
     def demote(self, user_id: str, organization_id: str, role: Role | None) -> bool:
-        """Give an admin a lesser role, or with None end the membership; return whether the user was an admin.
+        """Give an admin a lower role, or end the membership if it is None; return whether the user was an admin.
 
-        Raises LastAdmin where no other admin would be left. There is no transaction to lean on, so the admin is
-        first marked as leaving, and only then are the others counted that are not: of two who remove each other at
-        once, at least one sees the other's mark. A mark that was left behind is wiped by the next who counts, and
-        the change itself asks for its own mark to stand.
+        Raises LastAdmin if no other admin would be left. Without transactions, the order of the writes keeps an admin:
+        first mark this admin as leaving, then count the admins without a mark. If two admins remove each other at
+        the same time, at least one request sees the other's mark. A request that crashes leaves its mark behind; the
+        next count removes old marks. The change itself requires that its own mark is still there.
         """
         key = {"organizationId": organization_id, "userId": user_id, "role": "admin"}
         own = secrets.token_hex(8)

@@ -1,4 +1,4 @@
-"""How many requests each caller made in the current minute, counted once for all workers."""
+"""Rate limit counters: the requests of each caller in the current minute, shared by all workers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXPIRY_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a caller has left of a minute: the requests allowed in it, those counted, and the seconds to its end."""
+    """The state of a caller's minute: the requests allowed, those counted, and the seconds until it ends."""
 
     allowed: int
     counted: int
@@ -34,19 +34,19 @@ class Quota:
 
     @property
     def remaining(self) -> int:
-        """The requests that may still be made; 0 where there were too many."""
+        """The number of requests that the caller may still make in this minute."""
         return max(0, self.allowed - self.counted)
 
     @property
     def exceeded(self) -> bool:
-        """Whether the last request counted was one too many."""
+        """Whether the last request was above the limit."""
         return self.counted > self.allowed
 
 
 class QuotaRepository:
-    """The requests of every caller, by the minutes of the clock.
+    """The counters of all callers, one document for each minute of the clock.
 
-    A counter that a failover loses lets a caller make more requests in one minute, so it waits for no majority.
+    Writes wait only for the primary: a counter that a failover loses lets a caller make a few more requests.
     """
 
     COLLECTION = "requestCounts"
@@ -60,7 +60,7 @@ class QuotaRepository:
 
     @translates_errors
     def consume(self, subject: str) -> Quota:
-        """Count one request of the caller, and return what is left of the minute."""
+        """Count one request of the caller, and return the state of its minute."""
         now = self._clock()
         until = (now // WINDOW_SECONDS + 1) * WINDOW_SECONDS
         caller = digest(subject.encode()).hex()

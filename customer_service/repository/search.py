@@ -1,7 +1,7 @@
-"""Search terms: what an active customer is found by, and what a list asks for.
+"""Search terms: those that a customer stores, and those that a query looks for.
 
-A customer stores them in one array, `search`: the edge n-grams of its words, a term for each of its exact keys and of
-its metadata entries, one for what the SAT answered about it, and one that every active customer has.
+An active customer stores its terms in one array, `search`: the edge n-grams of its words, a term for each exact key,
+each metadata entry and the status of the SAT's answer, and the empty n-gram, which every active customer has.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 MAXIMUM_NGRAM_LENGTH = 10
 MAXIMUM_TERMS = 115  # with the keys of the five other indexes, a customer makes at most 120 keys whatever its name
 ASCII_CONTROL = re.compile(f"[{ASCII_CONTROLS}]")
-EMPTY_NGRAM = ""  # the n-gram of no characters, which begins every word
+EMPTY_NGRAM = ""  # the prefix of every word
 ACTIVE = {"search": EMPTY_NGRAM}
-"""The condition that active customers meet, and deleted ones do not."""
+"""The filter for active customers."""
 
 KEY_FORMS: Mapping[str, Callable[[str], str]] = {"externalId": comparable, "taxId": str.upper, "email": str.casefold}
-"""The exact keys, each with the form in which it is compared."""
+"""The exact keys, each with the function that returns its comparable form."""
 
 EXACT_FIELDS = tuple(KEY_FORMS)
 
@@ -41,9 +41,9 @@ SAT_TERMS = {status: f"satValidation {status}" for status in (*SAT_STATUSES, UNC
 
 @dataclass(frozen=True, slots=True)
 class CustomerQuery:
-    """What a list asks for: folded words, exact keys, metadata, the status of the SAT's answer, and bounds on times.
+    """The filters of a list: folded words, exact keys, metadata, the status of the SAT's answer, and time ranges.
 
-    The bounds are {field: {operator: time}}.
+    The ranges are {field: {operator: time}}.
     """
 
     words: tuple[str, ...] = ()
@@ -58,14 +58,14 @@ class CustomerQuery:
         return next(iter(self.ranges), "_id")
 
     def terms(self) -> list[Any]:
-        """Return the values of `search` that every customer of the list has, the rarest first, as a rule."""
+        """Return the search terms that every customer of the list has, those that are usually rare first."""
         plain = [word[:MAXIMUM_NGRAM_LENGTH] for word in self.words if " " not in word]
         rare = list(dict.fromkeys((*_key_terms(self.exact), *plain, *_metadata_terms(self.metadata))))
         common = [SAT_TERMS[self.sat_status]] if self.sat_status else []
         return [*(rare or (_joined_or_longest_part(word) for word in self.words)), *common] or [EMPTY_NGRAM]
 
     def conditions(self) -> list[dict[str, Any]]:
-        """Return the conditions that the search terms leave open."""
+        """Return the conditions that the search terms do not cover."""
         return [
             *(_prefix_condition(word) for word in self.words if " " in word or len(word) > MAXIMUM_NGRAM_LENGTH),
             *({f"metadata.{key}": value} for key, value in self.metadata.items()),
@@ -73,18 +73,18 @@ class CustomerQuery:
         ]
 
     def matches_nothing(self) -> bool:
-        """Whether a word has a character that no stored text has, and that no regular expression may have."""
+        """Whether a word has a control character: no stored text has one, and no regular expression may."""
         return any(ASCII_CONTROL.search(word) for word in self.words)
 
 
 def words_of(q: str) -> tuple[str, ...]:
-    """Split a search text into folded words, the longest first, without those that begin another."""
+    """Split a search text into folded words, the longest first, without words that are a prefix of another."""
     words = sorted({_query_word(word) for word in _split(q)}, key=lambda word: (-len(word), word))
     return tuple(word for index, word in enumerate(words) if not any(w.startswith(word) for w in words[:index]))
 
 
 def fold(text: str) -> str:
-    """Return the text without regard to case and accents; ñ is n."""
+    """Return the text in lower case without accents; ñ becomes n."""
     if text.isascii():  # nothing to decompose
         return text.casefold()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
@@ -92,10 +92,9 @@ def fold(text: str) -> str:
 
 
 def search_terms(customer: Mapping[str, Any]) -> list[str]:
-    """Return the `search` of an active customer.
+    """Return the search terms of an active customer, at most MAXIMUM_TERMS.
 
-    If they are too many, the beginnings of a long name's last words are left out first; those words are still found
-    whole.
+    Of too many terms, the n-grams of the last words are left out first; a search for a whole word still finds it.
     """
     keys = {name: customer[name][:MAXIMUM_LEGAL_NAME_LENGTH] for name in KEY_FORMS if customer.get(name)}
     words = [_join(word) for key in keys.values() for word in _split(key)[:1]]
@@ -108,27 +107,27 @@ def search_terms(customer: Mapping[str, Any]) -> list[str]:
 
 
 def sat_term(validation: object) -> str:
-    """Return the search term of what the SAT answered about a customer, or of None."""
+    """Return the search term for the status of the SAT's answer about a customer, or for no answer."""
     status = validation.get("status") if isinstance(validation, Mapping) else None
     return SAT_TERMS[status if status in SAT_STATUSES else UNCHECKED]
 
 
 def with_sat_term(terms: Iterable[str], validation: object) -> list[str]:
-    """Return the stored search terms with that of another answer in place of the one that they have, if any."""
+    """Return the search terms with the term of another answer of the SAT in place of the present one."""
     return [sat_term(validation) if term in SAT_TERMS.values() else term for term in terms]
 
 
 def _split(text: str) -> list[str]:
-    """Split at white space, then fold, then part each word by single spaces at its punctuation.
+    """Split the text at white space, fold each word, and put a space in place of its punctuation.
 
-    The space that a spacing accent folds to parts nothing.
+    A spacing accent (U+00B4) folds to a space; that space is removed and does not split the word.
     """
     words = ("".join(fold(word).split()) for word in text.split())
     return [_part(word) for word in words if word]
 
 
 def _part(word: str) -> str:
-    """Return the parts of the word between its punctuation; a word of punctuation alone stays as it is."""
+    """Return the word with a space in place of its punctuation; a word of only punctuation stays as it is."""
     if word.isalnum():
         return word
     return " ".join("".join(part) for is_between, part in groupby(word, _is_punctuation) if not is_between) or word
@@ -136,7 +135,9 @@ def _part(word: str) -> str:
 
 @lru_cache(1024)
 def _is_punctuation(char: str) -> bool:
-    return unicodedata.category(char).startswith("P") and char != "@"  # an email's beginning is not a name
+    return (
+        unicodedata.category(char).startswith("P") and char != "@"
+    )  # the local part of an email address is not a name
 
 
 def _join(word: str) -> str:
@@ -144,7 +145,7 @@ def _join(word: str) -> str:
 
 
 def _query_word(word: str) -> str:
-    """Return the word to look for: joined if it is a code, which has digits, or initials; else in its parts."""
+    """Return the word to search for: without spaces if it is a code with digits or initials, else in its parts."""
     parts = word.split()
     return word if all(map(str.isalpha, parts)) and max(map(len, parts)) > 1 else _join(word)
 
@@ -154,7 +155,7 @@ def _joined_or_longest_part(word: str) -> dict[str, list[str]]:
 
 
 def _prefix_condition(word: str) -> dict[str, Any]:
-    """Return the condition that the word, or else each of its parts, begins one of the customer's."""
+    """Return the condition that the word, or each of its parts, is a prefix of one of the customer's words."""
     if " " in word:
         return {"$or": [_prefix_condition(_join(word)), {"$and": [_prefix_condition(part) for part in word.split()]}]}
     return {"search": word if len(word) <= MAXIMUM_NGRAM_LENGTH else {"$regex": f"^{re.escape(word)}"}}
@@ -167,7 +168,7 @@ def _ngrams(words: Iterable[str]) -> Iterator[str]:
 
 
 def _whole(words: Iterable[str]) -> Iterator[str]:
-    """Yield what a search for each whole word compares."""
+    """Yield the terms that a search for each whole word looks for."""
     for word in words:
         yield from (word[:MAXIMUM_NGRAM_LENGTH], word)
 

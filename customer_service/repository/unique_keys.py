@@ -1,4 +1,4 @@
-"""The unique keys of the customers that an earlier release stored, in the form that they are compared in today."""
+"""The backfill of unique keys: customers of an earlier release get theirs in today's form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READ = dict.fromkeys(("organizationId", "externalId", "taxId", "address.country"
 
 
 class KeyConflict(NamedTuple):
-    """Two active customers of one organization that share a key; the unique index holds only the other's."""
+    """Two active customers of one organization with the same key; the unique index holds only the other's."""
 
     organization_id: str
     customer_id: str
@@ -30,9 +30,9 @@ class KeyConflict(NamedTuple):
 
 @translates_errors
 def backfill_unique_keys(database: Database[Document]) -> tuple[int, list[KeyConflict]]:
-    """Give the active customers the keys that they should have; return how many were changed, and the conflicts.
+    """Store each active customer's unique keys; return how many customers were changed, and the conflicts.
 
-    A customer keeps each key that no other one has.
+    A key that another customer has is left out.
     """
     collection = database[CustomerRepository.COLLECTION]
     changed, conflicts = 0, list[KeyConflict]()
@@ -63,11 +63,11 @@ def _conflicts_of(collection: Collection[Document], document: Document, wanted: 
 def _store(
     collection: Collection[Document], document: Document, wanted: Mapping[str, str], conflicts: list[KeyConflict]
 ) -> int:
-    """Store the keys that no twin has; return 1, or 0 if that changes nothing or someone else was faster."""
+    """Store the keys without a conflict; return 1, or 0 if nothing changed or another write was first."""
     taken = {each.name for each in conflicts}
     free = {name: key for name, key in wanted.items() if name not in taken}
     unchanged = {name: document.get(name) for name in ("_id", "organizationId", "unique")}
     try:
         return collection.update_one(unchanged, {"$set": {"unique": free}}).modified_count
-    except DuplicateKeyError:  # the next run finds the twin
+    except DuplicateKeyError:  # the next run finds the conflict
         return 0

@@ -1,4 +1,4 @@
-"""What a worker keeps of the database between requests, and until when (docs/decisions/0010)."""
+"""The caches of a worker: memberships and customers, and when they are invalidated (docs/decisions/0010)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MAXIMUM_MEMBERSHIPS = 50_000
 CUSTOMER_SECONDS = 60.0
-"""The longest that a customer is kept, even if every change is told: nothing lasts for ever on one mistake."""
+"""The maximum age of a cached customer. It bounds the effect of a missed change."""
 
 
 class WorkerCaches(Generic[T]):
-    """The memberships that a worker keeps, and whatever it makes of single customers; None where it keeps none."""
+    """A worker's caches of memberships and of serialized customers; each is None if the settings disable it."""
 
     def __init__(self, database: Database[Document], membership_seconds: float, customer_entries: int) -> None:
-        """Keep memberships for so many seconds, and so many customers; 0 is for none."""
+        """Cache memberships for this many seconds, and up to this many customers; 0 disables a cache."""
         self.memberships = Cache[Membership](MAXIMUM_MEMBERSHIPS, membership_seconds) if membership_seconds else None
         self.customers = Cache[T](customer_entries, CUSTOMER_SECONDS) if customer_entries else None
         collections: dict[str, Callable[[Any], object]] = {}
@@ -39,25 +39,25 @@ class WorkerCaches(Generic[T]):
 
     @property
     def valid_from(self) -> Timestamp | None:
-        """The cluster time that a customer must be read at, at least, to be kept; None where it must not be."""
+        """The cluster time that a read must include if its customer is to be cached; None if none may be cached."""
         return self._watcher.valid_from
 
     @property
     def lag_seconds(self) -> int:
-        """How old the last change was when it was told, in whole seconds."""
+        """The age of the last change when it arrived, in whole seconds."""
         return self._watcher.lag_seconds
 
     def start(self) -> None:
-        """Begin to follow what changes; call it after a server has forked."""
+        """Start to watch for changes; call this after the server has forked."""
         if self.memberships or self.customers:
             self._watcher.start()
 
     def close(self) -> None:
-        """Stop following."""
+        """Stop watching."""
         self._watcher.close()
 
     def invalidate_customer(self, customer_id: Any) -> None:
-        """Forget the customer with this `_id`."""
+        """Drop the customer with this `_id` from the cache."""
         if self.customers:
             self.customers.invalidate(str(customer_id))
 

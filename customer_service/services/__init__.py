@@ -1,1 +1,1 @@
-"""The rules that span a schema, the fiscal rules and a repository."""
+"""Rules that combine a schema, the fiscal rules and a repository."""

@@ -1,4 +1,4 @@
-"""What the SAT answered about a customer, as a program that asked it hands it on."""
+"""The SAT's answer about a customer, as the program that asked the SAT sends it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHECKED_AT = "/checkedAt"
 
 
 def validate(body: object) -> dict[str, Any]:
-    """Return the SAT's answer to store; raises InvalidRequest with every finding."""
+    """Return the SAT's answer in the form to store; raises InvalidRequest with every finding."""
     validation = INPUT.validated(body)
     mismatches = validation.get("mismatches", [])
     if mismatches and validation["status"] != rules.MISMATCHED:
@@ -31,7 +31,7 @@ def validate(body: object) -> dict[str, Any]:
 
 
 def _past(text: str) -> datetime:
-    """Return a time that has passed; raises InvalidRequest."""
+    """Return the time of a text; raises InvalidRequest if it is malformed or in the future."""
     try:
         moment = parse_instant(text)
     except ValueError:

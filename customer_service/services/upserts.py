@@ -1,4 +1,4 @@
-"""Customers under keys of their own: each is created, changed, or found to say nothing new."""
+"""Upserts: create or replace the customer that has a unique key, or leave it unchanged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AMBIGUOUS_TAX_ID = "Give an externalId: many customers may have this taxId."
 
 
 class Upsert(NamedTuple):
-    """A customer to store, and the key that says in whose place: its name, and its value."""
+    """A customer to store, and the name and value of the unique key of the customer that it replaces."""
 
     name: str
     value: str
@@ -39,7 +39,7 @@ class Upsert(NamedTuple):
 
 
 class UpsertResult(NamedTuple):
-    """What was done, and the customer as it is stored."""
+    """The result of an upsert: its status, and the stored document."""
 
     status: Status
     document: Document
@@ -53,7 +53,7 @@ def to_upsert(
     names: Sequence[str] = ("externalId",),
     errors_of: Callable[[object], list[Finding]] = validation.errors_of,
 ) -> Upsert:
-    """Return the customer to store under the first of these keys that it has; raises InvalidRequest."""
+    """Return the upsert of a customer by the first of these keys that it has; raises InvalidRequest."""
     errors = errors_of(body)
     keys = rules.unique_keys(body) if isinstance(body, dict) else {}
     name = next((name for name in names if name in keys), None)
@@ -66,24 +66,26 @@ def to_upsert(
 
 
 def upsert(customers: CustomerRepository, new: Upsert, document: Document | None) -> UpsertResult:
-    """Store a customer in place of the living one that has its key, or as another where there is none.
+    """Replace the active customer `document`, which has the same key, or create a customer if it is None.
 
-    Nothing is written where that says the same already. Raises VersionMismatch where somebody was faster, else as
-    the repository's `add` and `update` do, and MalformedDocument.
+    It writes nothing if the stored customer is equal. Raises VersionMismatch if another write was first, the errors of
+    the repository's `add` and `update`, and MalformedDocument.
     """
     if document is None:
         return _add(customers, new)
-    if new.name == "taxId" and rules.unique_keys(document).get("taxId") != new.value:  # another program moved it abroad
+    if (
+        new.name == "taxId" and rules.unique_keys(document).get("taxId") != new.value
+    ):  # another program changed its country
         raise DuplicateTaxId(document["organizationId"], str(document["_id"]))
     customer = new.customer
-    if "externalId" not in customer and document.get("externalId"):  # known by its tax id: nothing is said of this one
+    if "externalId" not in customer and document.get("externalId"):  # the tax id was the key: keep the external id
         customer = {**customer, "externalId": document["externalId"]}
     stored = replace(customers, document, customer)
     return UpsertResult("unchanged" if stored is document else "changed", stored)
 
 
 def replace(customers: CustomerRepository, document: Document, customer: dict[str, Any]) -> Document:
-    """Store the customer in the document's place, if it says anything new; raises as the repository's `update`."""
+    """Replace the document's customer if it differs; raises as the repository's `update`."""
     if customer == validation.canonical(validation.to_input(document)):
         return document
     return customers.update(document, customer)
@@ -92,27 +94,40 @@ def replace(customers: CustomerRepository, document: Document, customer: dict[st
 def upsert_many(
     customers: CustomerBatchRepository, given: Sequence[T], validate: Callable[[T], Upsert]
 ) -> list[Outcome]:
-    """Store each customer as `upsert` does, on its newest state; return what became of each, or why it was refused.
+    """Upsert each customer on its newest state; return each one's result, or the error that refused it.
 
-    The keys of those that `validate` lets pass differ. One turn looks all of them up and one adds the new ones.
+    No two upserts that `validate` returns may have the same key. One query finds all stored customers, and one write
+    adds the new ones.
     """
-    outcomes: dict[int, Outcome] = {}
-    upserts: dict[int, Upsert] = {}
-    for place, each in enumerate(given):
-        time.sleep(0)  # a gevent worker answers other requests between two customers
-        try:
-            upserts[place] = validate(each)
-        except InvalidRequest as error:
-            outcomes[place] = error
-    found = _find(customers, upserts.values())
-    absent = [place for place, each in upserts.items() if each[:2] not in found]
-    for place, document in zip(absent, customers.add_many([upserts[place].customer for place in absent]), strict=True):
-        if document is not None:
-            outcomes[place] = UpsertResult("created", document)
-    for place, new in upserts.items():
-        if place not in outcomes:
-            outcomes[place] = _upsert_until_current(customers, new, found.get(new[:2]))
-    return [outcomes[place] for place in range(len(given))]
+    validated = [_upsert_or_error(each, validate) for each in given]
+    upserts = [each for each in validated if isinstance(each, Upsert)]
+    found = _find(customers, upserts)
+    created = _add_many(customers, [each for each in upserts if _key(each) not in found])
+    return [
+        each
+        if isinstance(each, CustomerServiceError)
+        else created.get(_key(each)) or _upsert_until_current(customers, each, found.get(_key(each)))
+        for each in validated
+    ]
+
+
+def _upsert_or_error(item: T, validate: Callable[[T], Upsert]) -> Upsert | InvalidRequest:
+    time.sleep(0)  # a gevent worker answers other requests between two customers
+    try:
+        return validate(item)
+    except InvalidRequest as error:
+        return error
+
+
+def _key(new: Upsert) -> tuple[str, str]:
+    return new.name, new.value
+
+
+def _add_many(customers: CustomerBatchRepository, new: Sequence[Upsert]) -> dict[tuple[str, str], UpsertResult]:
+    """Add the customers in one write; return the result of each that was added, by its key."""
+    documents = customers.add_many([each.customer for each in new])
+    added = zip(new, documents, strict=True)
+    return {_key(each): UpsertResult("created", document) for each, document in added if document is not None}
 
 
 def _find(customers: CustomerBatchRepository, wanted: Iterable[Upsert]) -> dict[tuple[str, str], Document]:
@@ -129,13 +144,13 @@ def _find(customers: CustomerBatchRepository, wanted: Iterable[Upsert]) -> dict[
 def _add(customers: CustomerRepository, new: Upsert) -> UpsertResult:
     try:
         document, _ = customers.add(new.customer)
-    except DUPLICATE_ERRORS[new.name]:  # somebody was faster: it is a change by now
+    except DUPLICATE_ERRORS[new.name]:  # another request created it: retry as a change
         raise VersionMismatch from None
     return UpsertResult("created", document)
 
 
 def _upsert_until_current(customers: CustomerBatchRepository, new: Upsert, document: Document | None) -> Outcome:
-    """Put the customer on the newest state, however often somebody else is faster."""
+    """Upsert the customer, and retry on the newest document each time another write was first."""
     while True:
         try:
             return upsert(customers, new, document)

@@ -1,4 +1,4 @@
-"""From what a caller sends to what is stored: shape, then the fiscal rules, then one canonical form."""
+"""Validation of a customer: first its shape, then the fiscal rules, then the canonical form to store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALWAYS_STORED = tuple(name for name in INPUT.fields if name not in OPTIONAL_FIEL
 
 
 def errors_of(body: object) -> list[Finding]:
-    """Return everything that forbids to store a customer; it need not be one."""
+    """Return every error of a request's body; a body without errors is a customer that can be stored."""
     shape = INPUT.findings(body)
     if not isinstance(body, dict):
         return shape
@@ -34,7 +34,7 @@ def errors_of(body: object) -> list[Finding]:
 
 
 def warnings_of(body: object) -> list[Finding]:
-    """Return what the tax authority will probably refuse of a customer; it need not be one."""
+    """Return the values of a request's body that the tax authority will probably refuse."""
     return rules.warnings(rules.normalized(body)) if isinstance(body, dict) else []
 
 
@@ -49,59 +49,63 @@ def validate(body: object) -> dict[str, Any]:
 def apply_patch(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
     """Return the customer with a merge patch applied (RFC 7396); raises InvalidRequest.
 
-    The patch is blamed for what it brings about, and not for what another program had stored before.
+    Only errors that the patch causes count, not those that the stored document has already.
     """
     if not isinstance(patch, dict):
-        raise InvalidRequest(INPUT.findings(patch))  # a whole value in the customer's place, which is none
+        raise InvalidRequest(INPUT.findings(patch))  # RFC 7396: it would replace the whole customer
     before = to_input(document)
     after = _merged(before, patch)
     if after == before:
         return canonical(before)
-    earlier = errors_of(before)
-    errors = [
-        finding
-        for finding in errors_of(after)
-        if finding not in earlier or value_at(before, finding.path) != value_at(after, finding.path)
-    ]
-    if errors:
+    if errors := _new_errors(before, after):
         raise InvalidRequest(errors)
     return rules.with_place_of_new_zip(before, to_stored(after))
 
 
+def _new_errors(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Finding]:
+    """Return the errors of the changed customer, without those that the same values had before."""
+    earlier = errors_of(before)
+    return [
+        finding
+        for finding in errors_of(after)
+        if finding not in earlier or value_at(before, finding.path) != value_at(after, finding.path)
+    ]
+
+
 def validate_replacement(document: Mapping[str, Any] | None, body: object) -> dict[str, Any]:
-    """Return the customer to store in the document's place, if there is one; raises as `validate` and `to_input`."""
+    """Return the customer that replaces the document, if there is one; raises as `validate` and `to_input`."""
     customer = validate(body)
     return customer if document is None else rules.with_place_of_new_zip(to_input(document), customer)
 
 
 def to_input(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a caller could have sent to store this document."""
+    """Return the input that would store this document; raises MalformedDocument."""
     customer: dict[str, Any] = STORED.dump_document(document)
     return {name: value for name, value in customer.items() if name not in READ_ONLY_FIELDS}
 
 
 def for_restore(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a deleted customer says, its keys in the form that the living are compared in."""
+    """Return the input of a deleted customer, normalized so that its unique keys can be compared."""
     return rules.normalized(to_input(document))
 
 
 def to_stored(customer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a customer without errors as it is stored, with the place of its zip where it names none itself."""
+    """Return a customer without errors in the form to store; the place of its zip fills the empty fields."""
     return canonical(rules.with_place(rules.normalized(customer)))
 
 
 def canonical(customer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a customer with every field that is always stored, null where it is empty, and the others where set."""
+    """Return a customer in its canonical form: required and nullable fields always, the optional ones if set."""
     stored = {name: customer.get(name) for name in ALWAYS_STORED}
     stored["address"] = {name: customer["address"].get(name) for name in ADDRESS_FIELDS}
     return stored | {name: customer[name] for name in OPTIONAL_FIELDS if customer.get(name)}
 
 
 def _merged(customer: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Apply a merge patch (RFC 7396, section 2), which goes no deeper than a customer does.
+    """Apply a merge patch (RFC 7396, section 2) to the customer, its address and its metadata.
 
-    A null is kept for the shape to judge, so that clearing an unknown field is as wrong as setting it; but in the
-    metadata, whose names are the caller's own, it removes the name, unless there can be no such name.
+    A null stays, so that the schema refuses an unknown field with it, too. In the metadata, whose names are the
+    caller's own, a null removes the name, unless the name is not valid.
     """
     merged = {**customer, **patch}
     if isinstance(address := patch.get("address"), dict):
