@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ATTACKS := tests/unit/auth/test_keys.py tests/integration/test_jwk_sets.py tests/integration/test_forged_tokens.py \
 	tests/integration/test_rate_limits.py tests/attacks
-WORDED := customer_service bench tests docs README.md CONTRIBUTING.md CHANGELOG.md ':!docs/*.json'
+WORDED := customer_service bench tests docs deploy examples README.md CONTRIBUTING.md CHANGELOG.md ':!docs/*.json'
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .PHONY: help

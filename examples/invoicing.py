@@ -1,9 +1,9 @@
-"""Prints what an invoice needs of its receiver: a customer that is looked up by our own id, and made if missing.
+"""Print what an invoice needs of its receiver: a customer that is looked up by our own id, and created if missing.
 
     python examples/invoicing.py < examples/order.json
 
-`CUSTOMERS_URL`, `CUSTOMERS_TOKEN` and `CUSTOMERS_ORGANIZATION` say whom to ask. An order has our own id of the customer
-as `customerId`, and as `customer` what to store where it is not known yet.
+`CUSTOMERS_URL`, `CUSTOMERS_TOKEN` and `CUSTOMERS_ORGANIZATION` name the service and the organization. An order has our
+own id of the customer as `customerId`, and what to store as `customer` if there is no such customer yet.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Order(TypedDict):
 
 
 def receiver(client: CustomerClient, order: Order) -> Customer:
-    """Return the customer of the order; raises ValidationFailed where it is new and cannot be stored."""
+    """Return the customer of the order; raises ValidationFailed if it is new and cannot be stored."""
     external_id = order["customerId"]
     try:
         return client.get_by_external_id(external_id)
