@@ -33,33 +33,33 @@ test-oldest: $(VENV)/dev ## Run the tests without the end-to-end ones on the old
 	.venv-oldest/bin/python -m pytest -q -p customer_service.pytest_plugin -m "not alone" tests/unit tests/integration
 
 .PHONY: fuzz
-fuzz: $(VENV)/dev ## Hold the OpenAPI document against the service with 10,000 requests
+fuzz: $(VENV)/dev ## Send 10,000 requests that are generated from the OpenAPI document
 	CI=true FUZZ_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_schemathesis.py
 
 .PHONY: attack
-attack: $(VENV)/dev ## Attack it, also at length, and tabulate what held
+attack: $(VENV)/dev ## Run the attacks and write the results into docs/reliability.md
 	CI=true ATTACK_CUSTOMERS=1000 $(BIN)/pytest -q -p tests.attacks.report -o python_files="test_*.py response_times.py" $(ATTACKS)
 
 .PHONY: bulk
-bulk: $(VENV)/dev ## Measure an import beside the driver alone: ROWS in PARTS, 1000000 in 1
+bulk: $(VENV)/dev ## Measure an import beside the driver alone: ROWS=1000000 PARTS=1
 	@$(BIN)/python -m tests.tools.measure_import $(or $(ROWS),1000000) $(or $(PARTS),1)
 
 .PHONY: searching
-searching: $(VENV)/dev ## Measure lists and searches among CUSTOMERS, 100000
+searching: $(VENV)/dev ## Measure lists and searches: CUSTOMERS=100000
 	@$(BIN)/python -m tests.tools.measure_search $(or $(CUSTOMERS),100000) 20
 
 .PHONY: catching-up
-catching-up: $(VENV)/dev ## Measure a consumer that follows CHANGES, 100000, and what waiting costs MongoDB
+catching-up: $(VENV)/dev ## Measure a consumer of the change feed: CHANGES=100000
 	@$(BIN)/python -m tests.tools.measure_feed $(or $(CHANGES),100000)
 
 .PHONY: sbom
-sbom: $(VENV)/dev ## List what the runtime is made of, in CycloneDX, and audit it
+sbom: $(VENV)/dev ## List the packages of the runtime in CycloneDX, and audit them
 	@$(BIN)/cyclonedx-py requirements --output-reproducible --spec-version 1.6 -o sbom.json requirements.txt
 	@echo "sbom.json lists every package of requirements.txt, with its hashes."
 	@$(BIN)/python -m tests.tools.audit
 
 .PHONY: faults
-faults: $(VENV)/dev ## Kill, hang, flood and soak the service, and print what it promises beside what it did
+faults: $(VENV)/dev ## Kill, stop, overload and soak the service, and write the results into docs/reliability.md
 	CI=true FAULT_FIGURES=1 $(BIN)/pytest -q tests/faults tests/e2e/test_failover.py tests/e2e/test_database_errors.py tests/e2e/test_hostile_clients.py; held=$$?; \
 	$(BIN)/python -m tests.faults.measurements; exit $$held
 
@@ -107,7 +107,7 @@ lint: $(VENV)/dev ## Check style, types and the direction of imports
 	$(BIN)/lint-imports
 
 .PHONY: words
-words: ## Find the words of .ci/words-to-avoid.txt, but for the texts of .ci/words-allowed.txt
+words: ## Find the words of .ci/words-to-avoid.txt, except the lines of .ci/words-allowed.txt
 	@! git grep -nwiE -f .ci/words-to-avoid.txt -- $(WORDED) | grep -vE -f .ci/words-allowed.txt
 
 .PHONY: format
@@ -116,7 +116,7 @@ format: $(VENV)/dev ## Format the code
 	$(BIN)/ruff format .
 
 .PHONY: lock
-lock: $(VENV)/dev ## Write the hashed locks anew from setup.cfg
+lock: $(VENV)/dev ## Write the locks with hashes from setup.cfg
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg -o requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra otel -c requirements.txt -o requirements-otel.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra dev --extra otel \
@@ -128,7 +128,7 @@ lock: $(VENV)/dev ## Write the hashed locks anew from setup.cfg
 	cd bench/peers/fastify && npm update --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 .PHONY: catalogues
-catalogues: $(VENV)/dev ## Write the SAT's catalogues into the package anew, from a wheel of satcfdi
+catalogues: $(VENV)/dev ## Write the SAT's catalogues into the package, from a wheel of satcfdi
 	@rm -rf build/catalogues
 	@$(PIP) download --require-hashes --no-deps --only-binary :all: --dest build/catalogues -r requirements-catalogues.txt
 	@$(BIN)/python -m tests.tools.catalogue_maker build/catalogues/satcfdi-*.whl
