@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from customer_service.repository import MembershipRepository
+from customer_service.repository import CustomerBatchRepository, MembershipRepository
 from customer_service.repository.database import connect
 from customer_service.settings import MongoSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
     from customer_service.repository.memberships import Membership
 
+T = TypeVar("T")
+CLEAR_LINE = "\r\033[K"  # of a terminal, with a progress bar in it
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  # 128 and SIGINT, as a shell reports it
@@ -51,6 +57,37 @@ def members_of(database: Database[Document], organization: str) -> list[Membersh
     if not members:
         raise click.BadParameter("has no members; `customer-service members add` makes one", param_hint="ORGANIZATION")
     return members
+
+
+def customers_of(organization: str) -> CustomerBatchRepository:
+    """Return the customers of an organization, which has members."""
+    database = open_database()
+    return CustomerBatchRepository(database, members_of(database, organization)[0].scope)
+
+
+def progress_bar(label: str, length: Callable[[], int]) -> AbstractContextManager[Any]:
+    """Return a progress bar on a terminal's standard error, or a context of None."""
+    if not is_terminal():
+        return nullcontext()
+    return click.progressbar(length=length(), label=label, file=sys.stderr)
+
+
+def advancing(items: Iterable[T], bar: Any, step: int) -> Iterator[T]:
+    """Yield the items, and advance the progress bar, if there is one, behind so many of them."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if bar and number % step == 0:
+            bar.update(step)
+
+
+def is_terminal() -> bool:
+    """Return whether a person sees the standard error."""
+    return sys.stderr.isatty()
+
+
+def print_line(text: str, bar: Any) -> None:
+    """Print a line on standard error, over the progress bar if there is one."""
+    click.echo(f"{CLEAR_LINE if bar else ''}{text}", err=True)
 
 
 def print_error(message: str, code: int) -> int:

@@ -12,6 +12,7 @@ from customer_service.auth import tokens
 from customer_service.cli import demo, serve
 from customer_service.cli.console import EXIT_FAILURE, EXIT_USAGE, Commands, members_of, open_database, print_error
 from customer_service.cli.env_file import ENV_FILE
+from customer_service.cli.sat.commands import sat
 from customer_service.cli.transfer.commands import export_customers, import_customers
 from customer_service.errors import CustomerServiceError, DatabaseUnavailable, LastAdmin, SettingsError
 from customer_service.repository import MembershipRepository
@@ -57,6 +58,7 @@ def command() -> None:
 
 command.add_command(import_customers)
 command.add_command(export_customers)
+command.add_command(sat)
 
 
 @command.command("demo")

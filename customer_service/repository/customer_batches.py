@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import BulkWriteError
 
+from customer_service.repository.customer_lists import BY_TERM
 from customer_service.repository.customers import CustomerRepository
 from customer_service.repository.database import Document, translates_errors
+from customer_service.repository.search import key_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +27,16 @@ class CustomerBatchRepository(CustomerRepository):
         criteria = {"organizationId": self._scope, f"unique.{name}": {"$in": keys}}
         found = self._collection.find(criteria) if keys else ()
         return {document["unique"][name]: document for document in found}
+
+    @translates_errors
+    def find_by_tax_ids(self, tax_ids: Iterable[str]) -> dict[str, list[Document]]:
+        """Return the active customers that have one of these tax ids, by the tax id in capitals."""
+        terms = [term for tax_id in tax_ids for term in key_terms({"taxId": tax_id})]
+        criteria = {"organizationId": self._scope, "search": {"$in": terms}}
+        found: dict[str, list[Document]] = {}
+        for document in self._collection.find(criteria).hint(BY_TERM):
+            found.setdefault(document["taxId"].upper(), []).append(document)
+        return found
 
     @translates_errors
     def add_many(self, customers: Sequence[Mapping[str, Any]]) -> list[Document | None]:

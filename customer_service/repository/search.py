@@ -60,7 +60,7 @@ class CustomerQuery:
     def terms(self) -> list[Any]:
         """Return the search terms that every customer of the list has, those that are usually rare first."""
         plain = [word[:MAXIMUM_NGRAM_LENGTH] for word in self.words if " " not in word]
-        rare = list(dict.fromkeys((*_key_terms(self.exact), *plain, *_metadata_terms(self.metadata))))
+        rare = list(dict.fromkeys((*key_terms(self.exact), *plain, *_metadata_terms(self.metadata))))
         common = [SAT_TERMS[self.sat_status]] if self.sat_status else []
         return [*(rare or (_joined_or_longest_part(word) for word in self.words)), *common] or [EMPTY_NGRAM]
 
@@ -102,7 +102,7 @@ def search_terms(customer: Mapping[str, Any]) -> list[str]:
         words += (*word.split(), _join(word))
     metadata = customer.get("metadata")
     entries = metadata if isinstance(metadata, Mapping) else {}
-    own = (EMPTY_NGRAM, sat_term(customer.get("satValidation")), *_key_terms(keys), *_metadata_terms(entries))
+    own = (EMPTY_NGRAM, sat_term(customer.get("satValidation")), *key_terms(keys), *_metadata_terms(entries))
     return list(dict.fromkeys((*own, *_whole(words), *_ngrams(words))))[:MAXIMUM_TERMS]
 
 
@@ -173,7 +173,8 @@ def _whole(words: Iterable[str]) -> Iterator[str]:
         yield from (word[:MAXIMUM_NGRAM_LENGTH], word)
 
 
-def _key_terms(keys: Mapping[str, str]) -> Iterator[str]:
+def key_terms(keys: Mapping[str, str]) -> Iterator[str]:
+    """Return the search term of each exact key."""
     return (f"{name} {KEY_FORMS[name](value)}" for name, value in keys.items())  # no n-gram has a space
 
 

@@ -52,7 +52,20 @@ def configured(mongodb: Database[Document], mongodb_uri: str, monkeypatch: pytes
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["demo"], ["serve"], ["indexes"], ["token"], ["members"], ["members", "add"], ["import"], ["export"]],
+    [
+        [],
+        ["demo"],
+        ["serve"],
+        ["indexes"],
+        ["token"],
+        ["members"],
+        ["members", "add"],
+        ["import"],
+        ["export"],
+        ["sat"],
+        ["sat", "export"],
+        ["sat", "import"],
+    ],
 )
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     done = Run(monkeypatch, capsys, *arguments, "--help")

@@ -626,7 +626,7 @@ class TestTerminal:
             return bar
 
         monkeypatch.setattr(click, "progressbar", progressbar)
-        monkeypatch.setattr(commands, "_is_terminal", lambda: True)
+        monkeypatch.setattr(console, "is_terminal", lambda: True)
         monkeypatch.setattr(commands, "PAGE", 10)
         return bar
 

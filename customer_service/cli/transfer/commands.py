@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from customer_service.cli.console import EXIT_FAILURE, EXIT_INTERRUPTED, members_of, open_database, print_error
+from customer_service.cli.console import (
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    advancing,
+    customers_of,
+    print_error,
+    print_line,
+    progress_bar,
+)
 from customer_service.cli.transfer import files, formats, sheets
 from customer_service.cli.transfer.checkpoint import Checkpoint, ImportCounts
 from customer_service.cli.transfer.columns import KNOWN, REASON, field_of, fold
@@ -19,18 +27,17 @@ from customer_service.cli.transfer.files import STANDARD
 from customer_service.cli.transfer.importing import Importer
 from customer_service.cli.transfer.rejects import Rejects
 from customer_service.cli.transfer.rows import Unreadable
-from customer_service.repository import CustomerBatchRepository
 from customer_service.settings import MongoSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from customer_service.cli.transfer.files import Format
     from customer_service.cli.transfer.rows import Row
     from customer_service.cli.transfer.sheets import Layout
+    from customer_service.repository import CustomerBatchRepository
 
-CLEAR_LINE = "\r\033[K"  # of a terminal, with a progress bar in it
 FORMAT = click.option(
     "--format",
     "form",
@@ -89,7 +96,7 @@ def import_customers(
         raise click.UsageError("--column and --rejects are for a CSV.")
     if rejects and rejects.suffix != ".csv":
         raise click.BadParameter("must end in .csv", param_hint="--rejects")
-    customers = _customers(organization)
+    customers = customers_of(organization)
     settings = MongoSettings.from_environment()
     target = (settings.uri, settings.database, organization, form, repr(fields), str(rejects))
     checkpoint = None if file == STANDARD else Checkpoint(Path(file), *target)
@@ -123,12 +130,12 @@ def export_customers(organization: str, file: str, form: Format | None) -> None:
       customer-service export ORGANIZATION | wc -l
     """
     form = form or ("ndjson" if file == STANDARD else _format(file, None))
-    customers = _customers(organization)
+    customers = customers_of(organization)
     unreadable: list[str] = []
     names = metadata_names(customers) if form == "csv" else []
     try:
         with files.writing(file) as stream, _bar(file, "exporting", lambda: customers.count(EVERYBODY)) as bar:
-            formats.write(_shown(exported(customers, unreadable.append), bar), stream, form, names)
+            formats.write(advancing(exported(customers, unreadable.append), bar, PAGE), stream, form, names)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -177,7 +184,7 @@ class _Run:
 
     def say(self, text: str) -> None:
         """Print a line on standard error, over the progress bar."""
-        click.echo(f"{CLEAR_LINE if self.bar else ''}{text}", err=True)
+        print_line(text, self.bar)
 
     def how_to_resume(self) -> str:
         """Return what to do after an interruption."""
@@ -193,27 +200,8 @@ class _Run:
 
 
 def _bar(file: str, label: str, length: Callable[[], int]) -> AbstractContextManager[Any]:
-    """Return a progress bar on a terminal's standard error, for all but the standard input and output."""
-    if file == STANDARD or not _is_terminal():
-        return nullcontext()
-    return click.progressbar(length=length(), label=label, file=sys.stderr)
-
-
-def _shown(customers: Iterable[dict[str, Any]], bar: Any) -> Iterator[dict[str, Any]]:
-    """Yield the customers, and let the bar tell of every page of them."""
-    for number, customer in enumerate(customers, 1):
-        yield customer
-        if bar and number % PAGE == 0:
-            bar.update(PAGE)
-
-
-def _is_terminal() -> bool:
-    return sys.stderr.isatty()
-
-
-def _customers(organization: str) -> CustomerBatchRepository:
-    database = open_database()
-    return CustomerBatchRepository(database, members_of(database, organization)[0].scope)
+    """Return a progress bar, for all but the standard input and output."""
+    return nullcontext() if file == STANDARD else progress_bar(label, length)
 
 
 def _format(file: str, given: Format | None) -> Format:

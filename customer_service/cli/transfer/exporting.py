@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from customer_service.repository import CustomerRepository
     from customer_service.repository.customer_lists import ListPosition
+    from customer_service.repository.database import Document
 
 PAGE = 500
 EVERYBODY = CustomerQuery()
@@ -20,14 +21,19 @@ EVERYBODY = CustomerQuery()
 
 def exported(customers: CustomerRepository, tell: Callable[[str], object]) -> Iterator[dict[str, Any]]:
     """Yield every listed customer as a caller may send it, and tell of those that cannot be told."""
+    for document in walk(customers, EVERYBODY):
+        try:
+            yield validation.to_input(document)
+        except MalformedDocument as error:
+            tell(f"customer {document['_id']}: {error}")
+
+
+def walk(customers: CustomerRepository, query: CustomerQuery) -> Iterator[Document]:
+    """Yield the customers of a list, which has the order of their ids."""
     after: ListPosition | None = None
-    while page := customers.page(EVERYBODY, PAGE, after):
+    while page := customers.page(query, PAGE, after):
         after = (None, str(page[-1]["_id"]))
-        for document in page:
-            try:
-                yield validation.to_input(document)
-            except MalformedDocument as error:
-                tell(f"customer {document['_id']}: {error}")
+        yield from page
 
 
 def metadata_names(customers: CustomerRepository) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from customer_service.cli.transfer.fingerprints import FingerprintSet
 from customer_service.cli.transfer.rows import Unreadable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from customer_service.repository import CustomerBatchRepository
     from customer_service.services.upserts import Outcome, Upsert
 
+T = TypeVar("T")
 BATCH = 500
 BATCH_SECONDS = 60.0
 """How long one batch may take in the database: more than a request may, for it stores more."""
@@ -51,7 +52,7 @@ class Importer:
         """Store the rows behind those that the counts have; raises DatabaseUnavailable and Unreadable."""
         for row in islice(rows, self._counts.rows):
             self._repeated(row.body)
-        for batch in _batches(rows):
+        for batch in batches(rows):
             self._store(batch)
 
     def _store(self, batch: list[Row]) -> None:
@@ -85,9 +86,9 @@ class Importer:
         self._on_refused(row, list(complaints(outcome)))
 
 
-def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+def batches(rows: Iterator[T]) -> Iterator[list[T]]:
     """Yield the rows, some hundred at a time; those before a place that cannot be read come before the error."""
-    batch: list[Row] = []
+    batch: list[T] = []
     unreadable: Unreadable | None = None
     try:
         for row in rows:

@@ -1,0 +1,48 @@
+"""The legends of the SAT's validator, and what each says about a receiver."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from customer_service.fiscal import rules
+from customer_service.repository import search
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+IGNORED = re.compile(r"[\W_]+")
+
+
+class Legend(NamedTuple):
+    """What a legend says: the status, and the values that differ."""
+
+    status: str
+    mismatches: tuple[str, ...] = ()
+
+
+def fold(text: str) -> str:
+    """Return a legend without accents, case and punctuation, its words one space apart."""
+    return IGNORED.sub(" ", search.fold(text)).strip()
+
+
+# Each is quoted by docs.kiban.cloud/reference/validation-for-rfc-with-data, which hands on what the validator answers;
+# the third also by facturando.mx/blog/index.php/tag/validador-de-rfc, on the answer to a file.
+_TEXTS = {
+    "RFC válido, y susceptible de recibir facturas": Legend("matched"),
+    "El nombre, denominación o razón social no coincide con el registrado en el RFC": Legend(
+        rules.MISMATCHED, (rules.LEGAL_NAME,)
+    ),
+    "RFC no registrado en el padrón de contribuyentes": Legend("not-found"),
+    "El Código Postal no coincide con el registrado en el RFC": Legend(rules.MISMATCHED, (rules.ZIP,)),
+}
+LEGENDS: Mapping[str, Legend] = {fold(text): legend for text, legend in _TEXTS.items()}
+"""The known legends, folded."""
+
+
+def parse_legend(text: str) -> tuple[str, Legend]:
+    """Return the legend of `text=status`, folded, and what it says; raises ValueError."""
+    legend, _, status = text.rpartition("=")
+    if not fold(legend) or status not in rules.SAT_STATUSES:
+        raise ValueError
+    return fold(legend), Legend(status)
