@@ -12,7 +12,7 @@ import pytest
 
 from tests import support
 from tests.support import mongod
-from tests.support.load import Crowd
+from tests.support.load import Load
 from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ def filled(mongodb: Database[Document]) -> Database[Document]:
 
 @pytest.mark.parametrize("attempt", range(STOPS))
 def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], attempt: int) -> None:
-    with Server(mongodb_uri, filled.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, Crowd(server) as crowd:
+    with Server(mongodb_uri, filled.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, Load(server) as load:
         server.signal(signal.SIGTERM)
         stopped = time.monotonic()
         assert server.wait() == 0
         assert time.monotonic() - stopped > 0.3
-        assert crowd.failures == []
+        assert load.failures == []
         assert '"level":"error"' not in server.log().replace(" ", "")
 
 
@@ -95,14 +95,14 @@ def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, fille
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_reload_loses_no_request_and_stays_ready(mongodb_uri: str, filled: Database[Document], keep: bool) -> None:
     with Server(mongodb_uri, filled.name, DRAIN_SECONDS="2", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
-        with Crowd(server, keep=keep) as crowd:
+        with Load(server, keep=keep) as load:
             server.signal(signal.SIGHUP)
             deadline = time.monotonic() + PATIENCE_SECONDS
             while server.log().count("Worker exiting") < 2:
                 assert time.monotonic() < deadline
-                assert server.get("/readyz").status == 200
-            crowd.wait_for_answers()
-            assert server.get("/readyz").status == 200
-        assert crowd.failures == []
-        assert crowd.put_off < crowd.answered
+                assert (ready := server.get("/readyz")).status == 200, ready.body
+            load.wait_for_answers()
+            assert (ready := server.get("/readyz")).status == 200, ready.body
+        assert load.failures == []
+        assert load.overloaded < load.answered
         assert '"level":"error"' not in server.log().replace(" ", "")

@@ -121,6 +121,5 @@ def deafened(secondaries: list[Mongod]) -> Iterator[None]:
         admins = [stack.enter_context(pymongo.MongoClient[dict[str, Any]](each.uri)).admin for each in secondaries]
         for admin in admins:
             admin.command("configureFailPoint", "stopReplProducer", mode="alwaysOn")
+            stack.callback(admin.command, "configureFailPoint", "stopReplProducer", mode="off")
         yield
-        for admin in admins:
-            admin.command("configureFailPoint", "stopReplProducer", mode="off")

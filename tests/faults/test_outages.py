@@ -16,7 +16,7 @@ import pytest
 from tests import support
 from tests.faults import constant_rate, failover
 from tests.faults.processes import ports_of_clients, workers
-from tests.support.load import CLIENTS, Crowd
+from tests.support.load import CLIENTS, Load
 from tests.support.server import Server
 
 if TYPE_CHECKING:
@@ -154,11 +154,11 @@ def test_a_worker_is_killed(members: ReplicaSet, measured: Callable[[str, str], 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_stop_and_a_reload(members: ReplicaSet, measured: Callable[[str, str], None], number: signal.Signals) -> None:
     members.wait_until_whole()
-    with Server(members.uri, failover.DATABASE, DRAIN_SECONDS="1") as server, Crowd(server) as crowd:
+    with Server(members.uri, failover.DATABASE, DRAIN_SECONDS="1") as server, Load(server) as load:
         server.signal(number)
         if number is signal.SIGTERM:
             assert server.wait() == 0
         else:
             time.sleep(10)
-    assert (crowd.failures, crowd.put_off) == ([], 0)
-    measured(f"{number.name} under {CLIENTS} clients: no request fails", f"{crowd.answered:,} answered, 0 failed")
+    assert (load.failures, load.overloaded) == ([], 0)
+    measured(f"{number.name} under {CLIENTS} clients: no request fails", f"{load.answered:,} answered, 0 failed")

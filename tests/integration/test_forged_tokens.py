@@ -147,9 +147,9 @@ def test_no_bearer_token_is_asked_for_one(door: Door, authorization: str) -> Non
 
 @pytest.mark.alone
 def test_a_long_malformed_header_costs_no_time(door: Door) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert_refused(door.knock("secret", "Bearer" + " " * 20_000 + "\n" + VALID), door)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_no_header_is_asked_for_one(door: Door) -> None:

@@ -1,4 +1,4 @@
-"""Many who ask at once, and what became of their requests."""
+"""Clients that send requests without pause, and count the responses."""
 
 from __future__ import annotations
 
@@ -14,60 +14,60 @@ if TYPE_CHECKING:
 
 CLIENTS = 24
 PATIENCE_SECONDS = 30
-Asked = tuple[str, str, bytes | None]
-READ: Asked = ("GET", support.url(), None)
+RequestParts = tuple[str, str, bytes | None]
+READ: RequestParts = ("GET", support.url(), None)
 
 
 class Connectable(Protocol):
-    """What can be connected to."""
+    """A server to which clients connect."""
 
     def connect(self) -> http.client.HTTPConnection:
         """Return a connection that is not open yet."""
 
 
-class Crowd:
-    """Clients that ask without pause until they are refused a connection, each on one that it keeps, or on new ones."""
+class Load:
+    """Clients that send requests without pause until the server refuses a connection; each keeps its own, or not."""
 
-    def __init__(self, server: Connectable, asked: Sequence[Asked] = (READ,), *, keep: bool = True) -> None:
+    def __init__(self, server: Connectable, requests: Sequence[RequestParts] = (READ,), *, keep: bool = True) -> None:
         self._server = server
-        self._asked = asked
+        self._requests = requests
         self._keep = keep
-        self.answered = self.put_off = 0
+        self.answered = self.overloaded = 0
         self.failures: list[str] = []
-        self._leaving = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._send) for _ in range(CLIENTS)]
 
-    def __enter__(self) -> Crowd:
+    def __enter__(self) -> Load:
         for thread in self._threads:
             thread.start()
         self.wait_for_answers()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._leaving.set()
+        self._stopping.set()
         for thread in self._threads:
             thread.join()
 
     def wait_for_answers(self) -> None:
-        """Return once each client was answered five times more, on average, or a request has failed."""
+        """Return once each client has got five more responses, on average, or a request has failed."""
         enough, deadline = self.answered + CLIENTS * 5, time.monotonic() + PATIENCE_SECONDS
         while self.answered < enough and not self.failures:
-            assert time.monotonic() < deadline, (self.answered, self.put_off)
+            assert time.monotonic() < deadline, (self.answered, self.overloaded)
             time.sleep(0.01)
 
-    def _ask(self) -> None:
+    def _send(self) -> None:
         headers = support.bearer() | {"Content-Type": "application/json"}
-        while not self._leaving.is_set():
+        while not self._stopping.is_set():
             connection = self._server.connect()
             try:
                 connection.connect()
-            except ConnectionRefusedError:  # the server is gone: a gateway would have gone elsewhere
+            except ConnectionRefusedError:  # the server has stopped: a gateway would try another
                 return
-            self._ask_until_closed(connection, headers)
+            self._send_until_closed(connection, headers)
 
-    def _ask_until_closed(self, connection: http.client.HTTPConnection, headers: dict[str, str]) -> None:
-        while connection.sock is not None and not self._leaving.is_set():
-            method, path, sent = self._asked[self.answered % len(self._asked)]
+    def _send_until_closed(self, connection: http.client.HTTPConnection, headers: dict[str, str]) -> None:
+        while connection.sock is not None and not self._stopping.is_set():
+            method, path, sent = self._requests[self.answered % len(self._requests)]
             try:
                 connection.request(method, path, sent, headers)
                 response = connection.getresponse()
@@ -78,7 +78,7 @@ class Crowd:
             if (
                 response.status == 503 and b"overloaded" in body
             ):  # a slow machine: the service refused it and changed nothing
-                self.put_off += 1
+                self.overloaded += 1
             elif response.status != 200:
                 self.failures.append(str(response.status))
             else:

@@ -1,4 +1,4 @@
-"""Admission control over an application of the test's own; each request is a greenlet."""
+"""Admission control bounds the requests in flight; in these tests each request is a greenlet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 0.1
 
 
 class Application:
-    """An application that does with each request what the test says."""
+    """An application that answers with the function of the test, and counts the requests in flight."""
 
     def __init__(self, answer: Callable[[Environ], object]) -> None:
         self.running: list[Environ] = []
@@ -45,25 +45,28 @@ class Application:
             self.running.remove(environ)
 
 
-class Slow:
-    """A body that comes a piece at a time."""
+class SlowBody:
+    """A body that arrives a piece at a time: each after so many seconds, the last only once `arrives` is set."""
 
-    def __init__(self, *pieces: bytes | OSError, seconds: float = 0.0) -> None:
+    def __init__(self, *pieces: bytes | OSError, seconds: float = 0.0, arrives: Event | None = None) -> None:
         self._pieces = list(pieces)
         self._seconds = seconds
+        self._arrives = arrives
         self.reads = 0
 
     def read(self, _size: int) -> bytes:
         self.reads += 1
         gevent.sleep(self._seconds)
+        if self._arrives and len(self._pieces) == 1:
+            self._arrives.wait()
         piece = self._pieces.pop(0) if self._pieces else b""
         if isinstance(piece, OSError):
             raise piece
         return piece
 
 
-class Desk:
-    """Requests to an application behind admission control."""
+class AdmissionHarness:
+    """Send requests to an application behind admission control."""
 
     def __init__(self, answer: Callable[[Environ], object]) -> None:
         self.application = Application(answer)
@@ -71,6 +74,7 @@ class Desk:
         self.admission = Admission(self.application, lambda: self.is_stopping)
         self.server: socket.socket | None = None
         self.environs: list[Environ] = []
+        self.waiting = 0
 
     def request(self, path: str = "/", body: object = None) -> gevent.Greenlet[..., list[bytes]]:
         environ: Environ = {"PATH_INFO": path, "wsgi.input": body or io.BytesIO(), "gunicorn.socket": self.server}
@@ -85,8 +89,15 @@ class Desk:
         return requests
 
 
+def wait_until(condition: Callable[[], object]) -> None:
+    """Let other greenlets run until the condition holds."""
+    with gevent.Timeout(5):
+        while not condition():
+            gevent.sleep(0)
+
+
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "PATIENCE_SECONDS", PATIENCE_SECONDS)
 
 
@@ -96,8 +107,8 @@ def go_on() -> Event:
 
 
 @pytest.fixture
-def desk(go_on: Event) -> Iterator[Desk]:
-    """An application that answers once the test goes on, and whether it was to refuse the request."""
+def harness(go_on: Event) -> Iterator[AdmissionHarness]:
+    """An application that answers `/` once the test goes on, and `overloaded` if it has to refuse the request."""
 
     def answer(environ: Environ) -> object:
         if environ.get(OVERLOADED):
@@ -108,30 +119,30 @@ def desk(go_on: Event) -> Iterator[Desk]:
             go_on.wait()
         return "answered"
 
-    yield Desk(answer)
+    yield AdmissionHarness(answer)
     go_on.set()
 
 
 class TestPlaces:
-    def test_no_more_requests_than_places_are_in_flight(self, desk: Desk, go_on: Event) -> None:
-        requests = [*desk.fill(), *(desk.request() for _ in range(5))]
+    def test_no_more_requests_than_places_are_in_flight(self, harness: AdmissionHarness, go_on: Event) -> None:
+        requests = [*harness.fill(), *(harness.request() for _ in range(5))]
         gevent.sleep(0)
         go_on.set()
         assert {request.get(timeout=5)[0] for request in requests} == {b"answered"}
-        assert desk.application.most == PLACES
+        assert harness.application.most == PLACES
 
-    def test_a_request_without_a_place_in_time_is_marked_as_overloaded(self, desk: Desk) -> None:
-        desk.fill()
-        assert desk.request().get(timeout=5) == [b"overloaded"]
+    def test_a_request_without_a_place_in_time_is_marked_as_overloaded(self, harness: AdmissionHarness) -> None:
+        harness.fill()
+        assert harness.request().get(timeout=5) == [b"overloaded"]
 
-    def test_a_refused_request_gives_no_place_back(self, desk: Desk, go_on: Event) -> None:
-        requests = desk.fill()
-        gevent.joinall([desk.request() for _ in range(PLACES)], timeout=5)
+    def test_a_refused_request_gives_no_place_back(self, harness: AdmissionHarness, go_on: Event) -> None:
+        requests = harness.fill()
+        gevent.joinall([harness.request() for _ in range(PLACES)], timeout=5)
         go_on.set()
         gevent.joinall(requests, timeout=5)
         go_on.clear()
-        desk.fill()
-        assert desk.request().get(timeout=5) == [b"overloaded"]
+        harness.fill()
+        assert harness.request().get(timeout=5) == [b"overloaded"]
 
     def test_the_first_come_is_the_first_served(self) -> None:
         order: list[str] = []
@@ -140,82 +151,95 @@ class TestPlaces:
             gevent.sleep(0.001)
             order.append(environ["PATH_INFO"])
 
-        desk = Desk(answer)
+        harness = AdmissionHarness(answer)
         paths = [f"/{number}" for number in range(3 * PLACES)]
-        gevent.joinall([desk.request(path) for path in paths], timeout=5)
+        gevent.joinall([harness.request(path) for path in paths], timeout=5)
         assert order == paths
 
     @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/api/livez"])
-    def test_probes_need_no_place(self, desk: Desk, path: str) -> None:
-        desk.fill()
-        assert desk.request(path).get(timeout=PATIENCE_SECONDS / 2) == [b"answered"]
+    def test_probes_need_no_place(self, harness: AdmissionHarness, path: str) -> None:
+        harness.fill()
+        assert harness.request(path).get(timeout=5) == [b"answered"]
 
     def test_a_place_is_given_back_after_an_error(self) -> None:
-        desk = Desk(lambda _: 1 / 0)
+        harness = AdmissionHarness(lambda _: 1 / 0)
         for _ in range(PLACES + 1):
             with pytest.raises(ZeroDivisionError):
-                desk.request().get(timeout=5)
+                harness.request().get(timeout=5)
 
-    def test_the_time_of_arrival_is_from_before_the_wait_for_a_place(self, desk: Desk, go_on: Event) -> None:
-        desk.fill()
-        late = desk.request()
+    def test_the_time_of_arrival_is_from_before_the_wait_for_a_place(
+        self, harness: AdmissionHarness, go_on: Event
+    ) -> None:
+        harness.fill()
+        late = harness.request()
         gevent.sleep(PATIENCE_SECONDS / 2)
         go_on.set()
         late.get(timeout=5)
-        assert time.monotonic() - desk.environs[-1][RECEIVED_AT] >= PATIENCE_SECONDS / 2
+        assert time.monotonic() - harness.environs[-1][RECEIVED_AT] >= PATIENCE_SECONDS / 2
 
 
 class TestBodies:
-    def test_a_body_is_read_whole(self, desk: Desk) -> None:
-        assert desk.request("/body", Slow(b"a" * 1024, b"b" * 7)).get(timeout=5) == [b"1031"]
+    def test_a_body_is_read_whole(self, harness: AdmissionHarness) -> None:
+        assert harness.request("/body", SlowBody(b"a" * 1024, b"b" * 7)).get(timeout=5) == [b"1031"]
 
     def test_it_is_given_in_the_sizes_that_are_asked_for(self) -> None:
-        desk = Desk(lambda environ: [environ["wsgi.input"].read(size) for size in (2, 2, 9, 9)])
-        assert desk.request(body=Slow(b"abc", b"de")).get(timeout=5) == [b"[b'ab', b'cd', b'e', b'']"]
+        harness = AdmissionHarness(lambda environ: [environ["wsgi.input"].read(size) for size in (2, 2, 9, 9)])
+        assert harness.request(body=SlowBody(b"abc", b"de")).get(timeout=5) == [b"[b'ab', b'cd', b'e', b'']"]
 
-    def test_bodies_that_take_long_hold_no_place(self, desk: Desk) -> None:
-        slow = [desk.request("/body", Slow(b"a", seconds=0.2)) for _ in range(2 * PLACES)]
-        gevent.sleep(0.01)
-        assert desk.request("/other").get(timeout=PATIENCE_SECONDS / 2) == [b"answered"]
+    def test_bodies_that_take_long_hold_no_place(self, harness: AdmissionHarness) -> None:
+        arrives = Event()
+        bodies = [SlowBody(b"a", arrives=arrives) for _ in range(2 * PLACES)]
+        slow = [harness.request("/body", body) for body in bodies]
+        wait_until(lambda: all(body.reads for body in bodies))
+        assert harness.request("/other").get(timeout=5) == [b"answered"]
+        arrives.set()
         assert {request.get(timeout=5)[0] for request in slow} == {b"1"}
 
-    def test_a_request_whose_body_came_too_late_for_a_place_is_overloaded(self, desk: Desk) -> None:
-        late = desk.request("/body", Slow(b"a", seconds=0.01))
-        gevent.sleep(0)
-        desk.fill()
+    def test_a_request_whose_body_came_too_late_for_a_place_is_overloaded(self, harness: AdmissionHarness) -> None:
+        arrives = Event()
+        body = SlowBody(b"a", arrives=arrives)
+        late = harness.request("/body", body)
+        wait_until(lambda: body.reads)
+        harness.fill()
+        arrives.set()
         with pytest.raises(Overloaded):
             late.get(timeout=5)
 
-    def test_a_body_must_arrive_in_time(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_body_must_arrive_in_time(self, harness: AdmissionHarness, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(admission, "BODY_SECONDS", 0.05)
         with pytest.raises(RequestTimeout):
-            desk.request("/body", Slow(*[b"a"] * 100, seconds=0.01)).get(timeout=5)
+            harness.request("/body", SlowBody(*[b"a"] * 100, seconds=0.01)).get(timeout=5)
 
-    def test_a_client_that_leaves_amid_its_body_is_no_fault(self, desk: Desk) -> None:
+    def test_a_client_that_leaves_amid_its_body_is_no_fault(self, harness: AdmissionHarness) -> None:
         with pytest.raises(ClientDisconnected):
-            desk.request("/body", Slow(b"a", ConnectionResetError())).get(timeout=5)
+            harness.request("/body", SlowBody(b"a", ConnectionResetError())).get(timeout=5)
 
-    def test_no_more_is_read_than_is_allowed(self, desk: Desk) -> None:
-        body = Slow(*[b"a" * 1024] * 2000)
-        (length,) = desk.request("/body", body).get(timeout=5)
+    def test_no_more_is_read_than_is_allowed(self, harness: AdmissionHarness) -> None:
+        body = SlowBody(*[b"a" * 1024] * 2000)
+        (length,) = harness.request("/body", body).get(timeout=5)
         assert MAXIMUM_BODY_BYTES < int(length) <= MAXIMUM_BODY_BYTES + 1024
         assert body.reads < 1000
 
-    def test_others_are_served_between_the_steps(self, desk: Desk) -> None:
-        request = desk.request("/body", io.BytesIO(b"a" * 100_000))
+    def test_others_are_served_between_the_steps(self, harness: AdmissionHarness) -> None:
+        request = harness.request("/body", io.BytesIO(b"a" * 100_000))
         gevent.sleep(0)
-        assert desk.request("/other").get(timeout=5) == [b"answered"]
+        assert harness.request("/other").get(timeout=5) == [b"answered"]
         assert not request.dead
         assert request.get(timeout=5) == [b"100000"]
 
-    def test_the_bodies_that_arrive_at_once_are_bounded(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_bodies_that_arrive_at_once_are_bounded(
+        self, harness: AdmissionHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(admission, "ARRIVING_BYTES", 10)
-        first = desk.request("/body", Slow(b"a" * 6, b"a", seconds=0.01))
-        gevent.sleep(0.015)
+        arrives = Event()
+        body = SlowBody(b"a" * 6, b"a", arrives=arrives)
+        first = harness.request("/body", body)
+        wait_until(lambda: body.reads == 2)
         with pytest.raises(Overloaded):
-            desk.request("/body", Slow(b"a" * 6)).get(timeout=5)
+            harness.request("/body", SlowBody(b"a" * 6)).get(timeout=5)
+        arrives.set()
         assert first.get(timeout=5) == [b"7"]
-        assert desk.request("/body", Slow(b"a" * 10)).get(timeout=5) == [b"10"]
+        assert harness.request("/body", SlowBody(b"a" * 10)).get(timeout=5) == [b"10"]
 
 
 class TestLongPolling:
@@ -226,53 +250,57 @@ class TestLongPolling:
             yield server, client
 
     @pytest.fixture
-    def waiters(self, sockets: tuple[socket.socket, socket.socket]) -> Iterator[Desk]:
+    def long_polling(self, sockets: tuple[socket.socket, socket.socket]) -> Iterator[AdmissionHarness]:
         def answer(environ: Environ) -> object:
             if environ["PATH_INFO"] != "/wait":
-                return "answered"
+                return "overloaded" if environ[OVERLOADED] else "answered"
             with environ[LONG_POLLING]() as is_over:
+                made.waiting += is_over is not None
                 while is_over is not None and not is_over():
                     gevent.sleep(0.001)
+                made.waiting -= is_over is not None
             return "no slot" if is_over is None else "over"
 
-        made = Desk(answer)
+        made = AdmissionHarness(answer)
         made.server, _ = sockets
         yield made
         made.is_stopping = True
-        gevent.sleep(0.01)
+        wait_until(lambda: not made.application.running)
 
-    def test_requests_that_wait_hold_no_place(self, waiters: Desk) -> None:
-        requests = [waiters.request("/wait") for _ in range(LONG_POLLING_REQUESTS)]
-        gevent.sleep(0.01)
-        assert waiters.request().get(timeout=PATIENCE_SECONDS / 2) == [b"answered"]
-        waiters.is_stopping = True
+    def test_requests_that_wait_hold_no_place(self, long_polling: AdmissionHarness) -> None:
+        requests = [long_polling.request("/wait") for _ in range(LONG_POLLING_REQUESTS)]
+        wait_until(lambda: long_polling.waiting == LONG_POLLING_REQUESTS)
+        assert long_polling.request().get(timeout=5) == [b"answered"]
+        long_polling.is_stopping = True
         assert {request.get(timeout=5)[0] for request in requests} == {b"over"}
 
-    def test_one_more_than_may_wait_does_not(self, waiters: Desk) -> None:
+    def test_one_more_than_may_wait_does_not(self, long_polling: AdmissionHarness) -> None:
         for _ in range(LONG_POLLING_REQUESTS):
-            waiters.request("/wait")
-        gevent.sleep(0.2)
-        assert waiters.request("/wait").get(timeout=5) == [b"no slot"]
+            long_polling.request("/wait")
+        wait_until(lambda: long_polling.waiting == LONG_POLLING_REQUESTS)
+        assert long_polling.request("/wait").get(timeout=5) == [b"no slot"]
 
-    def test_the_end_of_a_wait_frees_its_slot(self, waiters: Desk) -> None:
+    def test_the_end_of_a_wait_frees_its_slot(self, long_polling: AdmissionHarness) -> None:
         for _ in range(2):
-            requests = [waiters.request("/wait") for _ in range(LONG_POLLING_REQUESTS)]
-            gevent.sleep(0.05)
-            waiters.is_stopping = True
+            requests = [long_polling.request("/wait") for _ in range(LONG_POLLING_REQUESTS)]
+            wait_until(lambda: long_polling.waiting == LONG_POLLING_REQUESTS)
+            long_polling.is_stopping = True
             assert {request.get(timeout=5)[0] for request in requests} == {b"over"}
-            waiters.is_stopping = False
+            long_polling.is_stopping = False
 
     def test_a_client_that_leaves_ends_its_wait(
-        self, waiters: Desk, sockets: tuple[socket.socket, socket.socket]
+        self, long_polling: AdmissionHarness, sockets: tuple[socket.socket, socket.socket]
     ) -> None:
-        request = waiters.request("/wait")
-        gevent.sleep(0.01)
+        request = long_polling.request("/wait")
+        wait_until(lambda: long_polling.waiting)
         sockets[1].close()
         assert request.get(timeout=5) == [b"over"]
 
-    def test_a_server_that_stops_ends_every_wait(self, waiters: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        request = waiters.request("/wait")
-        gevent.sleep(0.01)
+    def test_a_server_that_stops_ends_every_wait(
+        self, long_polling: AdmissionHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        request = long_polling.request("/wait")
+        wait_until(lambda: long_polling.waiting)
         monkeypatch.setattr(shutdown, "in_progress", lambda: True)
         assert request.get(timeout=5) == [b"over"]
 
