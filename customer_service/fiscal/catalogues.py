@@ -1,4 +1,4 @@
-"""The catalogues of the fiscal rules: the SAT's regimes and uses, Mexico's states and legal forms, countries."""
+"""The catalogues that the rules need: the SAT's regimes and uses, Mexico's states and legal forms, countries."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ USES_BY_REGIME: Mapping[str, frozenset[str]] = MappingProxyType(
         "616": _USES_OF_ALL_REGIMES | {"G02"},
     }
 )
-"""The uses (c_UsoCFDI) that an invoice may have, by the regime (c_RegimenFiscal) of its receiver."""
+"""The allowed uses of an invoice (c_UsoCFDI), by the regime of its receiver (c_RegimenFiscal)."""
 
 USES = frozenset[str]().union(*USES_BY_REGIME.values())
 """Every use of c_UsoCFDI."""
 
 COMPANY_REGIMES = frozenset({"601", "603", "610", "620", "622", "623", "624", "626"})
-"""The regimes that c_RegimenFiscal has for companies (personas morales)."""
+"""The regimes of c_RegimenFiscal for companies (personas morales)."""
 
 PERSON_REGIMES = (frozenset(USES_BY_REGIME) - COMPANY_REGIMES) | {"610", "626"}
-"""The regimes that c_RegimenFiscal has for people (personas físicas); two of them are for companies too."""
+"""The regimes of c_RegimenFiscal for persons (personas físicas); two of them are for companies too."""
 
 NO_OBLIGATIONS = "616"
-"""The regime of whoever is not in the SAT's register: the general public, and foreigners."""
+"""The regime of receivers that are not in the SAT's register: the general public, and foreigners."""
 
 _STATES = {
     "AGU|AGS|AGUASCALIENTES": range(20, 21),
@@ -72,7 +72,7 @@ _STATES = {
     "YUC|YUCATAN": range(97, 98),
     "ZAC|ZACATECAS": range(98, 100),
 }
-# A state's first name is its key in the SAT's c_Estado; the Federal District's new key and its old one both live.
+# The first name of each state is its key in the SAT's c_Estado; the Federal District has its old and its new key.
 
 _ZIPS_BY_STATE = {name: zips for names, zips in _STATES.items() for name in names.split("|")}
 
@@ -84,7 +84,7 @@ _LEGAL_FORMS = (
     "|ASOCIACION CIVIL|INSTITUCION DE ASISTENCIA PRIVADA|DE CV|DE CAPITAL VARIABLE|DE RESPONSABILIDAD LIMITADA"
     "|SOFOM|SOFOL|SOFIPO"
 )
-# These may be initials or somebody's surname too: María Sá is not a stock corporation.
+# These may also be a person's initials or surname: María Sá is not a stock corporation.
 _SHORT_LEGAL_FORMS = (
     "SA|SAB|SAPI|SAPIB|SAS|SC|SCL|SCP|SCS|SRL|SSS|S EN C|S EN C POR A|S EN NC|SNC|A EN P|AC|ABP|IAP|IBP|ESAL"
 )
@@ -115,38 +115,41 @@ _COUNTRIES = """
 """
 
 COUNTRIES: Mapping[str, str] = MappingProxyType(dict(pair.split(":") for pair in _COUNTRIES.split()))
-"""The alpha-2 codes of ISO 3166-1, by the alpha-3 ones."""
+"""The alpha-2 codes of ISO 3166-1, by the alpha-3 codes."""
 
-_ARTICLES = {"EL", "LA", "LOS", "LAS", "DE", "DEL"}  # `del` is an article too, behind the preposition `de`
+_ARTICLES = {"EL", "LA", "LOS", "LAS", "DE", "DEL"}  # with `de`, and `del`, which contains an article
 
 _SEPARATORS = " ,;:/([{-–—"  # a period ends an abbreviation, such as CIA., and stays
 
-_MAXIMUM_FOLDED_LENGTH = 200  # longer than any place or legal form: decomposing takes quadratic time
+_MAXIMUM_FOLDED_LENGTH = 200  # longer than any place or legal form; Unicode decomposition takes quadratic time
 
 
 def zips_of(state: str) -> range | None:
-    """Return the first two digits of the zips of a Mexican state, by any usual name; None where it is none."""
+    """Return the first two digits of the zips of a Mexican state, by any usual name; None if it is not a state."""
     return _ZIPS_BY_STATE.get(_fold(state[:_MAXIMUM_FOLDED_LENGTH]))
 
 
 def is_same_place(name: str, other: str) -> bool:
-    """Whether two names of places differ in case, accents, punctuation and articles alone."""
+    """Whether two names of places differ only in case, accents, punctuation and articles."""
     return _words_of_place(name) == _words_of_place(other)
 
 
 def has_legal_form(name: str, *, is_company: bool) -> bool:
-    """Whether the name ends in S.A. de C.V. or its kin; those that look like a surname count for companies only."""
+    """Whether the name ends in a legal form, such as S.A. de C.V.; short forms count only for companies."""
     return _NAME_AND_LEGAL_FORM[is_company].search(_fold(name[-_MAXIMUM_FOLDED_LENGTH:])) is not None
 
 
 def without_legal_form(name: str, *, is_company: bool) -> str:
-    """Return the name without the legal form at its end and what separates it: nothing if it is a legal form alone."""
+    """Return the name without the legal form at its end and the separators before it.
+
+    It returns an empty text if the name is only a legal form.
+    """
     form = _LEGAL_FORM[is_company].search(_fold(name[-_MAXIMUM_FOLDED_LENGTH:]))
     return name[: _start_of(form[1], name)].rstrip(_SEPARATORS) if form else name
 
 
 def _start_of(ending: str, name: str) -> int:
-    """Return where the name's ending begins, which is folded: as many letters from the end as it has."""
+    """Return the index in the name at which its folded ending begins: count as many letters from the end."""
     start, letters = len(name), len(ending.replace(" ", ""))
     while letters > 0:
         start -= 1
@@ -159,13 +162,13 @@ def _words_of_place(name: str) -> list[str]:
 
 
 def _fold(text: str) -> str:
-    """Return the text in capitals without accents or punctuation, its words one space apart."""
+    """Return the text in capitals without accents and punctuation, with one space between words."""
     letters = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
     return re.sub(r"[\W_]+", " ", letters).strip().upper()
 
 
 def _spaced(forms: str) -> str:
-    """Return what matches any of these forms, however its letters are spaced."""
+    """Return a regular expression that matches any of these forms, with or without spaces between letters."""
     return f"(?:{'|'.join(' ?'.join(form.replace(' ', '')) for form in forms.split('|'))})"
 
 

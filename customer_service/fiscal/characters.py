@@ -1,4 +1,4 @@
-"""Characters that are not seen, texts that look the same, and texts that another program garbled."""
+"""Invisible and control characters, comparable forms of texts, and repair of mojibake and HTML entities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 from customer_service.fiscal.limits import MAXIMUM_LEGAL_NAME_LENGTH
 
 ASCII_CONTROLS = r"\u0000-\u001f\u007f"
-"""The control characters of ASCII, as a class of regular expressions has them."""
+"""The control characters of ASCII, for a character class of a regular expression."""
 
 CONTROL_CHARACTERS = rf"{ASCII_CONTROLS}-\u009f"
 """The control characters of Unicode (category Cc), in the same form."""
@@ -21,7 +21,7 @@ IGNORABLE = (
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
 )
-"""The characters of Unicode's Default_Ignorable_Code_Point up to U+FFFF, as a class of regular expressions has them."""
+"""The characters of Unicode's Default_Ignorable_Code_Point up to U+FFFF, in the same form."""
 
 BIDI_CONTROLS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """The twelve characters of Unicode's Bidi_Control, in the same form."""
@@ -33,39 +33,39 @@ _BIDI_CONTROL = re.compile(f"[{BIDI_CONTROLS}]")
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text has no character that is seen."""
+    """Whether a text has no visible character."""
     return not _IGNORABLE.sub("", text).strip()
 
 
 def has_bidi_control(text: str) -> bool:
-    """Whether a text can show its characters in another order than it has them."""
+    """Whether a text has a character that can change the order in which its characters are displayed."""
     return not text.isascii() and _BIDI_CONTROL.search(text) is not None
 
 
 def comparable(text: str) -> str:
-    """Return the text in the form that unique keys are compared in: without invisible characters, in NFC."""
+    """Return the form of a text in which unique keys are compared: NFC without invisible characters."""
     if text.isascii() or len(text) > MAXIMUM_LEGAL_NAME_LENGTH:  # normalizing takes quadratic time
         return text
     return unicodedata.normalize("NFC", _IGNORABLE.sub("", text))
 
 
 def plain_spaces(text: str) -> str:
-    """Return the text with one plain space between its words, and without invisible characters."""
+    """Return the text with one plain space between words, and without invisible characters."""
     return " ".join(_IGNORABLE.sub("", text).split())
 
 
 def without_html_entities(text: str) -> str:
-    """Return the text with the character in the place of each entity, such as `&amp;`."""
+    """Return the text with each HTML entity, such as `&amp;`, replaced by its character."""
     return _HTML_ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
 
 
 def without_mojibake(text: str) -> str:
-    """Return the text as it was before its UTF-8 was read as Windows-1252."""
+    """Return the original text if its UTF-8 was decoded as Windows-1252."""
     return _NOT_ASCII.sub(lambda garbled: _read_as_utf_8(garbled[0]), text)
 
 
 def has_lost_characters(text: str) -> bool:
-    """Whether the text shows that characters were lost in it, for which others stand now."""
+    """Whether the text has signs of lost characters, which cannot be restored."""
     return "\ufffd" in text or "Ã?" in text
 
 

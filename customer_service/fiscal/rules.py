@@ -1,7 +1,7 @@
-"""The tax authority's rules on a customer (SAT, CFDI 4.0): what forbids a write, and what only deserves a warning.
+"""The tax authority's rules for a customer (SAT, CFDI 4.0): errors, which forbid a write, and warnings.
 
-Every function takes a customer in the shape of the wire and neither changes it nor fails on it. A value that is
-missing or of the wrong type counts as not given: the shape of a customer is judged elsewhere.
+Every function takes a customer in the form of a request's body, does not change it, and never raises. A value that is
+missing or has the wrong type counts as absent: the schemas validate the shape.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from customer_service.fiscal.sat_catalogues import Place
 
 GENERIC_RFCS = frozenset({"XAXX010101000", "XEXX010101000"})
-"""The RFCs that stand for the general public, and for a foreigner without one."""
+"""The RFCs for the general public, and for foreigners without an RFC."""
 
 _PLACEHOLDERS = """
     CLIENTEEXTRANJERO DESCONOCIDA DESCONOCIDO EXTRANJERA EXTRANJERO FOREIGN FOREIGNER GENERIC GENERICA GENERICO
@@ -43,7 +43,7 @@ _PLACEHOLDERS = """
     SINIDENTIFICACION SINNUMERO SINREGISTRO SINRFC SINTAXID SN TAXID TBD UNKNOWN VENTASALPUBLICO
 """
 PLACEHOLDERS = frozenset(_PLACEHOLDERS.split())
-"""What stands in place of a tax id that is not known, in capitals without accents, spaces and punctuation."""
+"""Texts that callers send in place of an unknown tax id, in capitals without accents, spaces and punctuation."""
 
 REPEATED_CHARACTER = re.compile(r"([09X])\1*")
 
@@ -53,7 +53,7 @@ INVOICE_USE, ZIP, STATE, COUNTRY = "/defaultInvoiceUse", "/address/zip", "/addre
 MUNICIPALITY = "/address/municipality"
 
 SAT_COMPARED_PATHS = (LEGAL_NAME, TAX_ID, ZIP, TAX_SYSTEM)
-"""The values that the SAT compares with its register: its answer is about these, and no others."""
+"""The values that the SAT compares with its register; its answer is about these only."""
 
 SAT_STATUSES = ("matched", "mismatched", "not-found")
 MISMATCHED = "mismatched"
@@ -65,7 +65,7 @@ NAME_WARNINGS = {
     "mojibake": "Compare the name with the customer's papers: another program garbled its accents or its Ñ.",
     "odd-spaces": "Write one plain space between the words of the name.",
 }
-"""What to do about a legal name that the SAT probably does not know so; every finding suggests the same name."""
+"""The messages of warnings about a legal name; all of them suggest the same name."""
 
 LENGTH_MESSAGE = "Give a {} of 1 to {} characters that can be seen."
 COMPANY_RFC_LENGTH = 12
@@ -75,16 +75,21 @@ NATIONAL_DIGITS = 10
 RFC_PATTERN = re.compile(r"[A-Z&Ñ]{3,4}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[A-Z0-9]{2}[0-9A]")
 ZIP_PATTERN = re.compile(r"[0-9]{5}")
 PHONE_PATTERN = re.compile(r"[ \u00a0]*\+?[0-9 \u00a0().\u2010-\u2015-]+")
-OLD_MOBILE_PHONE = re.compile(r"521[0-9]{10}")  # until 2019 mobile numbers had a 1 before them, if called from abroad
+OLD_MOBILE_PHONE = re.compile(r"521[0-9]{10}")  # until 2019, a 1 came before mobile numbers in calls from abroad
 E164_PATTERN = re.compile(r"\+[1-9][0-9]{1,14}")
 PLAIN_EMAIL = re.compile(r"[a-z0-9]{1,30}(?:[._-][a-z0-9]{1,30})?@[a-z0-9]{5,30}\.(?:com|org|net|mx|com\.mx)", re.ASCII)
 PLAIN_PHONE = re.compile(r"[2-9][0-9]{9}", re.ASCII)
+"""The form of most phones in Mexico. This and PLAIN_EMAIL accept a value without the library.
+
+Without both, a batch of 500 new customers takes 1.5 times the processor time: 1.3 without PLAIN_EMAIL, 1.2 without
+PLAIN_PHONE (tests.tools.measure_shortcuts).
+"""
 UNSTORABLE = re.compile(rf"[{CONTROL_CHARACTERS}\ud800-\udfff]")  # control characters, and lone surrogates
 
 
 @dataclass(frozen=True, slots=True)
 class _Receiver:
-    """A kind of receiver of invoices, and the regimes that it may have."""
+    """A kind of receiver of invoices, and its allowed regimes."""
 
     description: str
     regimes: frozenset[str]
@@ -97,7 +102,7 @@ _UNKNOWN = _Receiver("a customer", frozenset(USES_BY_REGIME))
 
 
 def normalized(customer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy as it is to be judged and stored: texts trimmed, the tax id in capitals, the country never null."""
+    """Return a copy in the form to validate and store: trimmed texts, the tax id in capitals, MEX for no country."""
     copy = dict(customer)
     for name in ("legalName", "email"):
         if isinstance(text := copy.get(name), str):
@@ -111,14 +116,14 @@ def normalized(customer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_place(customer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a normalized customer without errors, with the place of its zip where it names none itself."""
+    """Return a copy of a normalized customer without errors, with the place of its zip in the empty address fields."""
     address = customer["address"]
     names = {name: text for name, text in _place_names(customer).items() if address.get(name) is None}
     return {**customer, "address": {**address, **names}}
 
 
 def with_place_of_new_zip(before: Mapping[str, Any], customer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same if its zip is another than before: names that are those of the zip before give way too."""
+    """Return a copy of the changed customer; if its zip is new, the names of the former zip's place are replaced."""
     if _text(before, ZIP) == _text(customer, ZIP):
         return dict(customer)
     names, address = _place_names(before), customer["address"]
@@ -127,23 +132,23 @@ def with_place_of_new_zip(before: Mapping[str, Any], customer: Mapping[str, Any]
 
 
 def _place_names(customer: Mapping[str, Any]) -> dict[str, str]:
-    """Return the state, municipality and city that the SAT has for the customer's zip, as far as it has them."""
+    """Return the SAT's names of the state, municipality and city of the customer's zip, those that it has."""
     place = place_of(_text(customer, ZIP) or "") if _country(customer) == DOMESTIC else None
     return {name: part.name for name, part in place._asdict().items() if part} if place else {}
 
 
 def errors(customer: Mapping[str, Any]) -> list[Finding]:
-    """Return everything that forbids to store a normalized customer; what follows from another finding is left out."""
+    """Return every error of a normalized customer; errors that follow from another error are left out."""
     return [finding for rule in _ERRORS for finding in rule(customer)]
 
 
 def warnings(customer: Mapping[str, Any]) -> list[Finding]:
-    """Return what the SAT will probably refuse in a normalized customer, though nobody can tell but the SAT."""
+    """Return the values of a normalized customer that the SAT will probably refuse; only the SAT can decide."""
     return [finding for rule in _WARNINGS for finding in rule(customer)]
 
 
 def possible_tax_systems(customer: Mapping[str, Any]) -> frozenset[str]:
-    """Return the regimes that a normalized customer without errors may have: its own if given, else its receiver's."""
+    """Return the possible regimes of a normalized customer without errors: its own, or all of its receiver's."""
     regime, regimes = _text(customer, TAX_SYSTEM), _receiver(customer).regimes
     return regimes if regime is None else frozenset({regime})
 
@@ -154,10 +159,10 @@ def has_same_sat_values(customer: Mapping[str, Any], other: Mapping[str, Any]) -
 
 
 def unique_keys(customer: Mapping[str, Any]) -> dict[str, str]:
-    """Return the keys that no other active customer of the organization may have; it need not be normalized before.
+    """Return the unique keys: no other active customer of the organization may have them.
 
-    They are compared in NFC and without invisible characters. A foreign tax id is unique among those of its country;
-    a generic RFC, or what stands for a tax id that is not known, is no key in any country.
+    The customer need not be normalized. Keys are in NFC and without invisible characters. A foreign tax id is unique
+    in its country. A generic RFC or a placeholder is not a key in any country.
     """
     customer = normalized(customer)
     keys = {"externalId": comparable(_text(customer, "/externalId") or ""), "taxId": _tax_id_key(customer)}
@@ -172,7 +177,7 @@ def _tax_id_key(customer: Mapping[str, Any]) -> str | None:
 
 
 def _is_placeholder(tax_id: str) -> bool:
-    """Whether many customers may have this tax id, since it names none of them."""
+    """Whether many customers may have this tax id, because it identifies none of them."""
     if len(tax_id) > MAXIMUM_FOREIGN_TAX_ID_LENGTH:
         return False
     letters = tax_id if tax_id.isascii() else unicodedata.normalize("NFKD", tax_id)
@@ -220,7 +225,7 @@ def _regime_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _use_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
-    """Judge the use by the regime, or by the catalogue alone where the regime is not right in itself."""
+    """Validate the use against the regime, or only against the catalogue if the regime has an error itself."""
     use, regime = _text(customer, INVOICE_USE), _text(customer, TAX_SYSTEM)
     allowed = USES_BY_REGIME[regime] if regime in _receiver(customer).regimes else USES
     if use is None or use in allowed:
@@ -236,9 +241,9 @@ def _email_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _is_email(text: str) -> bool:
-    if PLAIN_EMAIL.fullmatch(text):  # most are: to ask the library takes 60 times as long
+    if PLAIN_EMAIL.fullmatch(text):  # the library takes 60 times as long
         return True
-    if len(text) > MAXIMUM_EMAIL_LENGTH:  # the library would normalize all of it first
+    if len(text) > MAXIMUM_EMAIL_LENGTH:  # the library would first normalize all of it
         return False
     try:
         email = validate_email(text, check_deliverability=False, test_environment=True)
@@ -258,9 +263,9 @@ def _phone_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _is_phone(text: str, region: str) -> bool:
-    if region == COUNTRIES[DOMESTIC] and PLAIN_PHONE.fullmatch(text):  # as with an email
+    if region == COUNTRIES[DOMESTIC] and PLAIN_PHONE.fullmatch(text):  # as for an email
         return True
-    if not PHONE_PATTERN.fullmatch(text):  # the library would skip the rest, and the phone is stored as it is sent
+    if not PHONE_PATTERN.fullmatch(text):  # the library skips other characters, but the phone is stored as it was sent
         return False
     try:
         number = phonenumbers.parse(text, region)
@@ -306,7 +311,7 @@ def _zip_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _is_outside_state(zip_code: str, place: Place | None, state: str) -> bool:
-    """Whether a zip is none of a state's, neither by its first digits nor by the catalogue, which errs in some."""
+    """Whether a zip is outside a state by its first digits and by the catalogue, which has some errors."""
     zips = catalogues.zips_of(state)
     if zips is None or int(zip_code[:2]) in zips:
         return False
@@ -340,7 +345,7 @@ def _name_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _receiver(customer: Mapping[str, Any]) -> _Receiver:
-    """Tell the kind of receiver, as far as the country and the tax id are right in themselves."""
+    """Return the kind of receiver, or _UNKNOWN if the country or the tax id has an error."""
     tax_id, country = _text(customer, TAX_ID) or "", _country(customer)
     if country not in COUNTRIES:
         return _UNKNOWN
@@ -352,7 +357,7 @@ def _receiver(customer: Mapping[str, Any]) -> _Receiver:
 
 
 def _country(customer: Mapping[str, Any]) -> str:
-    """Return the country, the domestic one where none is given, and no country's code for a wrong type."""
+    """Return the country, Mexico if it is absent, and an empty text if it has the wrong type."""
     country = value_at(customer, COUNTRY)
     if country is None:
         return DOMESTIC

@@ -1,6 +1,6 @@
 """The SAT's catalogues as data: the Spanish names of its codes, and the place of each zip.
 
-`make catalogues` writes the file. It is read when something of it is first needed, which takes some milliseconds.
+`make catalogues` writes the file. The first call reads it, which takes some milliseconds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class CatalogueEntry(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a zip is; many zips have no municipality, and most have no city (the SAT's c_Localidad)."""
+    """The place of a zip; many zips have no municipality, and most have no city (the SAT's c_Localidad)."""
 
     state: CatalogueEntry
     municipality: CatalogueEntry | None
@@ -44,12 +44,12 @@ class _Catalogues(NamedTuple):
 
 
 def names_of(catalogue: Catalogue) -> Mapping[str, str]:
-    """Return the names of a catalogue by its codes, in the order of the codes."""
+    """Return the names of a catalogue by their codes, sorted by code."""
     return _catalogues().names[catalogue]
 
 
 def place_of(zip_code: str) -> Place | None:
-    """Return where the zip is, or None if the SAT has no such zip."""
+    """Return the place of the zip, or None if the SAT has no such zip."""
     if len(zip_code) != ZIP_DIGITS or not (zip_code.isascii() and zip_code.isdigit()):
         return None
     _, places, place_numbers = _catalogues()

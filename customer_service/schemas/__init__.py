@@ -1,1 +1,1 @@
-"""The marshmallow schemas: stored documents to what is answered, and what callers send to findings."""
+"""The marshmallow schemas: `documents` serializes stored documents, `inputs` validates what callers send."""

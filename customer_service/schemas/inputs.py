@@ -1,4 +1,4 @@
-"""The shapes that a caller may send: strict types, known fields, and every finding with its path."""
+"""The request schemas: strict types and known fields; each error becomes a finding with its path."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MAXIMUM_METADATA_VALUE_LENGTH = 500
 METADATA_PATH = "/metadata"
 METADATA_KEY = re.compile(f"[^$.{ASCII_CONTROLS}]+")
 
-# What the document says of values beyond marshmallow's types: the fiscal rules in part, for they look across fields.
+# The JSON Schemas of values in the OpenAPI document. They leave out the fiscal rules that compare several fields.
 INVISIBLE = rf"\s{CONTROL_CHARACTERS}{IGNORABLE}"
 PLAIN_TEXT = {
     "minLength": 1,
@@ -99,17 +99,17 @@ ERROR_CODES: dict[str, Any] = {
 
 
 class InputSchema(Schema):
-    """Refuses what it does not know; its messages are the codes of findings."""
+    """A schema that refuses unknown fields, and whose error messages are the codes of findings."""
 
     error_messages = {"unknown": "unknown-field", "type": "invalid-type"}  # noqa: RUF012 - marshmallow's own attribute
 
     def findings(self, value: object) -> list[Finding]:
-        """Return what is wrong with the shape of a value."""
+        """Return a finding for each error in the value's shape."""
         messages = self.validate(value) if isinstance(value, dict) else {"_schema": ["invalid-type"]}
         return [Finding(path, code, FINDING_MESSAGES[code]) for path, code in _flatten(messages)]
 
     def validated(self, value: object) -> dict[str, Any]:
-        """Return the value if its shape is right; raises InvalidRequest with every finding."""
+        """Return the value if its shape is valid; raises InvalidRequest with every finding."""
         findings = self.findings(value)
         if findings or not isinstance(value, dict):
             raise InvalidRequest(findings)
@@ -141,7 +141,7 @@ def _check_metadata(value: dict[str, Any]) -> None:
 
 
 def wrong_metadata_key(key: str) -> str | None:
-    """Return the code of what is wrong with a name of the caller's own, or None."""
+    """Return the code of the error in a metadata key, or None if the key is valid."""
     if not 0 < len(key) <= MAXIMUM_METADATA_KEY_LENGTH:
         return "invalid-length"
     return None if METADATA_KEY.fullmatch(key) else "invalid-character"
@@ -156,7 +156,7 @@ def _wrong_entry(key: str, text: object) -> str | None:
 
 
 class AddressInputSchema(InputSchema):
-    """An address to store; `zip` is required in Mexico unless the RFC is generic, `country` is MEX where absent."""
+    """An address to store; `zip` is required in Mexico unless the RFC is generic, `country` is MEX if absent."""
 
     street = _optional()
     exterior = _optional()
@@ -170,7 +170,7 @@ class AddressInputSchema(InputSchema):
 
 
 class CustomerInputSchema(InputSchema):
-    """A whole customer to store; the fiscal rules judge what its values say."""
+    """A whole customer to store; the fiscal rules validate its values afterwards."""
 
     legalName = _required(LEGAL_NAME)
     taxId = _required(TAX_ID)
@@ -195,7 +195,7 @@ OPTIONAL_FIELDS = ("externalId", "metadata")
 
 
 class CustomerPatchSchema(InputSchema):
-    """What to change of a customer (RFC 7396); null clears what may be empty. It is for the document alone."""
+    """A merge patch of a customer (RFC 7396), only for the OpenAPI document; null clears a nullable field."""
 
     legalName = fields.String(metadata={"schema": LEGAL_NAME})
     taxId = fields.String(metadata={"schema": TAX_ID})
@@ -212,7 +212,7 @@ class CustomerPatchSchema(InputSchema):
 
 
 class _ListOfBoundedLength(fields.List[Any]):
-    """A list whose elements are validated only if it is not too long."""
+    """A list with a maximum length, which is checked before the elements are validated."""
 
     def __init__(self, element: fields.Field[Any], maximum: int, **options: Any) -> None:
         self._check_length = validate.Length(max=maximum, error="too-many")
@@ -225,13 +225,13 @@ class _ListOfBoundedLength(fields.List[Any]):
 
 
 class IdsInputSchema(InputSchema):
-    """The ids of up to 100 customers."""
+    """The ids of up to MAXIMUM_IDS customers."""
 
     ids = _ListOfBoundedLength(fields.String(required=True, error_messages=ERROR_CODES), MAXIMUM_IDS)
 
 
 class BatchInputSchema(InputSchema):
-    """Up to 100 customers, each of which is judged by itself."""
+    """Up to MAXIMUM_BATCH_LENGTH customers, each of which is validated separately."""
 
     customers = _ListOfBoundedLength(
         fields.Raw(allow_none=True),
@@ -241,7 +241,7 @@ class BatchInputSchema(InputSchema):
 
 
 class SatValidationInputSchema(InputSchema):
-    """What the SAT answered about a customer; `mismatches` only if the status is `mismatched`."""
+    """The SAT's answer about a customer; `mismatches` is allowed only if the status is `mismatched`."""
 
     status = fields.String(
         required=True,
@@ -288,7 +288,7 @@ class RoleInputSchema(InputSchema):
 
 
 def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (JSON Pointer, code) of marshmallow's nested messages (RFC 6901)."""
+    """Yield the JSON Pointer (RFC 6901) and the code of each of marshmallow's nested messages."""
     if isinstance(messages, str):
         yield path, messages
     elif isinstance(messages, list):
@@ -296,6 +296,6 @@ def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
             yield from _flatten(each, path)
     else:
         for key, inner in messages.items():
-            # marshmallow's own key, and not a caller's
+            # `_schema` is marshmallow's key for the whole object, unless it is a key of the caller's metadata
             of_the_whole = (key, inner) == ("_schema", ["invalid-type"]) and path != METADATA_PATH
             yield from _flatten(inner, path if of_the_whole else path + to_pointer(str(key)))

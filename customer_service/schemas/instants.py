@@ -1,4 +1,4 @@
-"""Times as callers send them (RFC 3339)."""
+"""The parser for times in requests (RFC 3339)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INVALID_INSTANT = "Give a time as in RFC 3339, such as 2025-01-26T10:00:00Z."
 
 
 def parse_instant(value: str, *, round_up: bool = False) -> datetime:
-    """Return a time of RFC 3339 as MongoDB has it: naive UTC, in milliseconds; raises ValueError."""
+    """Return a time of RFC 3339 as MongoDB stores it: naive UTC, in milliseconds, rounded; raises ValueError."""
     match = INSTANT.fullmatch(value)
     if match is None:
         raise ValueError

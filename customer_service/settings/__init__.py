@@ -1,4 +1,4 @@
-"""The settings: their model, and how they are read from the environment."""
+"""The settings: `model` defines them, `environment` reads and validates the environment variables."""
 
 from customer_service.settings.model import (
     IN_MEMORY_URI,

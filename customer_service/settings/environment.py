@@ -1,4 +1,4 @@
-"""The environment variables of the settings, and what is asked of each."""
+"""The environment variables of the settings, and the validation of each."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PEM_MARK = "-----BEGIN"
 KEY_SETTINGS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
-RESERVED_CLAIMS = ("iss", "sub", "exp", "nbf", "iat", "jti")  # RFC 7519, section 4.1, but for aud
+RESERVED_CLAIMS = ("iss", "sub", "exp", "nbf", "iat", "jti")  # RFC 7519, section 4.1, without aud
 MINIMUM_SECRET_BYTES = 32  # RFC 7518, section 3.2: a key at least as long as the hash
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
-"""An origin as a browser sends it (RFC 6454, section 6.2), where its port is not the own one of its scheme."""
+"""An origin as a browser sends it (RFC 6454, section 6.2); DEFAULT_PORTS are refused separately."""
 
 SERVICE_VARIABLE = re.compile(r".*_SERVICE_(HOST|PORT(_.*)?)|.*_PORT_[0-9]+_.*")
-"""What Kubernetes sets for each service, unless the pod has `enableServiceLinks: false`."""
+"""The variables that Kubernetes sets for each service, unless the pod has `enableServiceLinks: false`."""
 
 FOREIGN_PREFIXES = {"OTEL_"}
-"""OpenTelemetry's own: its libraries read many more of these than this service does."""
+"""The prefixes of variables that other libraries read too: OpenTelemetry has many more than this service reads."""
 
-OWN_PORTS = re.compile(r"http://.*:80|https://.*:443")
+DEFAULT_PORTS = re.compile(r"http://.*:80|https://.*:443")
 
 
 def _words(text: str) -> tuple[str, ...]:
-    """Return the words of a list, with commas or spaces between."""
+    """Return the words of a list that commas or spaces separate."""
     return tuple(text.replace(",", " ").split())
 
 
 def _networks(text: str) -> tuple[Network, ...]:
-    """Return the addresses and networks of a list; raises ValidationError, also for one that is everybody's."""
+    """Return the addresses and networks of a list; raises ValidationError, also for a network of all addresses."""
     try:
         given = tuple(ipaddress.ip_network(word) for word in _words(text))
     except ValueError:
         raise ValidationError("must be IP addresses or networks, such as 10.0.0.5 or 10.0.0.0/8") from None
     if any(network.prefixlen == 0 for network in given):
-        raise ValidationError("must not be every address: whoever asks would be believed")
+        raise ValidationError("must not be every address: then any caller could forge its own address")
     return given
 
 
 def _origins(text: str) -> tuple[str, ...]:
-    """Return the origins of a list; raises ValidationError for what no browser sends."""
+    """Return the origins of a list; raises ValidationError for an origin that no browser sends."""
     given = _words(text)
-    if not all(ORIGIN.fullmatch(each) and not OWN_PORTS.fullmatch(each) for each in given):
+    if not all(ORIGIN.fullmatch(each) and not DEFAULT_PORTS.fullmatch(each) for each in given):
         raise ValidationError("must be origins as browsers send them, such as https://app.example, without a path")
     return given
 
 
 class _EnvironmentSchema(Schema):
-    """Reads one group of settings from an environment; a blank variable counts as absent.
+    """Reads one group of settings from the environment; a blank variable counts as absent.
 
-    A variable that begins as one of the group's settings and is none is refused: it is one that was misspelt.
+    An unknown variable with the prefix of one of the group's settings is refused: it is probably a misspelt setting.
     """
 
     class Meta:
@@ -83,7 +83,7 @@ def _advice(name: str, settings: list[str]) -> list[str]:
 
 
 def _is_injected(name: str, value: str) -> bool:
-    """Whether Kubernetes sets this variable in each container, to describe a service of the namespace."""
+    """Whether Kubernetes or Docker sets this variable to describe another service."""
     return bool(SERVICE_VARIABLE.fullmatch(name)) or (name.endswith("_PORT") and "://" in value)
 
 
@@ -195,7 +195,7 @@ class TracingSettingsSchema(_EnvironmentSchema):
 
     @post_load
     def _choose(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
-        """Choose as the exporter's specification says: to the common one the path of the traces is added."""
+        """Choose the endpoint by the exporter's specification: the path of traces is appended to the common one."""
         name = "traces" if "traces" in data else "common"
         if name not in data or data.get("disabled"):
             return {}
@@ -206,7 +206,7 @@ class TracingSettingsSchema(_EnvironmentSchema):
 
 
 def _is_safe_url(url: str) -> bool:
-    """Whether nobody on the network between can change what the URL answers."""
+    """Whether the response of the URL cannot be changed on the network: https, or http on this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -223,7 +223,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _pem(value: str) -> str:
-    """Return PEM text, given itself (even on one line, as an environment file holds it) or as the path of a file."""
+    """Return PEM text; the value is the text itself, also with escaped line ends, or the path of a file."""
     if PEM_MARK in value:
         return value.replace("\\n", "\n")
     try:

@@ -1,4 +1,4 @@
-"""Every setting of the service, read from the environment once and checked before anything starts."""
+"""The settings of the service, as dataclasses; they are read and validated once, before anything starts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from customer_service.settings.environment import Network
 
 IN_MEMORY_URI = "mongomock://"
-"""The `MONGODB_URI` that keeps everything in the process's own memory."""
+"""The `MONGODB_URI` of a database in the process's memory."""
 
 Group = TypeVar("Group")
 
 
 @dataclass(frozen=True, slots=True)
 class MongoSettings:
-    """How to reach MongoDB; `timeout_ms` is the deadline of a whole request, in milliseconds."""
+    """The connection to MongoDB; `timeout_ms` is the deadline of a whole request, in milliseconds."""
 
     uri: str = field(repr=False)
     database: str = "customer_service"
@@ -39,7 +39,7 @@ class MongoSettings:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the data lives in the process's own memory."""
+        """Whether the database is in the process's memory."""
         return self.uri.startswith(IN_MEMORY_URI)
 
     @classmethod
@@ -50,9 +50,9 @@ class MongoSettings:
 
 @dataclass(frozen=True, slots=True)
 class JwtSettings:
-    """Whose tokens to accept: exactly one of `secret`, `public_key` (PEM text) and `jwks_url` is set.
+    """The verification of tokens: exactly one of `secret`, `public_key` (PEM text) and `jwks_url` is set.
 
-    `audience_claim` is the claim that has the audience: `client_id` in the access tokens of Amazon Cognito.
+    `audience_claim` is the claim that holds the audience, such as `client_id` in access tokens of Amazon Cognito.
     """
 
     secret: str | None = field(default=None, repr=False)
@@ -66,7 +66,7 @@ class JwtSettings:
 
     @property
     def accepts_any_audience(self) -> bool:
-        """Whether each token is accepted that the issuer of a JWK set signed, for whichever service."""
+        """Whether every token that the JWK set verifies is accepted, also those for other services."""
         return self.jwks_url is not None and self.issuer is None and self.audience is None
 
     @classmethod
@@ -77,9 +77,9 @@ class JwtSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """How to serve: the TCP port, the worker processes, the seconds of a drain, the least level logged.
+    """The server: its TCP port, its worker processes, the seconds of a shutdown, and the lowest log level.
 
-    `rate_limit_per_minute` is how many requests each caller may make in a minute, None for any number.
+    `rate_limit_per_minute` is the number of requests that each caller may make in a minute; None means no limit.
     """
 
     port: int = 3001
@@ -96,7 +96,7 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """What a worker remembers between requests: verified tokens, memberships for some seconds, customers."""
+    """The caches of a worker: verified tokens, memberships and customers; 0 disables a cache."""
 
     token_entries: int = 10_000
     membership_seconds: float = 5.0
@@ -110,7 +110,7 @@ class CacheSettings:
 
 @dataclass(frozen=True, slots=True)
 class TracingSettings:
-    """Where traces go: the URL that takes them by OTLP over HTTP, None for nowhere."""
+    """The URL that receives traces by OTLP over HTTP; None disables tracing."""
 
     endpoint: str | None = None
 
@@ -122,7 +122,7 @@ class TracingSettings:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """Whom to believe where a request came from, and the origins whose pages may read the answers."""
+    """The proxies whose forwarding headers are trusted, and the origins that CORS allows."""
 
     trusted_proxies: tuple[Network, ...] = ()
     cors_allowed_origins: tuple[str, ...] = ()
@@ -146,7 +146,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read all settings; raises one SettingsError that names every setting that is missing or wrong."""
+        """Read all settings; raises one SettingsError that names every missing or wrong setting."""
         problems: list[str] = []
         groups: list[Any] = []
         for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings, TracingSettings, GatewaySettings):
