@@ -1,8 +1,8 @@
 """Admission control: a bounded number of requests of one worker are in flight, first come first served.
 
-gevent serves any number of connections at once, so without a bound an overload would make every request late. A
-request takes a place before the application sees it, waits for one at most PATIENCE_SECONDS, and is refused then. It
-gives the place up while it waits for its own client or for a change, which cost the other requests nothing.
+design: gevent serves any number of connections at once, so without a bound an overload would make every request late.
+A request acquires a permit before the application receives it. If there is none within QUEUE_SECONDS, the request is
+refused. It releases the permit while it waits for its own client or for a change, which costs other requests nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from werkzeug.exceptions import ClientDisconnected
 
 from customer_service.errors import Overloaded, RequestTimeout
 from customer_service.web import shutdown
-from customer_service.web.limits import MAXIMUM_BODY_BYTES
+from customer_service.web.limits import MAXIMUM_BODY_BYTES, MAXIMUM_BODY_SECONDS
+from customer_service.web.openapi import SERVERS
 from customer_service.web.wsgi_environ import LONG_POLLING, OVERLOADED, RECEIVED_AT
 
 if TYPE_CHECKING:
@@ -37,128 +38,127 @@ if TYPE_CHECKING:
             """Return at most so many bytes; none at the end."""
 
 
-PLACES = 16
-PATIENCE_SECONDS = 1.0
-BODY_SECONDS = 10.0
+MAXIMUM_IN_FLIGHT = 16
+QUEUE_SECONDS = 1.0
 BODY_STEP_BYTES = 1024
-"""How much of a body is read before other requests are served: in chunks of one byte, some five milliseconds' worth."""
+"""How much of a body is read before other requests are served: in chunks of one byte it takes five milliseconds."""
 
-ARRIVING_BYTES = 32_000_000
-"""How many bytes of bodies that have not arrived whole a worker holds; it refuses a body that would exceed them."""
+MAXIMUM_BUFFERED_BYTES = 32_000_000
+"""How many bytes of incomplete bodies a worker buffers; it refuses a body that would exceed them."""
 
-LONG_POLLING_REQUESTS = 32
-UNBOUNDED_PATHS = frozenset(base + path for base in ("", "/api") for path in ("/livez", "/readyz", "/metrics"))
-"""Probes and metrics must be answered while every place is taken."""
+MAXIMUM_LONG_POLLS = 32
+UNBOUNDED_PATHS = frozenset(base.rstrip("/") + path for base in SERVERS for path in ("/livez", "/readyz", "/metrics"))
+"""Probes and metrics need no permit: they must work in an overload."""
 
 
 class Admission:
-    """A WSGI application that passes a bounded number of requests at a time to another one."""
+    """A WSGI middleware that passes a bounded number of requests at a time to the application."""
 
     def __init__(self, application: WSGIApplication, is_stopping: Callable[[], bool]) -> None:
-        """Bound the requests of the application; they stop waiting for changes once `is_stopping` says so."""
+        """Bound the requests of the application; they stop waiting for changes if `is_stopping` returns true."""
         self._application = application
         self._is_stopping = is_stopping
-        self._places = BoundedSemaphore(PLACES)
-        self._long_polling = BoundedSemaphore(LONG_POLLING_REQUESTS)
-        self._arriving = Counter[str]()
+        self._permits = BoundedSemaphore(MAXIMUM_IN_FLIGHT)
+        self._long_polling = BoundedSemaphore(MAXIMUM_LONG_POLLS)
+        self._buffered = Counter[str]()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer the request; one that gets no place in time is marked as OVERLOADED, for the application to refuse."""
+        """Pass the request on, marked as OVERLOADED if it got no permit in time: then the application refuses it."""
         if environ["PATH_INFO"] in UNBOUNDED_PATHS:
             return self._application(environ, start_response)
         environ[RECEIVED_AT] = time.monotonic()
-        place = Place(self._places)
-        environ["wsgi.input"] = RequestBody(environ["wsgi.input"], place, self._arriving)
-        environ[LONG_POLLING] = partial(self._wait, place, environ["gunicorn.socket"])
-        environ[OVERLOADED] = not place.take()
+        permit = Permit(self._permits)
+        environ["wsgi.input"] = RequestBody(environ["wsgi.input"], permit, self._buffered)
+        environ[LONG_POLLING] = partial(self._wait, permit, environ["gunicorn.socket"])
+        environ[OVERLOADED] = not permit.acquire()
         try:
             return self._application(environ, start_response)
         finally:
-            place.give_up()
+            permit.release()
 
     @contextmanager
-    def _wait(self, place: Place, client: socket.socket) -> Iterator[Callable[[], bool] | None]:
-        """Yield whether the request should stop waiting, or None if as many requests wait as may."""
+    def _wait(self, permit: Permit, client: socket.socket) -> Iterator[Callable[[], bool] | None]:
+        """Yield a function that returns whether to stop waiting, or None if MAXIMUM_LONG_POLLS wait already."""
         if not self._long_polling.acquire(blocking=False):
             yield None
             return
         try:
-            with place.given_up():
+            with permit.released():
                 yield lambda: self._is_stopping() or shutdown.in_progress() or has_disconnected(client)
         finally:
             self._long_polling.release()
 
 
-class Place:
-    """A request's place among those in flight."""
+class Permit:
+    """The permit of one request to be in flight."""
 
-    def __init__(self, places: BoundedSemaphore) -> None:
-        """Begin without one."""
-        self._places = places
-        self._is_taken = False
+    def __init__(self, permits: BoundedSemaphore) -> None:
+        """Take the permit from this semaphore; it is not acquired yet."""
+        self._permits = permits
+        self._is_acquired = False
 
-    def take(self) -> bool:
-        """Wait for a place; return False if there was none within PATIENCE_SECONDS."""
-        self._is_taken = self._places.acquire(timeout=PATIENCE_SECONDS)
-        return self._is_taken
+    def acquire(self) -> bool:
+        """Wait for the permit; return False if it was not available within QUEUE_SECONDS."""
+        self._is_acquired = self._permits.acquire(timeout=QUEUE_SECONDS)
+        return self._is_acquired
 
-    def give_up(self) -> None:
-        """Leave the place to the request that has waited longest."""
-        if self._is_taken:
-            self._is_taken = False
-            self._places.release()
+    def release(self) -> None:
+        """Pass the permit to the request that has waited longest."""
+        if self._is_acquired:
+            self._is_acquired = False
+            self._permits.release()
 
     @contextmanager
-    def given_up(self) -> Iterator[None]:
-        """Give the place up within this context, and take one again behind it; raises Overloaded."""
-        self.give_up()
+    def released(self) -> Iterator[None]:
+        """Release the permit within this context, and acquire it again afterwards; raises Overloaded."""
+        self.release()
         yield
-        if not self.take():
+        if not self.acquire():
             raise Overloaded
 
 
 class RequestBody:
-    """A request's body, received whole at the first read while the request gives up its place."""
+    """A request's body, buffered whole at the first read while the request releases its permit."""
 
-    def __init__(self, stream: Readable, place: Place, arriving: Counter[str]) -> None:
-        """Read from the server's stream; `arriving` counts the `bytes` of all bodies that have not arrived whole."""
+    def __init__(self, stream: Readable, permit: Permit, buffered: Counter[str]) -> None:
+        """Read from the server's stream; `buffered` counts the `bytes` of all incomplete bodies."""
         self._stream = stream
-        self._place = place
-        self._arriving = arriving
+        self._permit = permit
+        self._buffered = buffered
         self._received: BytesIO | None = None
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most so many bytes of the body.
 
-        Raises RequestTimeout if the body does not arrive within BODY_SECONDS, ClientDisconnected if it breaks off, and
-        Overloaded if the worker holds too many bytes of other bodies, or has no place for the request.
+        Raises RequestTimeout if the body does not arrive within MAXIMUM_BODY_SECONDS, ClientDisconnected if the client
+        disconnects, and Overloaded if the worker buffers too many bytes or has no permit for the request.
         """
         if self._received is None:
-            with self._place.given_up():
+            with self._permit.released():
                 self._received = BytesIO(self._receive())
         return self._received.read(size)
 
     def _receive(self) -> bytes:
-        """Receive the body, or one byte more than is allowed; other requests are served between the steps."""
+        """Receive the body, up to the size limit and one step; other requests are served between the steps."""
         received = bytearray()
         try:
-            with gevent.Timeout(BODY_SECONDS, RequestTimeout()):
+            with gevent.Timeout(MAXIMUM_BODY_SECONDS, RequestTimeout()):
                 while len(received) <= MAXIMUM_BODY_BYTES and (piece := self._stream.read(BODY_STEP_BYTES)):
                     received += piece
-                    self._arriving["bytes"] += len(piece)
-                    if self._arriving["bytes"] > ARRIVING_BYTES:
+                    self._buffered["bytes"] += len(piece)
+                    if self._buffered["bytes"] > MAXIMUM_BUFFERED_BYTES:
                         raise Overloaded
                     if len(piece) == BODY_STEP_BYTES:
                         gevent.sleep(0)
         except OSError:
             raise ClientDisconnected from None
         finally:
-            self._arriving["bytes"] -= len(received)
+            self._buffered["bytes"] -= len(received)
         return bytes(received)
 
 
 def has_disconnected(client: socket.socket) -> bool:
-    """Return whether the client has closed the connection, or lost it."""
+    """Return whether the client has closed or lost its connection."""
     readable, _, _ = select([client], [], [], 0)
     try:
         return bool(readable) and not client.recv(1, socket.MSG_PEEK)

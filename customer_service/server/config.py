@@ -1,9 +1,9 @@
-"""The configuration that gunicorn reads: `gunicorn --config python:customer_service.server.config`.
+"""gunicorn's configuration: `gunicorn --config python:customer_service.server.config`.
 
-Import it in no other process: it replaces the blocking calls of the standard library by gevent's.
+Do not import it in another process: it replaces the blocking calls of the standard library by gevent's.
 """
 
-# The patch comes first: ssl, pymongo and jwt keep what they import, and gevent warns of it.
+# First, because ssl, pymongo and jwt keep the unpatched functions that they import, and gevent warns of it.
 from gevent import monkey
 
 monkey.patch_all()

@@ -1,4 +1,4 @@
-"""gunicorn's options for this service, and what its master process does beside."""
+"""gunicorn's options for this service, and the hooks of its master process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_WORKERS = 2
 CONNECTIONS = 10_000
-"""How many connections a worker holds: each silent one takes some 20 KB for as long as it may be silent."""
+"""The maximum number of connections of a worker: an idle one takes about 20 kB."""
 
 KEEPALIVE_SECONDS = 75
 """Longer than a gateway keeps an idle connection, so that the gateway closes it first."""
@@ -43,13 +43,13 @@ def options(settings: Settings) -> dict[str, Any]:
         "worker_connections": CONNECTIONS,
         "keepalive": KEEPALIVE_SECONDS,
         "graceful_timeout": int(server.drain_seconds + REFUSE_SECONDS + LEAVE_SECONDS + FINISH_SECONDS) + 1,
-        "worker_tmp_dir": "/dev/shm",  # noqa: S108 - the heartbeat's place, in memory: the root may be read-only
+        "worker_tmp_dir": "/dev/shm",  # noqa: S108 - for the heartbeat, in memory: the root may be read-only
         "control_socket_disable": True,
         "limit_request_line": limits.MAXIMUM_REQUEST_LINE_BYTES,
         "limit_request_fields": limits.MAXIMUM_HEADER_FIELDS,
         "limit_request_field_size": limits.MAXIMUM_HEADER_FIELD_BYTES,
-        "forwarder_headers": "",  # no client moves the service to another path
-        "forwarded_allow_ips": "",  # nor gunicorn itself: which proxies to trust is a setting of `gateway`
+        "forwarder_headers": "",  # no client can set SCRIPT_NAME
+        "forwarded_allow_ips": "",  # nor can gunicorn's proxies: web.proxy_headers has those to trust
         "logger_class": ServerLog,
         "logconfig_dict": request_log.logging_config(server.log_level),
         "when_ready": prepare,
@@ -62,12 +62,12 @@ def _workers(settings: Settings) -> int:
     if not settings.mongodb.in_memory:
         return settings.server.workers or DEFAULT_WORKERS
     if settings.server.workers not in {None, 1}:
-        raise SettingsError(f"WEB_CONCURRENCY: must be 1 with {IN_MEMORY_URI}: each worker has a memory of its own")
+        raise SettingsError(f"WEB_CONCURRENCY: must be 1 with {IN_MEMORY_URI}: each worker would have its own data")
     return 1
 
 
 def prepare(arbiter: Arbiter) -> None:
-    """Do what the master must do between listening and its first worker; it may not get as far as that."""
+    """Prepare the master process after it listens and before its first worker; a failed start does not get here."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection takes a descriptor
     metrics.enable_multiprocess()
@@ -75,7 +75,7 @@ def prepare(arbiter: Arbiter) -> None:
 
 
 def announce_shutdown(arbiter: Arbiter) -> None:
-    """Let the workers know of a SIGTERM to the master before gunicorn acts on it; a reload sends it none."""
+    """Set the shutdown flag on SIGTERM to the master, before gunicorn handles it; a reload does not set it."""
 
     def begin(signum: int, frame: FrameType | None) -> None:
         shutdown.begin()
@@ -85,7 +85,7 @@ def announce_shutdown(arbiter: Arbiter) -> None:
 
 
 class ServerLog(Logger):
-    """gunicorn's log without its line for each request: the service logs its own."""
+    """gunicorn's logger without access lines: the service logs its own."""
 
     def access(self, *_: object, **__: object) -> None:
         """Log nothing."""

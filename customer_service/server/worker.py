@@ -1,8 +1,8 @@
-"""gunicorn's gevent worker with three additions: it drains, bounds every wait for a client, and answers problems.
+"""gunicorn's gevent worker with three additions: it drains, bounds every wait for a client, and returns problems.
 
-design: each connection has a greenlet, which gunicorn's `handle` serves request by request. The greenlets take turns
-by themselves, so a kept connection yields before its next request: a client whose next request is already there would
-else be served again and again. Nothing here parses HTTP.
+design: each connection has a greenlet, in which gunicorn's `handle` serves request after request. Greenlets switch only
+when they wait, so a keep-alive connection yields before its next request: else a client whose next request is already
+there would be served again and again. Nothing here parses HTTP.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ if TYPE_CHECKING:
 SILENT_SECONDS = 10.0
 """How long a new connection may take to send its first request line and headers."""
 
-ANSWER_SECONDS = 10.0
-"""How long a client may take to read an answer."""
+RESPONSE_SECONDS = 10.0
+"""How long a client may take to read a response."""
 
 LINGER_SECONDS = 2.0
 """How long the bytes that a client still sends are read and dropped before its connection is closed.
 
-The kernel resets a connection that is closed with bytes unread, and the client may lose its answer.
+The kernel resets a connection that is closed with unread bytes, and the client may lose its response.
 """
 
 REFUSE_SECONDS = 0.5
-"""How long a worker that listens no more keeps connections open, until the other workers do not listen either.
+"""How long a worker that has stopped listening keeps connections open, until all other workers have stopped too.
 
 A client whose connection is closed earlier would connect to a worker that is about to stop.
 """
 
 LEAVE_SECONDS = 2.0
-"""How long a stopping worker waits for a next request on a kept connection, to answer it with `Connection: close`."""
+"""How long a stopping worker waits for a next request on an idle connection, to answer it with `Connection: close`."""
 
 FINISH_SECONDS = 5.0
-"""How long a stopping worker waits for what is in flight after that."""
+"""How long a stopping worker waits for the requests in flight after that."""
 
 HEARTBEAT_SECONDS = 1.0
 RECEIVE_BYTES = 65_536
 HTTP_1_1 = (1, 1)
 
-_is_kept: ContextVar[bool] = ContextVar("is_kept", default=False)
+_is_reused: ContextVar[bool] = ContextVar("is_reused", default=False)
 
 
 class DrainingWorker(GeventWorker):
-    """A gevent worker that goes on serving for DRAIN_SECONDS after the server was stopped, and loses no request."""
+    """A gevent worker that continues to serve for DRAIN_SECONDS after SIGTERM, and loses no request."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Begin with no connections."""
+        """Start without connections."""
         super().__init__(*args, **kwargs)
         self.is_draining = False
         self.idle: set[Any] = set()
@@ -86,16 +86,16 @@ class DrainingWorker(GeventWorker):
         self._join(FINISH_SECONDS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - gunicorn's signature
-        """Begin to drain, on SIGTERM: for DRAIN_SECONDS if the server stops, at once if it reloads."""
+        """Start to drain on SIGTERM: for DRAIN_SECONDS if the server shuts down, without delay if it reloads."""
         if not self.is_draining:
             self.is_draining = True
             gevent.spawn(self._drain, ServerSettings.from_environment().drain_seconds if shutdown.in_progress() else 0)
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:  # type: ignore[override]  # gunicorn's stub says None
-        """Bound the wait for a request; gunicorn closes the connection if none has come when the context ends."""
-        seconds = self.cfg.keepalive if _is_kept.get() else SILENT_SECONDS
-        _is_kept.set(True)
+        """Bound the wait for a request; gunicorn closes the connection if none arrived within the context."""
+        seconds = self.cfg.keepalive if _is_reused.get() else SILENT_SECONDS
+        _is_reused.set(True)
         connection = gevent.getcurrent()
         self.idle.add(connection)
         try:
@@ -105,15 +105,15 @@ class DrainingWorker(GeventWorker):
             self.idle.discard(connection)
 
     def handle_request(self, listener_name: Any, req: Request, sock: socket.socket, addr: Any) -> bool:
-        """Answer a request; if a part of its body was not read, the answer closes the connection."""
+        """Serve a request; if its body was not read to the end, the response closes the connection."""
         if req.req_number > 1:
             gevent.sleep(0)
-        sock.settimeout(ANSWER_SECONDS)
-        req.version = min(req.version or HTTP_1_1, HTTP_1_1)  # the answer repeats it (RFC 9110, section 6.2)
+        sock.settimeout(RESPONSE_SECONDS)
+        req.version = min(req.version or HTTP_1_1, HTTP_1_1)  # the response repeats it (RFC 9110, section 6.2)
         body = UnreadBody(req) if has_body(req) else None
         try:
             return super().handle_request(listener_name, req, sock, addr)
-        except TimeoutError:  # the client does not read its answer
+        except TimeoutError:  # the client does not read its response
             raise StopIteration from None
         finally:
             sock.settimeout(None)
@@ -122,8 +122,8 @@ class DrainingWorker(GeventWorker):
                     linger(sock)
 
     def handle_error(self, req: object, client: socket.socket, addr: object, exc: BaseException) -> None:  # noqa: ARG002 - gunicorn's signature
-        """Answer a request that cannot be read with a problem; gunicorn would answer HTML, and log the request."""
-        client.settimeout(ANSWER_SECONDS)
+        """Send a problem for a request that cannot be read; gunicorn would send HTML, and log the request."""
+        client.settimeout(RESPONSE_SECONDS)
         with suppress(OSError):  # the client may be gone
             client.sendall(connection_errors.response_to(exc))
             linger(client)
@@ -138,17 +138,17 @@ class DrainingWorker(GeventWorker):
         return server
 
     def _drain(self, seconds: float) -> None:
-        """Stop listening after so many seconds, and stop keeping connections once every worker has."""
+        """Stop listening after so many seconds, and close idle connections when every worker has stopped listening."""
         gevent.sleep(seconds)
         for server in self.servers:
-            for accepted in iter(server.do_read, None):  # the kernel would reset what it has accepted
+            for accepted in iter(server.do_read, None):  # the kernel would reset accepted connections
                 server.do_handle(*accepted)
             server.close()
         gevent.sleep(REFUSE_SECONDS)
         self.alive = False
 
     def _join(self, seconds: float) -> None:
-        """Wait until every connection is closed, for so many seconds at most."""
+        """Wait until every connection is closed, for at most so many seconds."""
         with suppress(gevent.Timeout), gevent.Timeout(seconds):
             for pool in self.pools:
                 pool.join()
@@ -156,13 +156,13 @@ class DrainingWorker(GeventWorker):
 
 
 class UnreadBody:
-    """A request's body that has its connection closed unless it is read to its end.
+    """A request's body; the connection is closed after the response unless the body was read to its end.
 
-    gunicorn would read the rest of it before the next request, however long that is, while no other request is served.
+    gunicorn would read the rest of any length before the next request, and serve no other request meanwhile.
     """
 
     def __init__(self, req: Request) -> None:
-        """Take the place of the request's body."""
+        """Replace the request's body."""
         self.is_unread = True
         self._body: Any = req.body
         self._req = req
@@ -186,7 +186,7 @@ def has_body(req: Request) -> bool:
 
 
 def linger(client: socket.socket) -> None:
-    """Read and drop what the client still sends, for LINGER_SECONDS at most; raises OSError."""
+    """Read and drop what the client still sends, for at most LINGER_SECONDS; raises OSError."""
     client.shutdown(SHUT_WR)
     with suppress(gevent.Timeout), gevent.Timeout(LINGER_SECONDS):
         while client.recv(RECEIVE_BYTES):

@@ -1,8 +1,9 @@
-"""The sizes that a request must not exceed; docs/how-to/deploy-and-operate.md lists them for a gateway."""
+"""The sizes and times that a request must not exceed; docs/how-to/deploy-and-operate.md lists them for a gateway."""
 
 from __future__ import annotations
 
 MAXIMUM_BODY_BYTES = 1_000_000
+MAXIMUM_BODY_SECONDS = 10
 MAXIMUM_REQUEST_LINE_BYTES = 8190
 """gunicorn allows no more; a cursor that keeps the longest filters has 6,200."""
 

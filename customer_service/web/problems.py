@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from customer_service import errors
 from customer_service.web.limits import (
     MAXIMUM_BODY_BYTES,
+    MAXIMUM_BODY_SECONDS,
     MAXIMUM_HEADER_FIELD_BYTES,
     MAXIMUM_HEADER_FIELDS,
     MAXIMUM_REQUEST_LINE_BYTES,
@@ -58,7 +59,9 @@ OVERLOADED = Problem(
     RETRY_AFTER,
 )
 REQUEST_TIMEOUT = Problem(
-    "request-timeout", HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive whole within 10 seconds."
+    "request-timeout",
+    HTTPStatus.REQUEST_TIMEOUT,
+    f"The request did not arrive whole within {MAXIMUM_BODY_SECONDS} seconds.",
 )
 
 INVALID_TOKEN = Problem(

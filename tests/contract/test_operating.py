@@ -14,7 +14,7 @@ import yaml
 from customer_service.app import create_app
 from customer_service.cli import main
 from customer_service.observability.metrics import BOUNDS
-from customer_service.server.admission import ARRIVING_BYTES, PLACES
+from customer_service.server.admission import MAXIMUM_BUFFERED_BYTES, MAXIMUM_IN_FLIGHT
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 from customer_service.web.openapi import path_template
 from tests.contract.test_deployment import SETTINGS, last
@@ -113,9 +113,9 @@ def test_the_routes_and_bounds_that_are_named_exist(app: Flask) -> None:
 
 def test_the_dashboard_and_the_alert_know_how_many_requests_a_worker_answers() -> None:
     shown = next(panel for panel in DASHBOARD["panels"] if panel["title"] == "In flight")["targets"][1]["expr"]
-    assert shown.startswith(f"{PLACES} * ")
+    assert shown.startswith(f"{MAXIMUM_IN_FLIGHT} * ")
     full = next(rule["expr"] for rule in alerts() if rule["alert"] == "CustomerServiceFull")
-    assert int(full.rsplit(" ", 1)[1]) < PLACES
+    assert int(full.rsplit(" ", 1)[1]) < MAXIMUM_IN_FLIGHT
 
 
 def test_every_alert_is_explained() -> None:
@@ -226,7 +226,7 @@ class TestKubernetes:
         most = int(self.container["resources"]["limits"]["memory"].removesuffix("Mi"))
         volumes = sum(int(each["emptyDir"]["sizeLimit"].removesuffix("Mi")) for each in self.pod["spec"]["volumes"])
         workers = int(self.environment()["WEB_CONCURRENCY"])
-        assert most > SERVER_MEGABYTES + workers * ARRIVING_BYTES / 1_000_000 + volumes
+        assert most > SERVER_MEGABYTES + workers * MAXIMUM_BUFFERED_BYTES / 1_000_000 + volumes
 
     @pytest.mark.parametrize("kind", ["Deployment", "Job"])
     def test_it_may_do_nothing_but_serve(self, kind: str) -> None:

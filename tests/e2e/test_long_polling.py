@@ -17,8 +17,8 @@ from bson import ObjectId
 
 from customer_service.client import CustomerClient
 from customer_service.repository import backfill_search_fields
-from customer_service.server.admission import LONG_POLLING_REQUESTS as WAITERS
-from customer_service.server.admission import PLACES
+from customer_service.server.admission import MAXIMUM_IN_FLIGHT
+from customer_service.server.admission import MAXIMUM_LONG_POLLS as WAITERS
 from customer_service.server.options import DEFAULT_WORKERS
 from tests import support
 from tests.support import documents
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.alone
 
 CHANGES = support.customers_url("/changes")
-CROWD = DEFAULT_WORKERS * PLACES  # at most LONG_POLLING_REQUESTS: one worker may accept all of them
+CROWD = DEFAULT_WORKERS * MAXIMUM_IN_FLIGHT  # at most MAXIMUM_LONG_POLLS: one worker may accept all of them
 PROMPT_SECONDS = 2.0  # a request that waited behind the others would take ten times as long
 
 

@@ -18,10 +18,10 @@ import pytest
 from customer_service.client import CustomerClient
 from customer_service.repository import backfill_search_fields
 from customer_service.routes.changes import MAXIMUM_WAIT_SECONDS
-from customer_service.server.admission import BODY_SECONDS, PATIENCE_SECONDS
+from customer_service.server.admission import QUEUE_SECONDS
 from customer_service.server.options import KEEPALIVE_SECONDS
 from customer_service.settings import MongoSettings
-from customer_service.web.limits import MAXIMUM_BODY_BYTES
+from customer_service.web.limits import MAXIMUM_BODY_BYTES, MAXIMUM_BODY_SECONDS
 from tests import support
 from tests.support import CUSTOMER_ID, EXAMPLE, MISSING_CUSTOMER_ID, ORGANIZATION, bearer, customers_url, url
 from tests.support.load import Load
@@ -335,10 +335,10 @@ def test_the_configurations_times_fit_the_services() -> None:
     site = CONFIGURATION.read_text()
     assert int(re.findall(r"keepalive_timeout (\d+)s;", site)[0]) < KEEPALIVE_SECONDS
     answer, page_of_changes = map(int, re.findall(r"proxy_read_timeout (\d+)s;", site))
-    longest = PATIENCE_SECONDS + MongoSettings("").timeout_ms / 1000
+    longest = QUEUE_SECONDS + MongoSettings("").timeout_ms / 1000
     assert answer > longest
     assert page_of_changes > MAXIMUM_WAIT_SECONDS + longest
     assert f"**{page_of_changes} seconds**" in GUIDE
     for name in ("client_header_timeout", "client_body_timeout"):
-        assert int(re.findall(rf"{name} (\d+)s;", site)[0]) <= BODY_SECONDS
+        assert int(re.findall(rf"{name} (\d+)s;", site)[0]) <= MAXIMUM_BODY_SECONDS
     assert int(re.findall(r"client_max_body_size (\d+)m;", site)[0]) * 1_000_000 > MAXIMUM_BODY_BYTES

@@ -14,7 +14,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from customer_service.errors import Overloaded, RequestTimeout
 from customer_service.server import admission
-from customer_service.server.admission import LONG_POLLING_REQUESTS, PLACES, Admission, has_disconnected
+from customer_service.server.admission import MAXIMUM_IN_FLIGHT, MAXIMUM_LONG_POLLS, Admission, has_disconnected
 from customer_service.web import shutdown
 from customer_service.web.limits import MAXIMUM_BODY_BYTES
 from customer_service.web.wsgi_environ import LONG_POLLING, OVERLOADED, RECEIVED_AT
@@ -83,9 +83,9 @@ class AdmissionHarness:
 
     def fill(self) -> list[gevent.Greenlet[..., list[bytes]]]:
         before = len(self.application.running)
-        requests = [self.request() for _ in range(PLACES)]
+        requests = [self.request() for _ in range(MAXIMUM_IN_FLIGHT)]
         gevent.sleep(0)
-        assert len(self.application.running) == before + PLACES
+        assert len(self.application.running) == before + MAXIMUM_IN_FLIGHT
         return requests
 
 
@@ -98,7 +98,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 @pytest.fixture(autouse=True)
 def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "PATIENCE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(admission, "QUEUE_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ class TestPlaces:
         gevent.sleep(0)
         go_on.set()
         assert {request.get(timeout=5)[0] for request in requests} == {b"answered"}
-        assert harness.application.most == PLACES
+        assert harness.application.most == MAXIMUM_IN_FLIGHT
 
     def test_a_request_without_a_place_in_time_is_marked_as_overloaded(self, harness: AdmissionHarness) -> None:
         harness.fill()
@@ -137,7 +137,7 @@ class TestPlaces:
 
     def test_a_refused_request_gives_no_place_back(self, harness: AdmissionHarness, go_on: Event) -> None:
         requests = harness.fill()
-        gevent.joinall([harness.request() for _ in range(PLACES)], timeout=5)
+        gevent.joinall([harness.request() for _ in range(MAXIMUM_IN_FLIGHT)], timeout=5)
         go_on.set()
         gevent.joinall(requests, timeout=5)
         go_on.clear()
@@ -152,7 +152,7 @@ class TestPlaces:
             order.append(environ["PATH_INFO"])
 
         harness = AdmissionHarness(answer)
-        paths = [f"/{number}" for number in range(3 * PLACES)]
+        paths = [f"/{number}" for number in range(3 * MAXIMUM_IN_FLIGHT)]
         gevent.joinall([harness.request(path) for path in paths], timeout=5)
         assert order == paths
 
@@ -163,7 +163,7 @@ class TestPlaces:
 
     def test_a_place_is_given_back_after_an_error(self) -> None:
         harness = AdmissionHarness(lambda _: 1 / 0)
-        for _ in range(PLACES + 1):
+        for _ in range(MAXIMUM_IN_FLIGHT + 1):
             with pytest.raises(ZeroDivisionError):
                 harness.request().get(timeout=5)
 
@@ -188,7 +188,7 @@ class TestBodies:
 
     def test_bodies_that_take_long_hold_no_place(self, harness: AdmissionHarness) -> None:
         arrives = Event()
-        bodies = [SlowBody(b"a", arrives=arrives) for _ in range(2 * PLACES)]
+        bodies = [SlowBody(b"a", arrives=arrives) for _ in range(2 * MAXIMUM_IN_FLIGHT)]
         slow = [harness.request("/body", body) for body in bodies]
         wait_until(lambda: all(body.reads for body in bodies))
         assert harness.request("/other").get(timeout=5) == [b"answered"]
@@ -206,7 +206,7 @@ class TestBodies:
             late.get(timeout=5)
 
     def test_a_body_must_arrive_in_time(self, harness: AdmissionHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(admission, "BODY_SECONDS", 0.05)
+        monkeypatch.setattr(admission, "MAXIMUM_BODY_SECONDS", 0.05)
         with pytest.raises(RequestTimeout):
             harness.request("/body", SlowBody(*[b"a"] * 100, seconds=0.01)).get(timeout=5)
 
@@ -230,7 +230,7 @@ class TestBodies:
     def test_the_bodies_that_arrive_at_once_are_bounded(
         self, harness: AdmissionHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(admission, "ARRIVING_BYTES", 10)
+        monkeypatch.setattr(admission, "MAXIMUM_BUFFERED_BYTES", 10)
         arrives = Event()
         body = SlowBody(b"a" * 6, b"a", arrives=arrives)
         first = harness.request("/body", body)
@@ -268,22 +268,22 @@ class TestLongPolling:
         wait_until(lambda: not made.application.running)
 
     def test_requests_that_wait_hold_no_place(self, long_polling: AdmissionHarness) -> None:
-        requests = [long_polling.request("/wait") for _ in range(LONG_POLLING_REQUESTS)]
-        wait_until(lambda: long_polling.waiting == LONG_POLLING_REQUESTS)
+        requests = [long_polling.request("/wait") for _ in range(MAXIMUM_LONG_POLLS)]
+        wait_until(lambda: long_polling.waiting == MAXIMUM_LONG_POLLS)
         assert long_polling.request().get(timeout=5) == [b"answered"]
         long_polling.is_stopping = True
         assert {request.get(timeout=5)[0] for request in requests} == {b"over"}
 
     def test_one_more_than_may_wait_does_not(self, long_polling: AdmissionHarness) -> None:
-        for _ in range(LONG_POLLING_REQUESTS):
+        for _ in range(MAXIMUM_LONG_POLLS):
             long_polling.request("/wait")
-        wait_until(lambda: long_polling.waiting == LONG_POLLING_REQUESTS)
+        wait_until(lambda: long_polling.waiting == MAXIMUM_LONG_POLLS)
         assert long_polling.request("/wait").get(timeout=5) == [b"no slot"]
 
     def test_the_end_of_a_wait_frees_its_slot(self, long_polling: AdmissionHarness) -> None:
         for _ in range(2):
-            requests = [long_polling.request("/wait") for _ in range(LONG_POLLING_REQUESTS)]
-            wait_until(lambda: long_polling.waiting == LONG_POLLING_REQUESTS)
+            requests = [long_polling.request("/wait") for _ in range(MAXIMUM_LONG_POLLS)]
+            wait_until(lambda: long_polling.waiting == MAXIMUM_LONG_POLLS)
             long_polling.is_stopping = True
             assert {request.get(timeout=5)[0] for request in requests} == {b"over"}
             long_polling.is_stopping = False
