@@ -4,7 +4,7 @@ RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /build
 COPY requirements.txt requirements-otel.txt requirements-build.txt ./
-# requirements-otel.txt makes it one that can export traces.
+# requirements.txt locks the extra `server`; requirements-otel.txt also locks the extra `otel`, for an image that exports traces.
 ARG LOCK=requirements.txt
 RUN pip install --no-cache-dir --require-hashes -r $LOCK
 RUN pip install --no-cache-dir --require-hashes -r requirements-build.txt

@@ -40,6 +40,10 @@ fuzz: $(VENV)/dev ## Send 10,000 requests that are generated from the OpenAPI do
 attack: $(VENV)/dev ## Run the attacks and write the results into docs/reliability.md
 	CI=true ATTACK_CUSTOMERS=1000 $(BIN)/pytest -q -p tests.attacks.report -o python_files="test_*.py response_times.py" $(ATTACKS)
 
+.PHONY: packaging
+packaging: $(VENV)/dev ## Install the wheel with each extra into an empty virtual environment
+	$(BIN)/pytest -q tests/packaging
+
 .PHONY: bulk
 bulk: $(VENV)/dev ## Measure an import beside the driver alone: ROWS=1000000 PARTS=1
 	@$(BIN)/python -m tests.tools.measure_import $(or $(ROWS),1000000) $(or $(PARTS),1)
@@ -117,9 +121,9 @@ format: $(VENV)/dev ## Format the code
 
 .PHONY: lock
 lock: $(VENV)/dev ## Write the locks with hashes from setup.cfg
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg -o requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra otel -c requirements.txt -o requirements-otel.txt
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra dev --extra otel \
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra server -o requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra server --extra otel -c requirements.txt -o requirements-otel.txt
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header setup.cfg --extra server --extra dev --extra otel \
 		-c requirements-otel.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header requirements-build.in -o requirements-build.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-deps requirements-catalogues.in -o requirements-catalogues.txt
@@ -143,7 +147,7 @@ $(VENV)/bin/pip:
 
 $(VENV)/runtime: requirements.txt requirements-build.txt setup.cfg | $(VENV)/bin/pip
 	@echo "Installing what the service needs …"
-	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --require-hashes -r requirements.txt  # the extra `server`
 	@$(PIP) install --require-hashes -r requirements-build.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

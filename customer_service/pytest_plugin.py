@@ -1,4 +1,4 @@
-"""The pytest plugin: it costs the tests that do not ask for its fixture next to nothing."""
+"""The pytest plugin: tests that do not use its fixture pay next to nothing for it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def _running_customer_service() -> Iterator[RunningService]:
-    from customer_service.testing import RunningService  # noqa: PLC0415 - whoever does not ask does not pay
-
+    try:
+        from customer_service.testing import RunningService  # noqa: PLC0415 - tests without the fixture do not pay
+    except ModuleNotFoundError as error:
+        pytest.fail(f"{error}. Run: pip install 'customer-service[testing]'", pytrace=False)
     with RunningService() as running:
         yield running
 
 
 @pytest.fixture
 def customer_service(_running_customer_service: RunningService) -> Iterator[CustomerService]:
-    """Give the real service on a free port of this machine, over an empty database in memory, with its factories."""
+    """Yield the real service on a free port of this machine, over an empty database in memory, with its factories."""
     with _running_customer_service.emptied() as service:
         yield service

@@ -1,1 +1,14 @@
 """The command `customer-service`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def run_command() -> None:
+    """Run the command, which is installed with the client too, but without its libraries."""
+    try:
+        from customer_service.cli.main import main  # noqa: PLC0415 - fails if the extra is not installed
+    except ModuleNotFoundError as error:
+        sys.exit(f"customer-service: {error}. Run: pip install 'customer-service[server]'")
+    main()

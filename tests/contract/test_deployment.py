@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,3 +190,18 @@ class TestReadme:
     def test_every_file_exists(self) -> None:
         for path in re.findall(r"\]\(([^)#:]+)\)", self.text):
             assert (ROOT / path).exists(), path
+
+
+def test_no_library_is_installed_without_an_extra() -> None:
+    """`make packaging` installs each extra; this holds without a network."""
+    needed = metadata.requires("customer-service") or []
+    assert [each for each in needed if "extra ==" not in each] == []
+    assert [each for each in needed if re.search("extra == .client", each)] == ['httpx>=0.28; extra == "client"']
+
+
+def test_the_lock_has_every_library_of_the_server() -> None:
+    needed = [
+        re.split(r"[<>=\[]", each)[0] for each in metadata.requires("customer-service") or [] if '"server"' in each
+    ]
+    assert len(needed) > 10
+    assert set(needed) <= {pin.split("==")[0] for pin in pins("requirements.txt")}

@@ -72,6 +72,8 @@ from customer_service.web.requests import FILTERS, LIST_PARAMETERS, NOT_FILTERS
 from tests.support import messages_of, new_customer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from customer_service.client import CustomerInput
     from customer_service.testing import CustomerService
 
@@ -456,15 +458,24 @@ class TestPlugin:
             "    assert 'customer_service.pytest_plugin' in sys.modules\n"
             "    assert not dear & set(sys.modules)\n"
         )
+        run = self.run(tmp_path)
+        assert run.returncode == 0, run.stdout
+
+    def test_the_fixture_names_the_extra_that_it_needs(self, tmp_path: Path) -> None:
+        (tmp_path / "conftest.py").write_text("import sys\nsys.modules['customer_service.testing'] = None\n")
+        (tmp_path / "test_other.py").write_text("def test_other(customer_service):\n    pass\n")
+        run = self.run(tmp_path)
+        assert (run.returncode, "pip install 'customer-service[testing]'" in run.stdout) == (1, True)
+
+    def run(self, directory: Path) -> subprocess.CompletedProcess[str]:
         plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p customer_service.pytest_plugin"}
-        run = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, str(tmp_path)],
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, str(directory)],
             capture_output=True,
             text=True,
             env=os.environ | plugins,
             check=False,
         )
-        assert run.returncode == 0, run.stdout
 
     def test_it_is_installed(self, pytestconfig: pytest.Config) -> None:
         assert pytestconfig.pluginmanager.get_plugin("customer-service") is pytest_plugin

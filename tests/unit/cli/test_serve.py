@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from customer_service import cli
 from customer_service.cli import demo
 from customer_service.cli.main import command
 
@@ -42,3 +43,16 @@ def test_demo_takes_its_port_from_the_file_but_no_database(executed: Executed, t
     ((arguments, environ),) = executed
     assert arguments == [*GUNICORN, "--bind", "127.0.0.1:4001", "customer_service.cli.demo:app()"]
     assert environ["MONGODB_URI"] == "mongomock://"
+
+
+def test_the_command_is_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["customer-service", "--version"])
+    with pytest.raises(SystemExit) as done:
+        cli.run_command()
+    assert (done.value.code, "customer-service, version" in capsys.readouterr().out) == (0, True)
+
+
+def test_the_command_names_the_extra_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "customer_service.cli.main", None)
+    with pytest.raises(SystemExit, match=r"^customer-service: .*pip install 'customer-service\[server\]'$"):
+        cli.run_command()
