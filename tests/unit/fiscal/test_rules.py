@@ -982,6 +982,7 @@ class TestLegalNameWarnings:
                 "",
             ),
             *("GRUPO SOFOMA", "COMERCIALIZADORA DE CUEROS", "VIDES DE RLO", "ACME SA 2", "ACME & CO", "10%"),
+            *("GRUPO FINANCIERO SIGMA", "SIGMA GRUPO FINANCIERO", "CASA DE BOLSA SIGMA", "BANCO SIGMA FILIAL"),
         ],
     )
     def test_no_legal_form_behind_a_company(self, name: str) -> None:
@@ -1161,6 +1162,22 @@ Sociedad en Comandita por Acciones
 Sociedad en Nombre Colectivo
 Asociación Civil
 Institución de Asistencia Privada
+S.A., Institución de Banca Múltiple
+S.A. Institución de Banca Múltiple, Filial
+S.A., Institución de Banca Múltiple, Grupo Financiero Sigma
+S.A., Institución de Banca Múltiple, Sigma Grupo Financiero
+S.A., Integrante del Grupo Financiero Sigma Norte
+S.A. de C.V., Grupo Financiero Sigma
+S.A. de C.V., Casa de Bolsa, Grupo Financiero Sigma
+S.A. de C.V., Sociedad Financiera de Objeto Múltiple, E.N.R.
+S.A. de C.V., SOFOM, E.R., Sigma Grupo Financiero
+S.N.C., Institución de Banca de Desarrollo
+Sociedad Anónima, Institución de Banca Múltiple, Grupo Financiero Sigma
+S. de R.L. de C.V. M.I.
+S. de R.L. M.I.
+S.A. C.V.
+S.A. de C.V., Sociedad Operadora de Fondos de Inversión
+S.A. de C.V., Unión de Crédito
 """
 
 
