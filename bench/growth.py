@@ -98,7 +98,7 @@ def _measure(count: int, seconds: int, sizes: Sequence[int], place: Place) -> di
 
 def _check(port: int, name: str, requests: Iterator[data.Request]) -> None:
     """Ask for customers once; raises RuntimeError if the answer has none."""
-    answer = check.ask(port, next(requests))
+    answer = check.send(port, next(requests))
     if answer.status != HTTPStatus.OK or not (answer.json().get("data") or answer.json().get("id")):
         raise RuntimeError(f"{name} is answered {answer.status} {answer.body[:200]!r}")
 

@@ -35,7 +35,7 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(port: int, request: data.Request) -> Answer:
+def send(port: int, request: data.Request) -> Answer:
     """Send one request over a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
@@ -65,7 +65,7 @@ def refusals(count: int) -> dict[str, tuple[data.Request, int]]:
 
 def bodies(port: int) -> list[Any]:
     """Return the bodies of the sampled customers; raises Unequal if one is refused."""
-    answers = [ask(port, request) for request in data.reads(SAMPLES)]
+    answers = [send(port, request) for request in data.reads(SAMPLES)]
     for answer in answers:
         if answer.status != http.HTTPStatus.OK:
             raise Unequal(f"answers {answer.status} to a member: {answer.body[:200]!r}")
@@ -78,14 +78,14 @@ def check(port: int, expected: list[Any], count: int) -> None:
         if bodies(port) != expected:
             raise Unequal(f"answers another body than the service: {bodies(port)[0]}")
         for name, (request, status) in refusals(count).items():
-            answered = ask(port, request).status
+            answered = send(port, request).status
             if answered != status:
                 raise Unequal(f"answers {answered} {name}, not {status}")
 
 
 def check_unchanged(port: int, request: data.Request) -> None:
     """Ask for a customer that the caller has already, and of which nothing is to be sent again; raises Unequal."""
-    answer = ask(port, request)
+    answer = send(port, request)
     if answer.status != http.HTTPStatus.NOT_MODIFIED or answer.body:
         raise Unequal(f"answers {answer.status} to a caller who has the customer already, not 304")
 
@@ -95,7 +95,7 @@ def check_expiry(ports: Mapping[str, int], pause: Callable[[float], None] = time
     request = data.Request(data.path(0), data.token(data.MEMBER, SHORT_LIFE_SECONDS))
     for status, state in ((200, "lives"), (401, "has expired")):
         for name, port in ports.items():
-            answered = ask(port, request).status
+            answered = send(port, request).status
             if answered != status:
                 raise Unequal(f"{name} answers {answered} with a token that {state}, not {status}")
         if status == http.HTTPStatus.OK:

@@ -79,7 +79,7 @@ def start(target: Target, place: Place, stack: ExitStack) -> Running:
     environment, server_log = target.settings(port, uri), place.directory / f"{port}.log"
     server = processes.Server(target.arguments(port), target.directory, environment, server_log)
     _wait(server, port, stack)
-    check.ask(port, next(data.reads([0])))
+    check.send(port, next(data.reads([0])))
     return Running(target, port, server, proxy, time.monotonic() - started)
 
 
@@ -194,7 +194,7 @@ def conditional(port: int, numbers: Sequence[int]) -> list[data.Request]:
     """Return the requests for these customers by a caller who has them already."""
     found = []
     for request in data.reads(numbers):
-        etag = check.ask(port, request).headers["etag"]
+        etag = check.send(port, request).headers["etag"]
         found.append(data.Request(request.path, request.token, headers=(("If-None-Match", etag),)))
     return found
 

@@ -11,7 +11,7 @@ import orjson
 from pymongo import ASCENDING, IndexModel
 
 from bench.measure import data
-from bench.measure.check import Unequal, ask
+from bench.measure.check import Unequal, send
 from bench.measure.data import Request
 from customer_service.repository.customers import search_and_unique_fields
 
@@ -188,7 +188,7 @@ def _with(body: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
 def outcomes(port: int) -> list[Any]:
     """Create, patch, read and upsert customers; return what every target must answer alike. Raises Unequal."""
     body = {**new(CHECKED), "externalId": "checked", "metadata": {"segment": "paper"}}
-    created = ask(port, request("POST", BASE, body))
+    created = send(port, request("POST", BASE, body))
     if created.status != HTTPStatus.CREATED or not created.headers["location"].endswith(f"/{created.json()['id']}"):
         raise Unequal(f"answers {created.status} to a new customer: {created.body[:200]!r}")
     path = f"{BASE}/{created.json()['id']}"
@@ -206,7 +206,7 @@ def outcomes(port: int) -> list[Any]:
         *2 * [request("POST", f"{BASE}/batch-upsert", {"customers": batch})],
         Request(data.path(3), _token(data.MEMBER)),
     ]
-    return [_comparable(answer) for answer in (created, *(ask(port, each) for each in requests))]
+    return [_comparable(answer) for answer in (created, *(send(port, each) for each in requests))]
 
 
 def _comparable(answer: Answer) -> Any:
@@ -225,7 +225,7 @@ def check(port: int, expected: list[Any] | None) -> list[Any]:
     Raises Unequal if they are not the expected ones; without any, they are the first.
     """
     for step in refused():
-        answered = ask(port, step.request).status
+        answered = send(port, step.request).status
         if answered != step.status:
             raise Unequal(f"answers {answered} to {step.name}, not {step.status}")
     found = outcomes(port)

@@ -50,13 +50,13 @@ class Run:
     errors: list[str] = field(default_factory=list)
     asked: int = 0
 
-    def ask(self, method: str, path: str, body: object = None, token: str | None = None, **headers: str) -> Answer:
+    def request(self, method: str, path: str, body: object = None, token: str | None = None, **headers: str) -> Answer:
         """Ask once, with a token of its own."""
         own = support.token(ADMIN) if token is None else token
         self.tokens.append(own)
         sent = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         known = {"Authorization": f"Bearer {own}", "Content-Type": "application/json", **headers}
-        answer = self.server.ask(method, path, known, sent)
+        answer = self.server.request(method, path, known, sent)
         self.asked += 1
         if answer.status >= 400:
             self.errors.append(f"{answer.headers}{answer.body.decode()}")
@@ -65,7 +65,9 @@ class Run:
     def everything(self) -> int:
         """Do all that an admin does with a customer; return how many of the requests failed."""
         before = len(self.errors)
-        created = self.ask("POST", customers_url(), new_customer(**CUSTOMER), **{"Idempotency-Key": "nandu-secreto"})
+        created = self.request(
+            "POST", customers_url(), new_customer(**CUSTOMER), **{"Idempotency-Key": "nandu-secreto"}
+        )
         path = created.headers.get("Location", support.url(base=""))
         for query in (
             "q=%C3%91and%C3%BA",
@@ -73,16 +75,16 @@ class Run:
             "taxId=%C3%91AN010203AB1",
             "unknown=secreto",
         ):
-            self.ask("GET", f"{customers_url()}?{query}")
+            self.request("GET", f"{customers_url()}?{query}")
         for method in ("GET", "PUT"):
-            self.ask(method, customers_url("/by-external-id/nandu/secreto-42"), new_customer(**CUSTOMER))
-        self.ask("GET", path)
-        self.ask("GET", f"{path}/tax-info-validation")
-        self.ask("PATCH", path, {"phone": "6475559876"}, **{"If-Match": '"secreto"'})
-        self.ask("PUT", customers_url().replace("/customers", f"/members/{ADMIN}"), {"role": "admin"})
-        self.ask("DELETE", path)
-        self.ask("POST", f"{path}/restore")
-        self.ask("DELETE", path)
+            self.request(method, customers_url("/by-external-id/nandu/secreto-42"), new_customer(**CUSTOMER))
+        self.request("GET", path)
+        self.request("GET", f"{path}/tax-info-validation")
+        self.request("PATCH", path, {"phone": "6475559876"}, **{"If-Match": '"secreto"'})
+        self.request("PUT", customers_url().replace("/customers", f"/members/{ADMIN}"), {"role": "admin"})
+        self.request("DELETE", path)
+        self.request("POST", f"{path}/restore")
+        self.request("DELETE", path)
         return len(self.errors) - before
 
     def mistakes(self) -> None:
@@ -95,25 +97,25 @@ class Run:
             {"address": {"zip": "secreto"}},
             {"metadata": {"$x": "nandu"}},
         ):
-            self.ask("POST", customers_url(), new_customer(**{**CUSTOMER, **changes}))
+            self.request("POST", customers_url(), new_customer(**{**CUSTOMER, **changes}))
         for body in (
             b'{"legalName": "\xc3\x91AND\xc3\x9a SECRETO"',
             b"secreto",
             b'["secreto"]',
             b'{"ids": ["secreto"]}',
         ):
-            self.ask("POST", customers_url("/batch-get"), body)
-        self.ask("POST", customers_url(), new_customer(**CUSTOMER), **{"Content-Type": "text/secreto"})
-        self.ask("GET", "/nandu/secreto?email=facturas@nandu-secreto.example")
-        self.ask("GET", support.url("secreto", "nandu"))
-        self.ask("BREW", support.url("secreto", "nandu"))
+            self.request("POST", customers_url("/batch-get"), body)
+        self.request("POST", customers_url(), new_customer(**CUSTOMER), **{"Content-Type": "text/secreto"})
+        self.request("GET", "/nandu/secreto?email=facturas@nandu-secreto.example")
+        self.request("GET", support.url("secreto", "nandu"))
+        self.request("BREW", support.url("secreto", "nandu"))
         for token in (
             forge(payload=claims(sub=ADMIN, exp=1)),
             issue("ES256", sub=ADMIN),
             f"{segment({'alg': 'none'})}.e30.",
             "secreto",
         ):
-            self.ask("GET", support.url(), token=token)
+            self.request("GET", support.url(), token=token)
 
     def broken_requests(self) -> None:
         """Send what gunicorn cannot read, with a token in it."""
@@ -168,7 +170,7 @@ def test_a_whole_run_repeats_nothing(
         with failing(mongodb_of_session, code, commands):
             assert run.everything() > 5
     mongodb_of_session.customers.update_many({}, {"$set": {"email": ["secreto"], "legalName": {"ñandú": 1}}})
-    assert json.loads(run.ask("GET", support.url()).body)["type"] == "urn:problem-type:malformed-document"
+    assert json.loads(run.request("GET", support.url()).body)["type"] == "urn:problem-type:malformed-document"
     assert run.leaks() == []
     lines = run.server.log().splitlines()
     assert len(lines) > run.asked
@@ -179,5 +181,5 @@ def test_a_whole_run_repeats_nothing(
 
 
 def test_the_search_finds_what_is_there(run: Run) -> None:
-    run.ask("GET", support.url(), **{"X-Request-ID": "nandu@secreto.example"})
+    run.request("GET", support.url(), **{"X-Request-ID": "nandu@secreto.example"})
     assert run.leaks() == ["nandu", "secreto"]

@@ -162,5 +162,5 @@ class TestHeaders:
         connection.close()
 
     def test_the_service_goes_on(self, server: Server) -> None:
-        answer = server.ask("POST", customers_url(), bearer(), json.dumps(new_customer()).encode())
+        answer = server.request("POST", customers_url(), bearer(), json.dumps(new_customer()).encode())
         assert answer.status == 403

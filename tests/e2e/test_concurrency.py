@@ -85,7 +85,7 @@ def asking(
     """Return a request that is ready to be made; an underscore in a header's name is a hyphen."""
     headers = {"Content-Type": "application/json", **{name.replace("_", "-"): more[name] for name in more}}
     data = None if body is None else json.dumps(body).encode()
-    return partial(server.ask, method, path, bearer(caller) | headers, data, 30)
+    return partial(server.request, method, path, bearer(caller) | headers, data, 30)
 
 
 def statuses(answers: Iterable[Answer]) -> dict[int, int]:

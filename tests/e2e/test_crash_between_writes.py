@@ -58,7 +58,7 @@ def database(own_mongod: mongod.Mongod) -> Iterator[Database[Document]]:
 
 def post(server: Server) -> Answer:
     headers = {"Content-Type": "application/json", "Idempotency-Key": "again-and-again"}
-    return server.ask("POST", f"/organizations/{support.ORGANIZATION}/customers", support.bearer() | headers, BODY)
+    return server.request("POST", f"/organizations/{support.ORGANIZATION}/customers", support.bearer() | headers, BODY)
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def read(server: Server) -> tuple[Answer, float]:
 
 
 def create(server: Server) -> Answer:
-    return server.ask(
+    return server.request(
         "POST", support.customers_url(), support.bearer() | POST, json.dumps(support.NEW_CUSTOMER).encode()
     )
 

@@ -230,13 +230,13 @@ def test_work_that_takes_the_processor_leaves_the_probe_alone(
     large = json.dumps({"ids": [], "padding": ["x" * 10] * 70_000}).encode()
 
     def upsert() -> None:
-        server.ask("POST", support.customers_url("/batch-upsert"), editor, body, timeout=30)
+        server.request("POST", support.customers_url("/batch-upsert"), editor, body, timeout=30)
 
     def page() -> None:
-        server.ask("GET", support.customers_url("?limit=100"), editor, timeout=30)
+        server.request("GET", support.customers_url("?limit=100"), editor, timeout=30)
 
     def refuse() -> None:
-        server.ask("POST", support.customers_url("/batch-get"), editor, large, timeout=30)
+        server.request("POST", support.customers_url("/batch-get"), editor, large, timeout=30)
 
     with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, ExitStack() as stack:
         for work in (upsert, upsert, page, page, refuse, refuse):

@@ -44,7 +44,7 @@ def own(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
         yield running
 
 
-def ask(server: Server) -> dict[str, float]:
+def read_metrics(server: Server) -> dict[str, float]:
     """Return the samples of /metrics."""
     return samples(server.get("/metrics").body.decode())
 
@@ -64,14 +64,14 @@ def read(server: Server) -> None:
     """Read a customer, and wait until the workers have counted it."""
     for _ in range(REQUESTS):
         assert server.get(url(), bearer()).status == 200
-    wait_until(lambda: ask(server).get(ANSWERED) == REQUESTS)
+    wait_until(lambda: read_metrics(server).get(ANSWERED) == REQUESTS)
 
 
 def test_requests_that_gunicorn_refuses_are_counted(own: Server) -> None:
     for _ in range(3):
         assert send(own, b"GARBAGE\r\n\r\n").status == 400
-    wait_until(lambda: ask(own)['customer_service_refusals_total{status="400"}'] == 3)
-    assert ask(own)['customer_service_refusals_total{status="503"}'] == 0
+    wait_until(lambda: read_metrics(own)['customer_service_refusals_total{status="400"}'] == 3)
+    assert read_metrics(own)['customer_service_refusals_total{status="503"}'] == 0
 
 
 def resident(pid: int) -> int:
@@ -85,11 +85,11 @@ def looked_up(numbers: Mapping[str, float]) -> float:
 
 
 def test_metrics_are_the_sum_of_the_workers_whichever_answers(own: Server) -> None:
-    wait_until(lambda: ask(own)["customer_service_workers"] == 2)
+    wait_until(lambda: read_metrics(own)["customer_service_workers"] == 2)
     read(own)
-    wait_until(lambda: looked_up(ask(own)) == REQUESTS)
+    wait_until(lambda: looked_up(read_metrics(own)) == REQUESTS)
     for _ in range(10):
-        numbers = ask(own)
+        numbers = read_metrics(own)
         assert numbers[ANSWERED] == REQUESTS
         assert numbers["customer_service_workers"] == 2
         assert looked_up(numbers) == REQUESTS
@@ -106,9 +106,9 @@ def test_what_a_dead_worker_counted_stays_and_it_is_no_worker(own: Server) -> No
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: len(workers(own) - {victim}) == 2)
     wait_until(lambda: victim not in workers(own))
-    wait_until(lambda: ask(own)["customer_service_workers"] == 2)
+    wait_until(lambda: read_metrics(own)["customer_service_workers"] == 2)
     assert survivor in workers(own)
-    assert ask(own)[ANSWERED] == REQUESTS
+    assert read_metrics(own)[ANSWERED] == REQUESTS
 
 
 def test_a_reload_loses_no_request(own: Server) -> None:
@@ -120,8 +120,8 @@ def test_a_reload_loses_no_request(own: Server) -> None:
         assert own.get(url(), bearer()).status == 200
         answered += 1
         assert time.monotonic() < deadline
-    wait_until(lambda: ask(own)["customer_service_workers"] == 2)
-    wait_until(lambda: ask(own)[ANSWERED] == answered)
+    wait_until(lambda: read_metrics(own)["customer_service_workers"] == 2)
+    wait_until(lambda: read_metrics(own)[ANSWERED] == answered)
 
 
 def test_nothing_is_left_of_a_server_that_stopped(own: Server) -> None:

@@ -26,7 +26,7 @@ from tests import support
 from tests.support import CUSTOMER_ID, EXAMPLE, MISSING_CUSTOMER_ID, ORGANIZATION, bearer, customers_url, url
 from tests.support.load import Load
 from tests.support.nginx import CONFIGURATION, Nginx
-from tests.support.server import ROOT, Server, ask
+from tests.support.server import ROOT, Server, send_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,20 +72,20 @@ def nginx(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def create(nginx: Nginx, number: int, base: str = "", **changes: Any) -> Answer:
     body = support.new_customer(taxId=f"AAA010101{number:03d}", **changes)
     path = PREFIX + customers_url(base=base)
-    return nginx.ask("POST", path, bearer() | JSON | MARKS, json.dumps(body).encode())
+    return nginx.request("POST", path, bearer() | JSON | MARKS, json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("base", ["", "/api"])
 def test_the_read(nginx: Nginx, base: str) -> None:
     path = PREFIX + url(base=base)
-    found = nginx.ask("GET", path, bearer())
+    found = nginx.request("GET", path, bearer())
     assert (found.status, json.loads(found.body)) == (200, EXAMPLE)
     etag = found.headers["ETag"]
     for condition in (etag, f"W/{etag}", f'"x", W/{etag}', "*"):
-        same = nginx.ask("GET", path, bearer() | {"If-None-Match": condition})
+        same = nginx.request("GET", path, bearer() | {"If-None-Match": condition})
         assert (same.status, same.body, same.headers["ETag"]) == (304, b"", etag)
-    assert nginx.ask("GET", path, bearer() | {"If-None-Match": '"x"'}).status == 200
-    head = nginx.ask("HEAD", path, bearer())
+    assert nginx.request("GET", path, bearer() | {"If-None-Match": '"x"'}).status == 200
+    head = nginx.request("HEAD", path, bearer())
     assert (head.status, head.body, head.headers["ETag"]) == (200, b"", etag)
     assert head.headers["Content-Length"] == str(len(found.body))
 
@@ -100,7 +100,7 @@ def test_the_read(nginx: Nginx, base: str) -> None:
     ],
 )
 def test_problems_pass(nginx: Nginx, path: str, status: int, slug: str) -> None:
-    answer = nginx.ask("GET", path, {} if status == 401 else bearer())
+    answer = nginx.request("GET", path, {} if status == 401 else bearer())
     body = json.loads(answer.body)
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert (body["type"], body["requestId"]) == (f"urn:problem-type:{slug}", answer.headers["X-Request-ID"])
@@ -115,12 +115,12 @@ def test_links_and_locations_can_be_followed(nginx: Nginx, base: str) -> None:
     for each in created:
         assert each.status == 201
         assert each.headers["Location"] == f"{behind}/{json.loads(each.body)['id']}"
-        assert nginx.ask("GET", each.headers["Location"], bearer()).body == each.body
+        assert nginx.request("GET", each.headers["Location"], bearer()).body == each.body
     taken = json.loads(create(nginx, first, base).body)
     assert taken["existing"] == created[0].headers["Location"]
     path, seen = f"{behind}?limit=1", []
     while path:
-        page = nginx.ask("GET", path, bearer())
+        page = nginx.request("GET", path, bearer())
         seen += [each["id"] for each in json.loads(page.body)["data"]]
         link = page.headers.get("Link", "")
         assert not link or link.startswith(f"<{behind}?")
@@ -139,7 +139,7 @@ def test_the_client_of_this_project_goes_through(nginx: Nginx) -> None:
 def test_an_external_id_arrives_as_it_was_written(nginx: Nginx, server: Server, external_id: str) -> None:
     path = f"/by-external-id/{external_id}"
     body = json.dumps(support.new_customer(taxId="XAXX010101000", taxSystem="616", defaultInvoiceUse="S01")).encode()
-    put = nginx.ask("PUT", CUSTOMERS + path, bearer() | JSON, body)
+    put = nginx.request("PUT", CUSTOMERS + path, bearer() | JSON, body)
     assert put.status == 201
     assert server.get(customers_url() + path, bearer()).body == put.body
 
@@ -161,7 +161,7 @@ def test_an_external_id_arrives_as_it_was_written(nginx: Nginx, server: Server, 
     ],
 )
 def test_what_is_not_for_the_outside_is_a_problem(nginx: Nginx, path: str) -> None:
-    answer = nginx.ask("GET", path, {"X-Request-ID": "ours"})
+    answer = nginx.request("GET", path, {"X-Request-ID": "ours"})
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
     body = json.loads(answer.body)
     assert (body["status"], body["requestId"]) == (404, "ours")
@@ -170,16 +170,16 @@ def test_what_is_not_for_the_outside_is_a_problem(nginx: Nginx, path: str) -> No
 
 @pytest.mark.parametrize("base", ["", "/api"])
 def test_every_documented_path_for_callers_passes(nginx: Nginx, base: str) -> None:
-    documented = json.loads(nginx.ask("GET", f"{PREFIX}{base}/openapi.json", {}).body)["paths"]
+    documented = json.loads(nginx.request("GET", f"{PREFIX}{base}/openapi.json", {}).body)["paths"]
     assert documented.keys() > INSIDE
     for path in documented.keys() - INSIDE:
-        answer = nginx.ask("GET", PREFIX + base + re.sub(r"{\w+}", "x", path), {})
+        answer = nginx.request("GET", PREFIX + base + re.sub(r"{\w+}", "x", path), {})
         assert answer.status in {401, 405}, path
 
 
 def test_the_document_names_the_servers_behind_the_prefix(nginx: Nginx) -> None:
     for base in ("", "/api"):
-        document = json.loads(nginx.ask("GET", f"{PREFIX}{base}/openapi.json", MARKS).body)
+        document = json.loads(nginx.request("GET", f"{PREFIX}{base}/openapi.json", MARKS).body)
         assert document["servers"] == [{"url": "/crm"}, {"url": "/crm/api"}]
 
 
@@ -187,39 +187,39 @@ class TestConditionalWrites:
     """A write on a state that the caller named."""
 
     def test_on_another_state(self, nginx: Nginx) -> None:
-        stale = nginx.ask("PATCH", PATH, bearer() | JSON | {"If-Match": '"stale"'}, b"{}")
+        stale = nginx.request("PATCH", PATH, bearer() | JSON | {"If-Match": '"stale"'}, b"{}")
         assert (stale.status, json.loads(stale.body)["type"]) == (412, "urn:problem-type:version-mismatch")
 
     def test_a_weak_one_matches_nothing_as_the_rfc_says(self, nginx: Nginx) -> None:
-        etag = nginx.ask("GET", PATH, bearer()).headers["ETag"]
-        assert nginx.ask("PATCH", PATH, bearer() | JSON | {"If-Match": f"W/{etag}"}, b"{}").status == 412
-        assert nginx.ask("PATCH", PATH, bearer() | JSON | {"If-Match": etag}, b"{}").status == 200
+        etag = nginx.request("GET", PATH, bearer()).headers["ETag"]
+        assert nginx.request("PATCH", PATH, bearer() | JSON | {"If-Match": f"W/{etag}"}, b"{}").status == 412
+        assert nginx.request("PATCH", PATH, bearer() | JSON | {"If-Match": etag}, b"{}").status == 200
 
     def test_an_nginx_that_compresses_by_itself_would_make_it_weak(self, server: Server, tmp_path: Path) -> None:
         compressing = {"gzip off;": "gzip on; gzip_types application/json; gzip_min_length 1;"}
         with Nginx(tmp_path, [server.port], compressing) as nginx:
-            found = nginx.ask("GET", PATH, bearer() | {"Accept-Encoding": "gzip"})
+            found = nginx.request("GET", PATH, bearer() | {"Accept-Encoding": "gzip"})
             etag = found.headers["ETag"]
             assert etag.startswith("W/")
-            assert nginx.ask("GET", PATH, bearer() | {"If-None-Match": etag}).status == 304
-            assert nginx.ask("PATCH", PATH, bearer() | JSON | {"If-Match": etag}, b"{}").status == 412
+            assert nginx.request("GET", PATH, bearer() | {"If-None-Match": etag}).status == 304
+            assert nginx.request("PATCH", PATH, bearer() | JSON | {"If-Match": etag}, b"{}").status == 412
 
 
 def test_lists_are_compressed_and_a_customer_is_not(nginx: Nginx) -> None:
     for number in range(300, 304):
         create(nginx, number)
     asked = bearer() | {"Accept-Encoding": "gzip"}
-    plain, packed = nginx.ask("GET", CUSTOMERS, bearer()), nginx.ask("GET", CUSTOMERS, asked)
+    plain, packed = nginx.request("GET", CUSTOMERS, bearer()), nginx.request("GET", CUSTOMERS, asked)
     assert "Content-Encoding" not in plain.headers
     assert packed.headers["Content-Encoding"] == "gzip"
     assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
     assert gzip.decompress(packed.body) == plain.body
-    assert not {"Content-Encoding", "Vary"} & set(nginx.ask("GET", PATH, asked).headers)
+    assert not {"Content-Encoding", "Vary"} & set(nginx.request("GET", PATH, asked).headers)
 
 
 def test_a_request_has_one_id_in_both_logs_and_nothing_else_of_it(nginx: Nginx, server: Server) -> None:
     for given in ("look-for-me", 'hostile"}\\', ""):
-        answer = nginx.ask("GET", f"{PATH}?q=secreto", bearer() | {"X-Request-ID": given})
+        answer = nginx.request("GET", f"{PATH}?q=secreto", bearer() | {"X-Request-ID": given})
         known_by = answer.headers["X-Request-ID"]
         assert (known_by == given) == (given == "look-for-me")
         assert re.fullmatch("[0-9a-f]{32}|look-for-me", known_by)
@@ -239,15 +239,15 @@ class TestUntrustedClient:
         return line["client"]
 
     def test_its_address_is_that_of_its_connection(self, nginx: Nginx, server: Server) -> None:
-        refused = nginx.ask("GET", PATH, MARKS, source=ELSEWHERE)
+        refused = nginx.request("GET", PATH, MARKS, source=ELSEWHERE)
         assert self.client_of(server, refused) == ELSEWHERE
 
     def test_client_headers_are_ignored_without_a_gateway(self, server: Server) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10, source_address=(ELSEWHERE, 0))
         body = json.dumps(support.new_customer()).encode()
-        taken = ask(connection, "POST", customers_url(), bearer() | MARKS | JSON, body)
+        taken = send_request(connection, "POST", customers_url(), bearer() | MARKS | JSON, body)
         assert json.loads(taken.body)["existing"] == url(base="")
-        assert self.client_of(server, ask(connection, "GET", url(), MARKS)) == ELSEWHERE
+        assert self.client_of(server, send_request(connection, "GET", url(), MARKS)) == ELSEWHERE
 
     def test_gunicorn_trusts_no_proxy_by_default(self, server: Server) -> None:
         contradictory = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}
@@ -279,7 +279,7 @@ class TestStops:
 
     def test_without_any_server_the_answer_is_a_problem_to_try_again(self, tmp_path: Path) -> None:
         with Nginx(tmp_path, [1]) as nginx:
-            answer = nginx.ask("GET", PATH, bearer())
+            answer = nginx.request("GET", PATH, bearer())
         assert (answer.status, answer.headers["Content-Type"]) == (502, "application/problem+json")
         assert answer.headers["Retry-After"] == "1"
         assert json.loads(answer.body)["title"] == "Bad Gateway"
@@ -310,9 +310,9 @@ class TestIdleFollowers:
 
     def end(self, nginx: Nginx) -> str:
         """Return the cursor behind all changes."""
-        page = json.loads(nginx.ask("GET", self.PATH, bearer()).body)
+        page = json.loads(nginx.request("GET", self.PATH, bearer()).body)
         while page["hasMore"]:
-            page = json.loads(nginx.ask("GET", f"{self.PATH}?cursor={page['cursor']}", bearer()).body)
+            page = json.loads(nginx.request("GET", f"{self.PATH}?cursor={page['cursor']}", bearer()).body)
         cursor: str = page["cursor"]
         return cursor
 
@@ -320,13 +320,13 @@ class TestIdleFollowers:
         """Return the status of a page that waits for a change, and after how many seconds it came."""
         began, connection = time.monotonic(), nginx.connect(timeout=2 * MAXIMUM_WAIT_SECONDS)
         path = f"{self.PATH}?cursor={cursor}&wait={MAXIMUM_WAIT_SECONDS}"
-        return ask(connection, "GET", path, bearer()).status, time.monotonic() - began
+        return send_request(connection, "GET", path, bearer()).status, time.monotonic() - began
 
     def read_until_done(self, nginx: Nginx, pages: Sequence[Future[tuple[int, float]]]) -> Counter[int]:
         """Read a customer twenty times a second until all pages have come; return how often each status came."""
         statuses = Counter[int]()
         while not all(each.done() for each in pages):
-            statuses[nginx.ask("GET", PATH, bearer()).status] += 1
+            statuses[nginx.request("GET", PATH, bearer()).status] += 1
             time.sleep(0.05)
         return statuses
 

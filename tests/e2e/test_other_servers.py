@@ -52,7 +52,7 @@ def test_a_read_a_write_and_the_feed(server: Server) -> None:
     assert (found.status, json.loads(found.body)) == (HTTPStatus.OK, support.EXAMPLE)
     assert server.get(support.url()).status == HTTPStatus.UNAUTHORIZED
     editor = support.bearer("editor") | {"Content-Type": "application/json"}
-    created = server.ask(
+    created = server.request(
         "POST", support.customers_url(), editor, json.dumps(support.new_customer(taxId="EKU9003173C9")).encode()
     )
     assert created.status == HTTPStatus.CREATED, created.body

@@ -83,7 +83,7 @@ def test_nothing_personal_is_exported(filled: Database[Document], mongodb_uri: s
             with failing(filled, code, commands):
                 doing.everything()
         for hidden in ("Host", "User-Agent", "tracestate", "X-Request-ID", "X-Forwarded-For", "baggage"):
-            doing.ask("GET", support.url(), **{hidden: "nandu-secreto"})
+            doing.request("GET", support.url(), **{hidden: "nandu-secreto"})
         stop(server)
         sent = b"".join(collector.bodies).decode("utf-8", "replace").casefold()
         assert "find customers" in sent

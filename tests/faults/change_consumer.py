@@ -42,7 +42,7 @@ class ChangeConsumer:
     def _follow(self) -> None:
         while True:
             is_leaving = self._leaving.is_set()
-            page = self._ask()
+            page = self._get_page()
             if page is None:
                 time.sleep(RETRY_SECONDS)
                 continue
@@ -54,7 +54,7 @@ class ChangeConsumer:
             if is_leaving and not page["data"] and not page["hasMore"]:
                 return
 
-    def _ask(self) -> dict[str, Any] | None:
+    def _get_page(self) -> dict[str, Any] | None:
         query = f"?wait=1&cursor={self._cursor}" if self._cursor else ""
         try:
             answer = self._server.get(customers_url(f"/changes{query}"), bearer(), timeout=30)

@@ -103,7 +103,7 @@ def put(server: Server, name: str) -> Answer:
     """Give a customer this name."""
     body = json.dumps(support.NEW_CUSTOMER | {"legalName": name}).encode()
     headers = support.bearer() | {"Content-Type": "application/json"}
-    return server.ask("PUT", support.customers_url("/by-external-id/ours"), headers, body)
+    return server.request("PUT", support.customers_url("/by-external-id/ours"), headers, body)
 
 
 def wait_until_alone(primary: Mongod) -> None:

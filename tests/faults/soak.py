@@ -78,7 +78,7 @@ def _run(
     server: Server, numbers: itertools.count[int], until: int, kinds: dict[str, bytes], answers: Counter[str]
 ) -> None:
     connections = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(CLIENTS)]
-    threads = [threading.Thread(target=_ask, args=(each, numbers, until, kinds, answers)) for each in connections]
+    threads = [threading.Thread(target=_send, args=(each, numbers, until, kinds, answers)) for each in connections]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -87,7 +87,7 @@ def _run(
         connection.close()
 
 
-def _ask(
+def _send(
     connection: socket.socket,
     numbers: itertools.count[int],
     until: int,

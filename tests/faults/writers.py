@@ -107,7 +107,7 @@ class Writers:
         """Ask once; return whether the answer is the last word."""
         headers = bearer() | {"Content-Type": "application/json", "Idempotency-Key": f"key-{number}"}
         body = json.dumps(NEW_CUSTOMER | {"taxId": tax_id(number), "legalName": f"Sabre {number}"}).encode()
-        status, answer = _ask(connection, body, headers)
+        status, answer = _send(connection, body, headers)
         slug = answer.get("type", "").rpartition(":")[2]
         self.answers[f"{status} {slug}".strip()] += 1
         if status == "201":
@@ -150,7 +150,7 @@ def longest(times: list[float]) -> float:
     return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 
-def _ask(connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]) -> tuple[str, dict[str, Any]]:
+def _send(connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]) -> tuple[str, dict[str, Any]]:
     try:
         connection.request("POST", customers_url(), body, headers)
         response = connection.getresponse()

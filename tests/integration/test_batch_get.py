@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BATCH_GET = customers_url("/batch-get")
 
 
-def ask(service: Service, ids: object) -> TestResponse:
+def batch_get(service: Service, ids: object) -> TestResponse:
     return service.client.post(BATCH_GET, json={"ids": ids}, headers=bearer())
 
 
@@ -46,11 +46,11 @@ class TestFound:
         assert response.content_type == "application/json"
         assert response.headers["Cache-Control"] == "private, no-cache"
         assert response.get_json() == {"data": expected, "notFound": []}
-        assert ask(service, ids[::-1]).get_json()["data"] == expected[::-1]
+        assert batch_get(service, ids[::-1]).get_json()["data"] == expected[::-1]
 
     def test_repeated_ids_and_capitals(self, service: Service) -> None:
         ids = [CUSTOMER_ID.upper(), CUSTOMER_ID, MISSING_CUSTOMER_ID.upper(), MISSING_CUSTOMER_ID, CUSTOMER_ID]
-        answer = ask(service, ids).get_json()
+        answer = batch_get(service, ids).get_json()
         assert answer == {"data": [EXAMPLE], "notFound": [MISSING_CUSTOMER_ID.upper()]}
 
     def test_what_is_not_found(self, service: Service) -> None:
@@ -67,24 +67,24 @@ class TestFound:
             "x" * 10_000,
         ]
         ids = [*odd, OTHER_CUSTOMER_ID, CUSTOMER_ID, MISSING_CUSTOMER_ID, "x"]
-        answer = ask(service, ids).get_json()
+        answer = batch_get(service, ids).get_json()
         assert answer == {"data": [EXAMPLE], "notFound": [*odd, OTHER_CUSTOMER_ID, MISSING_CUSTOMER_ID]}
 
     def test_a_deleted_one(self, service: Service, editor: FlaskClient) -> None:
         editor.delete(customers_url("/" + CUSTOMER_ID))
-        assert ask(service, [CUSTOMER_ID]).get_json() == {"data": [], "notFound": [CUSTOMER_ID]}
+        assert batch_get(service, [CUSTOMER_ID]).get_json() == {"data": [], "notFound": [CUSTOMER_ID]}
 
     def test_none(self, service: Service) -> None:
-        assert ask(service, []).get_json() == {"data": [], "notFound": []}
+        assert batch_get(service, []).get_json() == {"data": [], "notFound": []}
 
     def test_a_hundred(self, service: Service) -> None:
         ids = [str(ObjectId()) for _ in range(99)]
-        assert ask(service, [*ids, CUSTOMER_ID]).get_json() == {"data": [EXAMPLE], "notFound": ids}
+        assert batch_get(service, [*ids, CUSTOMER_ID]).get_json() == {"data": [EXAMPLE], "notFound": ids}
 
 
 def test_what_is_no_string(service: Service) -> None:
     ids = [CUSTOMER_ID, 1, {"$gt": ""}, None, [CUSTOMER_ID], 2**63]
-    assert findings(ask(service, ids)) == [
+    assert findings(batch_get(service, ids)) == [
         *(("/ids/1", "invalid-type"), ("/ids/2", "invalid-type"), ("/ids/3", "required")),
         *(("/ids/4", "invalid-type"), ("/ids/5", "invalid-type")),
     ]

@@ -25,13 +25,13 @@ CARDENAS = {
 }
 
 
-def ask(service: Service, path: str, subject: str = STRANGER, **headers: str) -> TestResponse:
+def get(service: Service, path: str, subject: str = STRANGER, **headers: str) -> TestResponse:
     """Ask as a caller who is a member of no organization."""
     return service.client.get(path, headers=bearer(subject) | headers)
 
 
 def data(service: Service, path: str) -> list[dict[str, Any]]:
-    response = ask(service, path)
+    response = get(service, path)
     assert response.status_code == 200, response.text
     answer = response.get_json()
     assert set(answer) == {"data"}
@@ -63,33 +63,33 @@ class TestCaching:
     @pytest.mark.parametrize("path", PATHS)
     @pytest.mark.parametrize("base", ["", "/api"])
     def test_for_a_day_and_then_by_the_etag(self, service: Service, base: str, path: str) -> None:
-        first = ask(service, base + path)
+        first = get(service, base + path)
         assert first.headers["Cache-Control"] == "private, max-age=86400"
-        again = ask(service, base + path, **{"If-None-Match": f'"x", {first.headers["ETag"]}'})
+        again = get(service, base + path, **{"If-None-Match": f'"x", {first.headers["ETag"]}'})
         assert (again.status_code, again.data) == (304, b"")
         for name in ("ETag", "Cache-Control", "Vary", "X-Content-Type-Options"):
             assert again.headers[name] == first.headers[name]
-        assert ask(service, base + path, **{"If-None-Match": '"x"'}).data == first.data
+        assert get(service, base + path, **{"If-None-Match": '"x"'}).data == first.data
 
     @pytest.mark.parametrize("path", PATHS)
     def test_head(self, service: Service, path: str) -> None:
-        found = ask(service, path)
+        found = get(service, path)
         head = service.client.head(path, headers=bearer(STRANGER))
         assert (head.status_code, head.data) == (200, b"")
         for name in ("ETag", "Cache-Control", "Content-Length", "Content-Type", "Vary"):
             assert head.headers[name] == found.headers[name]
 
     def test_what_is_large_is_compressed_under_an_etag_of_its_own(self, service: Service) -> None:
-        plain = ask(service, "/catalogs/countries")
-        packed = ask(service, "/catalogs/countries", **{"Accept-Encoding": "gzip"})
+        plain = get(service, "/catalogs/countries")
+        packed = get(service, "/catalogs/countries", **{"Accept-Encoding": "gzip"})
         assert packed.headers["Content-Encoding"] == "gzip"
         assert gzip.decompress(packed.data) == plain.data
         assert packed.headers["ETag"] != plain.headers["ETag"]
         same = {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]}
-        assert ask(service, "/catalogs/countries", **same).status_code == 304
+        assert get(service, "/catalogs/countries", **same).status_code == 304
 
     def test_different_catalogues_differ(self, service: Service) -> None:
-        assert len({ask(service, path).headers["ETag"] for path in PATHS}) == len(PATHS)
+        assert len({get(service, path).headers["ETag"] for path in PATHS}) == len(PATHS)
 
 
 class TestTaxSystems:
@@ -152,7 +152,7 @@ class TestInvoiceUses:
         ],
     )
     def test_refused(self, service: Service, query: str, found: list[tuple[str, str]]) -> None:
-        assert findings(ask(service, f"/catalogs/invoice-uses?{query}")) == found
+        assert findings(get(service, f"/catalogs/invoice-uses?{query}")) == found
 
 
 class TestCountriesAndStates:
@@ -172,10 +172,10 @@ class TestZipCodes:
     @pytest.mark.parametrize("base", ["", "/api"])
     def test_with_a_municipality_and_a_city(self, service: Service, base: str) -> None:
         assert EXAMPLE["address"]["zip"] == CARDENAS["zip"]  # type: ignore[index]
-        assert ask(service, f"{base}/catalogs/zip-codes/86500").get_json() == CARDENAS
+        assert get(service, f"{base}/catalogs/zip-codes/86500").get_json() == CARDENAS
 
     def test_with_a_state_alone(self, service: Service) -> None:
-        found = ask(service, "/catalogs/zip-codes/01001").get_json()
+        found = get(service, "/catalogs/zip-codes/01001").get_json()
         state = {"code": "CMX", "name": "Ciudad de México"}
         assert found == {"zip": "01001", "state": state, "municipality": None, "city": None}
 
@@ -183,8 +183,8 @@ class TestZipCodes:
         "zip_code", ["00000", "17000", "8650", "865000", "x", "%00", "%FF", "%D9%A8", "86500%0A", "9" * 5_000]
     )
     def test_none(self, service: Service, zip_code: str) -> None:
-        problem(ask(service, f"/catalogs/zip-codes/{zip_code}"), 404, "zip-code-not-found")
+        problem(get(service, f"/catalogs/zip-codes/{zip_code}"), 404, "zip-code-not-found")
 
     @pytest.mark.parametrize("path", ["/catalogs", "/catalogs/zip-codes", "/catalogs/zip-codes/", "/catalogs/x"])
     def test_no_such_path(self, service: Service, path: str) -> None:
-        problem(ask(service, path), 404, "not-found")
+        problem(get(service, path), 404, "not-found")

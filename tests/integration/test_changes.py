@@ -91,7 +91,7 @@ def patient(editor: FlaskClient) -> None:
     environ_of(editor)[LONG_POLLING] = lambda: nullcontext(lambda: False)
 
 
-def ask(client: FlaskClient, cursor: str | None = None, wait: int = 0) -> dict[str, Any]:
+def get_changes(client: FlaskClient, cursor: str | None = None, wait: int = 0) -> dict[str, Any]:
     query = {"wait": wait, **({"cursor": cursor} if cursor else {})}
     response = client.get(CHANGES, query_string=query)
     assert response.status_code == 200, response.text
@@ -105,7 +105,7 @@ def catch_up(client: FlaskClient, cursor: str | None = None) -> tuple[list[dict[
     """Return all changes after the cursor, and the cursor behind the last."""
     changes: list[dict[str, Any]] = []
     while True:
-        page = ask(client, cursor)
+        page = get_changes(client, cursor)
         changes, cursor = changes + page["data"], page["cursor"]
         assert cursor is not None
         if not page["hasMore"]:
@@ -193,7 +193,7 @@ class TestOrder:
 
     @pytest.mark.parametrize("role", ["viewer", "editor", "admin"])
     def test_any_member_reads(self, service: Service, role: str) -> None:
-        assert [each["customer"] for each in ask(caller(service, role))["data"]] == []
+        assert [each["customer"] for each in get_changes(caller(service, role))["data"]] == []
 
     @pytest.mark.parametrize(
         ("query", "path", "code"),
@@ -235,7 +235,7 @@ class TestBeginning:
 
     def test_those_who_are_there(self, service: Service, editor: FlaskClient) -> None:
         backfill_search_fields(service.database)
-        page = ask(editor)
+        page = get_changes(editor)
         assert page["data"] == [{"type": "created", "id": CUSTOMER_ID, "customer": EXAMPLE}]
         assert page["hasMore"] is True
         assert catch_up(editor, page["cursor"])[0] == []
@@ -256,7 +256,7 @@ class TestBeginning:
     def test_what_happens_between_the_pages_comes_after_them(self, service: Service, editor: FlaskClient) -> None:
         service.database.customers.delete_many({})
         service.database.customers.insert_many(living(number, ORGANIZATION) for number in range(150))
-        page = ask(editor)
+        page = get_changes(editor)
         first, last = (f"{number:024x}" for number in (0, 149))
         editor.delete(customers_url(f"/{first}"))
         editor.patch(customers_url(f"/{last}"), json={"legalName": "Sabre"})
@@ -280,20 +280,20 @@ class TestChanges:
 
     def test_each_kind(self, editor: FlaskClient, now: str) -> None:
         created = create(editor, 1)
-        page = ask(editor, now)
+        page = get_changes(editor, now)
         assert page["data"] == [
             {"type": "created", "id": created, "customer": editor.get(customers_url(f"/{created}")).get_json()}
         ]
         assert page["hasMore"] is False
         editor.patch(url(), json={"legalName": "Sabre"})
         editor.delete(customers_url(f"/{created}"))
-        page = ask(editor, page["cursor"])
+        page = get_changes(editor, page["cursor"])
         assert page["data"] == [
             {"type": "changed", "id": CUSTOMER_ID, "customer": editor.get(url()).get_json()},
             {"type": "deleted", "id": created, "customer": None},
         ]
         editor.post(customers_url(f"/{created}/restore"))
-        page = ask(editor, page["cursor"])
+        page = get_changes(editor, page["cursor"])
         assert types_and_ids(page["data"]) == [("changed", created)]
         assert page["data"][0]["customer"]["id"] == created
 
@@ -316,7 +316,7 @@ class TestChanges:
         expected = []
         for write, body in (("put", validation), ("put", validation), ("delete", None), ("delete", None)):
             assert editor.open(url() + "/sat-validation", method=write, json=body).status_code in {200, 204}
-            page = ask(editor, now)
+            page = get_changes(editor, now)
             now = page["cursor"]
             expected.append([(each["type"], each["customer"].get("satValidation")) for each in page["data"]])
         assert expected == [[("changed", validation)], [], [("changed", None)], []]
@@ -329,15 +329,15 @@ class TestChanges:
         with service.database.client.start_session() as session:
             service.database["elsewhere"].insert_one({}, session=session)
             last = session.operation_time
-        page = ask(editor, now)
+        page = get_changes(editor, now)
         assert (page["data"], page["hasMore"]) == ([], False)
         assert Timestamp(*decoded(page["cursor"])[1:3]) >= last
 
     def test_pages_are_full_and_bounded(self, editor: FlaskClient, now: str) -> None:
         for number in range(120):
             editor.patch(url(), json={"legalName": f"Name {number}"})
-        first = ask(editor, now)
-        second = ask(editor, first["cursor"])
+        first = get_changes(editor, now)
+        second = get_changes(editor, first["cursor"])
         assert (len(first["data"]), first["hasMore"]) == (100, True)
         assert (len(second["data"]), second["hasMore"]) == (20, False)
         assert catch_up(editor, second["cursor"])[0] == []
@@ -354,7 +354,7 @@ class TestChanges:
         cursors: list[list[Any]] = []
         page: dict[str, Any] = {"cursor": now, "hasMore": True}
         while page["hasMore"] and len(cursors) < 100:
-            page = ask(editor, page["cursor"])
+            page = get_changes(editor, page["cursor"])
             changes += page["data"]
             cursors.append(decoded(page["cursor"]))
         expected = [("created", str(key)) for key in keys] + [("changed", str(key)) for key in keys]
@@ -415,14 +415,14 @@ class TestTenancy:
         customers.update_many({"organizationId": OTHER_ORGANIZATION}, {"$set": {"phone": "1"}})
         customers.replace_one(foreign, {**living(500, OTHER_ORGANIZATION), **foreign})
         own = create(editor, 1)
-        pages = [ask(editor, now)]
+        pages = [get_changes(editor, now)]
         while pages[-1]["hasMore"]:
-            pages.append(ask(editor, pages[-1]["cursor"]))
+            pages.append(get_changes(editor, pages[-1]["cursor"]))
         customers.update_many({"organizationId": OTHER_ORGANIZATION}, {"$set": {"deletedAt": 1}})
         customers.delete_many({"organizationId": OTHER_ORGANIZATION})
-        pages.append(ask(editor, pages[-1]["cursor"]))
+        pages.append(get_changes(editor, pages[-1]["cursor"]))
         while pages[-1]["hasMore"]:
-            pages.append(ask(editor, pages[-1]["cursor"]))
+            pages.append(get_changes(editor, pages[-1]["cursor"]))
         assert [each for page in pages for each in types_and_ids(page["data"])] == [("created", own)]
         text = str([(page, decoded(page["cursor"])) for page in pages])
         assert not any(str(each["_id"]) in text for each in (*others, foreign))
@@ -493,7 +493,7 @@ class TestCursors:
         with failing(service.database, "aggregate", errorCode=code):
             expired = problem(editor.get(f"{CHANGES}?cursor={cursor}"), 410, "cursor-expired")
         assert "Begin again without a cursor" in expired["detail"]
-        assert ask(editor, cursor)["data"] == []
+        assert get_changes(editor, cursor)["data"] == []
 
     def test_the_collection_was_dropped(self, service: Service, editor: FlaskClient) -> None:
         _, cursor = catch_up(editor)
@@ -535,13 +535,13 @@ class TestWaiting:
 
     def test_a_server_that_may_not_wait_answers_at_once(self, editor: FlaskClient, now: str) -> None:
         began = time.monotonic()
-        assert ask(editor, now, wait=20)["data"] == []
+        assert get_changes(editor, now, wait=20)["data"] == []
         assert time.monotonic() - began < 2
 
     @pytest.mark.usefixtures("patient")
     def test_until_the_time_is_over(self, editor: FlaskClient, now: str) -> None:
         began = time.monotonic()
-        page = ask(editor, now, wait=3)
+        page = get_changes(editor, now, wait=3)
         assert (page["data"], page["hasMore"]) == ([], False)
         assert 3 <= time.monotonic() - began < 6
 
@@ -552,7 +552,7 @@ class TestWaiting:
     ) -> None:
         with pymongo.MongoClient[dict[str, Any]](mongodb_uri, timeoutMS=timeout) as client:
             app = create_app(settings(), client[database.name])
-            page = ask(client_of(Service(app, database, app.test_client()), "editor-of-one"), now, wait=2)
+            page = get_changes(client_of(Service(app, database, app.test_client()), "editor-of-one"), now, wait=2)
         assert (page["data"], page["hasMore"]) == ([], False)
 
     @pytest.mark.usefixtures("patient")
@@ -564,7 +564,7 @@ class TestWaiting:
             (3.0, lambda: service.database.customers.update_one(KEY, NOTHING_MUCH)),
         ):
             began = time.monotonic()
-            assert types_and_ids(ask(editor, now, wait=20)["data"]) == [("changed", CUSTOMER_ID)]
+            assert types_and_ids(get_changes(editor, now, wait=20)["data"]) == [("changed", CUSTOMER_ID)]
             assert 2.5 < time.monotonic() - began < 10
 
     def test_until_it_is_over_otherwise(self, editor: FlaskClient, now: str) -> None:
@@ -572,7 +572,7 @@ class TestWaiting:
         environ_of(editor)[LONG_POLLING] = lambda: nullcontext(over.is_set)
         with later((0.3, over.set)):
             began = time.monotonic()
-            assert ask(editor, now, wait=20)["data"] == []
+            assert get_changes(editor, now, wait=20)["data"] == []
             assert time.monotonic() - began < 10
 
     @pytest.mark.usefixtures("patient")
@@ -590,7 +590,7 @@ class TestWaiting:
             failing(service.database, "getMore", closeConnection=True),
             later((1.5, lambda: service.database.customers.update_one(KEY, NOTHING_MUCH))),
         ):
-            assert types_and_ids(ask(editor, now, wait=20)["data"]) == [("changed", CUSTOMER_ID)]
+            assert types_and_ids(get_changes(editor, now, wait=20)["data"]) == [("changed", CUSTOMER_ID)]
 
 
 def test_no_read_is_older_than_the_returned_change(mongodb_uri: str, service: Service, editor: FlaskClient) -> None:
@@ -602,7 +602,7 @@ def test_no_read_is_older_than_the_returned_change(mongodb_uri: str, service: Se
         member = client_of(Service(app, service.database, app.test_client()), "editor-of-one")
         _, cursor = catch_up(member)
         editor.patch(url(), json={"legalName": "Sabre"})
-        page = ask(member, cursor)
+        page = get_changes(member, cursor)
         assert types_and_ids(page["data"]) == [("changed", CUSTOMER_ID)]
     first, second = (command["readConcern"] for command in recorder.commands if command.get("find") == "customers")
     _, seconds, increment, _ = decoded(cursor)
@@ -626,9 +626,9 @@ class TestHeadway:
         service.database.customers.update_many({"organizationId": OTHER_ORGANIZATION}, {"$set": {"phone": "1"}})
         service.database["elsewhere"].insert_many([{} for _ in range(2000)])
         own = create(editor, 1)
-        pages = [ask(editor, now)]
+        pages = [get_changes(editor, now)]
         while pages[-1]["hasMore"]:
-            pages.append(ask(editor, pages[-1]["cursor"]))
+            pages.append(get_changes(editor, pages[-1]["cursor"]))
         assert [types_and_ids(page["data"]) for page in pages if page["data"]] == [[("created", own)]]
         assert len(pages) >= 1 + 200 // 50 + 2000 // 10 // 50
         places = [decoded(page["cursor"])[1:] for page in pages]
@@ -663,7 +663,7 @@ def follow(client: FlaskClient, chance: random.Random, done: threading.Event) ->
     cursor, was_done, has_more = None, False, True
     while has_more or not was_done:
         was_done = done.is_set()
-        page = ask(client, cursor)
+        page = get_changes(client, cursor)
         apply(page["data"], held)
         cursor, has_more = page["cursor"], page["hasMore"]
         time.sleep(chance.random() * 0.05)

@@ -20,7 +20,7 @@ from customer_service.settings import MongoSettings
 from customer_service.web.requests import ListRequest
 from tests.integration.test_query_plans import Recorder, stages_of
 from tests.support import Service, serve, settings
-from tests.support.lists import START, ask, deleted, living, numbers, store
+from tests.support.lists import START, deleted, get_page, living, numbers, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +137,7 @@ def large(mongodb_uri: str, recorder: Recorder) -> Iterator[Service]:
 def explained(service: Service, recorder: Recorder, query: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Return how many customers a page has, and how the database executed its find."""
     recorder.commands.clear()
-    returned = len(numbers(ask(service.client, {"limit": LIMIT, **query})))
+    returned = len(numbers(get_page(service.client, {"limit": LIMIT, **query})))
     finds = [command for command in recorder.commands if command.get("find") == "customers"]
     assert len(finds) == 1, "a list is one find"
     counts = [command for command in recorder.commands if command.get("aggregate") == "customers"]
@@ -218,7 +218,7 @@ def test_page_1000_costs_what_page_1_costs(large: Service, query: dict[str, str]
     for _ in range(TRIALS):
         for name, place in [*places.items()] * ROUNDS:
             began = time.perf_counter()
-            assert len(numbers(ask(large.client, {"limit": LIMIT, **place}))) == LIMIT
+            assert len(numbers(get_page(large.client, {"limit": LIMIT, **place}))) == LIMIT
             costs[name].append(time.perf_counter() - began)
         page_1, page_1000, page_4950 = (median(each) for each in costs.values())
         if max(page_1000, page_4950) <= MOST * page_1:
@@ -230,7 +230,7 @@ def test_page_1000_costs_what_page_1_costs(large: Service, query: dict[str, str]
 def test_a_total_comes_within_the_deadline(large: Service) -> None:
     for query, expected in (({}, ACTIVE), ({"q": "box"}, ACTIVE), ({"createdAt[gte]": "2025-01-01T00:00:00Z"}, ACTIVE)):
         began = time.perf_counter()
-        response = ask(large.client, {"limit": 1, "include": "total", **query})
+        response = get_page(large.client, {"limit": 1, "include": "total", **query})
         print(f"total of {query}: {time.perf_counter() - began:.3f} s")  # noqa: T201
         assert response.json is not None
         assert response.json["total"] == expected
@@ -258,7 +258,7 @@ def test_a_walk_among_a_writers_inserts_and_deletes(large: Service) -> None:
     walked: list[int] = []
     query: dict[str, Any] = {"limit": 100}
     while query["limit"]:
-        response = ask(large.client, query, organization)
+        response = get_page(large.client, query, organization)
         walked += numbers(response)
         assert response.json is not None
         query = {"limit": 100 if response.json["nextCursor"] else 0, "cursor": response.json["nextCursor"]}

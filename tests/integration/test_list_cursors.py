@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support import Service, bearer, serve
-from tests.support.lists import START, ask, list_url, living, numbers, pages, refusals, store
+from tests.support.lists import START, get_page, list_url, living, numbers, pages, refusals, store
 
 ID = "590ce6c56d04f840aa8438af"
 NOON = "2025-01-01T12:00:00Z"
@@ -37,7 +37,7 @@ def encoded(value: object) -> str:
 
 
 def next_cursor(service: Service, **query: Any) -> str:
-    response = ask(service.client, {"limit": 1, **query})
+    response = get_page(service.client, {"limit": 1, **query})
     assert response.json is not None
     cursor: str = response.json["nextCursor"]
     return cursor
@@ -73,19 +73,19 @@ class TestCursors:
     def test_a_cursor_keeps_its_filters(self, ten: Service, filters: dict[str, str]) -> None:
         everything = list(chain(*pages(ten.client, filters)))
         cursor = next_cursor(ten, **filters)
-        assert numbers(ask(ten.client, {"cursor": cursor})) == everything[1:]
-        assert numbers(ask(ten.client, {"cursor": cursor, **filters})) == everything[1:]
+        assert numbers(get_page(ten.client, {"cursor": cursor})) == everything[1:]
+        assert numbers(get_page(ten.client, {"cursor": cursor, **filters})) == everything[1:]
 
     @pytest.mark.parametrize("other", [{"q": "eva"}, {"q": "ana "}, {"taxId": "A"}, {"createdAt[gt]": NOON}])
     def test_a_cursor_with_other_filters(self, ten: Service, other: dict[str, str]) -> None:
         for filters in ({}, {"q": "ana"}):
             cursor = next_cursor(ten, **filters)
             for asked in (other, {**filters, **other, "email": "x"}):
-                assert refusals(ask(ten.client, {"cursor": cursor, **asked})) == {"/cursor": "other-filter"}
+                assert refusals(get_page(ten.client, {"cursor": cursor, **asked})) == {"/cursor": "other-filter"}
 
     def test_a_part_of_the_filters_is_another_filter(self, ten: Service) -> None:
         cursor = next_cursor(ten, q="ana", **{"createdAt[lt]": NOON})
-        assert refusals(ask(ten.client, {"cursor": cursor, "q": "ana"})) == {"/cursor": "other-filter"}
+        assert refusals(get_page(ten.client, {"cursor": cursor, "q": "ana"})) == {"/cursor": "other-filter"}
 
     @pytest.mark.parametrize(
         "cursor",
@@ -113,7 +113,7 @@ class TestCursors:
         ],
     )
     def test_a_cursor_that_no_list_gave(self, shared: Service, cursor: str) -> None:
-        assert refusals(ask(shared.client, {"cursor": cursor})) == INVALID
+        assert refusals(get_page(shared.client, {"cursor": cursor})) == INVALID
 
     def test_a_cursor_with_a_change(self, ten: Service) -> None:
         cursor = next_cursor(ten, q="ana")
@@ -123,7 +123,7 @@ class TestCursors:
                 cursor[:place] + "!" + cursor[place + 1 :],
                 cursor[:place] + cursor[place + 1 :],
             ):
-                response = ask(ten.client, {"cursor": changed})
+                response = get_page(ten.client, {"cursor": changed})
                 assert response.status_code == 200 or refusals(response) == INVALID
 
     @given(CURSORS)
@@ -131,20 +131,20 @@ class TestCursors:
     @example(({"q": "a\x00"}, None, ID))
     @example(({"externalId": "a\x00"}, None, ID))
     def test_any_json_as_a_cursor_is_used_or_refused(self, shared: Service, value: tuple[object, ...]) -> None:
-        response = ask(shared.client, {"cursor": encoded(value)})
+        response = get_page(shared.client, {"cursor": encoded(value)})
         assert response.status_code == 200 or refusals(response) == INVALID
 
     @given(st.binary(max_size=60))
     def test_any_bytes_as_a_cursor_are_refused(self, shared: Service, value: bytes) -> None:
         text = base64.urlsafe_b64encode(value).decode()
-        assert refusals(ask(shared.client, {"cursor": text})) == INVALID
-        assert refusals(ask(shared.client, {"cursor": value})) == INVALID
+        assert refusals(get_page(shared.client, {"cursor": text})) == INVALID
+        assert refusals(get_page(shared.client, {"cursor": value})) == INVALID
 
     def test_another_organizations_cursor_shows_nothing_of_it(self, ten: Service) -> None:
         store(ten.database, (living(n, "B", taxId=f"B{n}") for n in range(20, 25)), "B")
         for filters in ({}, {"q": "ana"}):
             cursor = next_cursor(ten, **filters)
-            response = ask(ten.client, {"cursor": cursor}, "B")
+            response = get_page(ten.client, {"cursor": cursor}, "B")
             assert numbers(response) == ([] if filters else [20, 21, 22, 23, 24])
             assert response.json is not None
             assert {customer["organizationId"] for customer in response.json["data"]} <= {"B"}
@@ -158,18 +158,18 @@ class TestTimes:
         fifth = "2025-01-01T00:00:05Z"
         expected = {"gt": range(6, 10), "gte": range(5, 10), "lt": range(5), "lte": range(6)}
         for operator, each in expected.items():
-            assert numbers(ask(ten.client, {f"{name}[{operator}]": fifth})) == list(each)
+            assert numbers(get_page(ten.client, {f"{name}[{operator}]": fifth})) == list(each)
         both = {f"{name}[gt]": "2025-01-01T00:00:02Z", f"{name}[lte]": fifth}
-        assert numbers(ask(ten.client, both)) == [3, 4, 5]
-        assert numbers(ask(ten.client, {**both, "q": "ana 1"})) == [3, 5]
-        assert numbers(ask(ten.client, {f"{name}[gt]": fifth, f"{name}[lt]": fifth})) == []
+        assert numbers(get_page(ten.client, both)) == [3, 4, 5]
+        assert numbers(get_page(ten.client, {**both, "q": "ana 1"})) == [3, 5]
+        assert numbers(get_page(ten.client, {f"{name}[gt]": fifth, f"{name}[lt]": fifth})) == []
         nested = {**both, f"{name}[gte]": "2025-01-01T00:00:04Z", f"{name}[lt]": "2025-01-01T00:00:05Z"}
-        assert numbers(ask(ten.client, nested)) == [4]
+        assert numbers(get_page(ten.client, nested)) == [4]
 
     def test_bounds_on_both_times(self, ten: Service) -> None:
         store(ten.database, [living(20, createdAt=START + timedelta(seconds=3), updatedAt=START - timedelta(days=1))])
         query = {"createdAt[gte]": "2025-01-01T00:00:03Z", "updatedAt[lt]": "2025-01-01T00:00:05Z"}
-        assert numbers(ask(ten.client, query)) == [3, 20, 4]
+        assert numbers(get_page(ten.client, query)) == [3, 20, 4]
         assert list(chain(*pages(ten.client, {**query, "limit": 1}))) == [3, 20, 4]
 
     @pytest.mark.parametrize("name", ["createdAt", "updatedAt"])
@@ -190,7 +190,7 @@ class TestTimes:
 
     def test_the_same_moment_in_another_offset(self, ten: Service) -> None:
         for moment in ("2025-01-01T00:00:05Z", "2024-12-31T18:00:05-06:00", "2025-01-01T05:30:05.000+05:30"):
-            assert numbers(ask(ten.client, {"createdAt[gt]": moment})) == [6, 7, 8, 9]
+            assert numbers(get_page(ten.client, {"createdAt[gt]": moment})) == [6, 7, 8, 9]
 
     @pytest.mark.parametrize(
         ("moment", "after", "before"),
@@ -207,11 +207,13 @@ class TestTimes:
     ) -> None:
         store(service.database, [living(n, createdAt=START + timedelta(milliseconds=250 * n)) for n in range(3)])
         for operator, first in after:
-            assert numbers(ask(service.client, {f"createdAt[{operator}]": f"2025-01-01T{moment}"})) == list(
+            assert numbers(get_page(service.client, {f"createdAt[{operator}]": f"2025-01-01T{moment}"})) == list(
                 range(first, 3)
             )
         for operator, end in before:
-            assert numbers(ask(service.client, {f"createdAt[{operator}]": f"2025-01-01T{moment}"})) == list(range(end))
+            assert numbers(get_page(service.client, {f"createdAt[{operator}]": f"2025-01-01T{moment}"})) == list(
+                range(end)
+            )
 
     @pytest.mark.parametrize("operator", OPERATORS)
     @pytest.mark.parametrize(
@@ -236,7 +238,7 @@ class TestTimes:
     )
     def test_a_time_that_is_none(self, shared: Service, operator: str, moment: str) -> None:
         name = f"createdAt[{operator}]"
-        assert refusals(ask(shared.client, {name: moment})) == {f"/{name}": "invalid-instant"}
+        assert refusals(get_page(shared.client, {name: moment})) == {f"/{name}": "invalid-instant"}
 
     @pytest.mark.parametrize("operator", OPERATORS)
     @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ class TestTimes:
         ["2024-02-29T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "2025-01-01T00:00:00-00:00"],
     )
     def test_a_time_at_the_edge(self, ten: Service, operator: str, moment: str) -> None:
-        assert len(numbers(ask(ten.client, {f"updatedAt[{operator}]": moment}))) in {0, 1, 9, 10}
+        assert len(numbers(get_page(ten.client, {f"updatedAt[{operator}]": moment}))) in {0, 1, 9, 10}
 
     def test_a_plus_sign_that_is_not_encoded_is_a_space(self, shared: Service) -> None:
         name = "createdAt[gt]"
@@ -258,5 +260,5 @@ class TestTimes:
         compare = {"gt": datetime.__gt__, "gte": datetime.__ge__, "lt": datetime.__lt__, "lte": datetime.__le__}[
             operator
         ]
-        found = numbers(ask(shared.client, {f"createdAt[{operator}]": f"{moment.isoformat()}Z"}))
+        found = numbers(get_page(shared.client, {f"createdAt[{operator}]": f"{moment.isoformat()}Z"}))
         assert found == [number for number in range(3) if compare(START + timedelta(seconds=number), moment)]

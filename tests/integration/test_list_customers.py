@@ -10,7 +10,7 @@ import pymongo
 import pytest
 
 from tests.support import CUSTOMER_ID, MEMBER, OTHER_ORGANIZATION, STRANGER, Service, bearer, customers_url, url
-from tests.support.lists import LISTED, START, ask, deleted, list_url, living, numbers, pages, refusals, store
+from tests.support.lists import LISTED, START, deleted, get_page, list_url, living, numbers, pages, refusals, store
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -35,7 +35,7 @@ def named(service: Service) -> Service:
 
 
 def found(service: Service, **query: str) -> list[int]:
-    return numbers(ask(service.client, query))
+    return numbers(get_page(service.client, query))
 
 
 class TestAccess:
@@ -53,18 +53,18 @@ class TestAccess:
         store(service.database, [living(1), deleted(2), living(3)])
         times = {"createdAt[gte]": "2025-01-01T00:00:00Z"}
         for query in ({}, {"q": "dunder"}, {"q": "box"}, times, {"q": "dunder", **times}, {"q": "dunder mifflin"}):
-            response = ask(service.client, {"include": "total", **query})
+            response = get_page(service.client, {"include": "total", **query})
             assert numbers(response) == [1, 3]
             assert response.json is not None
             assert response.json["total"] == 2
         for query in ({"email": "box2@example.com"}, {"taxId": "TAX000009AB1"}, {"q": "TAX000002"}):
-            assert numbers(ask(service.client, query)) == []
+            assert numbers(get_page(service.client, query)) == []
 
 
 class TestPages:
     def test_an_empty_organization(self, service: Service) -> None:
         store(service.database, [])
-        response = ask(service.client, {"include": "total"})
+        response = get_page(service.client, {"include": "total"})
         assert response.json == {"data": [], "nextCursor": None, "total": 0}
         assert "Link" not in response.headers
         assert response.headers["Cache-Control"] == "private, no-cache"
@@ -97,16 +97,16 @@ class TestPages:
 
     def test_the_limit_may_change_midway(self, service: Service) -> None:
         store(service.database, map(living, range(9)))
-        first = ask(service.client, {"limit": 2})
+        first = get_page(service.client, {"limit": 2})
         assert first.json is not None
-        assert numbers(ask(service.client, {"limit": 4, "cursor": first.json["nextCursor"]})) == [2, 3, 4, 5]
-        assert numbers(ask(service.client, {"cursor": first.json["nextCursor"]})) == list(range(2, 9))
+        assert numbers(get_page(service.client, {"limit": 4, "cursor": first.json["nextCursor"]})) == [2, 3, 4, 5]
+        assert numbers(get_page(service.client, {"cursor": first.json["nextCursor"]})) == list(range(2, 9))
 
     @pytest.mark.parametrize(
         "limit", ["0", "101", "-1", "abc", "1.0", "", "01", "+1", " 1", "1 ", "1e1", "٣", "9" * 99]
     )
     def test_a_limit_out_of_range(self, named: Service, limit: str) -> None:
-        assert refusals(ask(named.client, {"limit": limit})) == {"/limit": "invalid-value"}
+        assert refusals(get_page(named.client, {"limit": limit})) == {"/limit": "invalid-value"}
 
 
 class TestSearch:
@@ -210,12 +210,12 @@ class TestSearch:
     @pytest.mark.parametrize("name", ["q", "taxId", "email", "externalId"])
     def test_a_text_has_at_most_255_characters(self, named: Service, name: str) -> None:
         assert found(named, **{name: "🍕" * 255}) == []
-        assert refusals(ask(named.client, {name: "x" * 256})) == {f"/{name}": "invalid-length"}
-        assert refusals(ask(named.client, {name: "x" * 10_000})) == {f"/{name}": "invalid-length"}
+        assert refusals(get_page(named.client, {name: "x" * 256})) == {f"/{name}": "invalid-length"}
+        assert refusals(get_page(named.client, {name: "x" * 10_000})) == {f"/{name}": "invalid-length"}
 
     @pytest.mark.parametrize("name", ["taxId", "email", "externalId"])
     def test_an_exact_key_is_not_empty(self, named: Service, name: str) -> None:
-        assert refusals(ask(named.client, {name: ""})) == {f"/{name}": "invalid-length"}
+        assert refusals(get_page(named.client, {name: ""})) == {f"/{name}": "invalid-length"}
 
     def test_a_walk_through_a_search(self, service: Service) -> None:
         store(service.database, [living(n, legalName=f"{'ANA' if n % 3 else 'EVA'} LUZ {n % 2}") for n in range(30)])
@@ -235,7 +235,7 @@ class TestSearch:
             elapsed = []
             for _ in range(3):
                 began = time.perf_counter()
-                response = ask(service.client, {"q": q[:255]})
+                response = get_page(service.client, {"q": q[:255]})
                 elapsed.append(time.perf_counter() - began)
             assert response.status_code == 200
             assert min(elapsed) < 0.1 or not real, q
@@ -294,25 +294,25 @@ class TestMetadata:
 
     @pytest.mark.parametrize("name", ["", "x" * 41, "a.b", "$a", "a\n", "a\x00"])
     def test_a_name_that_no_entry_has(self, tagged: Service, name: str) -> None:
-        refused = refusals(ask(tagged.client, {f"metadata[{name}]": "x"}))
+        refused = refusals(get_page(tagged.client, {f"metadata[{name}]": "x"}))
         assert refused == {f"/metadata[{name}]": "invalid-metadata"}
 
     @pytest.mark.parametrize("query", ["metadata=x", "metadata[=x", "metadata]=x", "metadata[a]b=x", "Metadata[a]=x"])
     def test_a_parameter_that_names_no_entry(self, tagged: Service, query: str) -> None:
-        assert refusals(ask(tagged.client, query)) == {f"/{query[:-2]}": "unknown-parameter"}
+        assert refusals(get_page(tagged.client, query)) == {f"/{query[:-2]}": "unknown-parameter"}
 
     def test_a_value_has_at_most_500_characters(self, tagged: Service) -> None:
-        refused = refusals(ask(tagged.client, {"metadata[a]": "x" * 501}))
+        refused = refusals(get_page(tagged.client, {"metadata[a]": "x" * 501}))
         assert refused == {"/metadata[a]": "invalid-metadata"}
 
     def test_an_entry_is_named_once(self, tagged: Service) -> None:
-        refused = refusals(ask(tagged.client, "metadata[a]=x&metadata[a]=y"))
+        refused = refusals(get_page(tagged.client, "metadata[a]=x&metadata[a]=y"))
         assert refused == {"/metadata[a]": "repeated-parameter"}
 
     def test_at_most_five(self, tagged: Service) -> None:
         five = {f"metadata[{number}]": "x" for number in range(5)}
         assert found(tagged, **five) == []
-        assert refusals(ask(tagged.client, {**five, "metadata[a]": "x"})) == {"/metadata": "too-many-filters"}
+        assert refusals(get_page(tagged.client, {**five, "metadata[a]": "x"})) == {"/metadata": "too-many-filters"}
 
 
 class TestParameters:
@@ -350,20 +350,20 @@ class TestParameters:
         ],
     )
     def test_what_is_refused_is_named(self, named: Service, query: str, expected: dict[str, str]) -> None:
-        assert refusals(ask(named.client, query)) == expected
+        assert refusals(get_page(named.client, query)) == expected
 
     @pytest.mark.parametrize("query", [{}, {"q": "munoz"}, {"createdAt[gt]": "2025-01-01T00:00:03Z"}])
     def test_the_total_counts_the_whole_list(self, named: Service, query: dict[str, Any]) -> None:
         total = len(list(chain(*pages(named.client, query))))
-        response = ask(named.client, {**query, "include": "total", "limit": 1})
+        response = get_page(named.client, {**query, "include": "total", "limit": 1})
         assert response.json is not None
         assert (response.json["total"], len(response.json["data"])) == (total, 1)
-        without = ask(named.client, query).json
+        without = get_page(named.client, query).json
         assert without is not None
         assert "total" not in without
 
     def test_a_search_that_matches_nothing_counts_nothing(self, named: Service) -> None:
-        response = ask(named.client, {"q": "\x01", "include": "total"})
+        response = get_page(named.client, {"q": "\x01", "include": "total"})
         assert response.json == {"data": [], "nextCursor": None, "total": 0}
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 CUSTOMER_ROUTE = "/organizations/{organizationId}/customers/{customerId}"
 
 
-def ask(client: FlaskClient) -> dict[str, float]:
+def read_metrics(client: FlaskClient) -> dict[str, float]:
     """Return the samples of /metrics."""
     return samples(client.get("/metrics").text)
 
@@ -57,7 +57,7 @@ def own() -> Service:
     return serve(mongomock.MongoClient().customer_service, remembering)
 
 
-def test_anybody_may_ask(service: Service) -> None:
+def test_metrics_need_no_token(service: Service) -> None:
     answer = service.client.get("/metrics")
     assert answer.status_code == 200
     assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
@@ -68,7 +68,7 @@ def test_anybody_may_ask(service: Service) -> None:
 def test_requests_are_counted_by_route(own: Service) -> None:
     for customer in (CUSTOMER_ID, CUSTOMER_ID, MISSING_CUSTOMER_ID):
         own.client.get(url(customer=customer), headers=bearer())
-    numbers = ask(own.client)
+    numbers = read_metrics(own.client)
     name = "customer_service_request_duration_seconds_count"
     assert numbers[f'{name}{{method="GET",route="{CUSTOMER_ROUTE}",status="200"}}'] == 2
     assert numbers[f'{name}{{method="GET",route="{CUSTOMER_ROUTE}",status="404"}}'] == 1
@@ -81,7 +81,7 @@ def test_requests_are_counted_by_route(own: Service) -> None:
 def test_two_applications_of_a_process_count_apart(own: Service) -> None:
     other = serve(mongomock.MongoClient().customer_service)
     other.client.get("/livez")
-    assert not any('route="/livez"' in name for name in ask(own.client))
+    assert not any('route="/livez"' in name for name in read_metrics(own.client))
 
 
 def test_no_label_names_a_caller_or_a_customer(own: Service) -> None:
@@ -102,15 +102,15 @@ def test_the_change_stream_is_reported_if_customers_are_cached(mongodb: Database
     app = create_app(Settings(plain.mongodb, plain.jwt, plain.server, CacheSettings()), mongodb)
     client, worker_caches = app.test_client(), app.extensions["worker_caches"]
     wait_until(lambda: worker_caches.valid_from)
-    assert ask(client)["customer_service_changes_followed"] == 1
-    assert ask(client)["customer_service_changes_lag_seconds"] == worker_caches.lag_seconds == 0
+    assert read_metrics(client)["customer_service_changes_followed"] == 1
+    assert read_metrics(client)["customer_service_changes_lag_seconds"] == worker_caches.lag_seconds == 0
     worker_caches.close()
     wait_until(lambda: not worker_caches.valid_from)
-    assert ask(client)["customer_service_changes_followed"] == 0
+    assert read_metrics(client)["customer_service_changes_followed"] == 0
 
 
 def test_the_change_stream_is_not_reported_without_a_cache(service: Service) -> None:
-    assert not any(name.startswith("customer_service_changes") for name in ask(service.client))
+    assert not any(name.startswith("customer_service_changes") for name in read_metrics(service.client))
 
 
 def test_connections_are_those_of_the_driver(mongodb_uri: str) -> None:
@@ -136,7 +136,7 @@ def test_the_age_of_a_jwk_set_is_reported(own: Service) -> None:
     token = {"Authorization": f"Bearer {issue('ES256', 'P-256', headers={'kid': 'one'})}"}
     assert client.get(url(), headers=token).status_code == 200
     began = time.monotonic()
-    numbers = ask(client)
+    numbers = read_metrics(client)
     assert 0 <= numbers["customer_service_jwks_age_seconds"] < time.monotonic() - began + 10
     assert numbers["customer_service_jwks_fetch_failures_total"] == 0
     publisher.close()

@@ -63,7 +63,7 @@ def list_url(organization: str = LISTED, base: str = "/api") -> str:
     return f"{base}/organizations/{organization}/customers"
 
 
-def ask(client: FlaskClient, query: dict[str, Any] | str = "", organization: str = LISTED) -> TestResponse:
+def get_page(client: FlaskClient, query: dict[str, Any] | str = "", organization: str = LISTED) -> TestResponse:
     """Ask for a page as the member."""
     return client.get(list_url(organization), query_string=query, headers=bearer())
 
@@ -77,7 +77,7 @@ def numbers(response: TestResponse) -> list[int]:
 
 def pages(client: FlaskClient, query: dict[str, Any], organization: str = LISTED) -> Iterator[list[int]]:
     """Walk a list by its links, followed as they are."""
-    response = ask(client, query, organization)
+    response = get_page(client, query, organization)
     while True:
         yield numbers(response)
         assert response.json is not None

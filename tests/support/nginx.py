@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests import support
 from tests.support import executables
 from tests.support.mongod import free_port
-from tests.support.server import ROOT, ask
+from tests.support.server import ROOT, send_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ class Nginx:
         """Return a connection that is not open yet, from this address of this machine."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=(source, 0))
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -87,7 +87,7 @@ class Nginx:
         source: str = "127.0.0.1",
     ) -> Answer:
         """Ask once, over a connection of its own."""
-        return ask(self.connect(source), method, path, headers, body)
+        return send_request(self.connect(source), method, path, headers, body)
 
     def log(self) -> str:
         """Return what it wrote of the requests so far."""

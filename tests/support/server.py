@@ -32,7 +32,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def ask(
+def send_request(
     connection: http.client.HTTPConnection,
     method: str,
     path: str,
@@ -101,9 +101,9 @@ class Server:
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, timeout: float = 10) -> Answer:
         """Get once, over a connection of its own."""
-        return self.ask("GET", path, headers, timeout=timeout)
+        return self.request("GET", path, headers, timeout=timeout)
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -112,7 +112,7 @@ class Server:
         timeout: float = 10,
     ) -> Answer:
         """Ask once, over a connection of its own."""
-        return ask(self.connect(timeout), method, path, headers, body)
+        return send_request(self.connect(timeout), method, path, headers, body)
 
     def connect(self, timeout: float = 10) -> http.client.HTTPConnection:
         """Return a connection that is not open yet."""

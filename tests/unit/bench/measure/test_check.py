@@ -21,7 +21,7 @@ class FakeTarget:
         self.asked: list[data.Request] = []
         self.statuses = dict(REFUSALS.values())
 
-    def ask(self, _port: int, request: data.Request) -> check.Answer:
+    def send(self, _port: int, request: data.Request) -> check.Answer:
         self.asked.append(request)
         body = json.dumps({"id": request.path.rpartition("/")[2]}).encode()
         return check.Answer(self.statuses.get(request, 200), {}, body)
@@ -34,7 +34,7 @@ class TestCheck:
     def target(self, monkeypatch: pytest.MonkeyPatch) -> FakeTarget:
         target = FakeTarget()
         monkeypatch.setattr(check, "refusals", lambda _count: REFUSALS)
-        monkeypatch.setattr(check, "ask", target.ask)
+        monkeypatch.setattr(check, "send", target.send)
         return target
 
     def test_a_target_that_does_all_the_work_gets_every_request_twice(self, target: FakeTarget) -> None:
@@ -58,7 +58,7 @@ class TestCheck:
         assert len(target.asked) == 2
 
     def test_a_valid_token_that_is_refused_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(check, "ask", lambda _port, _request: check.Answer(401, {}, b""))
+        monkeypatch.setattr(check, "send", lambda _port, _request: check.Answer(401, {}, b""))
         with pytest.raises(check.Unequal, match="a answers 401 with a token that lives, not 200"):
             check.check_expiry({"a": 1}, pause=lambda _seconds: None)
 
@@ -66,6 +66,6 @@ class TestCheck:
     def test_an_unchanged_customer_that_is_sent_again_raises(
         self, status: int, body: bytes, raises: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(check, "ask", lambda _port, _request: check.Answer(status, {}, body))
+        monkeypatch.setattr(check, "send", lambda _port, _request: check.Answer(status, {}, body))
         with pytest.raises(check.Unequal, match="not 304") if raises else nullcontext():
             check.check_unchanged(1, next(data.reads([0])))

@@ -27,12 +27,12 @@ SETTINGS = Settings(
 def answers_of(client: FlaskClient) -> Callable[[int, data.Request], check.Answer]:
     """Return what asks the service in this process, as the bench asks one on a port."""
 
-    def ask(_port: int, request: data.Request) -> check.Answer:
+    def send(_port: int, request: data.Request) -> check.Answer:
         response = client.open(request.path, method=request.method, data=request.body, headers=request.fields())
         headers = {name.lower(): value for name, value in response.headers}
         return check.Answer(response.status_code, headers, response.data)
 
-    return ask
+    return send
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ class TestWrites:
         assert not known.keys() & {each["externalId"] for each in batch[:10]}
 
     def test_the_service_passes_its_own_check(self, service: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(writes, "ask", answers_of(service))
+        monkeypatch.setattr(writes, "send", answers_of(service))
         created, again, patched, read, first, second, third = writes.check(1, None)
         assert created[0] == 201
         assert again == 409
@@ -89,12 +89,12 @@ class TestWrites:
     def test_a_target_that_stores_what_must_be_refused_is_named(
         self, step: writes.Step, service: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        ask = answers_of(service)
+        send = answers_of(service)
 
         def careless(port: int, request: data.Request) -> check.Answer:
-            return check.Answer(200, {}, b"{}") if request == step.request else ask(port, request)
+            return check.Answer(200, {}, b"{}") if request == step.request else send(port, request)
 
-        monkeypatch.setattr(writes, "ask", careless)
+        monkeypatch.setattr(writes, "send", careless)
         with pytest.raises(check.Unequal, match=f"answers 200 to {step.name}, not {step.status}"):
             writes.check(1, None)
 
