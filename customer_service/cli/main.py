@@ -10,6 +10,7 @@ import click
 from customer_service import __version__, repository
 from customer_service.auth import tokens
 from customer_service.cli import demo, serve
+from customer_service.cli.check import check
 from customer_service.cli.console import EXIT_FAILURE, EXIT_USAGE, Commands, members_of, open_database, print_error
 from customer_service.cli.env_file import ENV_FILE
 from customer_service.cli.sat.commands import sat
@@ -53,9 +54,11 @@ def command() -> None:
       MONGODB_URI=mongodb://localhost:27017 customer-service indexes
       MONGODB_URI=mongodb://localhost:27017 customer-service members add ORGANIZATION USER --role editor
       JWT_SECRET=… customer-service token USER
+      customer-service check
     """
 
 
+command.add_command(check)
 command.add_command(import_customers)
 command.add_command(export_customers)
 command.add_command(sat)

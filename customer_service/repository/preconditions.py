@@ -8,8 +8,9 @@ from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 from customer_service.repository.customers import CustomerRepository
-from customer_service.repository.database import deadline
+from customer_service.repository.database import deadline, translates_errors
 from customer_service.repository.indexes import missing_indexes
+from customer_service.repository.memberships import MembershipRepository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ NO_RIGHTS = "not allowed: name a user in MONGODB_URI that has the role readWrite
 NOT_WRITABLE = "the server takes no writes: leave directConnection out of MONGODB_URI, and name the whole replica set"
 ADVICE = {13: NO_RIGHTS, 18: LOGIN_REFUSED, 8000: LOGIN_REFUSED, 10107: NOT_WRITABLE, 13435: NOT_WRITABLE}
 """What to do by the server's code; 8000 is Atlas' own for a login."""
+
+NO_MEMBER = "there is no member yet: run `customer-service members add ORGANIZATION USER --role admin`"
 
 READINESS_SECONDS = 0.5
 NO_CUSTOMER: Document = {"organizationId": "", "_id": {"$in": []}}
@@ -63,7 +66,7 @@ def connection(database: Database[Document]) -> str:
         database.command("ping")
         return OK if database.client.is_primary else NOT_WRITABLE
 
-    return _state_of(ask)
+    return _state_of(database, ask)
 
 
 def rights(database: Database[Document]) -> str:
@@ -75,7 +78,32 @@ def rights(database: Database[Document]) -> str:
         customers.update_one(NO_CUSTOMER, {"$set": {"version": 0}})
         return OK
 
-    return _state_of(ask)
+    return _state_of(database, ask)
+
+
+@translates_errors
+def hello(database: Database[Document]) -> Document:
+    """Return what the server says of itself."""
+    return database.command("hello")
+
+
+def majority(database: Database[Document]) -> str:
+    """Return whether a majority of the replica set acknowledges a write, which concerns no customer."""
+
+    def ask() -> str:
+        database[CustomerRepository.COLLECTION].update_one(NO_CUSTOMER, {"$set": {"version": 0}})
+        return OK
+
+    return _state_of(database, ask)
+
+
+def members(database: Database[Document]) -> str:
+    """Return whether any organization has a member; without one every request is refused."""
+
+    def ask() -> str:
+        return OK if database[MembershipRepository.COLLECTION].find_one({}, {"_id": 1}) else NO_MEMBER
+
+    return _state_of(database, ask)
 
 
 def indexes(database: Database[Document]) -> str:
@@ -85,11 +113,14 @@ def indexes(database: Database[Document]) -> str:
         missing = ", ".join(missing_indexes(database))
         return f"missing: {missing}; run `customer-service indexes`" if missing else OK
 
-    return _state_of(ask)
+    return _state_of(database, ask)
 
 
-def _state_of(ask: Callable[[], str]) -> str:
+def _state_of(database: Database[Document], ask: Callable[[], str]) -> str:
+    """Return what it returns, or what its error means; after a refused login the driver has the code of its server."""
     try:
         return ask()
     except PyMongoError as error:
-        return ADVICE.get(getattr(error, "code", None) or 0, UNAVAILABLE)
+        servers = database.client.topology_description.server_descriptions().values()
+        codes = [getattr(each, "code", None) for each in (error, *(server.error for server in servers))]
+        return next((ADVICE[code] for code in codes if code in ADVICE), UNAVAILABLE)

@@ -56,6 +56,7 @@ def configured(mongodb: Database[Document], mongodb_uri: str, monkeypatch: pytes
         [],
         ["demo"],
         ["serve"],
+        ["check"],
         ["indexes"],
         ["token"],
         ["members"],

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pymongo
 import pytest
-from pymongo.errors import PyMongoError
 
 from customer_service.app import create_app
 from customer_service.repository import ensure_indexes
@@ -21,9 +20,9 @@ from customer_service.repository.preconditions import (
     UNKNOWN,
     Readiness,
 )
+from tests.integration.conftest import PASSWORD
 from tests.integration.test_query_plans import INDEXES, Recorder
-from tests.support import Service, bearer, customers_url, problem, serve, settings, wait_until
-from tests.support.mongod import Mongod
+from tests.support import Service, bearer, customers_url, problem, serve, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +30,9 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
+    from tests.support.mongod import Mongod
 
 READY = {"server": "ok", "mongodb": "ok", "rights": "ok", "indexes": "ok", "signingKeys": "ok"}
-PASSWORD = "p"
-ROLES = {"writer": "readWrite", "reader": "read"}
 
 
 def checks(service: Service) -> dict[str, str]:
@@ -90,23 +88,6 @@ def test_a_list_without_its_index_says_so(without_index: Service, path: str) -> 
     assert answer.headers["Retry-After"] == "1"
 
 
-@pytest.fixture(scope="module")
-def guarded() -> Iterator[Mongod]:
-    """A MongoDB that asks who is there, with a user who may read and write and one who may read."""
-    mongod = Mongod(replicated=False, options=["--auth"])
-    mongod.launch()
-    with pymongo.MongoClient[dict[str, Any]](mongod.uri) as client:
-        wait_until(lambda: answers(client), seconds=60, pause=0.05)
-        client.admin.command("createUser", "root", pwd=PASSWORD, roles=["root"])
-    address = mongod.uri.replace("//", f"//root:{PASSWORD}@")
-    with pymongo.MongoClient[dict[str, Any]](address) as client:
-        for name, role in ROLES.items():
-            client.admin.command("createUser", name, pwd=PASSWORD, roles=[{"role": role, "db": "tests"}])
-        ensure_indexes(client.tests)
-    yield mongod
-    mongod.close()
-
-
 @pytest.mark.parametrize(
     ("login", "found"),
     [
@@ -118,27 +99,16 @@ def guarded() -> Iterator[Mongod]:
 )
 def test_what_a_login_lacks(guarded: Mongod, login: str, found: dict[str, str]) -> None:
     app = create_app(settings(guarded.uri.replace("//", f"//{login}")))
-    answer = app.test_client().get("/readyz")
+    client = app.test_client()
+    answer, again = client.get("/readyz"), client.get("/readyz")
     app.extensions["database"].client.close()
-    assert answer.get_json()["checks"] == READY | found
+    assert answer.get_json()["checks"] == again.get_json()["checks"] == READY | found
     assert (answer.status_code == 200) == (found["rights"] == "ok")
 
 
-def test_a_server_that_takes_no_writes() -> None:
-    mongod = Mongod()  # of a set that was not initiated
-    mongod.launch()
-    with pymongo.MongoClient[dict[str, Any]](mongod.uri) as client:
-        wait_until(lambda: answers(client), seconds=60, pause=0.05)
+def test_a_server_that_takes_no_writes(uninitiated: Mongod) -> None:
+    with pymongo.MongoClient[dict[str, Any]](uninitiated.uri) as client:
         assert Readiness(client.tests).checks() == {"mongodb": NOT_WRITABLE, "rights": UNKNOWN, "indexes": UNKNOWN}
-    mongod.close()
-
-
-def answers(client: pymongo.MongoClient[dict[str, Any]]) -> bool:
-    try:
-        client.admin.command("ping")
-    except PyMongoError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("slow", ["ping", "find", "update", "listIndexes"])

@@ -111,6 +111,11 @@ class Mongod:
                 assert time.monotonic() < deadline, Path(self.directory, "log").read_text()[-2000:]
                 time.sleep(0.05)
 
+    def wait_until_it_answers(self) -> None:
+        """Wait until it answers a command that needs no login."""
+        with pymongo.MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=1000 * START_SECONDS) as client:
+            client.admin.command("ping")
+
     def role(self) -> str:
         """Return what it says it is in its set: primary, secondary, or "" while it is neither."""
         with pymongo.MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=1000) as client:
