@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Flask, request
-from werkzeug.exceptions import NotFound
-from werkzeug.routing import BaseConverter
+from flask import Flask
 
 from customer_service import routes
 from customer_service.auth import authorization, rate_limits
 from customer_service.auth.jwks import JwkSetKeys
 from customer_service.auth.tokens import TokenVerifier
-from customer_service.errors import Overloaded
 from customer_service.observability import request_log
 from customer_service.observability.metrics import Metrics
 from customer_service.repository import MembershipRepository, QuotaRepository, WorkerCaches
@@ -24,16 +20,14 @@ from customer_service.repository.driver import connections
 from customer_service.repository.preconditions import Readiness
 from customer_service.routes import catalogs, docs, health, members
 from customer_service.settings import Settings
-from customer_service.web import connection_errors, cors, error_handlers, openapi, proxy_headers
+from customer_service.web import connection_errors, cors, error_handlers, openapi, proxy_headers, responses, routing
 from customer_service.web.deadline import with_deadline
 from customer_service.web.limits import MAXIMUM_BODY_BYTES
-from customer_service.web.wsgi_environ import OVERLOADED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from collections.abc import Callable
+    from wsgiref.types import WSGIApplication
 
-    from flask import Response
     from pymongo.database import Database
 
     from customer_service.observability.tracing import Tracing
@@ -56,19 +50,6 @@ class Service(Flask):
         return func
 
 
-class AnyText(BaseConverter):
-    """A URL converter for the rest of a path: ids of other systems may contain slashes."""
-
-    regex = "(?s:.+)"  # also line feeds: an anonymous caller gets 401 for any id
-    part_isolating = False
-
-
-class CustomerId(BaseConverter):
-    """A URL converter for a path segment that is not the name of an operation, which has 405 for other methods."""
-
-    regex = "(?!(?:batch-get|batch-upsert|changes|tax-info-validation)$)[^/]+"
-
-
 def create_app(settings: Settings | None = None, database: Database[Document] | None = None) -> Flask:
     """Return the service as a WSGI application; raises SettingsError.
 
@@ -77,41 +58,21 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     """
     settings = settings or Settings.from_environment()
     tracing = _tracing(settings)
-    verifier = TokenVerifier(settings.jwt, cache_entries=settings.cache.token_entries)
-    if settings.jwt.accepts_any_audience:
-        logger.warning(ANY_AUDIENCE)
+    verifier = _token_verifier(settings)
     app = Service(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.url_map.merge_slashes = False
-    listeners = [tracing.commands] if tracing else []
-    app.extensions["database"] = connect(settings.mongodb, listeners) if database is None else database
-    app.extensions["readiness"] = Readiness(app.extensions["database"])
-    metrics = app.extensions["metrics"] = Metrics()
-    request_log.init_app(app, settings.server.log_level, metrics, openapi.path_template)
-    error_handlers.init_app(app)
-    connection_errors.init_app(app)
-    app.before_request(_refuse_overloaded)
-    app.before_request(_refuse_doubled_slash)
-    app.after_request(_set_default_headers)
-    cors.init_app(app, settings.gateway.cors_allowed_origins)
-    worker_caches = _start_caches(settings, app.extensions["database"])
-    app.extensions["worker_caches"] = worker_caches
-    authorization.init_app(app, verifier, MembershipRepository(app.extensions["database"], worker_caches.memberships))
-    allowed = settings.server.rate_limit_per_minute
-    rate_limits.init_app(app, QuotaRepository(app.extensions["database"], allowed) if allowed else None)
     app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES + 1  # a longer chunked body is cut; requests.py refuses it
-    app.url_map.converters.update(any_text=AnyText, customer_id=CustomerId)
-    app.register_blueprint(routes.customers_blueprint)
-    app.register_blueprint(members.blueprint)
-    app.register_blueprint(catalogs.blueprint)
-    app.register_blueprint(health.blueprint)
-    docs.init_app(app)
+    app.extensions["database"] = _connect(settings, tracing) if database is None else database
+    app.extensions["readiness"] = Readiness(app.extensions["database"])
+    app.extensions["metrics"] = Metrics()
+    app.extensions["worker_caches"] = _start_caches(settings, app.extensions["database"])
+    _add_request_hooks(app, settings)
+    _add_authorization(app, settings, verifier)
+    _register_routes(app)
     if tracing:
         tracing.instrument(app)
-    _watch_metrics(app, verifier, worker_caches)
-    behind_proxies = proxy_headers.trust_proxies(_with_api_prefix(app), settings.gateway.trusted_proxies)
-    counted = metrics.count_in_flight(behind_proxies)
-    app.wsgi_app = with_deadline(counted, settings.mongodb.timeout_ms / 1000)  # type: ignore[method-assign, assignment]
+    _watch_metrics(app, verifier)
+    app.wsgi_app = _with_middleware(app, settings)  # type: ignore[method-assign, assignment]
     return app
 
 
@@ -123,6 +84,16 @@ def _tracing(settings: Settings) -> Tracing | None:
     return Tracing(settings)
 
 
+def _token_verifier(settings: Settings) -> TokenVerifier:
+    if settings.jwt.accepts_any_audience:
+        logger.warning(ANY_AUDIENCE)
+    return TokenVerifier(settings.jwt, cache_entries=settings.cache.token_entries)
+
+
+def _connect(settings: Settings, tracing: Tracing | None) -> Database[Document]:
+    return connect(settings.mongodb, [tracing.commands] if tracing else [])
+
+
 def _start_caches(settings: Settings, database: Database[Document]) -> WorkerCaches[Representation]:
     worker_caches: WorkerCaches[Representation] = WorkerCaches(
         database, settings.cache.membership_seconds, settings.cache.customer_entries
@@ -132,13 +103,35 @@ def _start_caches(settings: Settings, database: Database[Document]) -> WorkerCac
     return worker_caches
 
 
-def _watch_metrics(app: Flask, verifier: TokenVerifier, worker_caches: WorkerCaches[Representation]) -> None:
+def _add_request_hooks(app: Flask, settings: Settings) -> None:
+    """Add what happens before and after every request; Flask runs the hooks after it in reverse order."""
+    request_log.init_app(app, settings.server.log_level, app.extensions["metrics"], openapi.path_template)
+    error_handlers.init_app(app)
+    connection_errors.init_app(app)
+    routing.init_app(app)
+    responses.init_app(app)
+    cors.init_app(app, settings.gateway.cors_allowed_origins)
+
+
+def _add_authorization(app: Flask, settings: Settings, verifier: TokenVerifier) -> None:
+    database, caches = app.extensions["database"], app.extensions["worker_caches"]
+    authorization.init_app(app, verifier, MembershipRepository(database, caches.memberships))
+    limit = settings.server.rate_limit_per_minute
+    rate_limits.init_app(app, QuotaRepository(database, limit) if limit else None)
+
+
+def _register_routes(app: Flask) -> None:
+    for blueprint in (routes.customers_blueprint, members.blueprint, catalogs.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    docs.init_app(app)
+
+
+def _watch_metrics(app: Flask, verifier: TokenVerifier) -> None:
     metrics: Metrics = app.extensions["metrics"]
-    metrics.watch_caches(
-        tokens=verifier.verified, memberships=worker_caches.memberships, customers=worker_caches.customers
-    )
-    if worker_caches.memberships or worker_caches.customers:
-        metrics.watch_changes(worker_caches)
+    caches: WorkerCaches[Representation] = app.extensions["worker_caches"]
+    metrics.watch_caches(tokens=verifier.verified, memberships=caches.memberships, customers=caches.customers)
+    if caches.memberships or caches.customers:
+        metrics.watch_changes(caches)
     metrics.watch_connections(partial(connections, app.extensions["database"]))
     keys = verifier.keys
     if isinstance(keys, JwkSetKeys):
@@ -147,36 +140,7 @@ def _watch_metrics(app: Flask, verifier: TokenVerifier, worker_caches: WorkerCac
     metrics.start()
 
 
-def _refuse_overloaded() -> None:
-    """Raise Overloaded if the server could not admit the request in time."""
-    if request.environ.get(OVERLOADED):
-        connection_errors.refusal_counts[HTTPStatus.SERVICE_UNAVAILABLE] += 1
-        raise Overloaded
-
-
-def _refuse_doubled_slash() -> None:
-    """Raise NotFound for a path that begins with two slashes: the framework would treat them as one."""
-    if request.environ["PATH_INFO"].startswith("//"):
-        raise NotFound
-
-
-def _set_default_headers(response: Response) -> Response:
-    """Forbid content sniffing, and caching unless the response has its own Cache-Control."""
-    response.headers.add("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
-
-
-def _with_api_prefix(app: Flask) -> WSGIApplication:
-    """Return the application with its routes under /api too: the specification's two examples differ in this."""
-    inner: WSGIApplication = app.wsgi_app
-    (prefix,) = (url for url in openapi.SERVERS if url != "/")
-
-    def prefixed(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if path == prefix or path.startswith(f"{prefix}/"):
-            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
-            environ["PATH_INFO"] = path.removeprefix(prefix) or "/"
-        return inner(environ, start_response)
-
-    return prefixed
+def _with_middleware(app: Flask, settings: Settings) -> WSGIApplication:
+    wsgi_app = proxy_headers.trust_proxies(routing.with_api_prefix(app.wsgi_app), settings.gateway.trusted_proxies)
+    counted = app.extensions["metrics"].count_in_flight(wsgi_app)
+    return with_deadline(counted, settings.mongodb.timeout_ms / 1000)

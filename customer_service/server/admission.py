@@ -23,7 +23,7 @@ from werkzeug.exceptions import ClientDisconnected
 from customer_service.errors import Overloaded, RequestTimeout
 from customer_service.web import shutdown
 from customer_service.web.limits import MAXIMUM_BODY_BYTES, MAXIMUM_BODY_SECONDS
-from customer_service.web.openapi import SERVERS
+from customer_service.web.routing import BASE_PATHS
 from customer_service.web.wsgi_environ import LONG_POLLING, OVERLOADED, RECEIVED_AT
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ MAXIMUM_BUFFERED_BYTES = 32_000_000
 """How many bytes of incomplete bodies a worker buffers; it refuses a body that would exceed them."""
 
 MAXIMUM_LONG_POLLS = 32
-UNBOUNDED_PATHS = frozenset(base.rstrip("/") + path for base in SERVERS for path in ("/livez", "/readyz", "/metrics"))
+UNBOUNDED_PATHS = frozenset(
+    base.rstrip("/") + path for base in BASE_PATHS for path in ("/livez", "/readyz", "/metrics")
+)
 """Probes and metrics need no permit: they must work in an overload."""
 
 

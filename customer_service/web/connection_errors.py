@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from flask import request
 from gunicorn.http.errors import ParseException
 
+from customer_service.errors import Overloaded
 from customer_service.observability import request_log
 from customer_service.web import error_handlers, problems
+from customer_service.web.wsgi_environ import OVERLOADED
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -27,7 +31,11 @@ logger = logging.getLogger(__name__)
 
 
 def init_app(app: Flask) -> None:
-    """Handle a body with wrong framing, which gunicorn discovers while the application reads it."""
+    """Refuse requests that the server did not admit in time, and bodies whose framing is wrong.
+
+    gunicorn discovers the wrong framing of a body while the application reads it.
+    """
+    app.before_request(_refuse_overloaded)
     app.register_error_handler(ParseException, _handle_parse_error)
 
 
@@ -60,6 +68,12 @@ def response_to(error: BaseException) -> bytes:
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {problem.status.value} {problem.status.phrase}\r\n{head}\r\n".encode() + body
+
+
+def _refuse_overloaded() -> None:
+    if request.environ.get(OVERLOADED):
+        refusal_counts[HTTPStatus.SERVICE_UNAVAILABLE] += 1
+        raise Overloaded
 
 
 def _handle_parse_error(error: ParseException) -> Response:

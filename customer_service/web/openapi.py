@@ -25,6 +25,7 @@ from customer_service.web.problems import (
     PROBLEMS,
     TYPE_PREFIX,
 )
+from customer_service.web.routing import BASE_PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from customer_service.web.problems import Problem
 
 OPENAPI_VERSION = "3.1.0"
-SERVERS = ("/", "/api")
-"""The documented base paths; the application has the same routes under each."""
-
 IMPLIED_METHODS = {"HEAD", "OPTIONS"}
 BEARER = "bearerToken"
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -128,7 +126,7 @@ def build_document(app: Flask, version: str) -> dict[str, Any]:
 
 def servers(prefix: str = "") -> list[dict[str, str]]:
     """Return the documented base paths behind the path prefix of a gateway."""
-    return [{"url": (prefix + url).removesuffix("/") or "/"} for url in SERVERS]
+    return [{"url": (prefix + url).removesuffix("/") or "/"} for url in BASE_PATHS]
 
 
 def _schema_of_field(_converter: object, schema_field: fields.Field[Any], **_: object) -> dict[str, Any]:

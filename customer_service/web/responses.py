@@ -18,6 +18,8 @@ from customer_service.web.requests import JSON
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from flask import Flask
+
     from customer_service.repository import CustomerChange
     from customer_service.repository.database import Document
 
@@ -30,6 +32,11 @@ class Representation(NamedTuple):
 
     body: bytes
     etag: str
+
+
+def init_app(app: Flask) -> None:
+    """Add the default headers to every response."""
+    app.after_request(_set_default_headers)
 
 
 def serialize(document: Document) -> Representation:
@@ -112,6 +119,13 @@ def cacheable_response(value: Mapping[str, Any], headers: Mapping[str, str]) -> 
     response = json_response(value, headers)
     response.add_etag()
     response.make_conditional(request)
+    return response
+
+
+def _set_default_headers(response: Response) -> Response:
+    """Forbid content sniffing, and caching unless the response has its own Cache-Control."""
+    response.headers.add("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 
