@@ -26,8 +26,8 @@ def fold(text: str) -> str:
     return IGNORED.sub(" ", search.fold(text)).strip()
 
 
-# Each is quoted by docs.kiban.cloud/reference/validation-for-rfc-with-data, which hands on what the validator answers;
-# the third also by facturando.mx/blog/index.php/tag/validador-de-rfc, on the answer to a file.
+# Source of each: docs.kiban.cloud/reference/validation-for-rfc-with-data, whose API returns what the validator answers.
+# The third is described by facturando.mx/blog/index.php/tag/validador-de-rfc too, as the answer to a file.
 _TEXTS = {
     "RFC válido, y susceptible de recibir facturas": Legend("matched"),
     "El nombre, denominación o razón social no coincide con el registrado en el RFC": Legend(
