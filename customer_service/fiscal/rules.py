@@ -31,7 +31,7 @@ from customer_service.fiscal.sat_catalogues import place_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from customer_service.fiscal.sat_catalogues import Place
+    from customer_service.fiscal.sat_catalogues import ZipCodePlace
 
 GENERIC_RFCS = frozenset({"XAXX010101000", "XEXX010101000"})
 """The RFCs for the general public, and for foreigners without an RFC."""
@@ -127,8 +127,10 @@ def with_place_of_new_zip(before: Mapping[str, Any], customer: Mapping[str, Any]
     if _text(before, ZIP) == _text(customer, ZIP):
         return dict(customer)
     names, address = _place_names(before), customer["address"]
-    kept = {name: None if text is not None and names.get(name) == text else text for name, text in address.items()}
-    return with_place({**customer, "address": kept})
+    address_to_fill = {
+        name: None if text is not None and names.get(name) == text else text for name, text in address.items()
+    }
+    return with_place({**customer, "address": address_to_fill})
 
 
 def _place_names(customer: Mapping[str, Any]) -> dict[str, str]:
@@ -310,7 +312,7 @@ def _zip_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(ZIP, "zip-outside-municipality", message)
 
 
-def _is_outside_state(zip_code: str, place: Place | None, state: str) -> bool:
+def _is_outside_state(zip_code: str, place: ZipCodePlace | None, state: str) -> bool:
     """Whether a zip is outside a state by its first digits and by the catalogue, which has some errors."""
     zips = catalogues.zips_of(state)
     if zips is None or int(zip_code[:2]) in zips:
@@ -318,7 +320,7 @@ def _is_outside_state(zip_code: str, place: Place | None, state: str) -> bool:
     return place is None or catalogues.zips_of(place.state.code) != zips
 
 
-def _is_outside_municipality(place: Place | None, municipality: str) -> bool:
+def _is_outside_municipality(place: ZipCodePlace | None, municipality: str) -> bool:
     if place is None or place.municipality is None or not municipality:
         return False
     return not catalogues.is_same_place(municipality, place.municipality.name)

@@ -29,7 +29,7 @@ class CatalogueEntry(NamedTuple):
     name: str
 
 
-class Place(NamedTuple):
+class ZipCodePlace(NamedTuple):
     """The place of a zip; many zips have no municipality, and most have no city (the SAT's c_Localidad)."""
 
     state: CatalogueEntry
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 class _Catalogues(NamedTuple):
     names: Mapping[Catalogue, Mapping[str, str]]
-    places: Sequence[Place | None]
+    places: Sequence[ZipCodePlace | None]
     place_numbers: bytes
 
 
@@ -48,7 +48,7 @@ def names_of(catalogue: Catalogue) -> Mapping[str, str]:
     return _catalogues().names[catalogue]
 
 
-def place_of(zip_code: str) -> Place | None:
+def place_of(zip_code: str) -> ZipCodePlace | None:
     """Return the place of the zip, or None if the SAT has no such zip."""
     if len(zip_code) != ZIP_DIGITS or not (zip_code.isascii() and zip_code.isdigit()):
         return None
@@ -67,7 +67,7 @@ def _catalogues() -> _Catalogues:
         [None, *(CatalogueEntry(*each) for each in tables[name])] for name in ("municipalities", "cities")
     )
     places = [
-        Place(states[state], municipalities[municipality], cities[city])
+        ZipCodePlace(states[state], municipalities[municipality], cities[city])
         for state, municipality, city in tables["places"]
     ]
     names = {name: tables[name] for name in get_args(Catalogue)}

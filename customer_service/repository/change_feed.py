@@ -14,7 +14,7 @@ from customer_service.errors import ChangesUnsupported, CursorExpired
 from customer_service.repository import customer_lists
 from customer_service.repository.change_position import ChangePosition, EventReader
 from customer_service.repository.customers import MAJORITY, CustomerRepository
-from customer_service.repository.database import translates_errors
+from customer_service.repository.database import STREAM_AWAIT_SECONDS, translates_errors
 from customer_service.repository.driver import has_next
 from customer_service.repository.search import ACTIVE
 
@@ -41,7 +41,6 @@ These markers move the position forward if an organization has no changes of its
 READ_SECONDS = 0.25
 """The time to read ready batches; the next request continues from there."""
 
-AWAIT_SECONDS = 1.0
 OTHERS_PAUSE_SECONDS = 0.25
 """The pause after another organization's change has ended a wait."""
 
@@ -185,7 +184,7 @@ class CustomerFeed:
     def _await_ms(self) -> int:
         """Return the milliseconds that one read may wait: fewer than the driver's own timeout."""
         timeout = self._database.client.options.timeout
-        return round(1000 * min(AWAIT_SECONDS, AWAIT_SECONDS if timeout is None else timeout / 2))
+        return round(1000 * min(STREAM_AWAIT_SECONDS, STREAM_AWAIT_SECONDS if timeout is None else timeout / 2))
 
     def _changes_of(self, session: ClientSession, events: Sequence[Document]) -> list[CustomerChange]:
         """Return the organization's changes among the events, each with the customer as it is after the last event."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import PyMongoError
 
+from customer_service.repository.database import STREAM_AWAIT_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from customer_service.repository.database import Document
 
-AWAIT_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 MAXIMUM_LAG_SECONDS = 2
 WRITES = {"insert", "update", "replace", "delete"}
@@ -97,7 +98,7 @@ class ChangeWatcher:
             {"$match": {"ns.coll": {"$in": list(self._collections)}}},
             {"$project": dict.fromkeys(("operationType", "ns", "documentKey", "clusterTime"), 1)},
         ]
-        return self._database.aggregate(pipeline, session=session, maxAwaitTimeMS=round(AWAIT_SECONDS * 1000))
+        return self._database.aggregate(pipeline, session=session, maxAwaitTimeMS=round(STREAM_AWAIT_SECONDS * 1000))
 
     def _stream_fault(
         self, changes: CommandCursor[Document], session: ClientSession, change: Document | None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from customer_service.settings import MongoSettings
 
 Document = dict[str, Any]
+STREAM_AWAIT_SECONDS = 1.0  # the longest that one read of a change stream waits for an event
 DRIVER_TIME_SHARE = 0.95
 TRANSIENT_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
 """The server's error codes that end when a replica set has a primary again, of a write or of its write concern."""

@@ -1,4 +1,4 @@
-"""What the service needs of MongoDB: each precondition is "ok", or a sentence that names what is missing and to do."""
+"""The readiness checks of MongoDB: each one returns "ok", or a text that names the fault and what to do."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ LOGIN_REFUSED = "MongoDB refuses the login: correct the user and the password in
 NO_RIGHTS = "not allowed: name a user in MONGODB_URI that has the role readWrite on the database MONGODB_DATABASE"
 NOT_WRITABLE = "the server takes no writes: leave directConnection out of MONGODB_URI, and name the whole replica set"
 ADVICE = {13: NO_RIGHTS, 18: LOGIN_REFUSED, 8000: LOGIN_REFUSED, 10107: NOT_WRITABLE, 13435: NOT_WRITABLE}
-"""What to do by the server's code; 8000 is Atlas' own for a login."""
+"""The advice for each of the server's error codes; 8000 is Atlas' code for a refused login."""
 
 NO_MEMBER = "there is no member yet: run `customer-service members add ORGANIZATION USER --role admin`"
 
 READINESS_SECONDS = 0.5
 NO_CUSTOMER: Document = {"organizationId": "", "_id": {"$in": []}}
-"""A condition that no document meets."""
+"""A filter that matches no document."""
 
 
 class Readiness:
-    """Whether MongoDB is as the service needs it; what cannot change is asked until it holds once."""
+    """Checks whether MongoDB is ready for the service; the rights and the indexes only until they are "ok" once."""
 
     def __init__(self, database: Database[Document]) -> None:
-        """Ask this database."""
+        """Check this database."""
         self._database = database
         self._lasting: dict[str, Callable[[Database[Document]], str]] = {"rights": rights, "indexes": indexes}
 
     def checks(self) -> Mapping[str, str]:
-        """Return each precondition with its state; nothing else is asked of a MongoDB that does not answer."""
+        """Return the state of each check; without a connection, the others are not run."""
         found = {"mongodb": _within(connection, self._database), "rights": OK, "indexes": OK}
         for name, check in list(self._lasting.items()):
             found[name] = _within(check, self._database) if found["mongodb"] == OK else UNKNOWN
@@ -54,13 +54,13 @@ class Readiness:
 
 
 def _within(check: Callable[[Database[Document]], str], database: Database[Document]) -> str:
-    """Return the state that a check finds within 500 ms: together, a busy machine would take longer for all three."""
+    """Return the state that a check finds within READINESS_SECONDS; on a busy machine, all three may take longer."""
     with deadline(READINESS_SECONDS):
         return check(database)
 
 
 def connection(database: Database[Document]) -> str:
-    """Return whether a server answers that takes writes, and accepts the login."""
+    """Check that a server responds, accepts the login, and takes writes."""
 
     def ask() -> str:
         database.command("ping")
@@ -70,7 +70,7 @@ def connection(database: Database[Document]) -> str:
 
 
 def rights(database: Database[Document]) -> str:
-    """Return whether the user may read and write customers, by a read and a write that concern none."""
+    """Check that the user may read and write customers, with a read and a write that match no document."""
     customers = database[CustomerRepository.COLLECTION].with_options(write_concern=WriteConcern(w=1))
 
     def ask() -> str:
@@ -107,7 +107,7 @@ def members(database: Database[Document]) -> str:
 
 
 def indexes(database: Database[Document]) -> str:
-    """Return whether every index is there."""
+    """Check that every index exists."""
 
     def ask() -> str:
         missing = ", ".join(missing_indexes(database))

@@ -10,13 +10,13 @@ from customer_service.fiscal import rules
 from customer_service.schemas.inputs import SatValidationInputSchema
 from customer_service.schemas.instants import INVALID_INSTANT, parse_instant
 
-INPUT = SatValidationInputSchema()
+SAT_VALIDATION_INPUT = SatValidationInputSchema()
 CHECKED_AT = "/checkedAt"
 
 
 def validate(body: object) -> dict[str, Any]:
     """Return the SAT's answer in the form to store; raises InvalidRequest with every finding."""
-    validation = INPUT.validated(body)
+    validation = SAT_VALIDATION_INPUT.validated(body)
     mismatches = validation.get("mismatches", [])
     if mismatches and validation["status"] != rules.MISMATCHED:
         raise InvalidRequest(

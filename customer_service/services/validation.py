@@ -17,16 +17,16 @@ from customer_service.schemas.inputs import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-INPUT = CustomerInputSchema()
-STORED = CustomerSchema()
+CUSTOMER_INPUT = CustomerInputSchema()
+STORED_CUSTOMER = CustomerSchema()
 READ_ONLY_FIELDS = ("id", "organizationId", "satValidation", "createdAt", "updatedAt")
 ADDRESS_FIELDS = tuple(AddressInputSchema().fields)
-ALWAYS_STORED = tuple(name for name in INPUT.fields if name not in OPTIONAL_FIELDS)
+ALWAYS_STORED = tuple(name for name in CUSTOMER_INPUT.fields if name not in OPTIONAL_FIELDS)
 
 
 def errors_of(body: object) -> list[Finding]:
     """Return every error of a request's body; a body without errors is a customer that can be stored."""
-    shape = INPUT.findings(body)
+    shape = CUSTOMER_INPUT.findings(body)
     if not isinstance(body, dict):
         return shape
     found = {finding.path for finding in shape}
@@ -52,7 +52,7 @@ def apply_patch(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
     Only errors that the patch causes count, not those that the stored document has already.
     """
     if not isinstance(patch, dict):
-        raise InvalidRequest(INPUT.findings(patch))  # RFC 7396: it would replace the whole customer
+        raise InvalidRequest(CUSTOMER_INPUT.findings(patch))  # RFC 7396: it would replace the whole customer
     before = to_input(document)
     after = _merged(before, patch)
     if after == before:
@@ -80,7 +80,7 @@ def validate_replacement(document: Mapping[str, Any] | None, body: object) -> di
 
 def to_input(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the input that would store this document; raises MalformedDocument."""
-    customer: dict[str, Any] = STORED.dump_document(document)
+    customer: dict[str, Any] = STORED_CUSTOMER.dump_document(document)
     return {name: value for name, value in customer.items() if name not in READ_ONLY_FIELDS}
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from customer_service.fiscal import sat_catalogues
 from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME, zips_of
-from customer_service.fiscal.sat_catalogues import DATA, ZIP_NUMBERS, CatalogueEntry, Place, names_of, place_of
+from customer_service.fiscal.sat_catalogues import DATA, ZIP_NUMBERS, CatalogueEntry, ZipCodePlace, names_of, place_of
 from tests.tools import catalogue_maker
 
 if TYPE_CHECKING:
@@ -86,12 +86,12 @@ class TestPlaces:
         assert {place.state.code for place in places} == set(names_of("states"))
 
     def test_some(self) -> None:
-        cardenas = Place(
+        cardenas = ZipCodePlace(
             CatalogueEntry("TAB", "Tabasco"), CatalogueEntry("002", "Cárdenas"), CatalogueEntry("01", "Cárdenas")
         )
         assert place_of("86500") == cardenas
-        assert place_of("01001") == Place(CatalogueEntry("CMX", "Ciudad de México"), None, None)
-        assert place_of("68318") == Place(CatalogueEntry("NAY", "Nayarit"), None, None)
+        assert place_of("01001") == ZipCodePlace(CatalogueEntry("CMX", "Ciudad de México"), None, None)
+        assert place_of("68318") == ZipCodePlace(CatalogueEntry("NAY", "Nayarit"), None, None)
 
     @pytest.mark.parametrize(
         "zip_code", ["", "8650", "865000", "٨٦٥٠٠", "²²²²²", "+8650", " 8650", "86500\n", "8_500", "00000", "17000"]

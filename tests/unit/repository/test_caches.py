@@ -29,25 +29,25 @@ def cache(clock: Clock) -> Cache[str]:
     return Cache(3, 5, clock)
 
 
-def test_a_loaded_value_is_kept(cache: Cache[str]) -> None:
+def test_a_loaded_value_is_cached(cache: Cache[str]) -> None:
     assert cache.get("a") is None
     assert cache.load("a", lambda: "A") == "A"
     assert cache.get("a") == "A"
     assert (cache.hits, cache.misses) == (1, 1)
 
 
-def test_nothing_is_not_kept(cache: Cache[str]) -> None:
+def test_none_is_not_cached(cache: Cache[str]) -> None:
     assert cache.load("a", lambda: None) is None
     assert cache.get("a") is None
 
 
-def test_a_failure_is_not_kept(cache: Cache[str]) -> None:
+def test_an_error_is_not_cached(cache: Cache[str]) -> None:
     with pytest.raises(ZeroDivisionError):
         cache.load("a", lambda: str(1 / 0))
     assert cache.get("a") is None
 
 
-def test_its_time_counts_from_when_its_loading_began(cache: Cache[str], clock: Clock) -> None:
+def test_the_age_of_a_value_counts_from_the_start_of_its_load(cache: Cache[str], clock: Clock) -> None:
     def slowly() -> str:
         clock.now += 4
         return "A"
@@ -60,13 +60,13 @@ def test_its_time_counts_from_when_its_loading_began(cache: Cache[str], clock: C
     assert cache.get("a") is None
 
 
-def test_the_oldest_goes_first(cache: Cache[str]) -> None:
+def test_a_full_cache_drops_the_oldest_entry(cache: Cache[str]) -> None:
     for key in "abacd":
         cache.load(key, key.upper)
     assert [cache.get(key) for key in "abcd"] == ["A", None, "C", "D"]
 
 
-def test_a_subject_is_dropped_with_all_that_was_loaded_of_it(cache: Cache[str]) -> None:
+def test_invalidate_drops_every_value_of_the_subject(cache: Cache[str]) -> None:
     cache.load(("one", "a"), lambda: "A", "a")
     cache.load(("two", "a"), lambda: "A", "a")
     cache.load(("one", "b"), lambda: "B", "b")
@@ -76,7 +76,7 @@ def test_a_subject_is_dropped_with_all_that_was_loaded_of_it(cache: Cache[str]) 
 
 
 @pytest.mark.parametrize("how", ["drop", "clear"])
-def test_what_was_being_loaded_is_not_kept(cache: Cache[str], how: str) -> None:
+def test_a_value_that_is_being_loaded_is_not_cached_after_an_invalidation(cache: Cache[str], how: str) -> None:
     def meanwhile() -> str:
         cache.invalidate("a") if how == "drop" else cache.clear()
         return "old"
@@ -87,14 +87,14 @@ def test_what_was_being_loaded_is_not_kept(cache: Cache[str], how: str) -> None:
     assert cache.get("a") == "new"
 
 
-def test_all_is_cleared(cache: Cache[str]) -> None:
+def test_clear_drops_every_value(cache: Cache[str]) -> None:
     for key in "ab":
         cache.load(key, key.upper, key)
     cache.clear()
     assert [cache.get(key) for key in "ab"] == [None, None]
 
 
-def test_a_drop_is_never_lost_among_threads() -> None:
+def test_no_invalidation_is_lost_between_threads() -> None:
     cache: Cache[int] = Cache(50)
     current = dict.fromkeys(range(20), 0)
     wrong: list[tuple[int, int]] = []

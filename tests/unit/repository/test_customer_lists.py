@@ -90,7 +90,7 @@ def walk(repository: CustomerRepository, query: CustomerQuery, limit: int) -> It
 @pytest.mark.parametrize("ranges", RANGES, ids="+".join)
 @pytest.mark.parametrize("exact", [{}, {"taxId": GENERIC}, {"taxId": GENERIC, "email": "box1@x.mx"}], ids=len)
 @pytest.mark.parametrize("q", ["", "an", "ana luz", "luz anab", "eva an", "ana eva luz", "box1 ana", "ana qqq", "x lu"])
-def test_a_walk_finds_each_once_and_in_order(
+def test_pages_list_each_customer_once_and_in_order(
     shared: Database[Document], q: str, exact: dict[str, str], ranges: dict[str, dict[str, datetime]], limit: int
 ) -> None:
     query = CustomerQuery(words_of(q), exact, ranges=ranges)

@@ -15,7 +15,7 @@ from customer_service.settings import MongoSettings
     "options",
     ["", "w=1", "w=0", "journal=false", "wtimeoutMS=1", "readConcernLevel=local", "readPreference=secondary"],
 )
-def test_no_option_weakens_what_is_acknowledged_or_read(options: str) -> None:
+def test_no_option_weakens_the_write_and_read_concern(options: str) -> None:
     database = connect(MongoSettings(f"mongodb://localhost/?{options}"))
     assert database.write_concern.document == {"w": "majority"}
     assert database.read_concern.document == {"level": "majority"}
@@ -34,7 +34,7 @@ def test_no_option_weakens_what_is_acknowledged_or_read(options: str) -> None:
         (PyMongoError(), DatabaseError),
     ],
 )
-def test_what_passes_with_an_election_may_be_tried_again(
+def test_errors_of_an_election_become_database_unavailable(
     raised: PyMongoError, expected: type[CustomerServiceError]
 ) -> None:
     @translates_errors

@@ -140,7 +140,7 @@ def is_asked_for(customer: Mapping[str, Any], q: str, exact: Mapping[str, str]) 
 @example(({"legalName": '"ANA', "taxId": "&ab", "email": "e"}, "ana ab", {}))
 @example(({"legalName": "x" * 17 + "y", "taxId": "T", "email": "e"}, "x" * 17 + "z", {}))
 @example(({"legalName": "a", "taxId": "T", "email": "\u0301 \u00f1"}, "\u00d1", {}))
-def test_a_search_finds_what_a_brute_force_look_finds(asked: tuple[dict[str, Any], str, dict[str, str]]) -> None:
+def test_a_search_finds_the_same_as_a_full_scan(asked: tuple[dict[str, Any], str, dict[str, str]]) -> None:
     customer, q, exact = asked
     assume(len(search_terms(customer)) < MAXIMUM_TERMS)  # of more, some beginnings are left out
     query = CustomerQuery(words_of(q), exact)
@@ -163,7 +163,7 @@ def test_each_entry_of_the_metadata_is_found(stored: dict[str, str], asked: dict
 
 
 @pytest.mark.parametrize("metadata", [None, [], "a", {"a": 1}, {"a": None}, {"a": ["b"]}])
-def test_metadata_that_no_caller_stored_is_not_found_by(metadata: object) -> None:
+def test_metadata_of_another_type_is_not_searchable(metadata: object) -> None:
     customer = {"legalName": "ANA", "taxId": "T", "email": "e", "metadata": metadata}
     assert is_found(customer, CustomerQuery(("ana",)))
     assert not any(term.startswith("metadata ") for term in search_terms(customer))
@@ -177,7 +177,7 @@ def is_found(customer: dict[str, Any], query: CustomerQuery) -> bool:
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
-def test_the_fold_of_a_beginning_begins_the_fold(beginning: str, rest: str) -> None:
+def test_the_fold_of_a_prefix_is_a_prefix_of_the_fold(beginning: str, rest: str) -> None:
     assert fold(beginning + rest) == fold(beginning) + fold(rest)
     assert fold(fold(beginning)) == fold(beginning)
 
@@ -224,7 +224,7 @@ def test_words_of(q: str, expected: tuple[str, ...]) -> None:
 
 
 @given(TEXTS)
-def test_no_word_is_a_term_of_another_kind(q: str) -> None:
+def test_no_n_gram_equals_a_term_of_another_kind(q: str) -> None:
     spaced = [term for term in CustomerQuery(words_of(q)).terms() if " " in str(term) and isinstance(term, str)]
     assert spaced == []
 
@@ -286,7 +286,7 @@ def test_the_term_of_the_answer(validation: object, status: str) -> None:
 
 
 @pytest.mark.parametrize("words", [("o brien",), ("hermanos lopez",)])
-def test_a_status_is_no_criterion_alone_if_there_are_words(words: tuple[str, ...]) -> None:
+def test_the_sat_status_is_the_last_term_if_there_are_words(words: tuple[str, ...]) -> None:
     terms = CustomerQuery(words, sat_status="unchecked").terms()
     assert (len(terms), terms[1:]) == (2, [SAT_TERMS["unchecked"]])
 
@@ -295,7 +295,7 @@ def beginnings(*words: str) -> set[str]:
     return {word[:length] for word in words for length in range(1, len(word) + 1)}
 
 
-def test_the_texts_of_another_program_do_not_make_terms_without_end() -> None:
+def test_long_texts_of_another_program_make_a_bounded_number_of_terms() -> None:
     long = "x" * 10_000
     terms = search_terms({"legalName": long, "taxId": long, "email": long, "metadata": {"a": long}})
     assert max(map(len, terms)) <= MAXIMUM_LEGAL_NAME_LENGTH + len("taxId ")
@@ -313,16 +313,16 @@ def test_the_texts_of_another_program_do_not_make_terms_without_end() -> None:
         ("y" * 20 + " " + "y" * 15 + "z", ["y" * MAXIMUM_NGRAM_LENGTH]),
     ],
 )
-def test_a_search_asks_for_an_n_gram_of_each_word(q: str, terms: list[str]) -> None:
+def test_a_query_has_an_n_gram_of_each_word(q: str, terms: list[str]) -> None:
     assert CustomerQuery(words_of(q)).terms() == terms
 
 
-def test_only_a_word_longer_than_its_n_gram_is_compared_as_a_whole() -> None:
+def test_only_a_word_longer_than_its_n_gram_is_compared_whole() -> None:
     query = CustomerQuery(words_of("abcdefghij " + "y+" * 9))
     assert query.conditions() == [{"search": {"$regex": "^" + r"y\+" * 9}}]
 
 
-def test_a_word_with_parts_is_found_joined_or_by_all_of_them() -> None:
+def test_a_word_with_punctuation_is_found_joined_or_by_all_its_parts() -> None:
     query = CustomerQuery(words_of("hermanos-comercializadora"))
     joined, long = "hermanosco", "comerciali"
     assert query.terms() == [{"$in": [joined, long]}]
@@ -337,7 +337,7 @@ def test_exact_keys_are_compared_in_one_form() -> None:
     assert query.conditions() == [{"metadata.a b": "C"}]
 
 
-def test_the_bounds_of_a_list() -> None:
+def test_the_conditions_of_time_ranges() -> None:
     moment = datetime(2025, 1, 1)  # noqa: DTZ001 - as the repository has it
     query = CustomerQuery(ranges={"createdAt": {"gt": moment}, "updatedAt": {"gte": moment, "lt": moment}})
     assert query.conditions() == [{"createdAt": {"$gt": moment}}, {"updatedAt": {"$gte": moment, "$lt": moment}}]
@@ -345,5 +345,5 @@ def test_the_bounds_of_a_list() -> None:
 
 
 @pytest.mark.parametrize(("q", "nothing"), [("a\x00", True), ("\x7f", True), ("a\x01b", True), ("a\tb", False)])
-def test_no_text_has_a_control_character(q: str, *, nothing: bool) -> None:
+def test_a_query_with_a_control_character_matches_nothing(q: str, *, nothing: bool) -> None:
     assert CustomerQuery(words_of(q)).matches_nothing() is nothing

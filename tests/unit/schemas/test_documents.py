@@ -21,12 +21,12 @@ ANYTHING = st.recursive(
 )
 
 
-def test_the_order_of_the_keys_is_the_pages() -> None:
+def test_the_keys_have_the_order_of_the_specification() -> None:
     assert list(CustomerSchema().dump(EXAMPLE_CUSTOMER)) == list(EXAMPLE)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(EXAMPLE)), ANYTHING))
-def test_any_document_is_in_the_contracts_types_or_refused(changes: dict[str, Any]) -> None:
+def test_a_document_has_the_contracts_types_or_raises_malformed_document(changes: dict[str, Any]) -> None:
     try:
         dumped = CustomerSchema().dump(EXAMPLE_CUSTOMER | changes)
     except MalformedDocument:
@@ -49,7 +49,7 @@ def test_a_document_is_serialized_as_marshmallow_dumps_it(changes: dict[str, Any
         assert list(CustomerSchema().dump_document(document).items()) == list(dumped.items())
 
 
-def test_a_refusal_names_the_field() -> None:
+def test_malformed_document_names_the_field() -> None:
     with pytest.raises(MalformedDocument, match=r"^field zip$"):
         CustomerSchema().dump(EXAMPLE_CUSTOMER | {"address": {"zip": 86500}})
 

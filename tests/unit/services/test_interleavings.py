@@ -112,7 +112,7 @@ def retire(database: Database[Document]) -> object:
 @pytest.mark.parametrize("second", [dismiss, assign])
 @pytest.mark.parametrize("first", [dismiss, assign])
 @pytest.mark.parametrize("victims", [("ana", "bea"), ("ana", "ana"), ("ana", "bea", "bea")])
-def test_an_admin_remains(
+def test_one_admin_remains(
     first: Callable[..., object], second: Callable[..., object], victims: tuple[str, ...]
 ) -> None:
     works = [partial(work, victim) for work, victim in zip((first, second, dismiss), victims, strict=False)]
@@ -126,7 +126,7 @@ def test_an_admin_remains(
 
 
 @pytest.mark.usefixtures("clock")
-def test_three_leave_one() -> None:
+def test_of_three_admins_one_remains() -> None:
     works = [partial(dismiss, victim) for victim in ("ana", "bea", "cleo")]
     for database, outcomes, order in interleavings(lambda: fresh("ana", "bea", "cleo"), works, 1):
         assert database.memberships.count_documents({"role": "admin"}) > 0, (order, outcomes)
@@ -134,7 +134,7 @@ def test_three_leave_one() -> None:
 
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("posts", [2, 3])
-def test_one_key_makes_one_customer(posts: int) -> None:
+def test_one_idempotency_key_makes_one_customer(posts: int) -> None:
     for database, outcomes, order in interleavings(fresh, [create] * posts, 3 if posts == 2 else 2):
         (customer,) = database.customers.find()
         made = [outcome for outcome in outcomes if outcome is not RequestInProgress]
@@ -145,7 +145,7 @@ def test_one_key_makes_one_customer(posts: int) -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_one_key_makes_one_customer_while_another_is_retired() -> None:
+def test_one_idempotency_key_makes_one_customer_while_another_is_deleted() -> None:
     def occupied() -> Database[Document]:
         database = fresh()
         CustomerRepository(database, SCOPE).add(NEW_CUSTOMER)
@@ -167,13 +167,13 @@ class TestSlowRequest:
         monkeypatch.setattr(idempotency, "datetime", Clock)
         return IdempotencyRepository(fresh(), SCOPE, MEMBER)
 
-    def test_does_not_give_away_what_is_another_s_by_now(self, keys: IdempotencyRepository) -> None:
+    def test_does_not_release_a_claim_that_was_taken_over(self, keys: IdempotencyRepository) -> None:
         slow, next_one = keys.claim("key", BODY), keys.claim("key", BODY)
         keys.release(slow)
         keys.store_response(next_one, b"answer", "etag")
         assert keys.claim("key", BODY).response == (b"answer", "etag")
 
-    def test_is_remembered_though_its_key_was_given_back(self, keys: IdempotencyRepository) -> None:
+    def test_stores_its_response_after_another_request_released_the_key(self, keys: IdempotencyRepository) -> None:
         slow, next_one = keys.claim("key", BODY), keys.claim("key", BODY)
         keys.release(next_one)
         with pytest.raises(KeyReused):
@@ -182,7 +182,7 @@ class TestSlowRequest:
         keys.store_response(slow, b"answer", "etag")
         assert keys.claim("key", BODY).response == (b"answer", "etag")
 
-    def test_does_not_change_what_was_answered(self, keys: IdempotencyRepository) -> None:
+    def test_does_not_replace_a_stored_response(self, keys: IdempotencyRepository) -> None:
         slow, next_one = keys.claim("key", BODY), keys.claim("key", BODY)
         keys.store_response(next_one, b"first", "etag")
         keys.store_response(slow, b"second", "etag")

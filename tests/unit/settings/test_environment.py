@@ -26,7 +26,7 @@ def test_defaults() -> None:
     )
 
 
-def test_everything_set() -> None:
+def test_every_setting_is_read() -> None:
     environ = {
         "MONGODB_URI": "mongodb+srv://user:pass@db.example",
         "MONGODB_DATABASE": "other",
@@ -69,7 +69,7 @@ def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert ServerSettings.from_environment().port == 4001
 
 
-def test_a_blank_variable_is_an_absent_one() -> None:
+def test_a_blank_variable_counts_as_absent() -> None:
     environ = LEAST | {"PORT": "", "JWT_ISSUER": " ", "JWT_PUBLIC_KEY": ""}
     assert Settings.from_environment(environ) == Settings.from_environment(LEAST)
 
@@ -93,7 +93,7 @@ def test_the_endpoint_of_traces(environ: dict[str, str], endpoint: str | None) -
     assert Settings.from_environment(LEAST | environ).tracing.endpoint == endpoint
 
 
-def test_without_the_extra_no_traces_are_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_without_the_otel_extra_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = LEAST | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
     monkeypatch.setattr(environment, "EXPORTER", "opentelemetry.exporter.none.of.ours")
     with pytest.raises(SettingsError, match=r'OTEL_EXPORTER_OTLP_ENDPOINT: needs .*"customer-service\[otel\]"'):
@@ -159,7 +159,7 @@ def test_a_secret_keeps_its_spaces() -> None:
         ({"PORT": "x", "MONGODB_URI": None, "JWT_SECRET": "short"}, ["PORT", "MONGODB_URI", "JWT_SECRET"]),
     ],
 )
-def test_what_is_wrong_is_named_in_one_line(changes: dict[str, str | None], names: list[str]) -> None:
+def test_every_wrong_setting_is_named_in_one_line(changes: dict[str, str | None], names: list[str]) -> None:
     environ = {name: value for name, value in (LEAST | changes).items() if value is not None}
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment(environ)
@@ -195,7 +195,7 @@ def test_a_misspelt_setting_stops_the_start_with_the_nearest_name(name: str, nea
     assert str(caught.value) == f"{name}: is not a setting; the nearest name is {nearest}"
 
 
-def test_every_misspelt_setting_is_named_beside_what_is_wrong() -> None:
+def test_misspelt_and_wrong_settings_are_named_together() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment(LEAST | {"JWT_ISUER": "x", "JWT_AUDIANCE": "x", "MONGODB_TIMEOUT": "1", "PORT": "x"})
     message = str(caught.value)
@@ -225,11 +225,11 @@ def test_every_misspelt_setting_is_named_beside_what_is_wrong() -> None:
         ("JWT_ISUER", " "),
     ],
 )
-def test_a_variable_of_another_owner_is_ignored(name: str, value: str) -> None:
+def test_a_variable_of_other_software_is_ignored(name: str, value: str) -> None:
     assert Settings.from_environment(LEAST | {name: value}) == Settings.from_environment(LEAST)
 
 
-def test_a_port_that_kubernetes_did_not_set_is_not_ignored() -> None:
+def test_a_misspelt_port_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"^MONGODB_PORT: is not a setting"):
         Settings.from_environment(LEAST | {"MONGODB_PORT": "27017"})
 
@@ -245,12 +245,12 @@ def test_a_port_that_kubernetes_did_not_set_is_not_ignored() -> None:
     ],
     ids=str,
 )
-def test_a_key_set_without_issuer_and_audience_accepts_any(given: dict[str, str], any_audience: bool) -> None:
+def test_a_jwk_set_without_issuer_and_audience_accepts_any_audience(given: dict[str, str], any_audience: bool) -> None:
     assert JwtSettings(**given).accepts_any_audience is any_audience  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8080/keys", "http://127.0.0.1/keys", "http://[::1]:1/keys"])
-def test_a_key_set_on_this_machine_may_come_over_http(url: str) -> None:
+def test_a_jwk_set_on_this_machine_may_use_http(url: str) -> None:
     assert JwtSettings.from_environment({"JWT_JWKS_URL": url}).jwks_url == url
 
 
@@ -267,7 +267,7 @@ def test_a_public_key_in_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "secretive", [{"MONGODB_URI": "mongodb://u:hunter2@db"}, {"JWT_SECRET": "hunter2" * 8}, {"PORT": "hunter2"}]
 )
-def test_no_value_is_shown(secretive: dict[str, Any]) -> None:
+def test_no_error_shows_a_value(secretive: dict[str, Any]) -> None:
     try:
         shown = repr(Settings.from_environment(LEAST | secretive))
     except SettingsError as error:
