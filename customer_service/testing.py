@@ -1,4 +1,4 @@
-"""The real service for the tests of its consumers: in the test's own process, on a free port, over memory."""
+"""The real service for the tests of a consumer: in their process, on a free port, over a database in memory."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 TOKEN_SECONDS = 3600
-POLL_SECONDS = 0.01  # how long the end of a session waits for the server to notice
+POLL_SECONDS = 0.01  # how often the server checks for the end of the session
 
 
 class RunningService:
-    """The service while a session of tests lasts."""
+    """The service of a session of tests."""
 
     def __init__(self) -> None:
-        """Set it up with a secret of its own; nothing that one test changes is remembered for the next."""
+        """Create it with its own secret, and without caches that would outlive a test."""
         self.settings = Settings(
             MongoSettings(IN_MEMORY_URI),
             JwtSettings(secret=secrets.token_urlsafe(32)),
@@ -47,11 +47,11 @@ class RunningService:
         self.database: Database[Document] = connect(self.settings.mongodb)
         ensure_indexes(self.database)
         app = create_app(self.settings, self.database)
-        self._server = make_server(HOST, 0, _one_at_a_time(app), threaded=True, request_handler=_Silent)
+        self._server = make_server(HOST, 0, _serialize_requests(app), threaded=True, request_handler=_SilentHandler)
         self._thread = Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True)
 
     def __enter__(self) -> Self:
-        """Serve."""
+        """Start serving."""
         self._thread.start()
         return self
 
@@ -63,12 +63,12 @@ class RunningService:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Return the base URL."""
         return f"http://{HOST}:{self._server.server_port}"
 
     @contextmanager
     def emptied(self) -> Iterator[CustomerService]:
-        """Give the service over an empty database to one test, and close the clients that it made."""
+        """Yield the service over an empty database to one test, and close the clients of the test."""
         for name in self.database.list_collection_names():
             self.database[name].delete_many({})
         with ExitStack() as clients:
@@ -76,10 +76,10 @@ class RunningService:
 
 
 class CustomerService:
-    """The service that one test has for itself, with an organization: `url` is where it answers."""
+    """The service of one test, with an organization: `url` is its base URL."""
 
     def __init__(self, running: RunningService, clients: ExitStack) -> None:
-        """Begin with an organization that has no members yet."""
+        """Begin with an organization without members."""
         self.url = running.url
         self._running = running
         self._clients = clients
@@ -87,7 +87,7 @@ class CustomerService:
         self.organization_id = self.organization()
 
     def organization(self) -> str:
-        """Return the id of another organization; the first is that of whatever is asked for without one."""
+        """Return the id of another organization; calls that name none use the first."""
         return str(uuid4())
 
     def member(self, role: Role = "editor", *, organization_id: str | None = None) -> str:
@@ -97,17 +97,17 @@ class CustomerService:
         return user_id
 
     def token(self, user_id: str) -> str:
-        """Return a token that is this user's for an hour, whether or not the user is a member of anything."""
+        """Return a token of this user for an hour; the user need not be a member."""
         return mint(self._running.settings.jwt, user_id, TOKEN_SECONDS)
 
     def client(self, role: Role = "editor", *, organization_id: str | None = None) -> CustomerClient:
-        """Return a client of a new member in this role, which is closed after the test."""
+        """Return a client of a new member in this role; it is closed after the test."""
         organization_id = organization_id or self.organization_id
         client = self._client_of(self.member(role, organization_id=organization_id), organization_id)
         return self._clients.enter_context(client)
 
     def customer(self, *, organization_id: str | None = None, **changes: Any) -> Customer:
-        """Store a customer that differs from a valid one by these values; return it as the service tells it."""
+        """Store a valid customer with these changes; return it as the service answers it."""
         valid: CustomerInput = {
             "legalName": "Dunder Mifflin",
             "taxId": _tax_id(next(self._numbers)),
@@ -121,32 +121,32 @@ class CustomerService:
         try:
             with self._client_of(user_id, organization_id) as client:
                 return client.create(cast("CustomerInput", {**valid, **changes}))
-        finally:  # a consumer finds no members but those that its test made
+        finally:  # a test must find only the members that it made
             MembershipRepository(self._running.database).remove(user_id, organization_id)
 
     def _client_of(self, user_id: str, organization_id: str) -> CustomerClient:
         return CustomerClient(self.url, self.token(user_id), organization_id)
 
 
-def _one_at_a_time(app: WSGIApplication) -> WSGIApplication:
-    """Follow one request after the other: mongomock finds and writes in two steps, where MongoDB has one."""
-    turn = Lock()
+def _serialize_requests(app: WSGIApplication) -> WSGIApplication:
+    """Serve one request after the other: mongomock finds and writes in two steps, MongoDB in one."""
+    lock = Lock()
 
-    def take_turns(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        with turn:
+    def serve_alone(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with lock:
             return app(environ, start_response)
 
-    return take_turns
+    return serve_alone
 
 
 def _tax_id(number: int) -> str:
-    """Return an RFC of its own for each number below 26,000."""
+    """Return a different RFC for each number below 26,000."""
     thousands, rest = divmod(number, 1000)
     return f"{chr(ord('A') + thousands)}UM901231{rest:03d}"
 
 
-class _Silent(WSGIRequestHandler):
-    """Serves without a line for each request among the output of the tests."""
+class _SilentHandler(WSGIRequestHandler):
+    """Serves without a log line for each request among the output of the tests."""
 
     def log_request(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

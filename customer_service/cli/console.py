@@ -1,4 +1,4 @@
-"""What the commands share: the database of their settings, their exit codes, and how they end."""
+"""What the commands share: the database of the settings, the exit codes, and how a command ends."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def open_database() -> Database[Document]:
 
 
 def members_of(database: Database[Document], organization: str) -> list[Membership]:
-    """Return the organization's members; an organization without any is a spelling mistake."""
+    """Return the organization's members; raises click.BadParameter if it has none, since its name is then misspelt."""
     members = MembershipRepository(database).page(organization)
     if not members:
         raise click.BadParameter("has no members; `customer-service members add` makes one", param_hint="ORGANIZATION")
@@ -91,6 +91,6 @@ def print_line(text: str, bar: Any) -> None:
 
 
 def print_error(message: str, code: int) -> int:
-    """Say on standard error what is wrong, and return the code to exit with."""
+    """Print the error on standard error; return the exit code."""
     click.echo(f"customer-service: {message}", err=True)
     return code

@@ -119,9 +119,9 @@ def announcement(settings: Settings) -> str:
     )
     curls = "\n\n".join(f"# {title}\n  curl -i {url}{header}" for title, url, header in outcomes)
     return (
-        f"The customer service answers on http://localhost:{settings.server.port}. Try it in a browser at\n\n"
+        f"The customer service answers on http://localhost:{settings.server.port}. Try it in a browser:\n\n"
         f"  http://localhost:{settings.server.port}/docs\n\n"
-        f"and paste this token where it says Authorize:\n\n  {token}\n\n"
+        f"press Authorize, and paste this token:\n\n  {token}\n\n"
         "Its data lives in memory only and is gone when you stop it with Ctrl-C. Or paste one of these:\n\n"
         f"{curls}\n"
     )

@@ -44,7 +44,7 @@ def main() -> None:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def command() -> None:
-    """Run and tend the customer service.
+    """Run and maintain the customer service.
 
     Settings come from the environment; the README lists them.
 
@@ -124,7 +124,7 @@ def create_indexes() -> None:
 
 @command.command("token")
 @click.argument("subject")
-@click.option("--expires-in", type=click.IntRange(1), default=3600, show_default=True, help="Seconds it is valid.")
+@click.option("--expires-in", type=click.IntRange(1), default=3600, show_default=True, help="Its lifetime in seconds.")
 def mint_token(subject: str, expires_in: int) -> None:
     """Print a token for the user SUBJECT, for development: it is signed with JWT_SECRET.
 
@@ -137,7 +137,7 @@ def mint_token(subject: str, expires_in: int) -> None:
 
 @command.group()
 def members() -> None:
-    """Say who may see an organization's customers.
+    """Manage the members of an organization.
 
     \b
     Examples:

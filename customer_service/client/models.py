@@ -155,7 +155,7 @@ class InvoiceUse:
 
 @dataclass(frozen=True, slots=True)
 class ZipCode:
-    """Where a zip code is; many have no municipality, and most have no city."""
+    """The place of a zip code; many have no municipality, and most have no city."""
 
     zip: str
     state: Code

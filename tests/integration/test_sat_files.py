@@ -81,8 +81,8 @@ def shell(
 ) -> Shell:
     """A shell in an empty directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(importing, "BATCH", 10)
-    monkeypatch.setattr(transfer_exporting, "PAGE", 10)
+    monkeypatch.setattr(importing, "IMPORT_BATCH_LENGTH", 10)
+    monkeypatch.setattr(transfer_exporting, "EXPORT_PAGE_LENGTH", 10)
     return lambda *arguments: Run(monkeypatch, capsys, "sat", *arguments)
 
 
@@ -242,7 +242,7 @@ class TestExport:
 
         monkeypatch.setattr(console, "is_terminal", lambda: True)
         monkeypatch.setattr(click, "progressbar", progressbar)
-        monkeypatch.setattr(commands, "PAGE", 2)
+        monkeypatch.setattr(commands, "EXPORT_PAGE_LENGTH", 2)
         done = shell("export", ORGANIZATION, "sat.txt", "--older-than", "1")
         assert (lengths, shown) == ([3], [2])
         assert done.err.startswith("\rsat.txt: 3 rows\n")

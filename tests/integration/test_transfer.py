@@ -62,8 +62,8 @@ def shell(
 ) -> Shell:
     """A shell in an empty directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(importing, "BATCH", 10)
-    monkeypatch.setattr(exporting, "PAGE", 10)
+    monkeypatch.setattr(importing, "IMPORT_BATCH_LENGTH", 10)
+    monkeypatch.setattr(exporting, "EXPORT_PAGE_LENGTH", 10)
     return lambda *arguments: Run(monkeypatch, capsys, *arguments)
 
 
@@ -235,12 +235,12 @@ class TestImport:
     def test_what_stands_before_a_cut_is_kept(
         self, shell: Shell, filled: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(importing, "BATCH", 1000)
+        monkeypatch.setattr(importing, "IMPORT_BATCH_LENGTH", 1000)
         text = gzip.compress(ndjson([numbered(number) for number in range(200)]))
         (tmp_path / "c.ndjson.gz").write_bytes(text[: len(text) // 2])
         run = shell("import", ORGANIZATION, "c.ndjson.gz")
         (line,) = run.err.splitlines()
-        match = re.match(r"customer-service: c\.ndjson\.gz: Behind line (\d+): ", line)
+        match = re.match(r"customer-service: c\.ndjson\.gz: After line (\d+): ", line)
         assert match
         assert len(stored(filled)) == int(match[1]) > 0
 
@@ -289,7 +289,7 @@ class TestCutOff:
         run = shell("import", ORGANIZATION, "c.ndjson")
         assert run.code == 1
         assert run.err.splitlines() == [
-            "going on behind 20 rows that were done before",
+            "continuing after row 20",
             "line 23: /externalId repeated Give each customer once: an earlier one has the same key.",
             "rows 25  created 21  changed 0  unchanged 2  failed 2",
         ]
@@ -366,7 +366,7 @@ class TestSpreadsheets:
             (["--column", "Mi = nombre=legalName", "--column", "Grupo=metadata.Grupo"], "legalName, metadata.Grupo\n"),
             (
                 ["--column", "Grupo=legalName", "--column", "Mi = nombre=Nombre"],
-                "Column 2 of the header is there twice",
+                "Column 2 of the header is a duplicate",
             ),
         ):
             run = shell("import", ORGANIZATION, "c.csv", *options)
@@ -454,7 +454,7 @@ class TestRejects:
         else:
             (tmp_path / "theirs").rename(tmp_path / "r.csv")
         run = shell("import", ORGANIZATION, "c.csv", "--rejects", "r.csv")
-        assert (run.code, "r.csv is there already" in run.err) == (2, True)
+        assert (run.code, "r.csv exists already" in run.err) == (2, True)
         assert (tmp_path / "r.csv").read_text() == "theirs"
 
     def test_they_go_on_with_the_import(self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -627,7 +627,7 @@ class TestTerminal:
 
         monkeypatch.setattr(click, "progressbar", progressbar)
         monkeypatch.setattr(console, "is_terminal", lambda: True)
-        monkeypatch.setattr(commands, "PAGE", 10)
+        monkeypatch.setattr(commands, "EXPORT_PAGE_LENGTH", 10)
         return bar
 
     def test_the_progress_of_an_import_is_in_bytes_of_the_file(self, shell: Shell, tmp_path: Path, bar: Bar) -> None:

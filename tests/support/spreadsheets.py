@@ -159,7 +159,7 @@ FILES: dict[str, Callable[[], File]] = {
     "UTF-16 without a mark": lambda: File(text(SPANISH_TABLE).encode("utf-16-le"), 'save the file as "CSV UTF-8"'),
     "two columns of one field": lambda: File(
         text(table(CUSTOMERS, {**SPANISH, "address.city": "Correo electrónico"})).encode(),
-        "Column 11 of the header is there twice: column 4 is email too.",
+        "Column 11 of the header is a duplicate: column 4 is email too.",
     ),
     "no header": lambda: File(text(SPANISH_TABLE[1:]).encode(), "of the header are none of these"),
     "a separator in a cell": lambda: File(

@@ -15,7 +15,7 @@ from customer_service.cli.console import EXIT_FAILURE, advancing, customers_of, 
 from customer_service.cli.sat import exporting
 from customer_service.cli.sat.importing import SatCounts, SatImporter, to_stored
 from customer_service.cli.sat.legends import LEGENDS, Legend, parse_legend
-from customer_service.cli.transfer.exporting import PAGE
+from customer_service.cli.transfer.exporting import EXPORT_PAGE_LENGTH
 from customer_service.cli.transfer.files import GZIP
 from customer_service.cli.transfer.rows import Unreadable
 from customer_service.errors import InvalidRequest
@@ -93,7 +93,7 @@ def export_for_the_sat(organization: str, file: Path, older_than: int | None) ->
             counts["left"] += 1
             print_line(text, bar)
 
-        documents = advancing(exporting.due(customers, checked_before), bar, PAGE)
+        documents = advancing(exporting.due(customers, checked_before), bar, EXPORT_PAGE_LENGTH)
         try:
             for path, rows in exporting.write(exporting.receivers(documents, on_left_out), file):
                 counts.update(rows=rows, files=1)

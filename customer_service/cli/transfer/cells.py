@@ -1,4 +1,4 @@
-"""The cells of a CSV: none is run by a spreadsheet, and none is read that a spreadsheet changed."""
+"""The cells of a CSV: a spreadsheet runs none that is written, and none that it changed is read."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ZIP, COUNTRY = "address.zip", "address.country"
-RUN = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # what a spreadsheet runs (OWASP, CSV injection)
+RUN = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # a cell that a spreadsheet runs (OWASP, CSV injection)
 SHORTENED = re.compile(r"[0-9]+(?:[.,][0-9]+)?E\+[0-9]+")
 DECIMALS = re.compile(r"[0-9]+[.,]0+")
 LOST_ZERO = re.compile(r"([0-9]{4}|0[0-9]{4}(?=[.,]))(?:[.,]0+)?")
 # UTF-8 that was read as Windows-1252: the first byte of a letter of Latin-1, and one of the bytes that follow it.
 GARBLED = re.compile(f"[ÂÃ][{bytes(range(0x80, 0xC0)).decode('cp1252', 'ignore')}\x81\x8d\x8f\x90\x9d]|\ufffd")
 
-MESSAGES = {
+DAMAGE_MESSAGES = {
     "shortened-number": "The spreadsheet shortened this number or added decimals. Write it whole, in a column of text.",
     "garbled-text": 'Letters were garbled by another encoding. Write them again, and save the file as "CSV UTF-8".',
 }
 
 
 def defused(column: str, text: str | None) -> str:
-    """Return the cell of a text, with a mark if a spreadsheet would run it or an import refuse it.
+    """Return the cell for a text, with a mark if a spreadsheet would run it or an import would refuse it.
 
-    An empty cell is no text, and so an empty text needs the mark too.
+    An empty cell is no value, so an empty text needs the mark too.
     """
     if text is None:
         return ""
@@ -42,14 +42,14 @@ def text_of(column: str, cell: str) -> str:
 
 
 def inert(cell: str) -> str:
-    """Return a cell that says the same as this one, and that no spreadsheet runs."""
+    """Return the cell with a mark if a spreadsheet would run it."""
     return f"'{cell}" if RUN.match(cell) else cell
 
 
 def findings(cells: Mapping[str, str]) -> tuple[Finding, ...]:
     """Return what a spreadsheet changed in the cells of a row, which are given by their columns."""
     codes = {column: code for column, cell in cells.items() if (code := _damage(column, cell))}
-    found = {_path(column): Finding(_path(column), code, MESSAGES[code]) for column, code in codes.items()}
+    found = {_path(column): Finding(_path(column), code, DAMAGE_MESSAGES[code]) for column, code in codes.items()}
     return tuple((found | _lost_zero(cells)).values())
 
 
@@ -71,7 +71,7 @@ def _needs_mark(column: str, text: str) -> bool:
 
 
 def _damage(column: str, text: str) -> str | None:
-    """Return the code of what a spreadsheet did to a text, or None; the mark says that it is meant."""
+    """Return the code of what a spreadsheet did to a text, or None; a text with the mark is intended."""
     if text.startswith("'"):
         return None
     if SHORTENED.fullmatch(text) or (DECIMALS.fullmatch(text) and not column.startswith(METADATA)):

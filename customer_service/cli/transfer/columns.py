@@ -1,4 +1,4 @@
-"""The columns of a CSV: the fields that they hold, by the names that people give them."""
+"""The columns of a CSV, and the field of each by its name in English or Spanish."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ SPANISH = {
     "address.country": ("País",),
     "externalId": ("Id externo",),
 }
-IGNORED = re.compile(r'[^\w,;\t|"\0]|_')  # not the signs that a header was not split right, or not decoded
+IGNORED = re.compile(r'[^\w,;\t|"\0]|_')  # but not the signs of a wrong separator or encoding
 SHOWN = 20
-"""How many columns a message names: a file that is no CSV may have a hundred thousand."""
+"""How many columns a message names: a file that is not a CSV may have a hundred thousand."""
 
 KNOWN = f"{', '.join(COLUMNS)}, {METADATA}*"
 
@@ -59,7 +59,7 @@ FIELDS |= {fold(name): field for field, names in SPANISH.items() for name in nam
 
 
 def field_of(name: str) -> str | None:
-    """Return the field that a column of this name holds, or None; a name of the metadata stays as it is written."""
+    """Return the field of a column of this name, or None; the name of a metadata entry stays as it is."""
     prefix, own = name.lstrip()[: len(METADATA)], name.lstrip()[len(METADATA) :]
     if own and prefix.lower() == METADATA:
         return METADATA + own
@@ -74,7 +74,7 @@ def is_known(name: str, given: Mapping[str, str]) -> bool:
 def fields_of(names: Sequence[str], given: Mapping[str, str]) -> list[str | None]:
     """Return the field of each column, or None for one without a name; raises Unreadable.
 
-    A column is named by its place in the messages: without a header, its name is a customer's data.
+    Messages name a column by its number: in a file without a header, its name is a customer's data.
     """
     folded = [fold(name) for name in names]
     fields = [given.get(key) or field_of(name) for key, name in zip(folded, names, strict=True)]
@@ -85,7 +85,7 @@ def fields_of(names: Sequence[str], given: Mapping[str, str]) -> list[str | None
     first: dict[str | None, int] = {}
     for place, field in enumerate(fields, 1):
         if field and first.setdefault(field, place) != place:
-            raise Unreadable(f"Column {place} of the header is there twice: column {first[field]} is {field} too.")
+            raise Unreadable(f"Column {place} of the header is a duplicate: column {first[field]} is {field} too.")
     return fields
 
 
@@ -94,6 +94,6 @@ def _unknown(places: Sequence[int]) -> str:
     subject = f"Column {which} of the header is" if len(places) == 1 else f"Columns {which} of the header are"
     return (
         f"{subject} none of these, nor of their Spanish names: {KNOWN}. "
-        'Say what it holds, as in --column "My header=taxId", or delete it. '
+        'Name the field, as in --column "My header=taxId", or delete the column. '
         'A header that looks right was saved in another encoding: save the file as "CSV UTF-8".'
     )

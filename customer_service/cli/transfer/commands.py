@@ -22,7 +22,7 @@ from customer_service.cli.console import (
 from customer_service.cli.transfer import files, formats, sheets
 from customer_service.cli.transfer.checkpoint import Checkpoint, ImportCounts
 from customer_service.cli.transfer.columns import KNOWN, REASON, field_of, fold
-from customer_service.cli.transfer.exporting import EVERYBODY, PAGE, exported, metadata_names
+from customer_service.cli.transfer.exporting import ALL_CUSTOMERS, EXPORT_PAGE_LENGTH, exported, metadata_names
 from customer_service.cli.transfer.files import STANDARD
 from customer_service.cli.transfer.importing import Importer
 from customer_service.cli.transfer.rejects import Rejects
@@ -42,12 +42,12 @@ FORMAT = click.option(
     "--format",
     "form",
     type=click.Choice(sorted(set(files.FORMATS.values()))),
-    help="Where the name of FILE does not end in .ndjson, .jsonl or .csv, each with .gz or without.",
+    help="The format, if FILE does not end in .ndjson, .jsonl or .csv, with or without .gz.",
 )
 
 
 def _fields(_context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
-    """Return the fields that `--column` gives, by the folded names of their columns."""
+    """Return the fields of `--column` by the folded names of their columns."""
     given: dict[str, str] = {}
     for value in values:
         name, _, field = value.rpartition("=")
@@ -67,21 +67,21 @@ def _fields(_context: click.Context, _parameter: click.Parameter, values: Sequen
     multiple=True,
     callback=_fields,
     metavar="HEADER=FIELD",
-    help="The field of a CSV's column that has a name of your own. Repeat it for each.",
+    help="The field of a CSV column whose name is your own. Repeat the option for each.",
 )
 @click.option(
     "--rejects",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A new CSV for the rows of a CSV that are refused, with a column of reasons, to correct and import again.",
+    help="A new CSV for the refused rows of a CSV, with a column of reasons. Correct it, and import it.",
 )
 def import_customers(
     organization: str, file: str, form: Format | None, fields: dict[str, str], rejects: Path | None
 ) -> None:
     """Create or replace the customers of ORGANIZATION that FILE holds, or the standard input for `-`.
 
-    Each row is a whole customer. It takes the place of the one with its externalId, or where it has none, with its
-    taxId. A row that is refused is told with its line; the others are kept. An import that was cut off goes on where
-    it stopped when it is run again, and one that is repeated changes nothing.
+    Each row is a whole customer. It replaces the customer with its externalId, or, if it has none, with its taxId. A
+    refused row is printed with its line number; the others are stored. Run an interrupted import again to continue
+    it. An import that is repeated changes nothing.
 
     A CSV may have the separator and the encoding of your spreadsheet, and column names in Spanish.
 
@@ -103,7 +103,7 @@ def import_customers(
     before = checkpoint.load() if checkpoint else None
     run = _Run(file, before or ImportCounts(), checkpoint, rejects, resumed=before is not None)
     if run.counts.rows:
-        click.echo(f"going on behind {run.counts.rows} rows that were done before", err=True)
+        click.echo(f"continuing after row {run.counts.rows}", err=True)
     try:
         run.store(form, customers, fields)
     except KeyboardInterrupt:
@@ -134,8 +134,10 @@ def export_customers(organization: str, file: str, form: Format | None) -> None:
     unreadable: list[str] = []
     names = metadata_names(customers) if form == "csv" else []
     try:
-        with files.writing(file) as stream, _bar(file, "exporting", lambda: customers.count(EVERYBODY)) as bar:
-            formats.write(advancing(exported(customers, unreadable.append), bar, PAGE), stream, form, names)
+        with files.writing(file) as stream, _bar(file, "exporting", lambda: customers.count(ALL_CUSTOMERS)) as bar:
+            formats.write(
+                advancing(exported(customers, unreadable.append), bar, EXPORT_PAGE_LENGTH), stream, form, names
+            )
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -148,7 +150,7 @@ def export_customers(organization: str, file: str, form: Format | None) -> None:
 
 @dataclass
 class _Run:
-    """A run of an import: its file, how far it came, and where what is refused goes."""
+    """A run of an import: its file, its counts, and the file of the refused rows."""
 
     file: str
     counts: ImportCounts
@@ -162,12 +164,12 @@ class _Run:
         with ExitStack() as stack:
             stream, raw = stack.enter_context(files.reading(self.file))
             self.bar = stack.enter_context(_bar(self.file, "importing", lambda: Path(self.file).stat().st_size))
-            sheet = stack.enter_context(sheets.reading(stream, fields, self.say)) if form == "csv" else None
+            sheet = stack.enter_context(sheets.reading(stream, fields, self.print_line)) if form == "csv" else None
             rejects = stack.enter_context(self._open(self.rejects, sheet.layout)) if sheet and self.rejects else None
 
             def on_refused(row: Row, reasons: list[str]) -> None:
                 for reason in reasons:
-                    self.say(f"line {row.line}: {reason}")
+                    self.print_line(f"line {row.line}: {reason}")
                 if rejects:
                     rejects.write(row, reasons)
 
@@ -182,7 +184,7 @@ class _Run:
             rows = sheet.rows() if sheet else formats.read_ndjson(stream)
             Importer(customers, self.counts, on_refused, on_batch).run(rows)
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a line on standard error, over the progress bar."""
         print_line(text, self.bar)
 
@@ -196,7 +198,7 @@ class _Run:
         try:
             return Rejects(path, layout, resumed=self.resumed)
         except FileExistsError:
-            raise click.BadParameter(f"{path} is there already; name another file", param_hint="--rejects") from None
+            raise click.BadParameter(f"{path} exists already; name another file", param_hint="--rejects") from None
 
 
 def _bar(file: str, label: str, length: Callable[[], int]) -> AbstractContextManager[Any]:
@@ -207,5 +209,5 @@ def _bar(file: str, label: str, length: Callable[[], int]) -> AbstractContextMan
 def _format(file: str, given: Format | None) -> Format:
     form = given or files.format_of(file)
     if form is None:
-        raise click.UsageError("Say --format: the name of FILE does not.")
+        raise click.UsageError("Give --format: the name of FILE does not show it.")
     return form

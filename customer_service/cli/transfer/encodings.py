@@ -15,7 +15,7 @@ UTF_8, UTF_16, WINDOWS_1252 = "UTF-8", "UTF-16", "Windows-1252"
 MARKS = {codecs.BOM_UTF8: UTF_8, codecs.BOM_UTF16_LE: UTF_16, codecs.BOM_UTF16_BE: UTF_16}
 
 # Text of another code page (DOS, Mac), or UTF-8 that was cut, decodes as Windows-1252 too, into other letters. So only
-# what Spanish is written with is taken for it. Of the DOS page, Ú becomes é, which gives itself away beside capitals.
+# the letters of Spanish are accepted. Ú of the DOS page becomes é, which is detected beside capitals.
 NOT_SPANISH = re.compile(r"[^\x00-\x7fÁÉÍÓÚÜÑáéíóúüñªº°¿]|é(?=[A-Z])|(?<=[A-Z]{2})é")
 
 
@@ -23,11 +23,11 @@ class LineDecoder:
     """Decodes lines that were read as UTF-8 with surrogateescape; one that cannot be decoded keeps surrogates."""
 
     def __init__(self, encoding: str | None) -> None:
-        """Begin with the encoding that a mark says, or None: then the first line that is not ASCII decides."""
+        """Begin with the encoding of the byte order mark, or None: then the first line that is not ASCII decides."""
         self.encoding = encoding
 
     def __call__(self, line: str) -> str:
-        """Return the line as it reads in the one encoding of the file."""
+        """Return the line, decoded in the one encoding of the file."""
         if line.isascii() or self.encoding == UTF_16:
             return line
         raw = line.encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""From customers to rows: the whole list, a page at a time."""
+"""The rows of an export: the whole list, a page at a time."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from customer_service.repository.customer_lists import ListPosition
     from customer_service.repository.database import Document
 
-PAGE = 500
-EVERYBODY = CustomerQuery()
+EXPORT_PAGE_LENGTH = 500
+ALL_CUSTOMERS = CustomerQuery()
 
 
-def exported(customers: CustomerRepository, tell: Callable[[str], object]) -> Iterator[dict[str, Any]]:
-    """Yield every listed customer as a caller may send it, and tell of those that cannot be told."""
-    for document in walk(customers, EVERYBODY):
+def exported(customers: CustomerRepository, on_unreadable: Callable[[str], object]) -> Iterator[dict[str, Any]]:
+    """Yield every listed customer as a caller may send it; notify of each that cannot be serialized."""
+    for document in walk(customers, ALL_CUSTOMERS):
         try:
             yield validation.to_input(document)
         except MalformedDocument as error:
-            tell(f"customer {document['_id']}: {error}")
+            on_unreadable(f"customer {document['_id']}: {error}")
 
 
 def walk(customers: CustomerRepository, query: CustomerQuery) -> Iterator[Document]:
     """Yield the customers of a list, which has the order of their ids."""
     after: ListPosition | None = None
-    while page := customers.page(query, PAGE, after):
+    while page := customers.page(query, EXPORT_PAGE_LENGTH, after):
         after = (None, str(page[-1]["_id"]))
         yield from page
 

@@ -1,4 +1,4 @@
-"""The files of imports and exports: their format by their name, compressed or not, and never half of one."""
+"""The files of imports and exports: the format by the name, gzip, and no file that is half written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Format = Literal["ndjson", "csv"]
 FORMATS: dict[str, Format] = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"}
-"""The format that the end of a file's name says, before any `.gz`."""
+"""The formats by the end of a file's name, before any `.gz`."""
 
 GZIP = ".gz"
 STANDARD = "-"
@@ -28,7 +28,7 @@ def format_of(name: str) -> Format | None:
 
 @contextmanager
 def reading(name: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Open a file, or the standard input for `-`: yields its content, and the bytes that it is read from."""
+    """Open a file, or the standard input for `-`: yields its content, and the raw stream below."""
     if name == STANDARD:
         yield sys.stdin.buffer, sys.stdin.buffer
         return
@@ -38,13 +38,13 @@ def reading(name: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
 
 @contextmanager
 def writing(name: str) -> Iterator[BinaryIO]:
-    """Open a file for its owner alone, or the standard output for `-`; the file has its name once it is whole."""
+    """Open a file for its owner alone, or the standard output for `-`; the file gets its name when it is complete."""
     if name == STANDARD:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     target = Path(name)
-    descriptor, part = tempfile.mkstemp(".part", f"{target.name}.", target.parent)  # anew, and with O_EXCL and 0600
+    descriptor, part = tempfile.mkstemp(".part", f"{target.name}.", target.parent)  # a new file, with O_EXCL and 0600
     try:
         with os.fdopen(descriptor, "wb") as raw:
             if name.lower().endswith(GZIP):

@@ -1,4 +1,4 @@
-"""Which texts were met before, in few bytes for each."""
+"""The set of the keys that a file had so far, in few bytes for each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FingerprintSet:
         self._used = 0
 
     def add(self, text: str) -> bool:
-        """Add a text; return whether it was met before."""
+        """Add a text; return whether it was in the set already."""
         mark = int.from_bytes(digest(text.encode("utf-8", "surrogatepass"), BYTES), "big") or 1  # 0 is an empty slot
         slot = self._slot_of(mark)
         if self._slots[slot] == mark:
@@ -34,7 +34,7 @@ class FingerprintSet:
         return False
 
     def _slot_of(self, mark: int) -> int:
-        """Return where the mark is, or would be."""
+        """Return the slot of the mark, or the empty one for it."""
         mask = len(self._slots) - 1
         slot = mark & mask
         while self._slots[slot] not in (0, mark):

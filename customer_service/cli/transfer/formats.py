@@ -25,7 +25,7 @@ def write(customers: Iterable[dict[str, Any]], stream: BinaryIO, form: Format, m
         stream.writelines(orjson.dumps(customer, option=orjson.OPT_APPEND_NEWLINE) for customer in customers)
         return
     columns = (*COLUMNS, *(METADATA + name for name in metadata))
-    text = io.TextIOWrapper(stream, "utf-8-sig", newline="")  # without the mark, a spreadsheet takes another encoding
+    text = io.TextIOWrapper(stream, "utf-8-sig", newline="")  # a spreadsheet needs the mark
     rows = csv.writer(text)
     rows.writerow(columns)
     for customer in customers:

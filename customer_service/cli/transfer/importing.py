@@ -1,4 +1,4 @@
-"""From rows to customers: some hundred at a time, each judged as the API would, the good ones kept."""
+"""The rows of an import: validated as the API would, some hundred at a time; the valid ones are stored."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from customer_service.services.upserts import Outcome, Upsert
 
 T = TypeVar("T")
-BATCH = 500
-BATCH_SECONDS = 60.0
-"""How long one batch may take in the database: more than a request may, for it stores more."""
+IMPORT_BATCH_LENGTH = 500
+IMPORT_BATCH_SECONDS = 60.0
+"""The deadline of one batch in the database: longer than that of a request, since it stores more."""
 
 KEYS = tuple(DUPLICATE_ERRORS)
 
@@ -49,14 +49,14 @@ class Importer:
         self._fingerprints = FingerprintSet()
 
     def run(self, rows: Iterator[Row]) -> None:
-        """Store the rows behind those that the counts have; raises DatabaseUnavailable and Unreadable."""
+        """Store the rows after those that are counted already; raises DatabaseUnavailable and Unreadable."""
         for row in islice(rows, self._counts.rows):
             self._repeated(row.body)
         for batch in batches(rows):
             self._store(batch)
 
     def _store(self, batch: list[Row]) -> None:
-        with deadline(BATCH_SECONDS):
+        with deadline(IMPORT_BATCH_SECONDS):
             outcomes = upsert_many(self._customers, batch, self._validate)
         for row, outcome in zip(batch, outcomes, strict=True):
             self._count(row, outcome)
@@ -66,13 +66,13 @@ class Importer:
         return to_upsert(row.body, KEYS, partial(self._errors_of, row))
 
     def _errors_of(self, row: Row, body: object) -> list[Finding]:
-        """Return everything that is wrong with a row: what was found in the file says more than the body's rules."""
+        """Return everything that is wrong with a row: a finding about the cell replaces one about the value."""
         found = {finding.path for finding in row.findings}
         errors = [error for error in validation.errors_of(body) if error.path not in found]
         return [*row.findings, *errors, *self._repeated(body)]
 
     def _repeated(self, body: object) -> list[Finding]:
-        """Return the first key that an earlier row has, if any, and remember the row's own, right or wrong."""
+        """Return a finding if an earlier row has a key of this row, and add the row's keys, valid or not."""
         keys = rules.unique_keys(body) if isinstance(body, dict) else {}
         repeated = [f"/{name}" for name, value in keys.items() if self._fingerprints.add(f"{name} {value}")]
         return [Finding(path, "repeated", FINDING_MESSAGES["repeated"]) for path in repeated[:1]]
@@ -83,17 +83,17 @@ class Importer:
             setattr(self._counts, outcome.status, getattr(self._counts, outcome.status) + 1)
             return
         self._counts.failed += 1
-        self._on_refused(row, list(complaints(outcome)))
+        self._on_refused(row, list(reasons_of(outcome)))
 
 
 def batches(rows: Iterator[T]) -> Iterator[list[T]]:
-    """Yield the rows, some hundred at a time; those before a place that cannot be read come before the error."""
+    """Yield the rows, some hundred at a time; the rows before an unreadable place come before the error."""
     batch: list[T] = []
     unreadable: Unreadable | None = None
     try:
         for row in rows:
             batch.append(row)
-            if len(batch) == BATCH:
+            if len(batch) == IMPORT_BATCH_LENGTH:
                 yield batch
                 batch = []
     except Unreadable as error:
@@ -104,8 +104,8 @@ def batches(rows: Iterator[T]) -> Iterator[list[T]]:
         raise unreadable
 
 
-def complaints(error: CustomerServiceError) -> Iterator[str]:
-    """Yield what to tell of an error: where, its code, and what to do; never a value."""
+def reasons_of(error: CustomerServiceError) -> Iterator[str]:
+    """Yield the lines for an error: the path, the code, and what to do; never a value."""
     if isinstance(error, InvalidRequest):
         findings: Any = error.members["errors"]
         for each in findings:

@@ -1,4 +1,4 @@
-"""The rows that an import refused, as a CSV to correct and import again."""
+"""The refused rows of an import, as a CSV to correct and import again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Rejects:
             self._path.unlink()
 
     def write(self, row: Row, reasons: Iterable[str]) -> None:
-        """Write a row; of one that could not be read the reason alone, with the line to correct in the input."""
+        """Write a row; for an unreadable one only the reason, with the number of its line in the input."""
         if self._is_empty:
             self._file.write(codecs.BOM_UTF8.decode())
             self._rows.writerow([*self._header, REASON])
@@ -52,5 +52,5 @@ class Rejects:
         self._rows.writerow([*read, f"line {row.line}: {'; '.join(reasons)}"])
 
     def flush(self) -> None:
-        """Hand what was written to the operating system."""
+        """Flush the rows to the operating system."""
         self._file.flush()

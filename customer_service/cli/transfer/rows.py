@@ -1,4 +1,4 @@
-"""The rows of a file, by their lines: what each holds, or why it cannot be read."""
+"""The rows of a file by their line numbers: the content of each, or why it cannot be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAXIMUM_LINE = 1_000_000
 """The longest line, in bytes of NDJSON or characters of CSV: the longest body that the API takes."""
 
 LINE_ENDS = (b"\n", "\n", "\r")
-MESSAGES = {
+UNREADABLE_MESSAGES = {
     "invalid-json": "Give one JSON value in UTF-8 on each line.",
     "invalid-csv": "Quote the cells as RFC 4180 says, and keep each within 131,072 characters.",
     "invalid-encoding": 'Save the file as "CSV UTF-8": the letters of this line are not in the encoding of the others.',
@@ -30,7 +30,7 @@ class LineTooLong(csv.Error):
 
 
 class Row(NamedTuple):
-    """A row by its first line, from 1: its content, what is wrong with it, and the cells that a CSV has for it."""
+    """A row: the number of its first line, from 1, its content, the findings about it, and its cells in a CSV."""
 
     line: int
     body: object
@@ -39,12 +39,12 @@ class Row(NamedTuple):
 
 
 def unreadable(line: int, code: str) -> Row:
-    """Return the row that stands for one that cannot be read."""
-    return Row(line, None, (Finding("", code, MESSAGES[code]),))
+    """Return the row for a line that cannot be read."""
+    return Row(line, None, (Finding("", code, UNREADABLE_MESSAGES[code]),))
 
 
 class Lines:
-    """The lines of a stream, counted from 1; raises LineTooLong in the place of one, and Unreadable."""
+    """The lines of a stream, counted from 1; raises LineTooLong instead of such a line, and Unreadable."""
 
     def __init__(self, stream: IO[Any]) -> None:
         """Read lines of bytes or of text."""
@@ -72,4 +72,4 @@ class Lines:
             return self._stream.readline(MAXIMUM_LINE + 1)
         except (EOFError, OSError, UnicodeDecodeError, zlib.error) as error:
             reason = error.reason if isinstance(error, UnicodeDecodeError) else error  # its text holds a byte
-            raise Unreadable(f"Behind line {self.number}: {reason}") from error
+            raise Unreadable(f"After line {self.number}: {reason}") from error

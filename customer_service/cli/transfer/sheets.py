@@ -1,4 +1,4 @@
-"""A CSV as people's spreadsheets save it: its separator and its columns are found in its header."""
+"""A CSV as spreadsheets save it: the separator and the columns are found in the header."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 SEPARATOR_LINE = re.compile(r'"?sep=([,;\t])"?[,;\t]*[\r\n]*', re.IGNORECASE)
-"""The line before the header by which some spreadsheets say the separator."""
+"""The line before the header that names the separator; some spreadsheets write it."""
 
 BLANK = " \t\r\n,;"
 
@@ -67,13 +67,13 @@ class Sheet:
         for place, row in enumerate(self._read()):
             encoding = self._decoder.encoding
             if place == 0:
-                self._say(self.layout.assumed(encoding))
+                self._report(self.layout.assumed(encoding))
             elif encoding != known and encoding == WINDOWS_1252:
-                self._say(f"read as {WINDOWS_1252} from line {row.line}: the lines before read the same in it")
+                self._report(f"read as {WINDOWS_1252} from line {row.line}: the lines before read the same in it")
             known = encoding
             yield row
 
-    def _say(self, assumption: str | None) -> None:
+    def _report(self, assumption: str | None) -> None:
         if assumption:
             self._notify(assumption)
 
@@ -113,12 +113,12 @@ def reading(stream: BinaryIO, given: Mapping[str, str], notify: Callable[[str], 
 def _layout(lines: Iterator[str], given: Mapping[str, str]) -> Layout:
     try:
         text = _header(lines)
-        said = SEPARATOR_LINE.fullmatch(text)
-        headers = _split(_header(lines), said[1]) if said else _split(text, "".join(SEPARATORS))
+        named = SEPARATOR_LINE.fullmatch(text)
+        headers = _split(_header(lines), named[1]) if named else _split(text, "".join(SEPARATORS))
     except csv.Error:
         headers = {}
     if not headers:
-        raise Unreadable("The header is no line of a CSV.")
+        raise Unreadable("The header is not a line of a CSV.")
     separator = max(headers, key=lambda each: sum(columns.is_known(name, given) for name in headers[each]))
     return Layout(separator, headers[separator], columns.fields_of(headers[separator], given))
 

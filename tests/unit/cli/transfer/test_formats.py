@@ -167,8 +167,8 @@ class TestCsv:
             ("legalName,Secret Name", "Column 2 of the header is none of"),
             ("metadata.", "Column 1 of the header is none of"),
             ("id", "Column 1 of the header is none of"),
-            ("phone,phone", "Column 2 of the header is there twice"),
-            ('"a"b', "The header is no line of a CSV"),
+            ("phone,phone", "Column 2 of the header is a duplicate"),
+            ('"a"b', "The header is not a line of a CSV"),
         ],
     )
     def test_a_wrong_header_is_named_without_its_text(self, header: str, message: str) -> None:
@@ -230,7 +230,7 @@ class TestEncodings:
     def test_half_a_character_of_utf_16(self) -> None:
         text = "\ufefflegalName\r\nA\r\n\ud800\r\nB\r\n".encode("utf-16-le", "surrogatepass")
         assert codes(text, "csv") == [(2, None), (3, "invalid-encoding"), (4, None)]
-        with pytest.raises(Unreadable, match=r"^Behind line \d: truncated data$"):
+        with pytest.raises(Unreadable, match=r"^After line \d: truncated data$"):
             read(text + b"C", "csv")
 
     def test_an_export_has_a_mark(self) -> None:
@@ -306,7 +306,7 @@ class TestHeader:
     @pytest.mark.parametrize("lines", [b"\n", b"x\n", b"\r"])
     def test_one_that_does_not_end(self, lines: bytes) -> None:
         for text in (b'"legalName' + lines * (1_100_000 // len(lines)), b'"legalName' + lines, b"x" * 1_000_001):
-            with pytest.raises(Unreadable, match="The header is no line of a CSV"):
+            with pytest.raises(Unreadable, match="The header is not a line of a CSV"):
                 read(text, "csv")
 
     def test_no_file_is_read_whole_for_it(self) -> None:
@@ -317,7 +317,7 @@ class TestHeader:
 
     def test_tens_of_thousands_of_columns(self) -> None:
         names = [f"metadata.{number}" for number in range(60_000)]
-        with pytest.raises(Unreadable, match="Column 60001 of the header is there twice: column 1 is"):
+        with pytest.raises(Unreadable, match="Column 60001 of the header is a duplicate: column 1 is"):
             read(",".join([*names, names[0]]).encode(), "csv")
 
     def test_an_export_needs_no_word(self) -> None:
