@@ -12,16 +12,18 @@ from customer_service import errors
 from customer_service.auth.authorization import authenticate, authorize, current_membership
 from customer_service.repository import CustomerRepository
 from customer_service.web.operations import Parameter, role_of
-from customer_service.web.requests import has_if_match
-from customer_service.web.responses import compact, serialize
+from customer_service.web.requests import has_if_match, require_match
+from customer_service.web.responses import compact, etag_of, serialize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from customer_service.repository import WorkerCaches
+    from customer_service.repository.database import Document
     from customer_service.web.responses import Representation
 
 R = TypeVar("R")
+Stored = TypeVar("Stored", "Document", "Document | None")
 Customers = TypeVar("Customers", bound=CustomerRepository)
 
 REPLACEMENT = "\ufffd"
@@ -125,11 +127,19 @@ def serialized_customer(customer_id: str) -> Representation:
     )
 
 
-def retry_on_version_mismatch(attempt: Callable[[], R]) -> R:
-    """Repeat the attempt while other writes change the document, unless the client sent If-Match."""
+def write_with_lock(
+    read: Callable[[], Stored], write: Callable[[Stored, object], R], read_body: Callable[[], object] = lambda: None
+) -> R:
+    """Read the document and write on it, under an optimistic lock; raises VersionMismatch.
+
+    If another write is faster, the client's If-Match fails; without If-Match everything is repeated. The errors come in
+    the contract's order: those of reading, of the body, of If-Match, of the write.
+    """
     while True:
+        document, body = read(), read_body()
+        require_match(document, etag_of)
         try:
-            return attempt()
+            return write(document, body)
         except errors.VersionMismatch:
             if has_if_match():
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app
@@ -22,14 +23,14 @@ from customer_service.routes.blueprint import (
     blueprint,
     customer_path,
     customers,
-    retry_on_version_mismatch,
+    write_with_lock,
 )
 from customer_service.schemas.documents import CustomerSchema
 from customer_service.schemas.inputs import CustomerInputSchema, CustomerPatchSchema
 from customer_service.services import validation
 from customer_service.services.upserts import Upsert, replace, upsert
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
-from customer_service.web.requests import JSON, MERGE_PATCH, canonical_json, idempotency_key, json_body, require_match
+from customer_service.web.requests import JSON, MERGE_PATCH, canonical_json, idempotency_key, json_body
 from customer_service.web.responses import (
     etag_of,
     no_content,
@@ -107,13 +108,11 @@ def update_customer(customer_id: str) -> Response:
     The body is a JSON merge patch (RFC 7396): what is absent stays, null clears what may be empty.
     """
 
-    def attempt() -> Document:
-        document = customers().get(customer_id)
-        patch = json_body(MERGE_PATCH, JSON)
-        require_match(document, etag_of)
+    def write(document: Document, patch: object) -> Document:
         return replace(customers(), document, validation.apply_patch(document, patch))
 
-    return written_customer_response(retry_on_version_mismatch(attempt))
+    read_body = partial(json_body, MERGE_PATCH, JSON)
+    return written_customer_response(write_with_lock(lambda: customers().get(customer_id), write, read_body))
 
 
 @blueprint.delete("/customers/<customer_id:customer_id>")
@@ -129,13 +128,7 @@ def delete_customer(customer_id: str) -> Response:
 
     It is not found from then on, and its tax id and external id are free again; it can be restored.
     """
-
-    def attempt() -> Document:
-        document = customers().get(customer_id)
-        require_match(document, etag_of)
-        return customers().remove(document)
-
-    deleted = retry_on_version_mismatch(attempt)
+    deleted = write_with_lock(lambda: customers().get(customer_id), lambda document, _: customers().remove(document))
     try:
         return no_content({"ETag": f'"{etag_of(deleted)}"'})
     except errors.MalformedDocument:  # a malformed customer has no ETag, but it can be deleted
@@ -162,14 +155,12 @@ def restore_customer(customer_id: str) -> Response:
     A living one is answered as it is.
     """
 
-    def attempt() -> Document:
-        document = customers().get_including_deleted(customer_id)
-        require_match(document, etag_of)
+    def write(document: Document, _body: object) -> Document:
         if document.get("deletedAt") is None:
             return document
         return customers().restore(document, validation.for_restore(document))
 
-    return written_customer_response(retry_on_version_mismatch(attempt))
+    return written_customer_response(write_with_lock(lambda: customers().get_including_deleted(customer_id), write))
 
 
 @blueprint.put("/customers/by-external-id/<any_text:external_id>")
@@ -190,15 +181,14 @@ def put_customer_by_external_id(external_id: str) -> Response:
     The body is the whole customer. Where it says what is stored already, nothing is written and the ETag stays.
     """
 
-    def attempt() -> tuple[Document, str | None]:
-        document = customers().find_by_external_id(external_id)
-        body = json_body()
-        require_match(document, etag_of)
+    def write(document: Document | None, body: object) -> tuple[Document, str | None]:
         customer = validation.validate_replacement(document, _with_external_id(body, external_id))
         status, stored = upsert(customers(), Upsert("externalId", comparable(external_id), customer), document)
         return stored, customer_path(stored["_id"]) if status == "created" else None
 
-    return written_customer_response(*retry_on_version_mismatch(attempt))
+    return written_customer_response(
+        *write_with_lock(lambda: customers().find_by_external_id(external_id), write, json_body)
+    )
 
 
 def _with_external_id(body: object, external_id: str) -> object:

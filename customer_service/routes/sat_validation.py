@@ -11,14 +11,14 @@ from customer_service.routes.blueprint import (
     WRITE_ERRORS,
     blueprint,
     customers,
-    retry_on_version_mismatch,
+    write_with_lock,
 )
 from customer_service.schemas.documents import CustomerSchema
 from customer_service.schemas.inputs import SatValidationInputSchema
 from customer_service.services import sat_validation
 from customer_service.web.operations import Operation, SuccessResponse
-from customer_service.web.requests import JSON, json_body, require_match
-from customer_service.web.responses import etag_of, no_content, written_customer_response
+from customer_service.web.requests import JSON, json_body
+from customer_service.web.responses import no_content, written_customer_response
 
 if TYPE_CHECKING:
     from flask import Response
@@ -42,13 +42,10 @@ def put_sat_validation(customer_id: str) -> Response:
     nothing.
     """
 
-    def attempt() -> Document:
-        document = customers().get(customer_id)
-        body = json_body()
-        require_match(document, etag_of)
+    def write(document: Document, body: object) -> Document:
         return customers().set_sat_validation(document, sat_validation.validate(body))
 
-    return written_customer_response(retry_on_version_mismatch(attempt))
+    return written_customer_response(write_with_lock(lambda: customers().get(customer_id), write, json_body))
 
 
 @blueprint.delete("/customers/<customer_id:customer_id>/sat-validation")
@@ -65,10 +62,8 @@ def delete_sat_validation(customer_id: str) -> Response:
     The answer is the same if there is none.
     """
 
-    def attempt() -> Document:
-        document = customers().get(customer_id)
-        require_match(document, etag_of)
+    def write(document: Document, _body: object) -> Document:
         return customers().set_sat_validation(document, None)
 
-    retry_on_version_mismatch(attempt)
+    write_with_lock(lambda: customers().get(customer_id), write)
     return no_content()
