@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import support
-from tests.attacks.raw_http import send
 from tests.support import bearer, customers_url, new_customer
+from tests.support.raw_http import send
 from tests.support.tokens import claims, forge, issue, segment
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.attacks.raw_http import RawAnswer, send
 from tests.support import bearer, customers_url, new_customer, url
+from tests.support.raw_http import RawAnswer, send
 
 if TYPE_CHECKING:
     from tests.support.server import Server

@@ -12,10 +12,10 @@ from bson import ObjectId
 
 from tests import support
 from tests.faults import failover
-from tests.faults.change_consumer import ChangeConsumer
-from tests.faults.writers import doubled, lost
 from tests.support import mongod
+from tests.support.change_consumer import ChangeConsumer
 from tests.support.server import Server
+from tests.support.writers import doubled, lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import support
-from tests.attacks.raw_http import parse
-from tests.faults import constant_rate
+from tests.support import constant_rate
+from tests.support.raw_http import parse
 from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:

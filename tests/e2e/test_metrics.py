@@ -17,8 +17,8 @@ import pytest
 
 from customer_service.observability.metrics import MEMORY
 from tests import support
-from tests.attacks.raw_http import send
 from tests.support import SECRET, bearer, samples, url
+from tests.support.raw_http import send
 from tests.support.server import PATIENT_MS, ROOT, Server
 
 if TYPE_CHECKING:

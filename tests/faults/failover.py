@@ -14,8 +14,8 @@ from pymongo.errors import WTimeoutError
 from pymongo.read_concern import ReadConcern
 
 from tests import support
-from tests.faults.writers import Writers
 from tests.support.mongod import Mongod, ReplicaSet
+from tests.support.writers import Writers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.faults import constant_rate
-from tests.faults.processes import footprint, workers
+from tests.support import constant_rate
+from tests.support.processes import footprint, workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

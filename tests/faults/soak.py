@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests import support
-from tests.faults.processes import Footprint, footprint, workers
+from tests.support.processes import Footprint, footprint, workers
 
 if TYPE_CHECKING:
     from tests.support.server import Server

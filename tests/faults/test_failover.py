@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from tests.faults.failover import CARELESS, DATABASE, cut_off_primary, kill_primaries, replica_set, truth
-from tests.faults.writers import Bystander, doubled, lost
 from tests.support.server import Server
+from tests.support.writers import Bystander, doubled, lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,10 @@ import pymongo
 import pytest
 
 from tests import support
-from tests.faults import constant_rate, failover
-from tests.faults.processes import ports_of_clients, workers
+from tests.faults import failover
+from tests.support import constant_rate
 from tests.support.load import CLIENTS, Load
+from tests.support.processes import ports_of_clients, workers
 from tests.support.server import Server
 
 if TYPE_CHECKING:

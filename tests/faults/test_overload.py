@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults import constant_rate, overload, slow_clients
+from tests.faults import overload
+from tests.support import constant_rate, slow_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -29,7 +29,6 @@ from customer_service.repository import (
 )
 from customer_service.repository.change_position import EventReader
 from customer_service.web.wsgi_environ import LONG_POLLING
-from tests.integration.test_query_plans import Recorder
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
@@ -52,6 +51,7 @@ from tests.support import (
     settings,
     url,
 )
+from tests.support.command_recorder import CommandRecorder
 from tests.support.lists import deleted, living
 
 if TYPE_CHECKING:
@@ -596,7 +596,7 @@ class TestWaiting:
 def test_no_read_is_older_than_the_returned_change(mongodb_uri: str, service: Service, editor: FlaskClient) -> None:
     """Neither behind the time at which the stream will begin, nor behind a change: another primary may be behind."""
     backfill_search_fields(service.database)
-    recorder = Recorder()
+    recorder = CommandRecorder()
     with pymongo.MongoClient[dict[str, Any]](mongodb_uri, event_listeners=[recorder]) as client:
         app = create_app(settings(), client[service.database.name])
         member = client_of(Service(app, service.database, app.test_client()), "editor-of-one")

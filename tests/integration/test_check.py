@@ -12,8 +12,8 @@ from customer_service.cli import check
 from customer_service.repository import ensure_indexes
 from customer_service.repository.preconditions import LOGIN_REFUSED, NO_MEMBER, NO_RIGHTS, NOT_WRITABLE
 from tests.integration.conftest import PASSWORD
-from tests.integration.test_cli import Run
 from tests.support import SECRET, fill
+from tests.support.command_line import CommandRun
 from tests.support.issuer import JwksServer
 from tests.support.mongod import free_port
 from tests.support.tokens import jwk
@@ -44,7 +44,7 @@ def checked(
         given = {"MONGODB_URI": mongodb_uri, "MONGODB_DATABASE": mongodb.name, "JWT_SECRET": SECRET, **AUDIENCE}
         for name, value in (given | environment).items():
             monkeypatch.setenv(name, value)
-        done = Run(monkeypatch, capsys, "check")
+        done = CommandRun(monkeypatch, capsys, "check")
         return int(done.code), {line[:11].strip(): line[13:] for line in done.out.splitlines()}
 
     return checked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,9 @@ from customer_service.cli.demo import EXAMPLE_CUSTOMER
 from customer_service.repository import backfill_unique_keys, ensure_indexes
 from customer_service.repository import unique_keys as repository_unique_keys
 from customer_service.repository.customers import search_and_unique_fields
-from tests.integration.test_query_plans import INDEXES
 from tests.support import MEMBER, ORGANIZATION, SECRET
+from tests.support.command_line import CommandRun
+from tests.support.command_recorder import INDEXES
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -29,17 +29,6 @@ PUBLIC_KEY = (
     "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n"
     "-----END PUBLIC KEY-----\n"
 )
-
-
-class Run:
-    """What a run of the command did: its exit code and what it printed."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["customer-service", *arguments])
-        with pytest.raises(SystemExit) as done:
-            main.main()
-        self.code = done.value.code or 0
-        self.out, self.err = capsys.readouterr()
 
 
 @pytest.fixture
@@ -69,14 +58,14 @@ def configured(mongodb: Database[Document], mongodb_uri: str, monkeypatch: pytes
     ],
 )
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    done = Run(monkeypatch, capsys, *arguments, "--help")
+    done = CommandRun(monkeypatch, capsys, *arguments, "--help")
     assert done.code == 0
     assert "Usage: customer-service" in done.out
     assert "Example" in done.out
 
 
 def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert __version__ in Run(monkeypatch, capsys, "--version").out
+    assert __version__ in CommandRun(monkeypatch, capsys, "--version").out
 
 
 def test_indexes_say_what_they_did(
@@ -84,7 +73,7 @@ def test_indexes_say_what_they_did(
 ) -> None:
     for name in ("memberships", "customers", "idempotencyKeys", "requestCounts"):
         configured[name].drop()
-    first, second = (Run(monkeypatch, capsys, "indexes") for _ in range(2))
+    first, second = (CommandRun(monkeypatch, capsys, "indexes") for _ in range(2))
     assert (first.code, second.code) == (0, 0)
     *created, completed = first.out.splitlines()
     assert created == [f"created  {name}" for name in INDEXES]
@@ -95,7 +84,7 @@ def test_indexes_say_what_they_did(
 def test_customers_of_other_programs_are_completed(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Run(monkeypatch, capsys, "indexes")
+    CommandRun(monkeypatch, capsys, "indexes")
     bare = EXAMPLE_CUSTOMER | {"externalId": "crm-1"}
     generic = EXAMPLE_CUSTOMER | {"_id": ObjectId(), "taxId": "XAXX010101000"}
     configured.customers.insert_many(
@@ -108,7 +97,7 @@ def test_customers_of_other_programs_are_completed(
             EXAMPLE_CUSTOMER | {"_id": ObjectId(), "deletedAt": EXAMPLE_CUSTOMER["updatedAt"]},
         ]
     )
-    done = Run(monkeypatch, capsys, "indexes")
+    done = CommandRun(monkeypatch, capsys, "indexes")
     *_, twins, completion = done.out.splitlines()
     assert completion == "completed  4 customers, 1 of which share a tax id or external id with another"
     twin = configured.customers.find_one({"taxId": "dum901231ab3"})
@@ -120,7 +109,7 @@ def test_customers_of_other_programs_are_completed(
     assert completed is not None
     assert completed["unique"] == {"taxId": "DUM901231AB3", "externalId": "crm-1"}
     assert (completed["version"], completed["updatedAt"]) == (1, datetime(2025, 1, 26, 10))  # noqa: DTZ001 - as BSON has it
-    again = Run(monkeypatch, capsys, "indexes")
+    again = CommandRun(monkeypatch, capsys, "indexes")
     assert "completed  0 customers" in again.out
 
 
@@ -128,7 +117,7 @@ def test_unique_keys_of_an_earlier_release_are_changed(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It compared tax ids without the country, and external ids as they are sent."""
-    Run(monkeypatch, capsys, "indexes")
+    CommandRun(monkeypatch, capsys, "indexes")
 
     def store(country: str, external_id: str, **changes: object) -> ObjectId:
         customer_id = ObjectId()
@@ -141,7 +130,7 @@ def test_unique_keys_of_an_earlier_release_are_changed(
     american = store("USA", "crm-é", taxId="123456789")
     placeholder = store("CAN", "crm-e\u0301", taxId="N/A")
     unchanged = store("MEX", "crm-1", taxId="SAT970701NN3")
-    first = Run(monkeypatch, capsys, "indexes").out.splitlines()
+    first = CommandRun(monkeypatch, capsys, "indexes").out.splitlines()
     assert first[-3:-1] == [
         "changed  the unique keys of 2 customers",
         f"twins  {placeholder} and {american} of {ORGANIZATION} have the same externalId",
@@ -152,10 +141,10 @@ def test_unique_keys_of_an_earlier_release_are_changed(
         placeholder: {},
         unchanged: {"externalId": "crm-1", "taxId": "SAT970701NN3"},
     }
-    second = Run(monkeypatch, capsys, "indexes").out.splitlines()
+    second = CommandRun(monkeypatch, capsys, "indexes").out.splitlines()
     assert (second[-2], "changed" in second[-3]) == (first[-2], False)
     configured.customers.update_one({"_id": american}, {"$set": {"deletedAt": 1}, "$unset": {"unique": ""}})
-    third = Run(monkeypatch, capsys, "indexes").out.splitlines()
+    third = CommandRun(monkeypatch, capsys, "indexes").out.splitlines()
     assert (third[-2], "twins" in str(third)) == ("changed  the unique keys of 1 customers", False)
 
 
@@ -177,9 +166,9 @@ def test_indexes_of_no_more_use_are_dropped(
 ) -> None:
     configured.customers.create_index("legalName", name="customer-service.legalName")
     configured.customers.create_index("phone", name="of another program")
-    printed = Run(monkeypatch, capsys, "indexes").out.splitlines()
+    printed = CommandRun(monkeypatch, capsys, "indexes").out.splitlines()
     assert printed[-2] == "dropped  customers.customer-service.legalName"
-    assert "dropped" not in Run(monkeypatch, capsys, "indexes").out
+    assert "dropped" not in CommandRun(monkeypatch, capsys, "indexes").out
     assert "of another program" in configured.customers.index_information()
     configured.customers.drop_index("of another program")
 
@@ -190,7 +179,7 @@ def test_an_index_that_cannot_be_made_is_a_failure(
     configured.memberships.drop()
     twice = {"organizationId": ORGANIZATION, "userId": MEMBER}
     configured.memberships.insert_many([dict(twice), dict(twice)])
-    done = Run(monkeypatch, capsys, "indexes")
+    done = CommandRun(monkeypatch, capsys, "indexes")
     configured.memberships.drop()
     assert done.code == 1
     assert done.err == "customer-service: DatabaseError: DuplicateKeyError 11000\n"
@@ -199,8 +188,8 @@ def test_an_index_that_cannot_be_made_is_a_failure(
 def test_members_come_change_and_go(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def members(*arguments: str) -> Run:
-        return Run(monkeypatch, capsys, "members", *arguments)
+    def members(*arguments: str) -> CommandRun:
+        return CommandRun(monkeypatch, capsys, "members", *arguments)
 
     assert members("add", ORGANIZATION, "zoe").out == "added  zoe  viewer\n"
     assert members("add", ORGANIZATION, "adam", "--role", "admin").out == "added  adam  admin\n"
@@ -216,7 +205,7 @@ def test_members_come_change_and_go(
 def test_the_members_of_a_misspelt_organization(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = Run(monkeypatch, capsys, "members", "list", "a-slip-of-the-pen")
+    done = CommandRun(monkeypatch, capsys, "members", "list", "a-slip-of-the-pen")
     assert (done.code, done.out) == (2, "")
     assert "ORGANIZATION: has no members" in done.err
 
@@ -224,15 +213,15 @@ def test_the_members_of_a_misspelt_organization(
 def test_the_last_admin_stays(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Run(monkeypatch, capsys, "members", "add", ORGANIZATION, "adam", "--role", "admin")
-    Run(monkeypatch, capsys, "members", "add", ORGANIZATION, "zoe")
+    CommandRun(monkeypatch, capsys, "members", "add", ORGANIZATION, "adam", "--role", "admin")
+    CommandRun(monkeypatch, capsys, "members", "add", ORGANIZATION, "zoe")
     for arguments in (("remove", ORGANIZATION, "adam"), ("add", ORGANIZATION, "adam", "--role", "editor")):
-        done = Run(monkeypatch, capsys, "members", *arguments)
+        done = CommandRun(monkeypatch, capsys, "members", *arguments)
         assert (done.code, done.out) == (1, "")
         assert done.err == "customer-service: An organization keeps at least one admin. Appoint another first.\n"
-    assert Run(monkeypatch, capsys, "members", "list", ORGANIZATION).out == "adam\tadmin\nzoe\tviewer\n"
-    Run(monkeypatch, capsys, "members", "add", ORGANIZATION, "zoe", "--role", "admin")
-    assert Run(monkeypatch, capsys, "members", "remove", ORGANIZATION, "adam").code == 0
+    assert CommandRun(monkeypatch, capsys, "members", "list", ORGANIZATION).out == "adam\tadmin\nzoe\tviewer\n"
+    CommandRun(monkeypatch, capsys, "members", "add", ORGANIZATION, "zoe", "--role", "admin")
+    assert CommandRun(monkeypatch, capsys, "members", "remove", ORGANIZATION, "adam").code == 0
 
 
 def test_ctrl_c_ends_a_command_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,7 +229,7 @@ def test_ctrl_c_ends_a_command_in_one_line(monkeypatch: pytest.MonkeyPatch, caps
         raise KeyboardInterrupt
 
     monkeypatch.setattr(main, "open_database", interrupted)
-    done = Run(monkeypatch, capsys, "indexes")
+    done = CommandRun(monkeypatch, capsys, "indexes")
     assert (done.code, done.out) == (130, "")
     assert done.err == "customer-service: interrupted; run the same command again\n"
 
@@ -255,7 +244,7 @@ def test_members_of_wrong_form_are_refused(
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
 ) -> None:
-    done = Run(monkeypatch, capsys, "members", "add", *arguments)
+    done = CommandRun(monkeypatch, capsys, "members", "add", *arguments)
     assert (done.code, done.out) == (2, "")
     assert configured.memberships.count_documents({}) == 0
 
@@ -264,20 +253,20 @@ def test_a_token_is_printed_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setenv("JWT_SECRET", SECRET)
     monkeypatch.setenv("JWT_ISSUER", "me")
     monkeypatch.setenv("JWT_AUDIENCE", "them")
-    done = Run(monkeypatch, capsys, "token", MEMBER, "--expires-in", "60")
+    done = CommandRun(monkeypatch, capsys, "token", MEMBER, "--expires-in", "60")
     claims = jwt.decode(done.out.strip(), SECRET, ["HS256"], issuer="me", audience="them")
     assert claims["sub"] == MEMBER
 
 
 def test_a_token_needs_the_secret(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("JWT_PUBLIC_KEY", PUBLIC_KEY)
-    done = Run(monkeypatch, capsys, "token", MEMBER)
+    done = CommandRun(monkeypatch, capsys, "token", MEMBER)
     assert (done.code, done.out) == (2, "")
     assert "JWT_SECRET" in done.err
 
 
 def test_a_token_needs_a_subject(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("JWT_SECRET", SECRET)
-    done = Run(monkeypatch, capsys, "token", "")
+    done = CommandRun(monkeypatch, capsys, "token", "")
     assert (done.code, done.out) == (1, "")
     assert "InvalidToken: sub is empty" in done.err

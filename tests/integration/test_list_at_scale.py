@@ -18,8 +18,8 @@ from customer_service.repository import ensure_indexes
 from customer_service.repository.customer_lists import MAXIMUM_TERM_COUNT
 from customer_service.settings import MongoSettings
 from customer_service.web.requests import ListRequest
-from tests.integration.test_query_plans import Recorder, stages_of
 from tests.support import Service, serve, settings
+from tests.support.command_recorder import CommandRecorder, stages_of
 from tests.support.lists import START, deleted, get_page, living, numbers, store
 
 if TYPE_CHECKING:
@@ -116,12 +116,12 @@ def named(number: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def recorder() -> Recorder:
-    return Recorder()
+def recorder() -> CommandRecorder:
+    return CommandRecorder()
 
 
 @pytest.fixture(scope="module")
-def large(mongodb_uri: str, recorder: Recorder) -> Iterator[Service]:
+def large(mongodb_uri: str, recorder: CommandRecorder) -> Iterator[Service]:
     """The service over an organization of many customers, its commands recorded."""
     name = f"customer_service_scale_{ObjectId()}"
     client: pymongo.MongoClient[Document] = pymongo.MongoClient(mongodb_uri, event_listeners=[recorder])
@@ -134,7 +134,7 @@ def large(mongodb_uri: str, recorder: Recorder) -> Iterator[Service]:
         client.drop_database(name)
 
 
-def explained(service: Service, recorder: Recorder, query: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+def explained(service: Service, recorder: CommandRecorder, query: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Return how many customers a page has, and how the database executed its find."""
     recorder.commands.clear()
     returned = len(numbers(get_page(service.client, {"limit": LIMIT, **query})))
@@ -151,7 +151,7 @@ def explained(service: Service, recorder: Recorder, query: dict[str, Any]) -> tu
     return returned, execution
 
 
-def fewest(service: Service, recorder: Recorder) -> int:
+def fewest(service: Service, recorder: CommandRecorder) -> int:
     """Return how many customers meet the rarest of the criteria of the list that was explained last."""
     (find,) = (command for command in recorder.commands if command.get("find") == "customers")
     terms = [each["search"] for each in find["filter"]["$and"] if isinstance(each.get("search"), str)]
@@ -169,7 +169,7 @@ def cursor_at(query: dict[str, str], number: int) -> dict[str, str]:
 @pytest.mark.parametrize("depth", [None, 0, 30_000, 60_001, ACTIVE - 2])
 @pytest.mark.parametrize("criterion", SINGLE)
 def test_one_criterion_examines_a_page_and_one(
-    large: Service, recorder: Recorder, criterion: str, depth: int | None
+    large: Service, recorder: CommandRecorder, criterion: str, depth: int | None
 ) -> None:
     query = SINGLE[criterion] if depth is None else cursor_at(SINGLE[criterion], depth)
     returned, execution = explained(large, recorder, query)
@@ -184,7 +184,7 @@ def test_one_criterion_examines_a_page_and_one(
 @pytest.mark.parametrize("limit", [1, LIMIT, 100])
 @pytest.mark.parametrize("criteria", SEVERAL)
 def test_several_criteria_examine_those_that_meet_the_rarest(
-    large: Service, recorder: Recorder, criteria: str, limit: int
+    large: Service, recorder: CommandRecorder, criteria: str, limit: int
 ) -> None:
     returned, execution = explained(large, recorder, {**SEVERAL[criteria], "limit": limit})
     assert returned
@@ -195,13 +195,13 @@ def test_several_criteria_examine_those_that_meet_the_rarest(
 
 
 @pytest.mark.parametrize("criteria", NONE)
-def test_several_criteria_that_no_customer_meets(large: Service, recorder: Recorder, criteria: str) -> None:
+def test_several_criteria_that_no_customer_meets(large: Service, recorder: CommandRecorder, criteria: str) -> None:
     returned, execution = explained(large, recorder, NONE[criteria])
     assert returned == 0
     assert execution["totalDocsExamined"] <= fewest(large, recorder)
 
 
-def test_random_pairs_of_names_examine_those_that_meet_the_rarest(large: Service, recorder: Recorder) -> None:
+def test_random_pairs_of_names_examine_those_that_meet_the_rarest(large: Service, recorder: CommandRecorder) -> None:
     found = 0
     for _ in range(20):
         pair = [SPREAD.choice(FIRST_NAMES), SPREAD.choice(SURNAMES)]

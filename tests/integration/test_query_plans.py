@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pymongo
 import pymongo.monitoring
@@ -21,6 +21,7 @@ from tests.support import (
     serve,
     url,
 )
+from tests.support.command_recorder import INDEXES, CommandRecorder, stages_of
 from tests.support.lists import living
 
 if TYPE_CHECKING:
@@ -31,41 +32,13 @@ if TYPE_CHECKING:
     from customer_service.repository.database import Document
 
 
-INDEXES = [
-    "memberships.organizationId_1_userId_1",
-    "customers.customer-service.search",
-    "customers.customer-service.createdAt",
-    "customers.customer-service.updatedAt",
-    "customers.customer-service.unique.taxId",
-    "customers.customer-service.unique.externalId",
-    "idempotencyKeys.claimedAt_1",
-    "requestCounts.until_1",
-]
-
-
-class Recorder(pymongo.monitoring.CommandListener):
-    """Keeps every command that the driver sends."""
-
-    def __init__(self) -> None:
-        self.commands: list[dict[str, Any]] = []
-
-    def started(self, event: pymongo.monitoring.CommandStartedEvent) -> None:
-        self.commands.append(dict(event.command))
-
-    def succeeded(self, event: pymongo.monitoring.CommandSucceededEvent) -> None:
-        """Nothing to keep."""
-
-    def failed(self, event: pymongo.monitoring.CommandFailedEvent) -> None:
-        """Nothing to keep."""
+@pytest.fixture
+def recorder() -> CommandRecorder:
+    return CommandRecorder()
 
 
 @pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def recorded(mongodb: Database[Document], mongodb_uri: str, recorder: Recorder) -> Iterator[Service]:
+def recorded(mongodb: Database[Document], mongodb_uri: str, recorder: CommandRecorder) -> Iterator[Service]:
     """The service over a client whose commands are recorded, from after it was filled."""
     client: pymongo.MongoClient[Document] = pymongo.MongoClient(mongodb_uri, event_listeners=[recorder])
     with client:
@@ -81,7 +54,7 @@ def read_everything(service: Service) -> None:
     service.client.get(url(), headers=bearer())
 
 
-def test_every_command_on_customers_is_scoped(recorded: Service, recorder: Recorder) -> None:
+def test_every_command_on_customers_is_scoped(recorded: Service, recorder: CommandRecorder) -> None:
     read_everything(recorded)
     on_customers = [command for command in recorder.commands if command.get("find") == "customers"]
     assert on_customers
@@ -89,7 +62,7 @@ def test_every_command_on_customers_is_scoped(recorded: Service, recorder: Recor
     assert {next(iter(command)) for command in recorder.commands} == {"find"}
 
 
-def test_a_read_is_two_finds_and_a_refusal_one(recorded: Service, recorder: Recorder) -> None:
+def test_a_read_is_two_finds_and_a_refusal_one(recorded: Service, recorder: CommandRecorder) -> None:
     recorded.client.get(url(), headers=bearer())
     assert [command["find"] for command in recorder.commands] == ["memberships", "customers"]
     recorder.commands.clear()
@@ -101,7 +74,7 @@ def test_a_read_is_two_finds_and_a_refusal_one(recorded: Service, recorder: Reco
     assert recorder.commands == []
 
 
-def test_every_plan_is_an_index_scan(recorded: Service, recorder: Recorder) -> None:
+def test_every_plan_is_an_index_scan(recorded: Service, recorder: CommandRecorder) -> None:
     read_everything(recorded)
     MembershipRepository(recorded.database).page(ORGANIZATION)
     finds = [command for command in recorder.commands if "find" in command]
@@ -121,11 +94,6 @@ def test_a_customer_of_a_long_name_makes_at_most_120_index_keys(mongodb: Databas
     mongodb.customers.insert_one(living(1, legalName=name, externalId="crm-1", metadata={"a": "b"}))
     keys = mongodb.command("validate", "customers")["keysPerIndex"]
     assert sum(keys.values()) == 120
-
-
-def stages_of(plan: dict[str, Any]) -> set[str]:
-    inputs = [*plan.get("inputStages", []), *([plan["inputStage"]] if "inputStage" in plan else [])]
-    return {plan["stage"]}.union(*map(stages_of, inputs))
 
 
 def test_a_stored_membership_is_unique(recorded: Service) -> None:

@@ -21,8 +21,8 @@ from customer_service.repository.preconditions import (
     Readiness,
 )
 from tests.integration.conftest import PASSWORD
-from tests.integration.test_query_plans import INDEXES, Recorder
 from tests.support import Service, bearer, customers_url, problem, serve, settings
+from tests.support.command_recorder import INDEXES, CommandRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def test_it_is_ready_if_everything_is_there(service: Service) -> None:
 
 
 def test_what_cannot_change_is_asked_until_it_holds(mongodb: Database[Document], mongodb_uri: str) -> None:
-    recorder = Recorder()
+    recorder = CommandRecorder()
     client: pymongo.MongoClient[Document] = pymongo.MongoClient(mongodb_uri, event_listeners=[recorder])
     with client:
         service = serve(client[mongodb.name])

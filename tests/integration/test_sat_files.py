@@ -22,8 +22,8 @@ from customer_service.repository import CustomerBatchRepository, CustomerReposit
 from customer_service.repository.memberships import OrganizationScope
 from customer_service.repository.search import CustomerQuery
 from customer_service.services import validation
-from tests.integration.test_cli import Run
 from tests.support import ORGANIZATION, OTHER_ORGANIZATION, fill, new_customer
+from tests.support.command_line import CommandRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from customer_service.repository.database import Document
 
-    Shell = Callable[..., Run]
+    Shell = Callable[..., CommandRun]
 
 VALID = "RFC válido, y susceptible de recibir facturas"
 OTHER_NAME = "El nombre, denominación o razón social no coincide con el registrado en el RFC"
@@ -83,7 +83,7 @@ def shell(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(importing, "IMPORT_BATCH_LENGTH", 10)
     monkeypatch.setattr(transfer_exporting, "EXPORT_PAGE_LENGTH", 10)
-    return lambda *arguments: Run(monkeypatch, capsys, "sat", *arguments)
+    return lambda *arguments: CommandRun(monkeypatch, capsys, "sat", *arguments)
 
 
 def store(repository: CustomerBatchRepository, *bodies: dict[str, Any]) -> list[Document]:
@@ -461,7 +461,7 @@ def test_a_round_trip_of_12_000_customers(
     monkeypatch.chdir(tmp_path)
     customers = CustomerBatchRepository(mongodb, OrganizationScope(ORGANIZATION))
     store(customers, *(numbered(number) for number in range(12_000)))
-    exported = Run(monkeypatch, capsys, "sat", "export", ORGANIZATION, "sat.txt")
+    exported = CommandRun(monkeypatch, capsys, "sat", "export", ORGANIZATION, "sat.txt")
     assert exported.err.splitlines()[-1] == "rows 12000  files 3  left 0"
     spread = random.Random(15)  # noqa: S311 - the same answers in every run
     legends = [VALID, OTHER_NAME, OTHER_ZIP, NOT_FOUND]
@@ -484,7 +484,7 @@ def test_a_round_trip_of_12_000_customers(
         expected.pop(rfc(number), None)
         change = {"legalName": "OTRO NOMBRE"} if number % 120 else {"address.zip": "06700"}
         mongodb.customers.update_one({"taxId": rfc(number)}, {"$set": change, "$inc": {"version": 1}})
-    done = Run(monkeypatch, capsys, "sat", "import", ORGANIZATION, *files)
+    done = CommandRun(monkeypatch, capsys, "sat", "import", ORGANIZATION, *files)
     assert (done.code, unknown) == (1, 600)
     left = 12_000 - len(expected)
     assert done.err.splitlines()[-1] == f"rows 12000  stored {len(expected)}  unchanged 0  left {left}"
@@ -494,8 +494,8 @@ def test_a_round_trip_of_12_000_customers(
     for status in ("matched", "mismatched", "not-found"):
         assert customers.count(CustomerQuery(sat_status=status)) == list(expected.values()).count(status)
     before = state(mongodb)
-    again = Run(monkeypatch, capsys, "sat", "import", ORGANIZATION, *files)
+    again = CommandRun(monkeypatch, capsys, "sat", "import", ORGANIZATION, *files)
     assert again.err.splitlines()[-1] == f"rows 12000  stored 0  unchanged {len(expected)}  left {left}"
     assert state(mongodb) == before
-    rest = Run(monkeypatch, capsys, "sat", "export", ORGANIZATION, "rest.txt")
+    rest = CommandRun(monkeypatch, capsys, "sat", "export", ORGANIZATION, "rest.txt")
     assert rest.err.splitlines()[-1] == f"rows {left}  files 1  left 0"

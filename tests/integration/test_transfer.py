@@ -24,8 +24,8 @@ from customer_service.repository import CustomerBatchRepository
 from customer_service.repository.memberships import OrganizationScope
 from customer_service.repository.search import CustomerQuery
 from customer_service.services import validation
-from tests.integration.test_cli import Run
 from tests.support import MEMBER, ORGANIZATION, OTHER_ORGANIZATION, fill, new_customer
+from tests.support.command_line import CommandRun
 from tests.support.spreadsheets import CUSTOMERS, FILES, SPANISH, changed, table, text
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from customer_service.cli.transfer.rows import Row
     from customer_service.repository.database import Document
 
-    Shell = Callable[..., Run]
+    Shell = Callable[..., CommandRun]
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def shell(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(importing, "IMPORT_BATCH_LENGTH", 10)
     monkeypatch.setattr(exporting, "EXPORT_PAGE_LENGTH", 10)
-    return lambda *arguments: Run(monkeypatch, capsys, *arguments)
+    return lambda *arguments: CommandRun(monkeypatch, capsys, *arguments)
 
 
 def numbered(number: int, **changes: Any) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def stored(database: Database[Document]) -> list[Document]:
     return list(database.customers.find({"organizationId": ORGANIZATION}).sort("_id"))
 
 
-def summary(run: Run) -> str:
+def summary(run: CommandRun) -> str:
     return run.err.splitlines()[-1]
 
 

@@ -16,7 +16,6 @@ from bson import ObjectId
 from customer_service.app import create_app
 from customer_service.repository import WorkerCaches, change_watcher
 from customer_service.settings import CacheSettings, Settings
-from tests.integration.test_query_plans import Recorder
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
@@ -31,6 +30,7 @@ from tests.support import (
     url,
     wait_until,
 )
+from tests.support.command_recorder import CommandRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ class Worker(NamedTuple):
 
     client: FlaskClient
     caches: WorkerCaches[Any]
-    recorder: Recorder
+    recorder: CommandRecorder
 
     def finds(self) -> list[str]:
         """Return the collections that were asked since the last time."""
@@ -86,7 +86,7 @@ def start(mongodb_uri: str, database: Database[Document]) -> Iterator[Callable[.
     opened: list[tuple[WorkerCaches[Any], pymongo.MongoClient[Document]]] = []
 
     def started(**cache: float) -> Worker:
-        recorder = Recorder()
+        recorder = CommandRecorder()
         client: pymongo.MongoClient[Document] = pymongo.MongoClient(
             mongodb_uri, event_listeners=[recorder], timeoutMS=2000, w="majority"
         )

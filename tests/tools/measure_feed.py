@@ -19,9 +19,9 @@ from bson import ObjectId
 from customer_service.client import CustomerClient
 from customer_service.repository import ensure_indexes
 from tests import support
-from tests.faults.processes import workers
 from tests.support import mongod
 from tests.support.lists import living
+from tests.support.processes import workers
 from tests.support.server import Server
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What must hold in whatever order concurrent requests reach the database."""
+"""An admin remains and a key creates one customer, in whatever order concurrent requests reach the database."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(memberships, "datetime", Skewed)
 
 
-def fresh(*admins: str) -> Database[Document]:
+def new_database(*admins: str) -> Database[Document]:
     database: Database[Document] = mongomock.MongoClient().customer_service
     ensure_indexes(database)
     for admin in admins:
@@ -78,11 +78,11 @@ def fresh(*admins: str) -> Database[Document]:
     return database
 
 
-def dismiss(user: str, database: Database[Document]) -> object:
+def remove_member(user: str, database: Database[Document]) -> object:
     return MembershipRepository(database).remove_keeping_admin(user, ORGANIZATION)
 
 
-def assign(user: str, database: Database[Document]) -> object:
+def make_viewer(user: str, database: Database[Document]) -> object:
     return MembershipRepository(database).set_role_keeping_admin(user, ORGANIZATION, "viewer")
 
 
@@ -101,7 +101,7 @@ def create(database: Database[Document]) -> object:
     return str(document["_id"]), not added
 
 
-def retire(database: Database[Document]) -> object:
+def delete_customer(database: Database[Document]) -> object:
     """Delete the customer that has the tax id."""
     customers = CustomerRepository(database, SCOPE)
     document = database["customers"].find_one({"unique.taxId": NEW_CUSTOMER["taxId"]})
@@ -109,15 +109,17 @@ def retire(database: Database[Document]) -> object:
 
 
 @pytest.mark.usefixtures("clock")
-@pytest.mark.parametrize("second", [dismiss, assign])
-@pytest.mark.parametrize("first", [dismiss, assign])
+@pytest.mark.parametrize("second", [remove_member, make_viewer])
+@pytest.mark.parametrize("first", [remove_member, make_viewer])
 @pytest.mark.parametrize("victims", [("ana", "bea"), ("ana", "ana"), ("ana", "bea", "bea")])
 def test_one_admin_remains(
     first: Callable[..., object], second: Callable[..., object], victims: tuple[str, ...]
 ) -> None:
-    works = [partial(work, victim) for work, victim in zip((first, second, dismiss), victims, strict=False)]
+    works = [partial(work, victim) for work, victim in zip((first, second, remove_member), victims, strict=False)]
     seen = set()
-    for database, outcomes, order in interleavings(lambda: fresh("ana", "bea"), works, 2 if len(works) == 2 else 1):
+    for database, outcomes, order in interleavings(
+        lambda: new_database("ana", "bea"), works, 2 if len(works) == 2 else 1
+    ):
         admins = database.memberships.count_documents({"role": "admin"})
         assert admins > 0, (order, outcomes)
         assert set(outcomes) <= {True, False, LastAdmin}, order
@@ -127,15 +129,15 @@ def test_one_admin_remains(
 
 @pytest.mark.usefixtures("clock")
 def test_of_three_admins_one_remains() -> None:
-    works = [partial(dismiss, victim) for victim in ("ana", "bea", "cleo")]
-    for database, outcomes, order in interleavings(lambda: fresh("ana", "bea", "cleo"), works, 1):
+    works = [partial(remove_member, victim) for victim in ("ana", "bea", "cleo")]
+    for database, outcomes, order in interleavings(lambda: new_database("ana", "bea", "cleo"), works, 1):
         assert database.memberships.count_documents({"role": "admin"}) > 0, (order, outcomes)
 
 
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("posts", [2, 3])
 def test_one_idempotency_key_makes_one_customer(posts: int) -> None:
-    for database, outcomes, order in interleavings(fresh, [create] * posts, 3 if posts == 2 else 2):
+    for database, outcomes, order in interleavings(new_database, [create] * posts, 3 if posts == 2 else 2):
         (customer,) = database.customers.find()
         made = [outcome for outcome in outcomes if outcome is not RequestInProgress]
         first, again = (str(customer["_id"]), False), (str(customer["_id"]), True)
@@ -147,11 +149,11 @@ def test_one_idempotency_key_makes_one_customer(posts: int) -> None:
 @pytest.mark.usefixtures("clock")
 def test_one_idempotency_key_makes_one_customer_while_another_is_deleted() -> None:
     def occupied() -> Database[Document]:
-        database = fresh()
+        database = new_database()
         CustomerRepository(database, SCOPE).add(NEW_CUSTOMER)
         return database
 
-    for database, outcomes, order in interleavings(occupied, [create, create, retire], 2):
+    for database, outcomes, order in interleavings(occupied, [create, create, delete_customer], 2):
         made = {outcome[0] for outcome in outcomes[:2] if isinstance(outcome, tuple)}
         living = [str(customer["_id"]) for customer in database.customers.find({"deletedAt": None})]
         assert len(living) <= 1, (order, outcomes)
@@ -165,7 +167,7 @@ class TestSlowRequest:
     def keys(self, monkeypatch: pytest.MonkeyPatch) -> IdempotencyRepository:
         """Keys whose claims are abandoned whenever the next request comes."""
         monkeypatch.setattr(idempotency, "datetime", Clock)
-        return IdempotencyRepository(fresh(), SCOPE, MEMBER)
+        return IdempotencyRepository(new_database(), SCOPE, MEMBER)
 
     def test_does_not_release_a_claim_that_was_taken_over(self, keys: IdempotencyRepository) -> None:
         slow, next_one = keys.claim("key", BODY), keys.claim("key", BODY)
