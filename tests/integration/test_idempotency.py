@@ -60,7 +60,7 @@ def outcome(response: TestResponse) -> tuple[int, str]:
 
 
 def essentials(response: TestResponse) -> tuple[int, bytes, str, str]:
-    """Return all that a replay repeats."""
+    """Return the parts of the response that a replay repeats."""
     return response.status_code, response.data, response.headers["ETag"], response.headers["Location"]
 
 
@@ -78,7 +78,7 @@ def ago(**span: float) -> datetime:
 
 
 def leave_claim(service: Service, claimed_at: datetime) -> ObjectId:
-    """Leave the claim of a request that was not heard of again; return the id that its customer was to have."""
+    """Store the claim of a request that crashed; return the id that its customer would have."""
     assert post(service).status_code == 201
     service.database.customers.delete_many({"taxId": NEW_CUSTOMER["taxId"]})
     customer_id = ObjectId()
@@ -113,7 +113,7 @@ class TestReplay:
         assert essentials(second) == essentials(first)
         assert len(stored(service)) == 1
 
-    def test_without_a_key_nothing_is_remembered(self, service: Service) -> None:
+    def test_without_a_key_no_response_is_stored(self, service: Service) -> None:
         assert post(service, key=None).status_code == 201
         assert outcome(post(service, key=None)) == (409, "duplicate-tax-id")
         assert service.database.idempotencyKeys.count_documents({}) == 0
@@ -174,13 +174,13 @@ class TestSyntax:
         assert outcome(post(service, key=key)) == (400, "bad-request")
         assert stored(service) == []
 
-    def test_the_body_is_judged_first(self, service: Service) -> None:
+    def test_the_body_is_validated_first(self, service: Service) -> None:
         assert outcome(post(service, b"{", "a b")) == (400, "bad-request")
         assert outcome(post(service, b"{}", "a b")) == (400, "bad-request")
 
 
-class TestOnlyACreationIsRemembered:
-    """Whatever else is answered leaves the key free."""
+class TestOnlyCreationsAreReplayed:
+    """Any other response leaves the key free."""
 
     def test_invalid_then_corrected(self, service: Service) -> None:
         assert outcome(post(service, b"{}")) == (422, "validation-error")
@@ -206,7 +206,7 @@ class TestOnlyACreationIsRemembered:
 
 
 class TestClaims:
-    """What the first request left behind when it was not heard of again."""
+    """The claims of first requests that crashed."""
 
     @pytest.mark.parametrize("seconds", [0, 5, 9])
     def test_running(self, service: Service, seconds: int) -> None:
@@ -251,14 +251,14 @@ class TestClaims:
         assert not is_replayed(repeated)
         assert essentials(again) == essentials(repeated)
 
-    def test_a_taken_over_claim_is_young_again(self, service: Service) -> None:
+    def test_a_taken_over_claim_has_a_new_age(self, service: Service) -> None:
         leave_claim(service, ago(seconds=11))
         assert post(service).status_code == 201
         claim = service.database.idempotencyKeys.find_one()
         assert claim is not None
         assert datetime.now(UTC).replace(tzinfo=None) - claim["claimedAt"] < timedelta(seconds=5)
 
-    def test_forgotten_after_a_day(self, service: Service) -> None:
+    def test_expires_after_a_day(self, service: Service) -> None:
         first = post(service)
         assert service.client.delete(first.headers["Location"], headers=bearer()).status_code == 204
         keys = service.database.idempotencyKeys
@@ -270,12 +270,12 @@ class TestClaims:
         assert not is_replayed(second)
         assert second.get_json()["id"] != first.get_json()["id"]
 
-    def test_forgotten_with_another_body(self, service: Service) -> None:
+    def test_an_expired_key_accepts_another_body(self, service: Service) -> None:
         leave_claim(service, ago(hours=24, seconds=1))
         assert post(service, OTHER_BODY).status_code == 201
 
 
-def test_mongodb_forgets_by_itself(service: Service) -> None:
+def test_a_ttl_index_deletes_expired_keys(service: Service) -> None:
     indexes = service.database[IdempotencyRepository.COLLECTION].index_information()
     assert [
         (index["key"], index["expireAfterSeconds"]) for index in indexes.values() if "expireAfterSeconds" in index

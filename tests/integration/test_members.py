@@ -1,4 +1,4 @@
-"""The members of an organization: for its admins alone, and never without one."""
+"""The members of an organization: only its admins may change them, and one admin always remains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What workers keep between requests, over a real change stream: never staler than promised."""
+"""The caches of workers with a real change stream: no response is staler than promised."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def start(mongodb_uri: str, database: Database[Document]) -> Iterator[Callable[.
 
 
 class TestMemberships:
-    """Kept by default, forgotten as soon as they change."""
+    """Memberships are cached by default, and invalidated as soon as they change."""
 
     def test_one_find_for_many_requests(self, start: Callable[..., Worker]) -> None:
         worker = start(customer_entries=0)
@@ -112,7 +112,7 @@ class TestMemberships:
             worker.name()
         assert worker.finds() == ["memberships", "customers", "customers", "customers"]
 
-    def test_a_refusal_is_not_kept(self, start: Callable[..., Worker], database: Database[Document]) -> None:
+    def test_a_refusal_is_not_cached(self, start: Callable[..., Worker], database: Database[Document]) -> None:
         worker = start()
         for _ in range(2):
             problem(worker.client.get(url(), headers=bearer(STRANGER)), 403, "not-a-member")
@@ -150,14 +150,16 @@ class TestMemberships:
             problem(worker.client.get(url(), headers=bearer(STRANGER)), 403, "not-a-member")
 
     @pytest.mark.parametrize("seconds", [0, 0.3])
-    def test_none_is_kept_for_longer_than_it_may(self, start: Callable[..., Worker], seconds: float) -> None:
+    def test_no_membership_is_cached_for_longer_than_its_setting(
+        self, start: Callable[..., Worker], seconds: float
+    ) -> None:
         worker = start(membership_seconds=seconds)
         worker.name()
         time.sleep(seconds + 0.05)
         worker.name()
         assert worker.finds().count("memberships") == 2
 
-    def test_without_a_change_stream_their_time_is_the_promise(self) -> None:
+    def test_without_a_change_stream_the_setting_bounds_their_age(self) -> None:
         database: Database[Document] = mongomock.MongoClient().customer_service
         fill(database)
         app = create_app(configured(CacheSettings(membership_seconds=0.3, customer_entries=100)), database)
@@ -187,20 +189,20 @@ class TestCustomers:
         assert worker.caches.customers is not None
         assert (worker.caches.customers.hits, worker.caches.customers.misses) == (4, 1)
 
-    def test_by_default_none_is(self, start: Callable[..., Worker], database: Database[Document]) -> None:
+    def test_by_default_no_customer_is_cached(self, start: Callable[..., Worker], database: Database[Document]) -> None:
         worker = start(customer_entries=0)
         for name in ("A", "B"):
             database.customers.update_one(KEY, {"$set": {"legalName": name}})
             assert worker.name() == name
 
-    def test_who_asks_for_no_cache_asks_the_database(self, start: Callable[..., Worker]) -> None:
+    def test_a_request_with_no_cache_reads_the_database(self, start: Callable[..., Worker]) -> None:
         worker = start()
         worker.name()
         worker.finds()
         worker.name(**{"Cache-Control": "max-age=0, no-cache"})
         assert worker.finds() == ["customers"]
 
-    def test_another_organizations_member_gets_nothing_kept(
+    def test_another_organizations_member_gets_nothing_cached(
         self, start: Callable[..., Worker], database: Database[Document]
     ) -> None:
         worker = start()
@@ -239,17 +241,17 @@ class TestCustomers:
 
 
 class TestStream:
-    """Where changes may have been missed, nothing is kept."""
+    """Nothing is cached while changes may be missed."""
 
     @pytest.fixture
     def worker(self, start: Callable[..., Worker]) -> Worker:
-        """A worker that keeps the customer."""
+        """Return a worker that has cached the customer."""
         worker = start()
         worker.name()
         return worker
 
     def assert_starts_anew(self, worker: Worker, database: Database[Document]) -> None:
-        """Assert that what changes is seen again, and what does not is kept again."""
+        """Assert that changes are seen again, and that customers are cached again."""
         wait_until(lambda: worker.caches.valid_from)
         worker.finds()
         database.customers.update_one(KEY, {"$set": {"legalName": "LATER"}})
@@ -327,7 +329,7 @@ class TestStream:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("entries", [0, 100])
-def test_no_answer_is_staler_than_promised(
+def test_no_response_is_staler_than_promised(
     start: Callable[..., Worker], database: Database[Document], entries: int
 ) -> None:
     """Random writers, through workers and beside them, and readers who know what was acknowledged before they asked."""

@@ -15,14 +15,14 @@ NEVER = re.compile(r"(?!)")
 
 
 @given(st.from_regex(rules.PLAIN_EMAIL, fullmatch=True))
-def test_plain_emails(email: str) -> None:
+def test_the_library_accepts_every_plain_email(email: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rules, "PLAIN_EMAIL", NEVER)
         assert rules._is_email(email)
 
 
 @given(st.from_regex(rules.PLAIN_PHONE, fullmatch=True))
-def test_plain_phones(phone: str) -> None:
+def test_the_library_accepts_every_plain_phone(phone: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rules, "PLAIN_PHONE", NEVER)
         assert rules._is_phone(phone, "MX")
@@ -34,5 +34,5 @@ def test_others_are_not_plain(text: str) -> None:
 
 
 @given(st.text(st.characters(max_codepoint=127)))
-def test_plain_texts_fold_to_small_letters(text: str) -> None:
+def test_ascii_texts_fold_as_other_texts_do(text: str) -> None:
     assert search.fold(text) == search.fold(f"{text}\u0301")

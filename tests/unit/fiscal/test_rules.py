@@ -243,7 +243,7 @@ def warnings(given: dict[str, Any]) -> set[tuple[str, str]]:
 
 class TestWholeCustomers:
     @pytest.mark.parametrize("given", [customer(), person(), foreigner()])
-    def test_have_no_findings(self, given: dict[str, Any]) -> None:
+    def test_valid_customers_have_no_findings(self, given: dict[str, Any]) -> None:
         assert rules.errors(given) == []
         assert rules.warnings(given) == []
 
@@ -272,20 +272,20 @@ class TestWholeCustomers:
         ]
 
     @pytest.mark.parametrize("empty", [{}, {"address": None}, {"taxId": None, "legalName": None}])
-    def test_what_is_missing_is_no_finding_here(self, empty: dict[str, Any]) -> None:
+    def test_a_missing_value_is_no_finding(self, empty: dict[str, Any]) -> None:
         assert rules.errors(empty) == []
         assert rules.warnings(empty) == []
 
     @pytest.mark.parametrize("field", [name for name in customer() if name != "address"])
     @pytest.mark.parametrize("value", [None, 1, True, 2**63, [], {}, ["x"], {"$ne": ""}])
-    def test_a_value_of_another_type_is_no_finding_here(self, field: str, value: Any) -> None:
+    def test_a_value_of_the_wrong_type_is_no_finding(self, field: str, value: Any) -> None:
         assert rules.errors(customer(**{field: value})) == []
 
     @given(
         st.dictionaries(st.sampled_from([*customer()]), JUNK),
         st.dictionaries(st.sampled_from([*customer()["address"]]), JUNK),
     )
-    def test_nothing_fails_on_any_shape(self, fields: dict[str, Any], address: dict[str, Any]) -> None:
+    def test_no_shape_makes_a_rule_raise(self, fields: dict[str, Any], address: dict[str, Any]) -> None:
         for given_customer in ({"address": address, **fields}, {**fields, "address": address}):
             for shape in (given_customer, normalized(given_customer)):
                 rules.errors(shape)
@@ -308,21 +308,21 @@ class TestNormalized:
         assert normalized({"address": address}) == {"address": {"country": "MEX"}}
 
     @pytest.mark.parametrize("value", [None, 1, True, [], {"$ne": ""}])
-    def test_leaves_alone_what_it_does_not_understand(self, value: Any) -> None:
+    def test_leaves_values_of_other_types_unchanged(self, value: Any) -> None:
         given = {"legalName": value, "taxId": value, "address": [value], "unknown": value}
         assert normalized(given) == given
 
-    def test_leaves_a_country_of_another_type_alone(self) -> None:
+    def test_leaves_a_country_of_another_type_unchanged(self) -> None:
         assert normalized({"address": {"country": 5}}) == {"address": {"country": 5}}
 
-    def test_changes_nothing_of_its_argument(self) -> None:
+    def test_does_not_change_its_argument(self) -> None:
         given = customer(legalName=" x ", taxId="a", country=None)
         before = copy.deepcopy(given)
         normalized(given)["address"]["zip"] = "changed"
         assert given == before
 
     @given(st.text(), st.text(), st.text())
-    def test_twice_is_once(self, name: str, tax_id: str, country: str) -> None:
+    def test_is_idempotent(self, name: str, tax_id: str, country: str) -> None:
         once = normalized(customer(legalName=name, taxId=tax_id, country=country))
         assert normalized(once) == once
 
@@ -362,7 +362,7 @@ class TestLegalName:
 
 class TestRfc:
     @given(RFCS)
-    def test_whatever_follows_the_pattern_is_accepted(self, tax_id: str) -> None:
+    def test_every_match_of_the_pattern_is_accepted(self, tax_id: str) -> None:
         assert ("/taxId", "invalid-rfc") not in errors(customer(taxId=tax_id))
 
     @given(RFCS, st.data())
@@ -411,7 +411,7 @@ class TestRfc:
         assert errors(customer(taxId=tax_id)) == {("/taxId", "invalid-rfc")}
 
     @given(RFCS)
-    def test_only_the_right_check_digit_goes_without_a_warning(self, tax_id: str) -> None:
+    def test_every_wrong_check_digit_has_a_warning(self, tax_id: str) -> None:
         right = stdnum_rfc.calc_check_digit(tax_id[:-1])
         assume(tax_id[:-1] + right not in {GENERIC_DOMESTIC, GENERIC_FOREIGN})
         for digit in string.digits + "A":
@@ -456,7 +456,7 @@ class TestForeignTaxId:
 
 class TestRegimesAndUses:
     @pytest.mark.parametrize("use", REGIMES_BY_USE)
-    def test_every_cell(self, use: str) -> None:
+    def test_every_use_with_every_regime(self, use: str) -> None:
         cells = [(*receiver, regime) for receiver in REGIMES_BY_RECEIVER for regime in ALL_REGIMES]
         assert len(cells) == 7 * 19
         found_in = {
@@ -476,7 +476,7 @@ class TestRegimesAndUses:
         "regime", [*HOSTILE, "600", "602", "604", "609", "613", "617", "627", "601\n", "60\u0661", "G01"]
     )
     @pytest.mark.parametrize("build", [customer, person, foreigner])
-    def test_unknown_regime_hides_no_other_and_brings_no_other(
+    def test_an_unknown_regime_neither_hides_nor_adds_other_findings(
         self, build: Callable[..., dict[str, Any]], regime: str
     ) -> None:
         unknown = ("/taxSystem", "unknown-tax-system")
@@ -503,13 +503,13 @@ class TestRegimesAndUses:
             assert errors(of_nobody) == expected, regime
             assert errors({**of_nobody, "taxId": "X"}) == expected | {("/taxId", "invalid-rfc")}, regime
 
-    def test_a_use_without_a_regime_is_judged_by_the_catalogue(self) -> None:
+    def test_a_use_without_a_regime_is_validated_against_the_catalogue(self) -> None:
         assert errors(customer(taxSystem=None, defaultInvoiceUse="CN01")) == set()
         assert errors(customer(taxSystem=None, defaultInvoiceUse="X")) == {
             ("/defaultInvoiceUse", "unknown-invoice-use")
         }
 
-    def test_the_message_says_what_to_choose_from(self) -> None:
+    def test_the_message_lists_the_choices(self) -> None:
         regime, use = (rules.errors(person(taxSystem="601")), rules.errors(person(taxSystem="616")))
         assert [finding.message for finding in regime] == [
             f"Choose a regime of c_RegimenFiscal for a person, whose RFC has 13 characters: {', '.join(PEOPLE)}."
@@ -524,12 +524,12 @@ class TestUniqueKeys:
         assert unique_keys(customer(externalId="crm-1")) == {"externalId": "crm-1", "taxId": COMPANY}
 
     @pytest.mark.parametrize("country", ["MEX", "mex", None])
-    def test_in_the_form_that_they_are_stored_in(self, country: Any) -> None:
+    def test_are_in_the_stored_form(self, country: Any) -> None:
         given = customer(taxId=f" {COMPANY.lower()}\n", externalId=" crm-1", country=country)
         assert unique_keys(given) == {"externalId": " crm-1", "taxId": COMPANY}
 
     @pytest.mark.parametrize(("country", "key"), [("USA", "USA:1A"), ("usa", "USA:1A"), ("XXX", "XXX:1A"), (5, ":1A")])
-    def test_a_foreign_one_has_its_country(self, country: Any, key: str) -> None:
+    def test_a_foreign_tax_id_has_its_country_as_prefix(self, country: Any, key: str) -> None:
         assert unique_keys(customer(taxId=" 1a", country=country)) == {"taxId": key}
 
     @pytest.mark.parametrize(
@@ -544,12 +544,12 @@ class TestUniqueKeys:
             ("\ufb01", "FI"),
         ],
     )
-    def test_are_compared_in_nfc_without_what_is_not_seen(self, sent: str, key: str) -> None:
+    def test_are_in_nfc_without_invisible_characters(self, sent: str, key: str) -> None:
         assert unique_keys(foreigner(taxId=sent)) == {"taxId": f"USA:{key}"}
         assert unique_keys({"externalId": sent}) == {"externalId": comparable(sent)}
         assert comparable(comparable(sent)) == comparable(sent)
 
-    def test_what_is_longer_than_any_is_compared_as_it_is(self) -> None:
+    def test_a_text_over_the_maximum_length_is_compared_unchanged(self) -> None:
         endless = "e\u0301" * 200
         assert unique_keys({"externalId": endless, "taxId": endless}) == {
             "externalId": endless,
@@ -576,27 +576,27 @@ class TestUniqueKeys:
         ],
     )
     @pytest.mark.parametrize("country", ["MEX", "USA", "XXX", None, 5])
-    def test_a_placeholder_is_none_anywhere(self, placeholder: str, country: Any) -> None:
+    def test_a_placeholder_is_no_key_in_any_country(self, placeholder: str, country: Any) -> None:
         assert unique_keys(customer(taxId=placeholder, country=country, externalId="a")) == {"externalId": "a"}
 
     @pytest.mark.parametrize(
         "tax_id", ["1", "10", "09", "XX1", "NAB", "123456789", "111111111", "RFC1", "中文", "Ñ", "SINA"]
     )
-    def test_what_is_like_a_placeholder_is_one(self, tax_id: str) -> None:
+    def test_variants_of_a_placeholder_are_no_keys(self, tax_id: str) -> None:
         assert unique_keys(foreigner(taxId=tax_id)) == {"taxId": f"USA:{tax_id}"}
 
     @pytest.mark.parametrize("absent", [None, "", " ", 1, {"$ne": 1}])
-    def test_what_is_absent_is_none(self, absent: object) -> None:
+    def test_an_absent_value_is_no_key(self, absent: object) -> None:
         assert unique_keys(customer(taxId=absent)) == {}
         assert unique_keys({"externalId": absent} if absent != " " else {}) == {}
 
     @pytest.mark.parametrize("tax_id", [GENERIC_DOMESTIC, GENERIC_FOREIGN, " xaxx010101000 "])
     @pytest.mark.parametrize("country", ["MEX", "mex", None, "USA", "XXX", "", 5])
-    def test_a_generic_one_is_none_in_any_country(self, tax_id: str, country: Any) -> None:
+    def test_a_generic_rfc_is_no_key_in_any_country(self, tax_id: str, country: Any) -> None:
         assert unique_keys(customer(taxId=tax_id, country=country, externalId="crm-1")) == {"externalId": "crm-1"}
         assert unique_keys({"taxId": tax_id}) == {}
 
-    def test_another_is(self) -> None:
+    def test_any_other_tax_id_is_a_key(self) -> None:
         assert unique_keys(customer(taxId="XAXX010101001")) == {"taxId": "XAXX010101001"}
 
 
@@ -720,16 +720,16 @@ class TestPhone:
         "phone", ["+5216474010101", "+52 1 647 401 0101", "5216474010101", "+521-647-401-0101", "tel:+5216474010101"]
     )
     @pytest.mark.parametrize("country", ["MEX", "USA"])
-    def test_the_1_of_mobile_phones_is_named(self, phone: str, country: str) -> None:
+    def test_the_old_1_of_mobile_phones_has_its_own_message(self, phone: str, country: str) -> None:
         (finding,) = rules.errors(foreigner(country=country, phone=phone, taxId=GENERIC_FOREIGN, zip="85900"))
         assert finding.message.startswith("Leave out the 1 behind 52")
 
     @pytest.mark.parametrize("phone", ["+52164740101011", "1" * 10_000, "0000000000"])
-    def test_another_wrong_number_has_no_such_1(self, phone: str) -> None:
+    def test_other_wrong_numbers_have_the_general_message(self, phone: str) -> None:
         (finding,) = rules.errors(customer(phone=phone))
         assert finding.message.startswith("Give one number")
 
-    def test_is_left_as_it_is_sent(self) -> None:
+    def test_is_stored_as_it_was_sent(self) -> None:
         assert normalized(customer(phone=" 647 401 0101 "))["phone"] == " 647 401 0101 "
 
 
@@ -747,7 +747,7 @@ class TestCountry:
         assert errors(of_country) == set()
 
     @pytest.mark.parametrize("country", [*HOSTILE, "MX", "mex", "MEX\n", " MEX", "XKX", "ROM", "ZAR", "USAA", "484"])
-    def test_unknown_hides_what_depends_on_it(self, country: str) -> None:
+    def test_an_unknown_country_hides_the_errors_that_depend_on_it(self, country: str) -> None:
         nowhere = customer(country=country, taxId="x" * 99, taxSystem="605", phone="1", zip=None)
         assert errors({**nowhere, "defaultInvoiceUse": "CN01"}) == {("/address/country", "unknown-country")}
         assert errors({**nowhere, "email": "x"}) == {
@@ -757,10 +757,10 @@ class TestCountry:
         }
 
     @pytest.mark.parametrize("country", [5, [], {"$ne": None}])
-    def test_of_another_type_hides_what_depends_on_it(self, country: Any) -> None:
+    def test_a_country_of_another_type_hides_the_errors_that_depend_on_it(self, country: Any) -> None:
         assert errors(customer(country=country, taxId="X", phone="1", zip=None)) == set()
 
-    def test_not_given_is_mexico(self) -> None:
+    def test_an_absent_country_is_mexico(self) -> None:
         given_customer = customer(taxId="X")
         del given_customer["address"]["country"]
         assert errors(given_customer) == {("/taxId", "invalid-rfc")}
@@ -801,24 +801,24 @@ class TestZip:
         assert errors({"taxId": tax_id, "address": {"zip": ""}}) == {("/address/zip", "invalid-zip")}
 
     @pytest.mark.parametrize("tax_id", ["XAXX010101001", "XEXX010101", "", None, 5])
-    def test_required_for_what_only_looks_generic(self, tax_id: Any) -> None:
+    def test_required_for_a_tax_id_that_only_resembles_a_generic_rfc(self, tax_id: Any) -> None:
         assert ("/address/zip", "required") in errors({"taxId": tax_id, "address": {}})
 
     @pytest.mark.parametrize("address", [None, "", [], 5])
-    def test_not_asked_for_without_an_address(self, address: Any) -> None:
+    def test_not_required_without_an_address(self, address: Any) -> None:
         assert errors({"address": address}) == set()
 
     def test_a_number_is_of_the_wrong_type_and_not_missing(self) -> None:
         assert errors(customer(zip=85900)) == set()
 
     @pytest.mark.parametrize("value", [None, "", "EC1A 1BB", "1" * 300])
-    def test_free_abroad(self, value: str | None) -> None:
+    def test_any_value_is_accepted_abroad(self, value: str | None) -> None:
         assert errors(foreigner(zip=value)) == set()
         assert warnings(foreigner(zip=value)) == set()
 
 
 class TestState:
-    def test_the_expectations_are_whole(self) -> None:
+    def test_every_state_has_an_expectation(self) -> None:
         assert len(STATES.strip().splitlines()) == 32
 
     @pytest.mark.parametrize("row", STATES.strip().splitlines())
@@ -832,7 +832,7 @@ class TestState:
                 assert found_in <= {OUTSIDE_STATE, UNKNOWN_ZIP}
 
     @pytest.mark.parametrize("state", [*HOSTILE, None, 5, "California", "Son0ra", "Sonor", "26", "México Lindo", "..."])
-    def test_unknown_is_never_outside(self, state: Any) -> None:
+    def test_no_zip_is_outside_an_unknown_state(self, state: Any) -> None:
         assert warnings(customer(state=state, municipality=None, zip="01000")) == set()
 
     @pytest.mark.parametrize("state", ["Nayarit", "nay", "Oaxaca", "OAX"])
@@ -849,7 +849,7 @@ class TestState:
                 given_customer = customer(zip=f"{number:05}", state=place.state.name, municipality=None)
                 assert warnings(given_customer) == set()
 
-    def test_of_another_country_is_never_outside(self) -> None:
+    def test_no_zip_of_another_country_is_outside(self) -> None:
         assert warnings(foreigner(state="Sonora", zip="01000")) == set()
 
 
@@ -885,10 +885,10 @@ class TestMunicipality:
     def test_outside(self, name: str) -> None:
         assert warnings(customer(municipality=name)) == {("/address/zip", "zip-outside-municipality")}
 
-    def test_follows_from_the_state(self) -> None:
+    def test_a_wrong_state_hides_the_municipality(self) -> None:
         assert warnings(customer(zip="86500", municipality="Huatabampo")) == {OUTSIDE_STATE}
 
-    def test_abroad_there_is_none(self) -> None:
+    def test_no_warning_abroad(self) -> None:
         assert warnings(foreigner(zip="86500", municipality="Huatabampo", state="Sonora")) == set()
 
     def test_no_two_of_a_state_have_the_same_words(self) -> None:
@@ -913,7 +913,7 @@ class TestPlace:
         assert stored["street"] == "x"
         return [stored.get(name) for name in self.NAMES]
 
-    def test_fills_what_is_absent_or_null(self) -> None:
+    def test_fills_absent_and_null_fields(self) -> None:
         assert self.placed(zip="86500") == ["Tabasco", "Cárdenas", "Cárdenas"]
         assert self.placed(zip="86500", **dict.fromkeys(self.NAMES)) == ["Tabasco", "Cárdenas", "Cárdenas"]
         assert self.placed(zip="01001", city=None) == ["Ciudad de México", None, None]
@@ -930,20 +930,20 @@ class TestPlace:
         stored = rules.with_place_of_new_zip(*customers)["address"]
         return [stored.get(name) for name in self.NAMES]
 
-    def test_another_zip_replaces_what_the_old_one_had_filled_in(self) -> None:
+    def test_another_zip_replaces_the_names_of_the_former_place(self) -> None:
         old = dict(zip(self.NAMES, self.placed(zip="86500"), strict=True))
         assert self.moved({"zip": "86500"}, old | {"zip": "83000"}) == ["Sonora", "Hermosillo", "Hermosillo"]
         assert self.moved({"zip": "86500"}, old | {"zip": "01001"}) == ["Ciudad de México", None, None]
         assert self.moved({"zip": "86500"}, old | {"zip": "17000"}) == [None, None, None]
         assert self.moved({"zip": "86500"}, old | {"zip": "10001", "country": "USA"}) == [None, None, None]
 
-    def test_another_zip_leaves_what_the_old_one_had_not(self) -> None:
+    def test_another_zip_keeps_names_that_are_not_of_the_former_place(self) -> None:
         own = {"state": "TAB", "municipality": "CÁRDENAS", "city": "Cárdenas"}
         assert self.moved({"zip": "86500"}, own | {"zip": "83000"}) == ["TAB", "CÁRDENAS", "Hermosillo"]
         assert self.moved({"zip": "17000"}, own | {"zip": "83000"}) == list(own.values())
         assert self.moved({"zip": "86500", "country": "USA"}, own | {"zip": "83000"}) == list(own.values())
 
-    def test_the_same_zip_leaves_everything(self) -> None:
+    def test_the_same_zip_changes_nothing(self) -> None:
         own = {"zip": "86500", "state": "Tabasco", "municipality": "Other", "city": ""}
         assert self.moved({"zip": "86500"}, own) == ["Tabasco", "Other", ""]
         assert self.moved({"zip": "86500"}, own | {"country": "USA"}) == ["Tabasco", "Other", ""]
@@ -952,7 +952,7 @@ class TestPlace:
 class TestLegalNameWarnings:
     @pytest.mark.parametrize("suffix", LEGAL_FORMS.strip().splitlines())
     @pytest.mark.parametrize("join", [" ", ", ", " - "])
-    def test_a_legal_form_behind_a_company(self, suffix: str, join: str) -> None:
+    def test_a_legal_form_after_the_name_of_a_company(self, suffix: str, join: str) -> None:
         given_customer = customer(legalName=f"DUNDER MIFFLIN{join}{suffix}")
         assert ("/legalName", "corporate-suffix") in warnings(given_customer)
 
@@ -985,7 +985,7 @@ class TestLegalNameWarnings:
             *("GRUPO FINANCIERO SIGMA", "SIGMA GRUPO FINANCIERO", "CASA DE BOLSA SIGMA", "BANCO SIGMA FILIAL"),
         ],
     )
-    def test_no_legal_form_behind_a_company(self, name: str) -> None:
+    def test_no_legal_form_after_the_name_of_a_company(self, name: str) -> None:
         assert warnings(customer(legalName=name)) == set()
 
     @pytest.mark.parametrize(
@@ -996,7 +996,7 @@ class TestLegalNameWarnings:
         assert warnings(build(legalName=name)) == set()
 
     @pytest.mark.parametrize("build", [customer, person, foreigner])
-    def test_a_plain_legal_form_is_one_behind_anybody(self, build: Callable[..., dict[str, Any]]) -> None:
+    def test_a_long_legal_form_counts_for_persons_too(self, build: Callable[..., dict[str, Any]]) -> None:
         assert warnings(build(legalName="MARIA SA DE CV")) == {("/legalName", "corporate-suffix")}
 
     @pytest.mark.parametrize("name", ["Dunder", "DUNDEr", "ñ", "PEñA", "STRAßE", "é"])
@@ -1032,7 +1032,7 @@ class TestGarbledNames:
         ],
     )
     @pytest.mark.parametrize("build", [customer, person, foreigner])
-    def test_are_warned_of_with_what_to_send_instead(
+    def test_the_warning_suggests_the_registered_name(
         self, build: Callable[..., dict[str, Any]], name: str, code: str, suggestion: str | None
     ) -> None:
         given_customer = build(legalName=name)
@@ -1041,7 +1041,7 @@ class TestGarbledNames:
         assert (warning.path, warning.code, warning.suggestion) == ("/legalName", code, suggestion)
         assert name not in warning.message
 
-    def test_all_that_is_odd_has_one_suggestion(self) -> None:
+    def test_all_warnings_have_the_same_suggestion(self) -> None:
         found_in = rules.warnings(customer(legalName="Ã\u2018ANDU  &AMP; CIA"))
         assert [(each.code, each.suggestion) for each in found_in] == [
             (code, "ÑANDU & CIA") for code in ("html-entity", "mojibake", "odd-spaces")
@@ -1067,10 +1067,10 @@ class TestGarbledNames:
             *("&#;", "&unknown;".upper(), "中文", "100 °C", "¿QUÉ?"),
         ],
     )
-    def test_what_is_right_is_not(self, name: str) -> None:
+    def test_a_right_name_has_no_warning(self, name: str) -> None:
         assert warnings(customer(legalName=name)) == set()
 
-    def test_nothing_is_suggested_for_what_is_too_long_or_empty(self) -> None:
+    def test_a_too_long_or_empty_name_has_no_suggestion(self) -> None:
         assert rules.warnings(customer(legalName="A  B" * 100)) == []
         assert [each.suggestion for each in rules.warnings(customer(legalName="\u200b"))] == [None]
 
@@ -1188,7 +1188,7 @@ def suggestions(given: dict[str, Any]) -> dict[str, str | None]:
 class TestSuggestion:
     """The name as the SAT registers it: without its legal form, in capitals."""
 
-    def test_there_are_enough(self) -> None:
+    def test_the_examples_cover_enough_legal_forms(self) -> None:
         assert len(set(SUGGESTED_FORMS.strip().splitlines())) >= 60
 
     @pytest.mark.parametrize("form", SUGGESTED_FORMS.strip().splitlines())
@@ -1213,7 +1213,7 @@ class TestSuggestion:
             *("S.A. de C.V. Dunder", "Acme Inc.", "Acme, LLC", "X de CVA", "Grupo Sofoma", "Discapacidad"),
         ],
     )
-    def test_only_looks_like_one(self, name: str) -> None:
+    def test_an_ending_that_only_resembles_a_legal_form(self, name: str) -> None:
         upper = name.upper()
         assert set(suggestions(customer(legalName=name)).items()) <= {("not-upper-case", upper)}
         assert suggestions(customer(legalName=upper)) == {}
@@ -1224,7 +1224,7 @@ class TestSuggestion:
         assert suggestions(build(legalName=name)) == {"not-upper-case": name.upper()}
 
     @pytest.mark.parametrize("form", ["s.a. de c.v.", "Sa", "(s. de r.l.)", "Sociedad Anónima", " - Sapi de CV"])
-    def test_nothing_would_remain(self, form: str) -> None:
+    def test_a_name_of_only_a_legal_form_has_no_suggestion(self, form: str) -> None:
         assert set(suggestions(normalized(customer(legalName=form))).values()) == {None}
 
     def test_keeps_accents_and_makes_spaces_single(self) -> None:
@@ -1235,7 +1235,7 @@ class TestSuggestion:
         )
 
     @given(st.text(max_size=250), st.sampled_from(SUGGESTED_FORMS.strip().splitlines()))
-    def test_begins_as_the_name_does_and_has_single_spaces(self, name: str, form: str) -> None:
+    def test_the_suggestion_is_a_prefix_of_the_name_with_single_spaces(self, name: str, form: str) -> None:
         for given_customer in (customer(legalName=f"{name} {form}"), person(legalName=f"{name} {form}")):
             for suggestion in suggestions(given_customer).values():
                 if suggestion is not None:
@@ -1262,7 +1262,7 @@ class TestFindings:
             assert not any(text in finding.message for text in ("Dunder", "DUM", "86500", "Sonora"))
 
     @pytest.mark.parametrize("field", [*(name for name in customer() if name != "address"), "zip", "state", "country"])
-    def test_come_soon_whatever_is_sent(self, field: str) -> None:
+    def test_take_little_time_for_any_value(self, field: str) -> None:
         rules.errors(customer(email=f"a@{'é' * 50}.mx"))  # what the libraries load at their first use
         for text in [
             *HOSTILE,
@@ -1281,18 +1281,18 @@ class TestFindings:
             assert time.process_time() - started < 0.5
 
     @given(st.text(), st.text(), st.text(), st.text())
-    def test_text_of_any_kind_never_fails(self, name: str, email: str, phone: str, state: str) -> None:
+    def test_no_text_makes_a_rule_raise(self, name: str, email: str, phone: str, state: str) -> None:
         given_customer = customer(legalName=name, email=email, phone=phone, state=state)
         of_another_state = {"/address/zip"} if catalogues.zips_of(state) else set[str]()
         for finding in rules.errors(given_customer) + rules.warnings(given_customer):
             assert finding.path in {"/legalName", "/email", "/phone"} | of_another_state
 
     @given(st.text(max_size=20).map("a@{}.mx".format) | st.text(max_size=20).map("{}@b.mx".format))
-    def test_almost_an_address_never_fails(self, email: str) -> None:
+    def test_no_almost_valid_email_makes_a_rule_raise(self, email: str) -> None:
         assert errors(customer(email=email)) <= {("/email", "invalid-email")}
 
     @given(st.text(alphabet="+0123456789 ().-/;=xext#,abc~\u2010\uff0b", max_size=40))
-    def test_almost_a_phone_never_fails(self, phone: str) -> None:
+    def test_no_almost_valid_phone_makes_a_rule_raise(self, phone: str) -> None:
         assert errors(customer(phone=phone)) <= {("/phone", "invalid-phone")}
 
     def test_cannot_be_changed(self) -> None:

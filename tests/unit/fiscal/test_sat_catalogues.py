@@ -37,7 +37,7 @@ BEYOND: dict[str, dict[Any, Any]] = {
 
 
 class TestNames:
-    def test_are_those_of_the_codes_that_a_write_accepts(self) -> None:
+    def test_names_exist_for_exactly_the_accepted_codes(self) -> None:
         assert list(names_of("taxSystems")) == sorted(USES_BY_REGIME)
         assert list(names_of("invoiceUses")) == sorted(USES)
         assert list(names_of("countries")) == sorted(COUNTRIES)
@@ -77,7 +77,7 @@ class TestPlaces:
         assert HEAD["zips"] == 95_748
         assert "satcfdi" in HEAD["source"]
 
-    def test_as_many_as_the_source_has(self) -> None:
+    def test_the_number_of_zips_is_that_of_the_source(self) -> None:
         places = [place for zip_code in ZIPS if (place := place_of(zip_code))]
         assert sum(place.municipality is not None for place in places) == 32_791
         assert sum(place.city is not None for place in places) == 12_241
@@ -85,7 +85,7 @@ class TestPlaces:
         assert len({(place.state, place.city) for place in places if place.city}) == 659
         assert {place.state.code for place in places} == set(names_of("states"))
 
-    def test_some(self) -> None:
+    def test_known_zips_have_their_places(self) -> None:
         cardenas = ZipCodePlace(
             CatalogueEntry("TAB", "Tabasco"), CatalogueEntry("002", "Cárdenas"), CatalogueEntry("01", "Cárdenas")
         )
@@ -96,7 +96,7 @@ class TestPlaces:
     @pytest.mark.parametrize(
         "zip_code", ["", "8650", "865000", "٨٦٥٠٠", "²²²²²", "+8650", " 8650", "86500\n", "8_500", "00000", "17000"]
     )
-    def test_none(self, zip_code: str) -> None:
+    def test_unknown_zips_have_no_place(self, zip_code: str) -> None:
         assert place_of(zip_code) is None
 
 
@@ -126,7 +126,7 @@ class TestCost:
 class TestMaking:
     """A wheel of what the service answers, and of what it leaves out, makes the very file that the service has."""
 
-    def test_the_file_again(self, tmp_path: Path) -> None:
+    def test_the_maker_writes_the_same_file(self, tmp_path: Path) -> None:
         source = catalogue_maker.read(wheel(tmp_path, tables()))
         assert catalogue_maker.pack(source) == DATA.read_bytes()
 
@@ -139,7 +139,7 @@ class TestMaking:
     @pytest.mark.parametrize(
         "hostile", [os.getcwd, CatalogueEntry("601", "x"), {1, 2}.__class__, sqlite3.Row], ids=repr
     )
-    def test_what_is_no_plain_value_is_not_unpickled(self, tmp_path: Path, hostile: object) -> None:
+    def test_objects_are_not_unpickled(self, tmp_path: Path, hostile: object) -> None:
         with pytest.raises(pickle.UnpicklingError, match="no plain value"):
             catalogue_maker.read(wheel(tmp_path, tables() | {"Pais": {"MEX": hostile}}))
 
