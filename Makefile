@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ATTACKS := tests/unit/auth/test_keys.py tests/integration/test_jwk_sets.py tests/integration/test_forged_tokens.py \
 	tests/integration/test_rate_limits.py tests/attacks
-WORDED := customer_service bench tests docs deploy examples README.md CONTRIBUTING.md CHANGELOG.md ':!docs/*.json'
+WORDED := customer_service bench tests docs deploy examples README.md CONTRIBUTING.md CHANGELOG.md
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .PHONY: help
@@ -104,7 +104,7 @@ bench/peers/fastify/node_modules: bench/peers/fastify/package-lock.json
 		else echo "npm is missing: Fastify is left out"; fi
 
 .PHONY: lint
-lint: $(VENV)/dev ## Check style, types and the direction of imports
+lint: $(VENV)/dev words ## Check style, types, the direction of imports, and the words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -112,7 +112,9 @@ lint: $(VENV)/dev ## Check style, types and the direction of imports
 
 .PHONY: words
 words: ## Find the words of .ci/words-to-avoid.txt, except the lines of .ci/words-allowed.txt
-	@! git grep -nwiE -f .ci/words-to-avoid.txt -- $(WORDED) | grep -vE -f .ci/words-allowed.txt
+	@test -s .ci/words-to-avoid.txt
+	@! grep -rnwIiE -f .ci/words-to-avoid.txt --exclude="*.json" --exclude-dir={".venv-*",node_modules,__pycache__} $(WORDED) \
+		| grep -vE -f .ci/words-allowed.txt
 
 .PHONY: format
 format: $(VENV)/dev ## Format the code
