@@ -59,7 +59,7 @@ class JwkSetKeys:
         self._thread: threading.Thread | None = None
 
     def find(self, kid: str | None, algorithm: object) -> tuple[VerificationKey, ...]:
-        """Return the keys for a token's `kid` and `alg`; raises SigningKeysUnavailable if no set is at hand.
+        """Return the keys for a token's `kid` and `alg`; raises SigningKeysUnavailable if there is no set.
 
         For a token without `kid`, or with an empty one, these are the keys without `kid`.
         """

@@ -97,7 +97,7 @@ class Metrics:
         self._in_flight = self._waiting = 0
         self._updates: list[Callable[[], object]] = []
         self._watch("workers", "Workers that run.", lambda: 1)
-        self._watch("requests_in_flight", "Requests that are being answered.", lambda: self._in_flight)
+        self._watch("requests_in_flight", "Requests in flight.", lambda: self._in_flight)
         self._watch("requests_waiting", "Requests that wait for a change.", lambda: self._waiting)
         build = self._gauge("customer_service_build_info", "The version of the service.", "livemax", "version")
         build.labels(__version__).set(1)

@@ -72,16 +72,16 @@ def list_customer_changes() -> Response:
     return json_response({"data": changes_body(page.changes), "cursor": cursor, "hasMore": page.has_more})
 
 
-def _read_or_wait(asked: ChangesRequest) -> FeedPage:
+def _read_or_wait(requested: ChangesRequest) -> FeedPage:
     """Return the next page; if it is empty, wait for a change and check the membership again."""
     feed = CustomerFeed(current_app.extensions["database"], current_membership().scope)
-    page = feed.read(asked.position, lambda: False)
-    if page.changes or page.has_more or not asked.wait:
+    page = feed.read(requested.position, lambda: False)
+    if page.changes or page.has_more or not requested.wait:
         return page
     with long_polling.slot() as must_stop, current_app.extensions["metrics"].count_as_waiting():
         if must_stop is None:
             return page
-        keep_waiting = long_polling.keep_waiting(asked.wait, must_stop)
+        keep_waiting = long_polling.keep_waiting(requested.wait, must_stop)
         check_membership = membership_check()
 
         def wait() -> FeedPage:

@@ -28,6 +28,10 @@ from customer_service.web.requests import JSON, LIST_PARAMETERS, json_body, list
 from customer_service.web.responses import customer_response, json_response, list_body, serialize
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from customer_service.repository.database import Document
+    from customer_service.repository.search import CustomerQuery
     from customer_service.web.requests import ListRequest
 
 IDS_SCHEMA = IdsInputSchema()
@@ -79,18 +83,14 @@ def list_customers() -> Response:
     last has a `nextCursor`, and a `Link` with `rel="next"`. A customer that another program stored in a shape that
     cannot be serialized is in `unreadable` by its id.
     """
-    asked = list_request()
-    query = asked.query()
-    documents = customers().page(query, asked.limit + 1, asked.after)
-    answer: dict[str, Any] = {**list_body(documents[: asked.limit]), "nextCursor": None}
-    headers = {}
-    if len(documents) > asked.limit:
-        last = documents[asked.limit - 1]
-        answer["nextCursor"] = asked.cursor(last.get(query.order), str(last["_id"]))
-        headers["Link"] = _link(asked, answer["nextCursor"])
-    if asked.total:
-        answer["total"] = customers().count(query)
-    return json_response(answer, headers)
+    requested = list_request()
+    query = requested.query()
+    documents = customers().page(query, requested.limit + 1, requested.after)
+    cursor = _next_cursor(requested, query, documents)
+    body: dict[str, Any] = {**list_body(documents[: requested.limit]), "nextCursor": cursor}
+    if requested.total:
+        body["total"] = customers().count(query)
+    return json_response(body, {"Link": _link(requested, cursor)} if cursor else {})
 
 
 @blueprint.post("/customers/batch-get")
@@ -106,14 +106,14 @@ def batch_get_customers() -> Response:
 
     They come in the order asked, each once; an id that is no customer's is in `notFound`.
     """
-    asked: dict[str, str] = {}
+    requested: dict[str, str] = {}
     for each in IDS_SCHEMA.validated(json_body())["ids"]:
-        asked.setdefault(each.lower(), each)
-    found = {str(document["_id"]): document for document in customers().find_many(list(asked))}
+        requested.setdefault(each.lower(), each)
+    found = {str(document["_id"]): document for document in customers().find_many(list(requested))}
     return json_response(
         {
-            **list_body(found[each] for each in asked if each in found),
-            "notFound": [given for each, given in asked.items() if each not in found],
+            **list_body(found[each] for each in requested if each in found),
+            "notFound": [given for each, given in requested.items() if each not in found],
         }
     )
 
@@ -160,7 +160,17 @@ def _tax_info_response(customer: object) -> Response:
     )
 
 
-def _link(asked: ListRequest, cursor: str) -> str:
-    scope, include = current_membership().scope, "total" if asked.total else None
-    url = url_for("customers.list_customers", organization_id=scope, cursor=cursor, limit=asked.limit, include=include)
+def _next_cursor(requested: ListRequest, query: CustomerQuery, documents: Sequence[Document]) -> str | None:
+    """Return the cursor of the next page, None if the documents, one more than the page may have, end within it."""
+    if len(documents) <= requested.limit:
+        return None
+    last = documents[requested.limit - 1]
+    return requested.cursor(last.get(query.order), str(last["_id"]))
+
+
+def _link(requested: ListRequest, cursor: str) -> str:
+    scope, include = current_membership().scope, "total" if requested.total else None
+    url = url_for(
+        "customers.list_customers", organization_id=scope, cursor=cursor, limit=requested.limit, include=include
+    )
     return f'<{url}>; rel="next"'

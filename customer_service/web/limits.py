@@ -5,7 +5,7 @@ from __future__ import annotations
 MAXIMUM_BODY_BYTES = 1_000_000
 MAXIMUM_BODY_SECONDS = 10
 MAXIMUM_REQUEST_LINE_BYTES = 8190
-"""gunicorn allows no more; a cursor that keeps the longest filters has 6,200."""
+"""gunicorn's maximum; a cursor with the longest filters has 6,200 bytes."""
 
 MAXIMUM_HEADER_FIELDS = 100
 MAXIMUM_HEADER_FIELD_BYTES = 8190

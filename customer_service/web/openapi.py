@@ -66,7 +66,7 @@ COMMON_HEADERS = {
 }
 SECONDS = {"type": "string", "pattern": "^[1-9][0-9]*$"}
 WITHOUT_CONTROLS = f"^[^{CONTROL_CHARACTERS}]+$"
-PATH_VALUES: Mapping[str, Parameter] = {
+PATH_PARAMETERS: Mapping[str, Parameter] = {
     name: Parameter(description, {"type": "string", **limits}, required=True, example=example)
     for name, description, example, limits in (
         (
@@ -149,7 +149,7 @@ def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dic
         "tags": [operation.tag],
         "security": [{BEARER: []}] if operation.role or operation.any_token else [],
         "parameters": [
-            *(_parameter("path", _camel_case(name), PATH_VALUES[name]) for name in PARAMETER.findall(rule.rule)),
+            *(_parameter("path", _camel_case(name), PATH_PARAMETERS[name]) for name in PARAMETER.findall(rule.rule)),
             *(_parameter("query", *item) for item in operation.query.items()),
             *(_parameter("header", *item) for item in operation.request_headers.items()),
         ],
