@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures for every test: a real MongoDB and a database on it."""
 
 from __future__ import annotations
 

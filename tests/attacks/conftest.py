@@ -1,4 +1,4 @@
-"""The service over TCP as its attackers meet it: two workers, and a log that says all that it can."""
+"""A service with two workers over TCP, whose log level is the most detailed."""
 
 from __future__ import annotations
 

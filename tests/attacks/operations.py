@@ -1,4 +1,4 @@
-"""Every operation that is guarded, from the url map itself: none can be forgotten."""
+"""List every guarded operation from the url map of the application, so that a test covers each."""
 
 from __future__ import annotations
 

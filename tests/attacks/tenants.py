@@ -1,4 +1,4 @@
-"""Two organizations with as many customers each, and three callers: a member of each, and a member of none."""
+"""Two organizations with as many customers each, a member of each, and a user without a membership."""
 
 from __future__ import annotations
 

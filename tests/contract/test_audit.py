@@ -1,4 +1,4 @@
-"""The verdict on the lock: to know nothing is not to know that nothing is wrong."""
+"""The audit of the lock fails if it could not find out whether a package is vulnerable."""
 
 from __future__ import annotations
 

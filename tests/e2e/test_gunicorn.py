@@ -1,4 +1,4 @@
-"""The read through gunicorn: real sockets, real tokens, two workers, a real mongod."""
+"""The read of a customer through gunicorn: real sockets, tokens and mongod, with two workers."""
 
 from __future__ import annotations
 

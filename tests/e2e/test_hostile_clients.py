@@ -1,4 +1,4 @@
-"""Clients that send what costs a server most: others are served as if these were not there."""
+"""Clients that send the requests that cost a server most do not delay other clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service behind a real nginx: the path that it adds, the ids, ETags, problems and addresses that it passes."""
+"""Behind a real nginx, paths get the gateway's prefix, and ids, ETags, problems and addresses pass unchanged."""
 
 from __future__ import annotations
 

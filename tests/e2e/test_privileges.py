@@ -1,4 +1,4 @@
-"""The rights that the image leaves to the service are enough: no privilege, and nothing to write to."""
+"""The service runs as an unprivileged user on a read-only file system, as in the image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The document against the service: thousands of requests that it allows and forbids, each answer checked."""
+"""Schemathesis sends thousands of requests that the OpenAPI document allows or forbids, and checks each response."""
 
 from __future__ import annotations
 

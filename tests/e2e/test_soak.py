@@ -1,4 +1,4 @@
-"""The short form of the half million requests of `make faults`."""
+"""The workers hold no more memory or sockets after many requests: the short form of `make faults`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees who starts it: the demo, the command, and the refusals."""
+"""Start the demo and the command as a person does, with right and with wrong settings."""
 
 from __future__ import annotations
 

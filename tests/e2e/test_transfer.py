@@ -1,4 +1,4 @@
-"""The commands of docs/how-to/import-and-export.md do what it says, in its order, in a shell."""
+"""The commands of docs/how-to/import-and-export.md run in its order in a shell, with the results that it states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every fault test may ask for."""
+"""Fixtures for every fault test."""
 
 from __future__ import annotations
 

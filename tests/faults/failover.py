@@ -1,4 +1,4 @@
-"""What happens to writes while primaries die: the scenarios, which long and short tests run at their own sizes."""
+"""Scenarios of writes while primaries are killed; long and short tests run them at their own sizes."""
 
 from __future__ import annotations
 

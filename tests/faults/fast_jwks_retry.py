@@ -1,4 +1,4 @@
-"""The service, but asking an issuer again after a quarter of a second in place of half a minute."""
+"""Run the service with a pause of a quarter of a second between two fetches of the JWK set, in place of 30 seconds."""
 
 from __future__ import annotations
 

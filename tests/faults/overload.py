@@ -1,4 +1,4 @@
-"""More requests than can be answered, and clients that never finish theirs: the scenarios, at any size."""
+"""Scenarios of overload and of clients that never finish their requests, at any size."""
 
 from __future__ import annotations
 

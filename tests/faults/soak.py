@@ -1,4 +1,4 @@
-"""Many requests of every kind, one after the other on kept connections, and what the workers hold meanwhile."""
+"""Send many requests of every kind on kept connections, and measure what the workers hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Primaries die under keyed POSTs: nothing acknowledged is lost, nothing is doubled, and the harness can see it."""
+"""Primaries are killed under POSTs with idempotency keys: no acknowledged write is lost or doubled."""
 
 from __future__ import annotations
 

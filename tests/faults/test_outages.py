@@ -1,4 +1,4 @@
-"""The primary hangs for fifteen seconds, every member goes and comes back, a worker is killed, the server stops."""
+"""The primary hangs, every member stops and starts again, a worker is killed, the server stops or reloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Four times the load that it can carry, and clients that send a byte a second."""
+"""Four times the load that the service can carry, and clients that send a byte a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half a million requests of every kind: the workers hold at the end what they held after the first tenth."""
+"""After half a million requests of every kind the workers hold what they held after the first tenth."""
 
 from __future__ import annotations
 

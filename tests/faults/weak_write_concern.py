@@ -1,4 +1,4 @@
-"""The service with one promise broken on purpose: a write counts as stored once the primary alone has it."""
+"""Run the service with w: 1 in place of majority, to show that the fault tests detect lost writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests of many customers: 401, 403, then 415, 413 and 400, then 422."""
+"""The order of errors of the batch operations: 401, 403, then 415, 413 and 400, then 422."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many customers at once: in the order asked, each once, and what is not found named."""
+"""batch-get returns customers in the order of the ids, each once, and names the ids that it did not find."""
 
 from __future__ import annotations
 

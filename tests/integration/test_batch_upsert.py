@@ -1,4 +1,4 @@
-"""Up to a hundred customers in one request: each as a PUT under its external id, with a result of its own."""
+"""batch-upsert writes up to a hundred customers as PUTs by external id, each with its own result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SAT's catalogues over HTTP: for every caller with a token, and kept by it for a day."""
+"""The SAT's catalogues over HTTP: any valid token may read them, and clients cache them for a day."""
 
 from __future__ import annotations
 

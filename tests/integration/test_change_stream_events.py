@@ -1,4 +1,4 @@
-"""Every kind of event that a change stream of a database may have, with and without each field that may be absent."""
+"""Every kind of change stream event, with and without each field that may be absent."""
 
 from __future__ import annotations
 

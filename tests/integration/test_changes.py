@@ -1,4 +1,4 @@
-"""The feed of what becomes of the customers: whole, in order, the organization's own, and taken up again anywhere."""
+"""The change feed is complete, in order, only of the own organization, and continues from any cursor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command, on a real mongod."""
+"""The command `customer-service` on a real mongod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client and the real service understand each other, over TCP, by the fixture that consumers use."""
+"""The client against the real service over TCP, through the fixture that consumers use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of the client: every block of it is run as it stands."""
+"""Every code block of the page of the client runs as it stands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large answers are compressed for whom asks so, and a single customer never."""
+"""Large responses are compressed for clients that accept it; a single customer never is."""
 
 from __future__ import annotations
 

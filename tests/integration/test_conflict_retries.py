@@ -1,4 +1,4 @@
-"""A write collides with a customer that is gone before it can be named: the write is tried again."""
+"""A write is tried again if the customer that it conflicts with is deleted before the response names it."""
 
 from __future__ import annotations
 

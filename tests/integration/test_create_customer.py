@@ -1,4 +1,4 @@
-"""Creating a customer: who may, what is stored, and what is refused with nothing stored."""
+"""POST creates a customer: who may, what is stored, and what is refused without storing anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retiring a customer and bringing it back: what is gone, what is freed, and what stands in the way."""
+"""DELETE and restore: what a deleted customer frees, and what conflicts with its return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of the API's reference page, and what its headers keep out."""
+"""The files of the API's reference page, and the sources that its headers allow."""
 
 from __future__ import annotations
 

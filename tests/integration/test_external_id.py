@@ -1,4 +1,4 @@
-"""A customer under the caller's own id: find it, create it, replace it, or find nothing to do."""
+"""GET and PUT by the caller's external id: find, create, replace, or leave unchanged."""
 
 from __future__ import annotations
 

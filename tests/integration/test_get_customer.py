@@ -1,4 +1,4 @@
-"""The documented read: who gets which answer, and that it is the page's, word for word."""
+"""GET of a customer: each caller gets the response that the specification states, word for word."""
 
 from __future__ import annotations
 

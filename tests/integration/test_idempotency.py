@@ -1,4 +1,4 @@
-"""Idempotency-Key: a retry finds what the first request made, and never makes it twice."""
+"""A retry with the same Idempotency-Key returns the first response, and creates nothing again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that are known by their tax ids: none takes the place of another customer, of this country or another."""
+"""Rows without an external id are matched by tax id and country, and never replace another customer."""
 
 from __future__ import annotations
 

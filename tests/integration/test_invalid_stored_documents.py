@@ -1,4 +1,4 @@
-"""Changing what another program stored: it is blamed for nothing, and loses nothing."""
+"""Documents of another program that break the rules can still be changed, and lose no field."""
 
 from __future__ import annotations
 

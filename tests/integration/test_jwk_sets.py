@@ -1,4 +1,4 @@
-"""One odd key in an issuer's set takes no other with it and opens no way in: each usable key verifies its own tokens.
+"""An unusable key in a JWK set affects no other key: each usable key verifies its own tokens, and only those.
 
 Every shape of a key set is a row, with the answer to a token. Beside the keys of the row each set has an honest one,
 whose tokens are accepted whatever else the set holds.

@@ -1,4 +1,4 @@
-"""A list of 100,000 customers: what each page costs the database."""
+"""Each page of a list of 100,000 customers examines few index keys and documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a page of a list begins: cursors, and lists by time."""
+"""Cursors of lists, and lists by time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of an organization's customers: its order, its pages, its filters, and what it refuses."""
+"""GET of an organization's customers: order, pages, filters, and refused queries."""
 
 from __future__ import annotations
 

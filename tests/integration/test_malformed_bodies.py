@@ -1,4 +1,4 @@
-"""What no client of good will sends: refused by every operation that reads a body, and never a 5xx.
+"""Malformed bodies are refused by every operation that reads a body, and never answered 5xx.
 
 A real mongod alone is behind it: none of this gets so far as to be stored, and what did would fail there.
 """

@@ -1,4 +1,4 @@
-"""The members of an organization: only its admins may change them, and one admin always remains."""
+"""Only admins read and change the members of an organization, and one admin always remains."""
 
 from __future__ import annotations
 

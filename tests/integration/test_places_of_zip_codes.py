@@ -1,4 +1,4 @@
-"""A write in Mexico stores the place of its zip, whichever way it comes, and finds nothing to do the second time."""
+"""Every write in Mexico stores the place of its zip code; the same write again changes nothing."""
 
 from __future__ import annotations
 

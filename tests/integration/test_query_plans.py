@@ -1,4 +1,4 @@
-"""What the service asks MongoDB: never for customers beyond their organization, never without an index."""
+"""Every command on customers names the organization and uses an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A span of each request and of each command that it sends to MongoDB, as a collector receives them."""
+"""Each request, and each command that it sends to MongoDB, has a span, as a collector receives it."""
 
 from __future__ import annotations
 

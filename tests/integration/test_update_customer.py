@@ -1,4 +1,4 @@
-"""Changing a customer: a merge patch, on the state that the caller saw or on the newest."""
+"""PATCH changes a customer by a merge patch, with or without If-Match."""
 
 from __future__ import annotations
 

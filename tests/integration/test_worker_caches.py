@@ -1,4 +1,4 @@
-"""The caches of workers with a real change stream: no response is staler than promised."""
+"""Workers cache memberships and customers over a real change stream, never staler than promised."""
 
 from __future__ import annotations
 

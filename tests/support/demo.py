@@ -1,4 +1,4 @@
-"""The demo, as a person starts it, and what it prints to be pasted."""
+"""Start the demo as a person does, and read the commands that it prints."""
 
 from __future__ import annotations
 

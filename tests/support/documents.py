@@ -1,4 +1,4 @@
-"""The commands of the README and of docs/, as a reader would paste them."""
+"""Read the commands of the README and of docs/ as a reader pastes them."""
 
 from __future__ import annotations
 

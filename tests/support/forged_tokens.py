@@ -1,4 +1,4 @@
-"""The attack table: what a caller without a valid token may put into the Authorization header, by name."""
+"""Every forged or malformed Authorization header of the tests, by name."""
 
 from __future__ import annotations
 

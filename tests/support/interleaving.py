@@ -1,4 +1,4 @@
-"""Processes that share a database and take turns, one operation at a time, in every order that there is."""
+"""Run processes that share a database one operation at a time, in every possible order."""
 
 from __future__ import annotations
 

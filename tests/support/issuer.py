@@ -1,4 +1,4 @@
-"""A server on this machine that publishes a JWK set, as well or as badly as a test asks."""
+"""A server on this machine that publishes a JWK set, or one of many bad responses."""
 
 from __future__ import annotations
 

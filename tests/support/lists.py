@@ -1,4 +1,4 @@
-"""Organizations of many customers, and reading their lists."""
+"""Store organizations of many customers, and read their lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real mongod for the tests: found on the machine, a replica set of one member or of three, on free ports."""
+"""Run a real mongod for the tests: a replica set of one member or of three, on free ports."""
 
 from __future__ import annotations
 

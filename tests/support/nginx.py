@@ -1,4 +1,4 @@
-"""A real nginx with the configuration of deploy/nginx, on free ports and without files outside a test's directory."""
+"""Run a real nginx with the configuration of deploy/nginx, on free ports and in the test's directory."""
 
 from __future__ import annotations
 

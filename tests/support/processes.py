@@ -1,4 +1,4 @@
-"""What the processes of a running server hold, as the kernel counts it (Linux)."""
+"""Measure the memory and the descriptors of the processes of a running server (Linux)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes as an attacker sends them, and the answer as it stands on the wire."""
+"""Send bytes over a socket, and parse the response as it was received."""
 
 from __future__ import annotations
 

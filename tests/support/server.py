@@ -1,4 +1,4 @@
-"""The service as it runs in production: gunicorn in a process of its own, spoken to over TCP."""
+"""Run the service as in production: gunicorn in a process of its own, over TCP."""
 
 from __future__ import annotations
 

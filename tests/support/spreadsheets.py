@@ -1,4 +1,4 @@
-"""Files of three customers as people's spreadsheets save them: `FILES` makes each from the same rows."""
+"""Files of three customers as common spreadsheet programs save them: `FILES` makes each from the same rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an attacker, or an issuer, needs: private keys of every kind, and tokens signed whatever they say."""
+"""Private keys of every kind, and tokens with any header, payload and signature."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A collector on this machine that takes traces by OTLP over HTTP, as well or as badly as a test asks."""
+"""A collector on this machine that receives traces by OTLP over HTTP, or answers badly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make catalogues` does: write the SAT's catalogues into the package, as a wheel of satcfdi carries them."""
+"""Write the SAT's catalogues into the package, from a wheel of satcfdi: `make catalogues`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JwkSetKeys over a real socket: what it fetches, how often, and how it answers while its source is in trouble."""
+"""JwkSetKeys over a real socket: what it fetches, how often, and how it answers while its source fails."""
 
 from __future__ import annotations
 

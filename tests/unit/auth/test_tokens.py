@@ -1,4 +1,4 @@
-"""TokenVerifier accepts what an honest issuer signs for this service, and nothing else; mint makes such tokens."""
+"""TokenVerifier accepts only what the configured issuer signs for this service; mint makes such tokens."""
 
 from __future__ import annotations
 

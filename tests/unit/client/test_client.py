@@ -1,4 +1,4 @@
-"""The client's own promises, against answers made up: what it repeats, until when, and what it makes of errors."""
+"""The client against scripted responses: what it retries, until when, and which errors it raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known to be right without asking a library is what the library says too."""
+"""Emails, phones and texts that skip the library get the same result as from the library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tax authority's rules, cell by cell and edge by edge."""
+"""The tax authority's rules: each cell of its tables, and the edges of each format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SAT's catalogues as data: whole, as the source has them, cheap to keep, and written from plain values alone."""
+"""The SAT's catalogues are complete, equal to their source, small in memory, and made of plain values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted of requests, and how it comes to Prometheus, without the service."""
+"""Counting requests and rendering the counts for Prometheus, without the service."""
 
 from __future__ import annotations
 

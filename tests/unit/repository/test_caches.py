@@ -1,4 +1,4 @@
-"""What is kept in memory, and when it is forgotten."""
+"""What Cache stores, and when it drops it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of several criteria: what a walk finds, a look at every customer finds too, whatever is rare or common."""
+"""Lists of several criteria find exactly the customers that a comparison of every customer finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service asks of MongoDB, whatever the connection string says."""
+"""The client's options, whatever the connection string states, and the errors that driver errors become."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a customer is found by: the search terms that it stores, and those that a list asks for."""
+"""The search terms that a customer stores, and those for which a list searches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of a customer, without an application."""
+"""The wire format of a customer, without an application."""
 
 from __future__ import annotations
 

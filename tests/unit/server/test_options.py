@@ -1,4 +1,4 @@
-"""gunicorn's options."""
+"""The options of gunicorn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of whom a request's own word is believed, and which words."""
+"""Forwarded headers are used only from trusted proxies."""
 
 from __future__ import annotations
 

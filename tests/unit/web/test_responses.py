@@ -1,4 +1,4 @@
-"""What is kept of an answer takes no more memory than it has bytes, or nearly so."""
+"""A cached response takes little more memory than its bytes."""
 
 from __future__ import annotations
 
