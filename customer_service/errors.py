@@ -101,7 +101,7 @@ class AuthenticationRequired(CustomerServiceError):
 
 
 class InvalidToken(CustomerServiceError):
-    """The bearer token is not one that this service accepts.
+    """The service does not accept the bearer token.
 
     The message is the reason. Of the token's content it holds at most a wrong issuer or audience.
     """

@@ -1,10 +1,10 @@
-"""How long the texts of a customer may be, in characters."""
+"""The maximum lengths of a customer's texts, in characters."""
 
 MAXIMUM_LEGAL_NAME_LENGTH = 300
-"""The SAT's limit, and the longest of all: a longer text is stored only by another program."""
+"""The SAT's limit, and the highest of all: only another program can store a longer text."""
 
 MAXIMUM_TEXT_LENGTH = 255
-"""The limit of every text that has none of its own."""
+"""The maximum length of every other text."""
 
 MAXIMUM_EMAIL_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, without the angle brackets
 MAXIMUM_FOREIGN_TAX_ID_LENGTH = 40  # the SAT's NumRegIdTrib

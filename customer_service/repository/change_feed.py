@@ -97,7 +97,7 @@ class CustomerFeed:
         """Yield a session that knows the cluster time."""
         try:
             session = self._database.client.start_session(causal_consistency=True)
-        except NotImplementedError:  # mongomock's
+        except NotImplementedError:  # mongomock has no sessions
             raise ChangesUnsupported from None
         with session:
             self._database.command("ping", session=session)

@@ -135,9 +135,8 @@ def _part(word: str) -> str:
 
 @lru_cache(1024)
 def _is_punctuation(char: str) -> bool:
-    return (
-        unicodedata.category(char).startswith("P") and char != "@"
-    )  # the local part of an email address is not a name
+    """Whether the character separates parts of a word; @ does not: the local part of an email is not a name."""
+    return unicodedata.category(char).startswith("P") and char != "@"
 
 
 def _join(word: str) -> str:

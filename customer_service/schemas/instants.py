@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
-NANOSECONDS_PER_MILLISECOND = 1_000_000  # in a millisecond
+NANOSECONDS_PER_MILLISECOND = 1_000_000
 INVALID_INSTANT = "Give a time as in RFC 3339, such as 2025-01-26T10:00:00Z."
 
 

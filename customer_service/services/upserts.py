@@ -73,9 +73,8 @@ def upsert(customers: CustomerRepository, new: Upsert, document: Document | None
     """
     if document is None:
         return _add(customers, new)
-    if (
-        new.name == "taxId" and rules.unique_keys(document).get("taxId") != new.value
-    ):  # another program changed its country
+    # another program may have changed the country, and so the key
+    if new.name == "taxId" and rules.unique_keys(document).get("taxId") != new.value:
         raise DuplicateTaxId(document["organizationId"], str(document["_id"]))
     customer = new.customer
     if "externalId" not in customer and document.get("externalId"):  # the tax id was the key: keep the external id
