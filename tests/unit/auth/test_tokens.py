@@ -438,12 +438,12 @@ class TestMint:
             mint(JwtSettings(secret=SECRET, algorithms=("RS256",)), MEMBER, 60)
 
 
-class TestRemembered:
-    """A token that was verified is not verified again, for as long as it would be accepted again."""
+class TestCache:
+    """A verified token is not verified again while it would be accepted again."""
 
     @pytest.fixture
-    def judged(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """Collect the tokens that are judged."""
+    def verifications(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Collect the tokens that are verified without the cache."""
         verify, seen = TokenVerifier._verify_uncached, []
 
         def verifying(self: TokenVerifier, token: str) -> tokens.VerifiedToken:
@@ -453,53 +453,53 @@ class TestRemembered:
         monkeypatch.setattr(TokenVerifier, "_verify_uncached", verifying)
         return seen
 
-    def remembering(self, entries: int = 10, **jwt_settings: Any) -> TokenVerifier:
+    def caching(self, entries: int = 10, **jwt_settings: Any) -> TokenVerifier:
         return TokenVerifier(JwtSettings(secret=SECRET, **jwt_settings), cache_entries=entries)
 
-    def test_once(self, judged: list[str]) -> None:
-        token, remembering = forge(), self.remembering()
-        assert {remembering.verify(token) for _ in range(3)} == {MEMBER}
-        assert judged == [token]
+    def test_once(self, verifications: list[str]) -> None:
+        token, caching = forge(), self.caching()
+        assert {caching.verify(token) for _ in range(3)} == {MEMBER}
+        assert verifications == [token]
 
-    def test_never(self, judged: list[str]) -> None:
-        token, forgetful = forge(), self.remembering(0)
+    def test_never(self, verifications: list[str]) -> None:
+        token, forgetful = forge(), self.caching(0)
         assert {forgetful.verify(token) for _ in range(2)} == {MEMBER}
-        assert judged == [token] * 2
+        assert verifications == [token] * 2
 
     def test_not_in_clear(self) -> None:
-        token, remembering = forge(), self.remembering()
-        remembering.verify(token)
-        assert token.rpartition(".")[2] not in str(vars(remembering.verified))
+        token, caching = forge(), self.caching()
+        caching.verify(token)
+        assert token.rpartition(".")[2] not in str(vars(caching.verified))
 
-    def test_no_other_token(self, judged: list[str]) -> None:
-        token, remembering = forge(), self.remembering()
-        remembering.verify(token)
+    def test_no_other_token(self, verifications: list[str]) -> None:
+        token, caching = forge(), self.caching()
+        caching.verify(token)
         for place in (-40, -60, -80):
             other = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
             with pytest.raises(InvalidToken):
-                remembering.verify(other)
-        assert len(judged) == 4
+                caching.verify(other)
+        assert len(verifications) == 4
 
-    def test_no_refusal(self, judged: list[str]) -> None:
-        remembering, bad = self.remembering(), forge(secret=b"another secret, of 32 bytes or more too")
+    def test_no_refusal(self, verifications: list[str]) -> None:
+        caching, bad = self.caching(), forge(secret=b"another secret, of 32 bytes or more too")
         for _ in range(2):
             with pytest.raises(InvalidToken):
-                remembering.verify(bad)
-        assert len(judged) == 2
+                caching.verify(bad)
+        assert len(verifications) == 2
 
     @pytest.mark.usefixtures("frozen")
     @pytest.mark.parametrize("leeway", [0, 5])
-    def test_until_it_expires(self, judged: list[str], monkeypatch: pytest.MonkeyPatch, leeway: int) -> None:
-        remembering, token = self.remembering(leeway_seconds=leeway), forge(payload={"sub": MEMBER, "exp": NOW + 10.7})
-        remembering.verify(token)
+    def test_until_it_expires(self, verifications: list[str], monkeypatch: pytest.MonkeyPatch, leeway: int) -> None:
+        caching, token = self.caching(leeway_seconds=leeway), forge(payload={"sub": MEMBER, "exp": NOW + 10.7})
+        caching.verify(token)
         monkeypatch.setattr(time, "time", lambda: NOW + 9.9 + leeway)
-        remembering.verify(token)
-        assert len(judged) == 1
+        caching.verify(token)
+        assert len(verifications) == 1
         monkeypatch.setattr(time, "time", lambda: NOW + 10.0 + leeway)
-        remembering.verify(token)  # the other clock stands still: only that it is judged again is looked at
-        assert len(judged) == 2
+        caching.verify(token)  # the other clock stands still: only that it is verified again is tested
+        assert len(verifications) == 2
 
-    def test_while_its_key_is_good(self, judged: list[str]) -> None:
+    def test_while_its_key_is_good(self, verifications: list[str]) -> None:
         first, again = (VerificationKey(SECRET.encode(), ("HS256",)) for _ in range(2))
 
         class Keys:
@@ -514,11 +514,11 @@ class TestRemembered:
                 return True
 
         keys, token = Keys(), forge()
-        remembering = TokenVerifier(JwtSettings(), keys, 10)
-        remembering.verify(token)
+        caching = TokenVerifier(JwtSettings(), keys, 10)
+        caching.verify(token)
         keys.key = again
-        assert remembering.verify(token) == MEMBER
-        assert len(judged) == 2
+        assert caching.verify(token) == MEMBER
+        assert len(verifications) == 2
         keys.key = None
         with pytest.raises(InvalidToken):
-            remembering.verify(token)
+            caching.verify(token)

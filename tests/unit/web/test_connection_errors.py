@@ -50,6 +50,6 @@ def test_an_error_becomes_the_problem_of_its_kind(
     }
 
 
-def test_every_refusal_is_of_an_error_that_exists() -> None:
+def test_every_named_error_exists_in_gunicorn() -> None:
     for name in (*problems.SERVER_PROBLEMS, *connection_errors.FAULTS_OF_THE_SERVICE):
         assert issubclass(getattr(errors, name), errors.ParseException)

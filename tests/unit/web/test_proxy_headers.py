@@ -116,7 +116,7 @@ def test_a_plain_prefix_is_put_before_every_path(prefix: str) -> None:
         "/" + "a" * 256,
     ],
 )
-def test_any_other_prefix_is_nobodys(prefix: str) -> None:
+def test_any_other_prefix_is_ignored(prefix: str) -> None:
     environ = seen(PROXY, "/here", X_FORWARDED_PREFIX=prefix)
     assert environ["SCRIPT_NAME"] == "/here"
     assert FORWARDED_PREFIX not in environ
