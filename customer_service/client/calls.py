@@ -93,7 +93,7 @@ class Failure(NamedTuple):
     in_doubt: bool
 
 
-class Deadline(Mapping[str, float]):
+class CallDeadline(Mapping[str, float]):
     """The rest of some seconds, as the timeout of each step of an exchange: httpcore reads it when the step begins."""
 
     def __init__(self, seconds: float) -> None:
@@ -116,10 +116,10 @@ class Deadline(Mapping[str, float]):
         """Return the seconds left, below 0 after the deadline."""
         return self._end - time.monotonic()
 
-    def attempt(self, wait: int = 0) -> Deadline:
+    def attempt(self, wait: int = 0) -> CallDeadline:
         """Return the deadline of the next attempt, which leaves time for another if there is enough."""
         left = self.remaining()
-        return Deadline(min(left, max(left / 2, MINIMUM_ATTEMPT_SECONDS + wait)))
+        return CallDeadline(min(left, max(left / 2, MINIMUM_ATTEMPT_SECONDS + wait)))
 
     def check(self, part: bytes) -> bytes:
         """Return a part of a body; raises httpx.ReadTimeout after the deadline, however small the pauses between."""
@@ -134,7 +134,7 @@ class Connection(Protocol):
     def build_request(self, method: str, path: str, **parts: Any) -> httpx.Request:
         """Return the request to a path below the base URL."""
 
-    async def exchange(self, request: httpx.Request, deadline: Deadline) -> Answer:
+    async def exchange(self, request: httpx.Request, deadline: CallDeadline) -> Answer:
         """Send the request; raises httpx.RequestError."""
 
     async def sleep(self, seconds: float) -> None:
@@ -155,7 +155,7 @@ class CallSender:
 
     async def send(self, call: Call) -> Answer:
         """Return the answer below 400; raises ProblemError, or Unreachable if there was none in time."""
-        deadline, pause, in_doubt = Deadline(self._seconds + call.wait), FIRST_PAUSE_SECONDS, False
+        deadline, pause, in_doubt = CallDeadline(self._seconds + call.wait), FIRST_PAUSE_SECONDS, False
         while True:
             outcome = await self._attempt(call, deadline.attempt(call.wait))
             if isinstance(outcome, Answer):
@@ -170,7 +170,7 @@ class CallSender:
             await self.connection.sleep(seconds)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    async def _attempt(self, call: Call, deadline: Deadline) -> Answer | Failure:
+    async def _attempt(self, call: Call, deadline: CallDeadline) -> Answer | Failure:
         began = time.monotonic()
         try:
             answer = await self._exchange(call, deadline)
@@ -181,7 +181,7 @@ class CallSender:
         logger.debug("%s: %d after %.3f s, request id %s", call.operation, answer.status, seconds, request_id)
         return answer if answer.status < HTTPStatus.BAD_REQUEST else _refused(call, answer)
 
-    async def _exchange(self, call: Call, deadline: Deadline) -> Answer:
+    async def _exchange(self, call: Call, deadline: CallDeadline) -> Answer:
         request = self.connection.build_request(
             call.method,
             call.path,

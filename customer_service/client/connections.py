@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Iterator
     from typing import TypeVar
 
-    from customer_service.client.calls import Deadline
+    from customer_service.client.calls import CallDeadline
 
     T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class SyncConnection:
         """Return the request to a path below the base URL."""
         return self._http.build_request(method, path, **parts)
 
-    async def exchange(self, request: httpx.Request, deadline: Deadline) -> Answer:
+    async def exchange(self, request: httpx.Request, deadline: CallDeadline) -> Answer:
         """Send the request; raises httpx.RequestError."""
         with closing(self._transport.handle_request(request)) as response:
             body = b"".join(deadline.check(part) for part in response.iter_bytes())
@@ -62,7 +62,7 @@ class AsyncConnection:
         """Return the request to a path below the base URL."""
         return self._http.build_request(method, path, **parts)
 
-    async def exchange(self, request: httpx.Request, deadline: Deadline) -> Answer:
+    async def exchange(self, request: httpx.Request, deadline: CallDeadline) -> Answer:
         """Send the request; raises httpx.RequestError."""
         async with aclosing(await self._transport.handle_async_request(request)) as response:
             body = b"".join([deadline.check(part) async for part in response.aiter_bytes()])

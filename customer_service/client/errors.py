@@ -29,7 +29,7 @@ class UnexpectedAnswer(ClientError):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemDetails:
     """The problem of an answer (RFC 9457); all but `status` may be empty if a proxy answered."""
 
     status: int
@@ -48,7 +48,7 @@ class ProblemError(ClientError):
     the seconds to wait.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ProblemDetails) -> None:
         """Copy the members of the problem."""
         super().__init__(problem)
         self.status = problem.status
@@ -194,7 +194,7 @@ def problem_of(
     status: int, body: Mapping[str, Any], request_id: str = "", retry_after: float | None = None
 ) -> ProblemError:
     """Return the exception for a problem, whose body may have none of its members."""
-    problem = Problem(
+    problem = ProblemDetails(
         status,
         _text(body, "type").removeprefix(TYPE_PREFIX),
         _text(body, "detail"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from customer_service.client import AsyncCustomerClient, CustomerClient
+from customer_service.client import AsyncCustomerClient, CustomerClient, connections
 from tests.support import EXAMPLE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 FOUND = httpx.Response(200, json=EXAMPLE)
 PAGE = httpx.Response(200, json={"data": [EXAMPLE, EXAMPLE], "nextCursor": "2"})
@@ -125,3 +128,19 @@ def test_the_client_that_blocks_works_beside_a_running_loop() -> None:
             return next(client.search()).id
 
     assert asyncio.run(main()) == EXAMPLE["id"]
+
+
+def test_a_list_that_is_left_is_closed_at_once() -> None:
+    closed: list[bool] = []
+
+    async def items() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+        finally:
+            closed.append(True)
+
+    inner = items()  # kept, so that no garbage collection closes it
+    outer = connections.iterate(inner)
+    assert next(outer) == 1
+    outer.close()  # type: ignore[attr-defined]
+    assert closed == [True]

@@ -46,7 +46,7 @@ from customer_service.client import (
     following,
     operations,
 )
-from customer_service.client.calls import Deadline
+from customer_service.client.calls import CallDeadline
 from tests.support import CUSTOMER_ID, EXAMPLE, NEW_CUSTOMER
 from tests.support.awaited_client import AwaitedClient
 
@@ -285,7 +285,7 @@ class TestDeadline:
             client_of(script, timeout=1).get("x")
 
     def test_an_attempt_leaves_time_for_another(self, clock: Clock) -> None:
-        deadline = Deadline(20)
+        deadline = CallDeadline(20)
         assert deadline.attempt()["read"] == 10
         clock.now += 16
         assert deadline.attempt()["read"] == calls.MINIMUM_ATTEMPT_SECONDS
