@@ -131,7 +131,7 @@ class TestCompose:
         assert all(f'"{member}"' in services["replica-set"]["command"][-1] for member in members)
 
     def test_the_service_cannot_write(self) -> None:
-        for name in ("service", "indexes"):
+        for name in ("service", "indexes", "check"):
             service = compose()["services"][name]
             assert service["read_only"] is True
             assert service["cap_drop"] == ["ALL"]
@@ -139,6 +139,11 @@ class TestCompose:
     def test_it_is_given_the_time_of_its_drain(self) -> None:
         grace = compose()["services"]["service"]["stop_grace_period"]
         assert int(grace.removesuffix("s")) > ServerSettings().drain_seconds + 10
+
+    def test_it_checks_what_the_service_needs_with_its_settings(self) -> None:
+        check, service = compose()["services"]["check"], compose()["services"]["service"]
+        assert check["command"][1] in main.command.commands
+        assert check["environment"] == service["environment"]
 
     def test_its_settings_exist(self) -> None:
         for service in compose()["services"].values():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,7 @@ import yaml
 from customer_service.app import create_app
 from customer_service.cli import main
 from customer_service.observability.metrics import BOUNDS
+from customer_service.routes.changes import MAXIMUM_WAIT_SECONDS
 from customer_service.server.admission import MAXIMUM_BUFFERED_BYTES, MAXIMUM_IN_FLIGHT
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 from customer_service.web.openapi import path_template
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = "docs/how-to/deploy-and-operate.md"
+RUNBOOKS = "{{ $externalLabels.customer_service_runbooks }}"
+"""The variable of Prometheus that has the absolute URL of the page."""
+
+PODS = ("Deployment", "Job", "Check")
 OPERATIONS = (ROOT / RUNBOOK).read_text()
 METRICS = (ROOT / "docs/reference/metrics.md").read_text()
 ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())["groups"]
@@ -66,11 +74,18 @@ def queries() -> Iterator[str]:
 
 
 def kubernetes() -> dict[str, Any]:
-    """Return every manifest by its kind, of which there is one."""
+    """Return every manifest by its kind, of which there is one, but for the job that checks."""
     paths = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
     manifests = [manifest for path in paths for manifest in yaml.safe_load_all(path.read_text())]
-    assert len({manifest["kind"] for manifest in manifests}) == len(manifests)
-    return {manifest["kind"]: manifest for manifest in manifests}
+    by_kind = {key(manifest): manifest for manifest in manifests}
+    assert len(by_kind) == len(manifests)
+    return by_kind
+
+
+def key(manifest: dict[str, Any]) -> str:
+    kind: str = manifest["kind"]
+    is_check = kind == "Job" and manifest["metadata"]["name"].endswith("-check")
+    return "Check" if is_check else kind
 
 
 def test_every_metric_that_is_asked_for_is_served(scrape: str) -> None:
@@ -122,7 +137,7 @@ def test_every_alert_is_explained() -> None:
     headings = set(re.findall(r"^### (\w+)$", OPERATIONS, re.MULTILINE))
     assert {rule["alert"] for rule in alerts()} == headings
     for rule in alerts():
-        assert rule["annotations"]["runbook"] == f"{RUNBOOK}#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}#{rule['alert'].lower()}"
         assert rule["labels"]["severity"] in {"warning", "critical"}
         assert rule["for"]
 
@@ -154,7 +169,10 @@ class TestKubernetes:
         return {each["name"]: each.get("value", "") for each in self.container["env"]}
 
     def test_what_there_is(self) -> None:
-        assert set(self.manifests) == {"Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Job"}
+        assert set(self.manifests) == {
+            *("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Job", "Check"),
+            *("Ingress", "NetworkPolicy", "ServiceMonitor", "Kustomization"),
+        }
 
     def test_their_settings_exist_and_start_the_service(self) -> None:
         names = [each["name"] for container in (self.container, self.job) for each in container["env"]]
@@ -168,8 +186,8 @@ class TestKubernetes:
             assert entry["valueFrom"]["secretKeyRef"] == {"name": "customer-service", "key": name}
 
     def test_kubernetes_sets_no_variables_that_look_like_settings(self) -> None:
-        pods = [self.manifests[kind]["spec"]["template"]["spec"] for kind in ("Deployment", "Job")]
-        assert [pod["enableServiceLinks"] for pod in pods] == [False, False]
+        pods = [self.manifests[kind]["spec"]["template"]["spec"] for kind in ("Deployment", "Job", "Check")]
+        assert [pod["enableServiceLinks"] for pod in pods] == [False, False, False]
 
     def test_its_ports_are_the_services(self) -> None:
         port = str(ServerSettings().port)
@@ -215,7 +233,7 @@ class TestKubernetes:
         assert {each["topologyKey"] for each in spread} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
         assert all(each["labelSelector"]["matchLabels"] == self.pod["metadata"]["labels"] for each in spread)
 
-    @pytest.mark.parametrize("kind", ["Deployment", "Job"])
+    @pytest.mark.parametrize("kind", ["Deployment", "Job", "Check"])
     def test_it_says_what_it_needs_and_has_room_for_it(self, kind: str) -> None:
         (container,) = self.manifests[kind]["spec"]["template"]["spec"]["containers"]
         needed, most = (container["resources"][which]["memory"] for which in ("requests", "limits"))
@@ -228,7 +246,7 @@ class TestKubernetes:
         workers = int(self.environment()["WEB_CONCURRENCY"])
         assert most > SERVER_MEGABYTES + workers * MAXIMUM_BUFFERED_BYTES / 1_000_000 + volumes
 
-    @pytest.mark.parametrize("kind", ["Deployment", "Job"])
+    @pytest.mark.parametrize("kind", ["Deployment", "Job", "Check"])
     def test_it_may_do_nothing_but_serve(self, kind: str) -> None:
         spec = self.manifests[kind]["spec"]["template"]["spec"]
         (container,) = spec["containers"]
@@ -250,3 +268,80 @@ class TestKubernetes:
         program, subcommand = self.job["command"]
         assert program == "customer-service"
         assert subcommand in main.command.commands
+
+    def test_the_other_job_checks_with_the_settings_of_the_service(self) -> None:
+        (container,) = self.manifests["Check"]["spec"]["template"]["spec"]["containers"]
+        program, subcommand = container["command"]
+        assert (program, subcommand in main.command.commands) == ("customer-service", True)
+        assert container["envFrom"] == [{"secretRef": {"name": "customer-service"}}]
+
+    def test_no_job_is_sent_requests(self) -> None:
+        selector = self.manifests["Service"]["spec"]["selector"]
+        for kind in ("Job", "Check"):
+            labels = self.manifests[kind]["spec"]["template"]["metadata"]["labels"]
+            assert not selector.items() <= labels.items()
+            assert labels == self.manifests[kind]["metadata"]["labels"]
+            (label,) = labels.values()
+            assert f"app.kubernetes.io/component={label}" in OPERATIONS
+
+    def test_the_kustomization_has_every_manifest_and_sets_image_and_host(self) -> None:
+        kustomization = self.manifests["Kustomization"]
+        files = {path.name for path in (ROOT / "deploy/kubernetes").glob("*.yaml")} - {"kustomization.yaml"}
+        assert {*kustomization["resources"], "service-monitor.yaml"} == files
+        images = {self.manifests[kind]["spec"]["template"]["spec"]["containers"][0]["image"] for kind in PODS}
+        assert images == {image["name"] for image in kustomization["images"]}
+        (rule,) = self.manifests["Ingress"]["spec"]["rules"]
+        (tls,) = self.manifests["Ingress"]["spec"]["tls"]
+        assert (rule["host"], tls["hosts"]) == ("HOST", ["HOST"])  # refused by Kubernetes, if it is not replaced
+        (change,) = yaml.safe_load(kustomization["patches"][0]["patch"])
+        assert (change["op"], change["path"]) == ("replace", "/spec/rules/0/host")
+        assert kustomization["replacements"][0]["targets"][0]["fieldPaths"] == ["spec.tls.0.hosts.0"]
+
+    @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine")
+    def test_kubectl_builds_it(self) -> None:
+        command = ["kubectl", "kustomize", str(ROOT / "deploy/kubernetes")]
+        built = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        manifests = list(yaml.safe_load_all(built))
+        assert len(manifests) == len(self.manifests["Kustomization"]["resources"])
+        assert "HOST" not in built
+        assert built.count("image: registry.example/customer-service:1") == len(PODS)
+
+    def test_the_outside_may_ask_what_is_documented_and_no_probe(self, app: Flask) -> None:
+        paths = {path["path"] for path in self.manifests["Ingress"]["spec"]["rules"][0]["http"]["paths"]}
+        inside = {"/", "/livez", "/readyz", "/metrics"}
+        rules = {rule.rule for rule in app.url_map.iter_rules()} - inside
+        assert all(any(rule.startswith(path) for path in paths) for rule in rules)
+        assert {f"/api{path}" for path in paths if not path.startswith("/api")} < paths
+        assert not any(probe.startswith(path) for path in paths for probe in inside)
+
+    def test_the_ingress_waits_for_the_change_feed(self) -> None:
+        annotations = self.manifests["Ingress"]["metadata"]["annotations"]
+        assert int(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > MAXIMUM_WAIT_SECONDS + 2
+
+    def test_it_is_scraped_and_connected_to_by_its_ports_name(self) -> None:
+        (endpoint,) = self.manifests["ServiceMonitor"]["spec"]["endpoints"]
+        (port,) = self.manifests["Service"]["spec"]["ports"]
+        assert (endpoint["port"], endpoint["path"]) == (port["name"], "/metrics")
+        labels = self.manifests["ServiceMonitor"]["spec"]["selector"]["matchLabels"]
+        assert labels.items() <= self.manifests["Service"]["metadata"]["labels"].items()
+        policy = self.manifests["NetworkPolicy"]["spec"]
+        assert policy["podSelector"]["matchLabels"] == self.pod["metadata"]["labels"]
+        assert [each["port"] for rule in policy["ingress"] for each in rule["ports"]] == ["http"]
+        assert {each["port"] for rule in policy["egress"] for each in rule["ports"]} == {53, 443, 4318, 27017}
+
+
+class TestSystemd:
+    """The unit for one machine."""
+
+    unit = configparser.RawConfigParser(strict=False)
+    unit.read(ROOT / "deploy/systemd/customer-service.service")
+
+    def test_it_starts_the_service(self) -> None:
+        program, subcommand = self.unit["Service"]["ExecStart"].split()
+        assert Path(program).name == "customer-service"
+        assert subcommand in main.command.commands
+        assert Path(program).parent.as_posix() in OPERATIONS
+
+    def test_it_is_given_the_time_to_drain(self) -> None:
+        assert int(self.unit["Service"]["TimeoutStopSec"]) > ServerSettings().drain_seconds + 9
+        assert self.unit["Service"]["KillMode"] == "mixed"
