@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from customer_service.repository import Membership, MembershipRepository
     from customer_service.roles import Role
 
-BEARER = re.compile(r"bearer(?: +(?P<token>.*))?", re.IGNORECASE | re.DOTALL)
+BEARER_CREDENTIALS = re.compile(r"bearer(?: +(?P<token>.*))?", re.IGNORECASE | re.DOTALL)
 
 
 def init_app(app: Flask, verifier: TokenVerifier, memberships: MembershipRepository) -> None:
@@ -70,7 +70,7 @@ def authenticate() -> str:
 
 def _bearer_token() -> str:
     """Return the token of the Authorization header (RFC 6750, section 2.1)."""
-    credentials = BEARER.fullmatch(request.environ.get("HTTP_AUTHORIZATION", "").strip(" \t"))
+    credentials = BEARER_CREDENTIALS.fullmatch(request.environ.get("HTTP_AUTHORIZATION", "").strip(" \t"))
     if credentials is None or not credentials["token"]:
         raise AuthenticationRequired
     return credentials["token"]

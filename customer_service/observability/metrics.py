@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from customer_service.repository.caches import Cache
     from customer_service.repository.driver import Connections
 
-MEDIA_TYPE = "text/plain"
+TEXT_MEDIA_TYPE = "text/plain"
 CONTENT_TYPE = prometheus_client.exposition.CONTENT_TYPE_PLAIN_0_0_4
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that names the directory in which the library adds up the metrics of processes."""

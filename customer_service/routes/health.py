@@ -61,7 +61,7 @@ def get_readiness() -> dict[str, Any]:
 
 
 @blueprint.get("/metrics")
-@Operation("Health", {200: SuccessResponse(STRING, media_type=metrics.MEDIA_TYPE)}, role=None)
+@Operation("Health", {200: SuccessResponse(STRING, media_type=metrics.TEXT_MEDIA_TYPE)}, role=None)
 def get_metrics() -> Response:
     """Return how the service fares, in Prometheus' text format.
 

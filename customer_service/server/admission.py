@@ -24,7 +24,7 @@ from customer_service.errors import Overloaded, RequestTimeout
 from customer_service.web import shutdown
 from customer_service.web.limits import MAXIMUM_BODY_BYTES, MAXIMUM_BODY_SECONDS
 from customer_service.web.routing import BASE_PATHS
-from customer_service.web.wsgi_environ import LONG_POLLING, OVERLOADED, RECEIVED_AT
+from customer_service.web.wsgi_environ import IS_OVERLOADED, LONG_POLLING, RECEIVED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -65,14 +65,14 @@ class Admission:
         self._buffered = Counter[str]()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Pass the request on, marked as OVERLOADED if it got no permit in time: then the application refuses it."""
+        """Pass the request on, marked as IS_OVERLOADED if it got no permit in time: then the application refuses it."""
         if environ["PATH_INFO"] in UNBOUNDED_PATHS:
             return self._application(environ, start_response)
         environ[RECEIVED_AT] = time.monotonic()
         permit = Permit(self._permits)
         environ["wsgi.input"] = RequestBody(environ["wsgi.input"], permit, self._buffered)
         environ[LONG_POLLING] = partial(self._wait, permit, environ["gunicorn.socket"])
-        environ[OVERLOADED] = not permit.acquire()
+        environ[IS_OVERLOADED] = not permit.acquire()
         try:
             return self._application(environ, start_response)
         finally:

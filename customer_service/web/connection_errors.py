@@ -13,12 +13,12 @@ from gunicorn.http.errors import ParseException
 from customer_service.errors import Overloaded
 from customer_service.observability import request_log
 from customer_service.web import error_handlers, problems
-from customer_service.web.wsgi_environ import OVERLOADED
+from customer_service.web.wsgi_environ import IS_OVERLOADED
 
 if TYPE_CHECKING:
     from flask import Flask, Response
 
-    from customer_service.web.problems import Problem
+    from customer_service.web.problems import ProblemType
 
 FAULTS_OF_THE_SERVICE = ("InvalidResponseHeader", "InvalidResponseHeaderName")
 """The errors of gunicorn's parser that the application causes, not the client."""
@@ -39,7 +39,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(ParseException, _handle_parse_error)
 
 
-def problem_of(error: BaseException) -> Problem:
+def problem_of(error: BaseException) -> ProblemType:
     """Return the problem type of an error on a connection."""
     name = type(error).__name__
     if name in FAULTS_OF_THE_SERVICE or not isinstance(error, ParseException):
@@ -59,7 +59,7 @@ def response_to(error: BaseException) -> bytes:
     body = error_handlers.problem_body(problem, ids.request_id)
     headers = {
         "Connection": "close",
-        "Content-Type": problems.MEDIA_TYPE,
+        "Content-Type": problems.PROBLEM_MEDIA_TYPE,
         "Content-Length": str(len(body)),
         "X-Content-Type-Options": "nosniff",
         **error_handlers.NO_STORE,
@@ -71,7 +71,7 @@ def response_to(error: BaseException) -> bytes:
 
 
 def _refuse_overloaded() -> None:
-    if request.environ.get(OVERLOADED):
+    if request.environ.get(IS_OVERLOADED):
         refusal_counts[HTTPStatus.SERVICE_UNAVAILABLE] += 1
         raise Overloaded
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-class Deadline:
+class RequestDeadline:
     """A bound on all MongoDB operations of its context together; it can be paused."""
 
     def __init__(self, ends: float) -> None:
@@ -51,7 +51,7 @@ def with_deadline(wsgi_app: WSGIApplication, seconds: float) -> WSGIApplication:
     """
 
     def bounded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        own = environ[DEADLINE] = Deadline(environ.get(RECEIVED_AT, time.monotonic()) + seconds)
+        own = environ[DEADLINE] = RequestDeadline(environ.get(RECEIVED_AT, time.monotonic()) + seconds)
         with own:
             return wsgi_app(environ, start_response)
 

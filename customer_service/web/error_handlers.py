@@ -13,14 +13,14 @@ from werkzeug.exceptions import HTTPException
 
 from customer_service import errors
 from customer_service.observability import request_log
-from customer_service.web.problems import FRAMEWORK_PROBLEMS, INTERNAL_ERROR, MEDIA_TYPE, PROBLEMS
+from customer_service.web.problems import FRAMEWORK_PROBLEMS, INTERNAL_ERROR, PROBLEM_MEDIA_TYPE, PROBLEMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flask import Flask
 
-    from customer_service.web.problems import Problem
+    from customer_service.web.problems import ProblemType
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -32,7 +32,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _handle_unexpected_error)
 
 
-def problem_body(problem: Problem, request_id: str, members: Mapping[str, object] = MappingProxyType({})) -> bytes:
+def problem_body(problem: ProblemType, request_id: str, members: Mapping[str, object] = MappingProxyType({})) -> bytes:
     """Return the serialized problem with the members of this occurrence."""
     return orjson.dumps(problem.body(requestId=request_id, **members), option=orjson.OPT_APPEND_NEWLINE)
 
@@ -42,12 +42,12 @@ def problem_of_error(error: errors.CustomerServiceError) -> dict[str, object]:
     return PROBLEMS[type(error)].body(**_members(error))
 
 
-def problem_response(problem: Problem, members: Mapping[str, object] = MappingProxyType({})) -> Response:
+def problem_response(problem: ProblemType, members: Mapping[str, object] = MappingProxyType({})) -> Response:
     """Return the problem response to the current request."""
     response = Response(
         problem_body(problem, request_log.request_id(), members),
         status=problem.status,
-        mimetype=MEDIA_TYPE,
+        mimetype=PROBLEM_MEDIA_TYPE,
         headers=NO_STORE,
     )
     response.headers.update(problem.headers)
@@ -82,7 +82,7 @@ def _handle_framework_error(error: HTTPException) -> Response:
     return problem_response(replace(problem, headers=headers, detail=_detail_of(error, problem)))
 
 
-def _detail_of(error: HTTPException, problem: Problem) -> str:
+def _detail_of(error: HTTPException, problem: ProblemType) -> str:
     if error.description and error.description != type(error).description:
         return error.description
     if problem.status == HTTPStatus.NOT_FOUND and request.path.endswith("/"):

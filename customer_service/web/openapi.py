@@ -21,7 +21,7 @@ from customer_service.web.problems import (
     COMMON_PROBLEMS,
     FRAMEWORK_PROBLEMS,
     INTERNAL_ERROR,
-    MEDIA_TYPE,
+    PROBLEM_MEDIA_TYPE,
     PROBLEMS,
     TYPE_PREFIX,
 )
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from werkzeug.routing import Rule
 
     from customer_service.web.operations import Operation
-    from customer_service.web.problems import Problem
+    from customer_service.web.problems import ProblemType
 
 OPENAPI_VERSION = "3.1.0"
 IMPLIED_METHODS = {"HEAD", "OPTIONS"}
-BEARER = "bearerToken"
+SECURITY_SCHEME = "bearerToken"
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 DESCRIPTION = """The customers of an organization: the receivers of its Mexican e-invoices (CFDI 4.0).
@@ -107,7 +107,7 @@ def build_document(app: Flask, version: str) -> dict[str, Any]:
         tags=[{"name": name, "description": description} for name, description in TAGS.items()],
     )
     marshmallow.converter.add_attribute_function(_schema_of_field)
-    spec.components.security_scheme(BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    spec.components.security_scheme(SECURITY_SCHEME, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     for name, value in COMMON_HEADERS.items():
         spec.components.header(name, _parameter_object(value))
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
@@ -147,7 +147,7 @@ def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dic
         "summary": summary.rstrip("."),
         "description": " ".join((description.replace("\n", " "), *_role_note(operation))).strip(),
         "tags": [operation.tag],
-        "security": [{BEARER: []}] if operation.role or operation.any_token else [],
+        "security": [{SECURITY_SCHEME: []}] if operation.role or operation.any_token else [],
         "parameters": [
             *(_parameter("path", _camel_case(name), PATH_PARAMETERS[name]) for name in PARAMETER.findall(rule.rule)),
             *(_parameter("query", *item) for item in operation.query.items()),
@@ -194,7 +194,7 @@ def _headers(specific: Mapping[str, Parameter]) -> dict[str, Any]:
     return described | {name: name for name in COMMON_HEADERS}
 
 
-def _problems(operation: Operation, rule: Rule) -> Iterator[Problem]:
+def _problems(operation: Operation, rule: Rule) -> Iterator[ProblemType]:
     yield from (PROBLEMS[error] for error in operation.errors)
     yield from (FRAMEWORK_PROBLEMS[status] for status in BODY_STATUSES if operation.request)
     if rule.arguments:
@@ -203,8 +203,8 @@ def _problems(operation: Operation, rule: Rule) -> Iterator[Problem]:
     yield INTERNAL_ERROR
 
 
-def _problem_responses(problems: Iterable[Problem]) -> dict[str, Any]:
-    by_status: dict[HTTPStatus, list[Problem]] = {}
+def _problem_responses(problems: Iterable[ProblemType]) -> dict[str, Any]:
+    by_status: dict[HTTPStatus, list[ProblemType]] = {}
     for problem in problems:
         by_status.setdefault(problem.status, []).append(problem)
     return {
@@ -212,7 +212,7 @@ def _problem_responses(problems: Iterable[Problem]) -> dict[str, Any]:
             "description": status.phrase,
             "headers": _headers(_problem_headers(alike)),
             "content": {
-                MEDIA_TYPE: {
+                PROBLEM_MEDIA_TYPE: {
                     "schema": ProblemSchema,
                     "examples": {problem.slug: {"value": _example(problem)} for problem in alike},
                 }
@@ -222,7 +222,7 @@ def _problem_responses(problems: Iterable[Problem]) -> dict[str, Any]:
     }
 
 
-def _problem_headers(problems: list[Problem]) -> dict[str, Parameter]:
+def _problem_headers(problems: list[ProblemType]) -> dict[str, Parameter]:
     """Return the headers that any of the problems has; a header that all have is required."""
     headers = {"Cache-Control": Parameter("Never kept.", {"const": "no-store"}, required=True)}
     for name in dict.fromkeys(name for problem in problems for name in problem.headers):
@@ -232,7 +232,7 @@ def _problem_headers(problems: list[Problem]) -> dict[str, Parameter]:
     return headers
 
 
-def _example(problem: Problem) -> dict[str, Any]:
+def _example(problem: ProblemType) -> dict[str, Any]:
     return problem.body(requestId="0af7651916cd43dd8448eb211c80319c", **problem.example)
 
 

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-MEDIA_TYPE = "application/problem+json"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:problem-type:"
 RETRY_AFTER = {"Retry-After": "1"}
-EXISTING = {"existing": "/organizations/550e8400-e29b-41d4-a716-446655440000/customers/590ce6c56d04f840aa8438af"}
+EXISTING_EXAMPLE = {
+    "existing": "/organizations/550e8400-e29b-41d4-a716-446655440000/customers/590ce6c56d04f840aa8438af"
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemType:
     """A problem type: the slug at the end of its URN, its status, detail and headers, and an example of its members."""
 
     slug: str
@@ -46,25 +48,25 @@ class Problem:
         }
 
 
-BODY_TOO_LARGE = Problem(
+BODY_TOO_LARGE = ProblemType(
     "request-entity-too-large",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     f"The body has more than {MAXIMUM_BODY_BYTES:,} bytes.",
 )
 
-OVERLOADED = Problem(
+OVERLOADED = ProblemType(
     "overloaded",
     HTTPStatus.SERVICE_UNAVAILABLE,
     "More requests wait than can be answered in time; nothing was done. Try again.",
     RETRY_AFTER,
 )
-REQUEST_TIMEOUT = Problem(
+REQUEST_TIMEOUT = ProblemType(
     "request-timeout",
     HTTPStatus.REQUEST_TIMEOUT,
     f"The request did not arrive whole within {MAXIMUM_BODY_SECONDS} seconds.",
 )
 
-INVALID_TOKEN = Problem(
+INVALID_TOKEN = ProblemType(
     "invalid-token",
     HTTPStatus.UNAUTHORIZED,
     "Authentication required.",
@@ -72,8 +74,8 @@ INVALID_TOKEN = Problem(
 )
 EXPIRED = {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="The token expired."'}
 
-PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
-    errors.AuthenticationRequired: Problem(
+PROBLEMS: dict[type[errors.CustomerServiceError], ProblemType] = {
+    errors.AuthenticationRequired: ProblemType(
         "authentication-required",
         HTTPStatus.UNAUTHORIZED,
         "Authentication required.",
@@ -81,96 +83,96 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
     ),
     errors.InvalidToken: INVALID_TOKEN,
     errors.ExpiredToken: replace(INVALID_TOKEN, headers=EXPIRED),
-    errors.RateLimited: Problem(
+    errors.RateLimited: ProblemType(
         "rate-limited",
         HTTPStatus.TOO_MANY_REQUESTS,
         "You made more requests in this minute than you may. Wait for the seconds of `Retry-After`.",
         RETRY_AFTER,
     ),
-    errors.NotAMember: Problem("not-a-member", HTTPStatus.FORBIDDEN, "User is not a member of this organization."),
-    errors.CustomerNotFound: Problem("customer-not-found", HTTPStatus.NOT_FOUND, "Customer not found."),
-    errors.ZipCodeNotFound: Problem("zip-code-not-found", HTTPStatus.NOT_FOUND, "Zip code not found."),
-    errors.InsufficientRole: Problem(
+    errors.NotAMember: ProblemType("not-a-member", HTTPStatus.FORBIDDEN, "User is not a member of this organization."),
+    errors.CustomerNotFound: ProblemType("customer-not-found", HTTPStatus.NOT_FOUND, "Customer not found."),
+    errors.ZipCodeNotFound: ProblemType("zip-code-not-found", HTTPStatus.NOT_FOUND, "Zip code not found."),
+    errors.InsufficientRole: ProblemType(
         "insufficient-role",
         HTTPStatus.FORBIDDEN,
         "The member's role does not allow this.",
         {"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
     ),
-    errors.MemberNotFound: Problem("member-not-found", HTTPStatus.NOT_FOUND, "Member not found."),
-    errors.InvalidRequest: Problem(
+    errors.MemberNotFound: ProblemType("member-not-found", HTTPStatus.NOT_FOUND, "Member not found."),
+    errors.InvalidRequest: ProblemType(
         "validation-error",
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Some values cannot be accepted; `errors` says which, and what to do.",
         example={"errors": [{"path": "/address/zip", "code": "invalid-zip", "message": "Give the five digits."}]},
     ),
-    errors.VersionMismatch: Problem(
+    errors.VersionMismatch: ProblemType(
         "version-mismatch",
         HTTPStatus.PRECONDITION_FAILED,
         "The customer was changed since. Get it again, and repeat the change on what it is now.",
     ),
-    errors.DuplicateTaxId: Problem(
+    errors.DuplicateTaxId: ProblemType(
         "duplicate-tax-id",
         HTTPStatus.CONFLICT,
         "Another customer of the organization has this taxId; `existing` is its path.",
-        example=EXISTING,
+        example=EXISTING_EXAMPLE,
     ),
-    errors.DuplicateExternalId: Problem(
+    errors.DuplicateExternalId: ProblemType(
         "duplicate-external-id",
         HTTPStatus.CONFLICT,
         "Another customer of the organization has this externalId; `existing` is its path.",
-        example=EXISTING,
+        example=EXISTING_EXAMPLE,
     ),
-    errors.LastAdmin: Problem(
+    errors.LastAdmin: ProblemType(
         "last-admin", HTTPStatus.CONFLICT, "An organization keeps at least one admin. Appoint another first."
     ),
-    errors.KeyReused: Problem(
+    errors.KeyReused: ProblemType(
         "idempotency-key-reused",
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "This Idempotency-Key was used for another body. Use a new one.",
     ),
-    errors.RequestInProgress: Problem(
+    errors.RequestInProgress: ProblemType(
         "request-in-progress",
         HTTPStatus.CONFLICT,
         "The first request with this Idempotency-Key is not done. Try again.",
         RETRY_AFTER,
     ),
-    errors.MalformedDocument: Problem(
+    errors.MalformedDocument: ProblemType(
         "malformed-document",
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "The stored customer does not have the documented shape; the log names the field.",
     ),
-    errors.ChangesUnsupported: Problem(
+    errors.ChangesUnsupported: ProblemType(
         "changes-unsupported",
         HTTPStatus.NOT_IMPLEMENTED,
         "Changes are told where MongoDB is a replica set, and here it is none. List the customers.",
     ),
-    errors.CursorExpired: Problem(
+    errors.CursorExpired: ProblemType(
         "cursor-expired",
         HTTPStatus.GONE,
         "What changed since this cursor is not known any more. Begin again without a cursor.",
     ),
-    errors.DatabaseUnavailable: Problem(
+    errors.DatabaseUnavailable: ProblemType(
         "database-unavailable",
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The database did not answer in time. Try again.",
         RETRY_AFTER,
     ),
-    errors.DatabaseError: Problem(
+    errors.DatabaseError: ProblemType(
         "database-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The database refused the operation."
     ),
-    errors.IndexesMissing: Problem(
+    errors.IndexesMissing: ProblemType(
         "indexes-missing",
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The database lacks an index of the service: its operator must run `customer-service indexes`.",
         RETRY_AFTER,
     ),
-    errors.SigningKeysUnavailable: Problem(
+    errors.SigningKeysUnavailable: ProblemType(
         "signing-keys-unavailable",
         HTTPStatus.SERVICE_UNAVAILABLE,
         "No key that verifies tokens is available. Try again.",
         RETRY_AFTER,
     ),
-    errors.NotReady: Problem(
+    errors.NotReady: ProblemType(
         "not-ready",
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The service should not be sent requests now; `checks` says why.",
@@ -190,35 +192,35 @@ PROBLEMS: dict[type[errors.CustomerServiceError], Problem] = {
 }
 """The problem type of each of the service's errors; the details of 401, 403 and 404 are the specification's."""
 
-UNREADABLE = Problem("bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read.")
-FRAMEWORK_PROBLEMS: dict[HTTPStatus, Problem] = {
+UNREADABLE = ProblemType("bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read.")
+FRAMEWORK_PROBLEMS: dict[HTTPStatus, ProblemType] = {
     problem.status: problem
     for problem in (
         UNREADABLE,
-        Problem("not-found", HTTPStatus.NOT_FOUND, "There is nothing at this path."),
-        Problem("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "Use a method that `Allow` names."),
+        ProblemType("not-found", HTTPStatus.NOT_FOUND, "There is nothing at this path."),
+        ProblemType("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "Use a method that `Allow` names."),
         BODY_TOO_LARGE,
-        Problem("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send a documented media type."),
+        ProblemType("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send a documented media type."),
     )
 }
 """The problem types of the framework's errors by their status; any other status is a fault of the service."""
 
-SERVER_PROBLEMS: dict[str, Problem] = {
-    "LimitRequestLine": Problem(
+SERVER_PROBLEMS: dict[str, ProblemType] = {
+    "LimitRequestLine": ProblemType(
         "uri-too-long",
         HTTPStatus.REQUEST_URI_TOO_LONG,
         f"The request line has more than {MAXIMUM_REQUEST_LINE_BYTES:,} bytes.",
     ),
-    "LimitRequestHeaders": Problem(
+    "LimitRequestHeaders": ProblemType(
         "request-header-fields-too-large",
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         f"There are more than {MAXIMUM_HEADER_FIELDS} header fields, or one has more than"
         f" {MAXIMUM_HEADER_FIELD_BYTES:,} bytes.",
     ),
-    "ExpectationFailed": Problem(
+    "ExpectationFailed": ProblemType(
         "expectation-failed", HTTPStatus.EXPECTATION_FAILED, "Expect nothing but `100-continue`."
     ),
-    "UnsupportedTransferCoding": Problem(
+    "UnsupportedTransferCoding": ProblemType(
         "not-implemented", HTTPStatus.NOT_IMPLEMENTED, "Use no transfer coding but `chunked`."
     ),
 }
@@ -227,7 +229,7 @@ SERVER_PROBLEMS: dict[str, Problem] = {
 COMMON_PROBLEMS = (OVERLOADED, REQUEST_TIMEOUT, SERVER_PROBLEMS["LimitRequestHeaders"])
 """The problem types that the response to any request can have."""
 
-INTERNAL_ERROR = Problem(
+INTERNAL_ERROR = ProblemType(
     "internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer; the log knows why."
 )
 

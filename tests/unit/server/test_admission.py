@@ -17,7 +17,7 @@ from customer_service.server import admission
 from customer_service.server.admission import MAXIMUM_IN_FLIGHT, MAXIMUM_LONG_POLLS, Admission, has_disconnected
 from customer_service.web import shutdown
 from customer_service.web.limits import MAXIMUM_BODY_BYTES
-from customer_service.web.wsgi_environ import LONG_POLLING, OVERLOADED, RECEIVED_AT
+from customer_service.web.wsgi_environ import IS_OVERLOADED, LONG_POLLING, RECEIVED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ def harness(go_on: Event) -> Iterator[AdmissionHarness]:
     """An application that answers `/` once the test goes on, and `overloaded` if it has to refuse the request."""
 
     def answer(environ: Environ) -> object:
-        if environ.get(OVERLOADED):
+        if environ.get(IS_OVERLOADED):
             return "overloaded"
         if environ["PATH_INFO"] == "/body":
             return len(environ["wsgi.input"].read())
@@ -253,7 +253,7 @@ class TestLongPolling:
     def long_polling(self, sockets: tuple[socket.socket, socket.socket]) -> Iterator[AdmissionHarness]:
         def answer(environ: Environ) -> object:
             if environ["PATH_INFO"] != "/wait":
-                return "overloaded" if environ[OVERLOADED] else "answered"
+                return "overloaded" if environ[IS_OVERLOADED] else "answered"
             with environ[LONG_POLLING]() as is_over:
                 made.waiting += is_over is not None
                 while is_over is not None and not is_over():
