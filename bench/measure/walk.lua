@@ -1,4 +1,4 @@
--- Sends the requests of a file, and prints one line that bench/load.py reads.
+-- Sends the requests of a file, and prints one line that bench/measure/load.py reads.
 -- Arguments: the file (raw requests, a NUL between two), and the seed of a random walk, or "once": each once, in order.
 local requests, count, sent, once = {}, 0, 0, false
 local random = math.random

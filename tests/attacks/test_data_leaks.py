@@ -159,7 +159,7 @@ def run(server: Server, mongodb_of_session: Database[Document]) -> Run:
     return Run(server)
 
 
-def test_a_whole_run_repeats_nothing(
+def test_no_output_of_a_whole_run_contains_a_secret(
     run: Run, mongodb_of_session: Database[Document], record_property: Callable[[str, object], None]
 ) -> None:
     """Everything that an admin does, once with a sound database and then with every failure of it, and every attack."""

@@ -76,19 +76,19 @@ def assert_refused(server: Server, answer: RawAnswer, status: int, slug: str) ->
 
 
 @pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE)
-def test_unreadable(server: Server, text: str) -> None:
+def test_an_unreadable_request_is_refused(server: Server, text: str) -> None:
     assert_refused(server, send(server, text.encode()), 400, "bad-request")
 
 
 @pytest.mark.parametrize(("text", "status", "slug"), OTHER_REFUSALS.values(), ids=OTHER_REFUSALS)
-def test_refused(server: Server, text: str, status: int, slug: str) -> None:
+def test_a_request_beyond_a_limit_is_refused(server: Server, text: str, status: int, slug: str) -> None:
     assert_refused(server, send(server, text.encode()), status, slug)
 
 
 @pytest.mark.parametrize(
     "text", [SECRET_WORD, GET, f"{POST}Content-Length: 99{END}{SECRET_WORD}"], ids=["line", "head", "body"]
 )
-def test_a_request_that_breaks_off_is_not_repeated_either(server: Server, text: str) -> None:
+def test_a_request_that_breaks_off_is_not_echoed(server: Server, text: str) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(text.encode())
         connection.shutdown(socket.SHUT_WR)
@@ -107,7 +107,7 @@ def test_a_request_that_breaks_off_is_not_repeated_either(server: Server, text: 
     ],
     ids=["99 headers", "8,000 bytes", "another address", "another prefix", "another path"],
 )
-def test_what_is_within_the_limits_or_means_nothing_is_answered(server: Server, header: str) -> None:
+def test_a_request_within_the_limits_is_answered(server: Server, header: str) -> None:
     answer = send(server, f"{GET.replace(SECRET_WORD, '')}{MEMBER}\r\n{header}\r\n".encode())
     assert answer.status == 200
 
@@ -122,17 +122,17 @@ class TestBodies:
     def test_a_million_bytes_are_read(self, server: Server) -> None:
         assert self.post(server, b'{"ids": []}'.ljust(1_000_000)).status == 200
 
-    def test_one_more_is_too_many(self, server: Server) -> None:
+    def test_a_body_of_one_byte_more_is_refused(self, server: Server) -> None:
         answer = self.post(server, b'{"ids": []}'.ljust(1_000_001))
         assert (answer.status, answer.problem["type"]) == (413, "urn:problem-type:request-entity-too-large")
 
-    def test_nor_are_they_taken_in_chunks(self, server: Server) -> None:
+    def test_a_chunked_body_of_one_byte_more_is_refused(self, server: Server) -> None:
         valid, space = b"b\r\n" + b'{"ids": []}' + b"\r\n", b"fff0\r\n" + b" " * 0xFFF0 + b"\r\n"
         answer = send(server, f"{POST}Transfer-Encoding: chunked{END}".encode(), valid, space * 16, b"0\r\n\r\n")
         assert (answer.status, answer.problem["type"]) == (413, "urn:problem-type:request-entity-too-large")
 
     @pytest.mark.parametrize(("levels", "status"), [(1_024, 422), (1_025, 400), (100_000, 400)])
-    def test_levels(self, server: Server, levels: int, status: int) -> None:
+    def test_json_is_read_to_a_depth(self, server: Server, levels: int, status: int) -> None:
         assert self.post(server, b"[" * levels + b"]" * levels).problem["status"] == status
 
 
@@ -142,7 +142,7 @@ class TestHeaders:
     @pytest.mark.parametrize(
         "path", ["/livez", "/readyz", "/openapi.json", "/nowhere", "/api/livez", url(), customers_url()]
     )
-    def test_of_every_answer(self, server: Server, path: str) -> None:
+    def test_every_response_has_the_security_headers(self, server: Server, path: str) -> None:
         for headers in ({}, bearer(), bearer("a stranger")):
             answer = server.get(path, headers)
             assert answer.headers["X-Content-Type-Options"] == "nosniff"

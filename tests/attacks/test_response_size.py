@@ -86,7 +86,7 @@ class TestLength:
         assert findings(response) == [("/ids/1", "invalid-type"), ("/ids/2", "required")]
 
     @pytest.mark.parametrize("value", [1, "x" * 200, {"0": 1}])
-    def test_no_list(self, admin: FlaskClient, value: object) -> None:
+    def test_a_body_that_is_no_list_has_one_finding(self, admin: FlaskClient, value: object) -> None:
         assert findings(admin.post(customers_url("/batch-get"), json={"ids": value})) == [("/ids", "invalid-type")]
 
 
@@ -99,7 +99,7 @@ class TestTheRestIsCounted:
         assert len(found) == count
 
     @pytest.mark.parametrize("count", [101, 5_000])
-    def test_behind_99(self, admin: FlaskClient, count: int) -> None:
+    def test_findings_after_99_are_counted(self, admin: FlaskClient, count: int) -> None:
         body = new_customer() | {str(number): 1 for number in range(count)}
         response = admin.post(customers_url(), json=body)
         *first, last = response.get_json()["errors"]
@@ -107,14 +107,14 @@ class TestTheRestIsCounted:
         assert (last["path"], last["code"]) == ("", "more-findings")
         assert last["message"].startswith(f"{count - 99:,} more ")
 
-    def test_of_a_judgement(self, admin: FlaskClient) -> None:
+    def test_a_tax_info_validation_is_bounded(self, admin: FlaskClient) -> None:
         body = new_customer() | {str(number): 1 for number in range(200)}
         judgement = admin.post(customers_url("/tax-info-validation"), json=body).get_json()
         assert judgement["isValid"] is False
         assert len(judgement["errors"]) == MAXIMUM_FINDINGS
         assert judgement["errors"][-1]["message"].startswith("101 more ")
 
-    def test_in_a_batch_of_its_customers_together(self, admin: FlaskClient) -> None:
+    def test_the_findings_of_a_batch_are_bounded_together(self, admin: FlaskClient) -> None:
         """One that is refused alone has all its findings, many share what there is."""
         wrong = {str(number): 1 for number in range(90)}
         alone = admin.post(customers_url("/batch-upsert"), json={"customers": [wrong]}).get_json()["results"]
@@ -132,7 +132,7 @@ def serialized(found: list[Finding], maximum: int = MAXIMUM_FINDINGS_BYTES) -> l
     return list(answer)
 
 
-def test_a_path_is_cut() -> None:
+def test_a_long_path_is_cut() -> None:
     longest = "/" + "x" * 199
     paths = [each["path"] for each in serialized([Finding(path, "a", "b") for path in (longest, longest + "y")])]
     assert paths == [longest, longest[:199] + "…"]
@@ -147,7 +147,7 @@ def test_their_bytes_count_and_not_their_number(text: str) -> None:
     assert len(first) >= 10
 
 
-def test_what_does_not_fit_at_all_is_counted() -> None:
+def test_findings_that_do_not_fit_are_counted() -> None:
     found = [Finding("/x", "a", "b" * 500)] * 3
     assert [each["message"].split(" ")[0] for each in serialized(found, 200)] == ["3"]
 

@@ -100,7 +100,7 @@ def test_lists_batches_and_searches_stay_within(ids: dict[str, list[str]], clien
     assert batch == {"data": [], "notFound": ids["organization-b"][:100]}
 
 
-def test_a_cursor_of_another_organization_leads_to_ones_own(
+def test_a_cursor_of_another_organization_returns_only_own_customers(
     mongodb: Database[Document], clients: dict[str, FlaskClient]
 ) -> None:
     for organization, member in (("organization-a", "member-of-a"), ("organization-b", "member-of-b")):

@@ -50,7 +50,7 @@ def document(service: Service) -> dict[str, Any]:
     return answer
 
 
-def test_it_is_valid(document: dict[str, Any]) -> None:
+def test_the_document_is_valid_openapi(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.0"
     from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - its import takes seconds
 

@@ -190,7 +190,7 @@ class TestChange:
     """No change is lost."""
 
     @pytest.mark.usefixtures("attempt")
-    def test_on_one_etag(self, server: Server, database: Database[Document]) -> None:
+    def test_one_of_many_writes_on_one_etag_succeeds(self, server: Server, database: Database[Document]) -> None:
         etag = server.get(url(), bearer()).headers["ETag"]
         names = [f"Dunder Mifflin {number}" for number in range(100)]
         answers = at_once(asking(server, "PATCH", url(), {"legalName": name}, If_Match=etag) for name in names)
@@ -203,7 +203,7 @@ class TestChange:
         assert back.status == 200
         assert database.customers.count_documents({"legalName": EXAMPLE["legalName"]}) == 1
 
-    def test_without_a_condition(self, server: Server, database: Database[Document]) -> None:
+    def test_writes_without_a_condition_all_succeed(self, server: Server, database: Database[Document]) -> None:
         location = created(server).headers["Location"]
         keys = [f"key-{number}" for number in range(40)]
         answers = at_once(asking(server, "PATCH", location, {"metadata": {key: key}}) for key in keys)
@@ -227,7 +227,9 @@ class TestChange:
             assert ("search" in document, "unique" in document) == (is_living, is_living)
             assert server.get(location, bearer()).status == (200 if is_living else 404)
 
-    def test_the_place_of_a_deleted_one(self, server: Server, database: Database[Document]) -> None:
+    def test_creations_and_restorations_leave_one_customer_of_a_tax_id(
+        self, server: Server, database: Database[Document]
+    ) -> None:
         location = created(server).headers["Location"]
         for _ in range(10):
             assert asking(server, "DELETE", location)().status == 204
@@ -242,7 +244,7 @@ class TestChange:
 class TestAdmins:
     """At least one always remains."""
 
-    def test_two_remove_each_other(self, server: Server, database: Database[Document]) -> None:
+    def test_two_admins_who_remove_each_other_leave_one(self, server: Server, database: Database[Document]) -> None:
         for _ in range(ROUNDS):
             appoint(database, "ana", "bea")
             answers = at_once(
@@ -255,7 +257,7 @@ class TestAdmins:
             assert slugs(answers, 409) <= {"last-admin"}
             assert database.memberships.count_documents({"role": "admin"}) == 2 - statuses(answers).get(204, 0) > 0
 
-    def test_a_storm(self, server: Server, database: Database[Document]) -> None:
+    def test_many_role_changes_leave_an_admin(self, server: Server, database: Database[Document]) -> None:
         for number in range(ROUNDS):
             appoint(database, *ADMINS)
             storm = []
@@ -269,13 +271,13 @@ class TestAdmins:
             assert slugs(answers, 409) <= {"last-admin"}
             assert database.memberships.count_documents({"role": "admin"}) > 0
 
-    def test_many_remove_the_same_one(self, server: Server, database: Database[Document]) -> None:
+    def test_many_removals_of_one_admin_leave_an_admin(self, server: Server, database: Database[Document]) -> None:
         for _ in range(5):
             appoint(database, MEMBER, "ana")
             answers = at_once([asking(server, "DELETE", f"{MEMBERS}/ana")] * 20)
             assert statuses(answers) == {204: 1, 404: 19}
 
-    def test_many_demote_the_same_one(self, server: Server, database: Database[Document]) -> None:
+    def test_many_demotions_of_one_admin_leave_an_admin(self, server: Server, database: Database[Document]) -> None:
         appoint(database, MEMBER, "ana")
         answers = at_once([asking(server, "PUT", f"{MEMBERS}/ana", {"role": "viewer"})] * 20)
         assert statuses(answers) == {200: 20}

@@ -137,7 +137,7 @@ def check(database: Database[Document], answers: tuple[Answer, Answer, Answer], 
     assert str(customer["_id"]) == json.loads(late.body)["id"]
 
 
-def test_after_the_claim(database: Database[Document], own_mongod: mongod.Mongod) -> None:
+def test_a_crash_after_the_claim_loses_no_customer(database: Database[Document], own_mongod: mongod.Mongod) -> None:
     crash_before("insert", "customers", database, own_mongod.uri)
     assert database.customers.count_documents(IS_NEW) == 0
     assert database.idempotencyKeys.count_documents({"body": None}) == 1
@@ -145,14 +145,14 @@ def test_after_the_claim(database: Database[Document], own_mongod: mongod.Mongod
     assert database.customers.count_documents(IS_NEW) == 1
 
 
-def test_after_the_customer(database: Database[Document], own_mongod: mongod.Mongod) -> None:
+def test_a_crash_after_the_customer_creates_no_second(database: Database[Document], own_mongod: mongod.Mongod) -> None:
     crash_before("update", "idempotencyKeys", database, own_mongod.uri)
     assert database.customers.count_documents(IS_NEW) == 1
     assert database.idempotencyKeys.count_documents({"body": None}) == 1
     check(database, retry(database, own_mongod.uri), is_replayed=True)
 
 
-def test_before_the_claim(database: Database[Document], own_mongod: mongod.Mongod) -> None:
+def test_a_crash_before_the_claim_leaves_nothing(database: Database[Document], own_mongod: mongod.Mongod) -> None:
     crash_before("insert", "idempotencyKeys", database, own_mongod.uri)
     with Server(own_mongod.uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
         first, again = post(server), post(server)

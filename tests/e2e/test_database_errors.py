@@ -59,7 +59,7 @@ def create(server: Server) -> Answer:
 
 
 @pytest.mark.parametrize("command", ["find", "insert", "update"])
-def test_a_command_cut_once_is_not_noticed(
+def test_a_connection_cut_once_is_retried(
     server: Server, database: Database[Document], measured: Callable[[str, str], None], command: str
 ) -> None:
     with failing(database, {"times": 1}, command, closeConnection=True):
@@ -81,7 +81,7 @@ def test_a_find_that_blocks_ends_at_the_deadline(
     measured("a find that blocks for 5 s is a 503 within the deadline + 0.5 s", f"503 after {seconds:.2f} s")
 
 
-def test_a_refusal_leaks_nothing(
+def test_a_refused_command_leaks_nothing(
     server: Server, database: Database[Document], measured: Callable[[str, str], None]
 ) -> None:
     with failing(database, "alwaysOn", "find", errorCode=13):
@@ -97,7 +97,7 @@ def test_a_refusal_leaks_nothing(
 @pytest.mark.parametrize(
     "code", [64, 91, 100], ids=["WriteConcernFailed", "ShutdownInProgress", "UnsatisfiableWriteConcern"]
 )
-def test_a_write_that_no_majority_has_is_no_creation(
+def test_a_write_without_a_majority_is_never_answered_201(
     server: Server, database: Database[Document], measured: Callable[[str, str], None], code: int
 ) -> None:
     failure = {"code": code, "errmsg": "not enough members", "codeName": "x"}

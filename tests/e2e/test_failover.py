@@ -71,7 +71,7 @@ def rename(client: pymongo.MongoClient[dict[str, Any]], name: str) -> None:
     client[failover.DATABASE].customers.update_one(key, {"$set": {"legalName": name}})
 
 
-def test_no_write_is_confirmed_by_what_may_be_lost(
+def test_a_repeated_put_is_never_confirmed_by_a_dying_primary(
     members: mongod.ReplicaSet, service: Server, measured: Callable[[str, str], None]
 ) -> None:
     assert failover.put_twice_unheard(members, service) == (503, 503, "before")
@@ -119,7 +119,7 @@ def test_what_an_election_rolls_back_is_never_answered(members: mongod.ReplicaSe
 
 
 @pytest.mark.alone
-def test_an_election_leaves_nothing_kept_that_is_old(
+def test_cached_customers_are_fresh_after_an_election(
     members: mongod.ReplicaSet, keeping: Server, measured: Callable[[str, str], None]
 ) -> None:
     members.wait_until_whole()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.support.server import Server
 
 
-def test_the_documented_outcomes(server: Server) -> None:
+def test_the_documented_statuses_on_both_base_paths(server: Server) -> None:
     for base in ("", "/api"):
         found = server.get(url(base=base), bearer())
         assert (found.status, json.loads(found.body)) == (200, EXAMPLE)
@@ -23,7 +23,7 @@ def test_the_documented_outcomes(server: Server) -> None:
         assert server.get(url(customer="x", base=base), bearer()).status == 404
 
 
-def test_a_connection_is_kept(server: Server) -> None:
+def test_a_connection_serves_many_requests(server: Server) -> None:
     connection = server.connect()
     for _ in range(50):
         connection.request("GET", url(), headers=bearer())
@@ -46,7 +46,7 @@ def test_head_and_not_modified_have_no_body(server: Server) -> None:
     connection.close()
 
 
-def test_probes(server: Server) -> None:
+def test_the_probes_answer_200(server: Server) -> None:
     assert server.get("/livez").status == 200
     ready = server.get("/readyz")
     assert ready.status == 200
@@ -84,7 +84,7 @@ def test_probes(server: Server) -> None:
         "garbage",
     ],
 )
-def test_hostile_bytes(server: Server, request_line: str, headers: str, statuses: set[str]) -> None:
+def test_hostile_bytes_are_refused(server: Server, request_line: str, headers: str, statuses: set[str]) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         head = f"{request_line}\r\nHost: x\r\nConnection: close\r\n{headers.rstrip()}\r\n\r\n".encode("latin-1")
         try:

@@ -104,7 +104,9 @@ def test_a_body_of_tiny_chunks_without_a_token_is_not_read(
     )
 
 
-def test_a_members_body_of_tiny_chunks_holds_up_no_other(server: Server, measured: Callable[[str, str], None]) -> None:
+def test_a_members_body_of_tiny_chunks_delays_no_other_request(
+    server: Server, measured: Callable[[str, str], None]
+) -> None:
     assert send_bomb(server, f"{MEMBER}\r\n")[0] == 400
     with ExitStack() as stack:
         for _ in range(4):
@@ -132,14 +134,14 @@ def repeating(work: Callable[[], object]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("start", DRIPPING.values(), ids=DRIPPING)
-def test_bodies_that_drip_hold_no_other_request(
-    server: Server, measured: Callable[[str, str], None], start: str
-) -> None:
+def test_slow_bodies_delay_no_other_request(server: Server, measured: Callable[[str, str], None], start: str) -> None:
     with dripping(server, start.encode(), 40):
         measured("40 bodies that drip, however they are framed: others are served", others(server, 2))
 
 
-def test_two_thousand_silent_connections(server: Server, measured: Callable[[str, str], None]) -> None:
+def test_two_thousand_silent_connections_delay_no_other_request(
+    server: Server, measured: Callable[[str, str], None]
+) -> None:
     with ExitStack() as stack:
         for _ in range(2000):
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
@@ -165,7 +167,7 @@ def test_a_members_body_that_does_not_arrive_is_a_408(server: Server) -> None:
     assert answer.headers["connection"] == "close"
 
 
-def test_clients_that_read_no_answer_hold_up_no_other(
+def test_clients_that_read_no_response_delay_no_other_request(
     mongodb_uri: str, mongodb: Database[Document], measured: Callable[[str, str], None]
 ) -> None:
     support.fill(mongodb)
@@ -179,7 +181,7 @@ def test_clients_that_read_no_answer_hold_up_no_other(
         measured("16 clients that do not read large answers: others are served", others(server, 3))
 
 
-def test_a_dripping_second_request_does_not_hold_up_a_stop(mongodb_uri: str, mongodb: Database[Document]) -> None:
+def test_a_slow_second_request_does_not_delay_a_stop(mongodb_uri: str, mongodb: Database[Document]) -> None:
     support.fill(mongodb)
     with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, ExitStack() as stack:
         client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
@@ -203,9 +205,7 @@ def test_a_dripping_second_request_does_not_hold_up_a_stop(mongodb_uri: str, mon
     ],
     ids=["a leading line break", "two slashes", "two slashes behind the prefix", "HTTP/2.0"],
 )
-def test_odd_request_lines_are_nothing_else_than_they_say(
-    server: Server, request_line: str, statuses: set[int]
-) -> None:
+def test_odd_request_lines_are_not_reinterpreted(server: Server, request_line: str, statuses: set[int]) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(f"{request_line}\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         answer = parse(b"".join(iter(lambda: client.recv(65_536), b"")))
@@ -213,13 +213,13 @@ def test_odd_request_lines_are_nothing_else_than_they_say(
     assert answer.problem["status"] == answer.status
 
 
-def test_a_version_to_come_is_not_repeated(server: Server) -> None:
+def test_an_unknown_http_version_is_not_echoed(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(b"GET /livez HTTP/1.2\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_work_that_takes_the_processor_leaves_the_probe_alone(
+def test_cpu_bound_requests_do_not_delay_the_probe(
     mongodb_uri: str, mongodb: Database[Document], measured: Callable[[str, str], None]
 ) -> None:
     support.fill(mongodb)

@@ -124,7 +124,7 @@ def test_more_waiting_requests_than_threads_delay_no_other_and_are_notified_at_o
         wait_until_waiting(server, 0)
 
 
-def test_those_that_no_place_is_left_for_are_answered_at_once(server: Server) -> None:
+def test_requests_without_a_free_slot_are_answered_at_once(server: Server) -> None:
     with ExitStack() as stack:
         cursor = end(server)
         waiters = wait(server, cursor, stack, DEFAULT_WORKERS * WAITERS)
@@ -138,7 +138,7 @@ def test_those_that_no_place_is_left_for_are_answered_at_once(server: Server) ->
         assert answers([*waiters, *more]) == [[]] * (2 * DEFAULT_WORKERS * WAITERS)
 
 
-def test_who_leaves_is_forgotten(server: Server) -> None:
+def test_a_client_that_disconnects_frees_its_slot(server: Server) -> None:
     with ExitStack() as stack:
         wait(server, end(server), stack, 5)
         wait_until_waiting(server, 5)
@@ -146,7 +146,7 @@ def test_who_leaves_is_forgotten(server: Server) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_server_that_stops_or_reloads_is_not_held_up(server: Server, number: signal.Signals) -> None:
+def test_waiting_requests_do_not_delay_a_stop_or_a_reload(server: Server, number: signal.Signals) -> None:
     with ExitStack() as stack:
         waiters = wait(server, end(server), stack, CROWD)
         wait_until_waiting(server, CROWD)

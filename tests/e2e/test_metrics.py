@@ -100,7 +100,7 @@ def test_metrics_are_the_sum_of_the_workers_whichever_answers(own: Server) -> No
     assert len(workers(own)) == 2
 
 
-def test_what_a_dead_worker_counted_stays_and_it_is_no_worker(own: Server) -> None:
+def test_the_counts_of_a_dead_worker_stay_and_it_is_not_counted_as_a_worker(own: Server) -> None:
     read(own)
     (victim, survivor) = workers(own)
     os.kill(victim, signal.SIGKILL)

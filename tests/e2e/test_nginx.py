@@ -186,11 +186,11 @@ def test_the_document_names_the_servers_behind_the_prefix(nginx: Nginx) -> None:
 class TestConditionalWrites:
     """A write on a state that the caller named."""
 
-    def test_on_another_state(self, nginx: Nginx) -> None:
+    def test_a_stale_etag_is_refused(self, nginx: Nginx) -> None:
         stale = nginx.request("PATCH", PATH, bearer() | JSON | {"If-Match": '"stale"'}, b"{}")
         assert (stale.status, json.loads(stale.body)["type"]) == (412, "urn:problem-type:version-mismatch")
 
-    def test_a_weak_one_matches_nothing_as_the_rfc_says(self, nginx: Nginx) -> None:
+    def test_a_weak_etag_never_matches(self, nginx: Nginx) -> None:
         etag = nginx.request("GET", PATH, bearer()).headers["ETag"]
         assert nginx.request("PATCH", PATH, bearer() | JSON | {"If-Match": f"W/{etag}"}, b"{}").status == 412
         assert nginx.request("PATCH", PATH, bearer() | JSON | {"If-Match": etag}, b"{}").status == 200
@@ -292,7 +292,7 @@ class TestIdleFollowers:
     FOLLOWERS = 4
     LATE_SECONDS = 3.0
 
-    def test_each_has_a_page_in_time_and_no_read_fails(
+    def test_each_consumer_gets_a_page_in_time_and_no_read_fails(
         self, mongodb_uri: str, server: Server, mongodb_of_session: Database[Document], tmp_path: Path
     ) -> None:
         with ExitStack() as stack:

@@ -39,7 +39,7 @@ def fragile() -> Iterator[mongod.Mongod]:
 
 
 @pytest.mark.alone
-def test_the_database_goes_and_comes_back(fragile: mongod.Mongod) -> None:
+def test_the_service_recovers_from_a_stopped_database(fragile: mongod.Mongod) -> None:
     with Server(fragile.uri, "customer_service") as server:
         assert server.get(support.url(), support.bearer()).status == 200
         fragile.kill()

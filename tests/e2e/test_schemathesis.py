@@ -35,7 +35,7 @@ def server(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
         yield running
 
 
-def test_every_answer_is_documented(server: Server) -> None:
+def test_every_response_is_documented(server: Server) -> None:
     token = bearer(exp=4_000_000_000)["Authorization"]
     run = subprocess.run(  # noqa: PLW1510 - what it printed says more than its exit code
         [

@@ -16,7 +16,7 @@ REQUESTS = 1000
 FLAT = 1.2
 
 
-def test_little_grows(server: Server, mongodb_of_session: Database[Document]) -> None:
+def test_memory_and_sockets_hardly_grow(server: Server, mongodb_of_session: Database[Document]) -> None:
     mongodb_of_session.memberships.update_many({}, {"$set": {"role": "editor"}})
     seen = soak(server, REQUESTS)
     assert set(seen.answers) == EXPECTED

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_demo_keeps_its_word() -> None:
+def test_the_demo_answers_as_it_prints() -> None:
     with demo(free_port()) as printed:
         assert "memory only" in printed
         promised = curls(printed)
@@ -89,7 +89,7 @@ def test_serve_says_which_setting_is_wrong() -> None:
     assert "MONGODB_URI" in done.stderr
 
 
-def test_in_memory_is_never_chosen_by_itself() -> None:
+def test_memory_is_never_the_default() -> None:
     done = run(sys.executable, "-c", "import wsgi", JWT_SECRET=SECRET)
     assert done.returncode != 0
     assert "MONGODB_URI" in done.stderr.splitlines()[-1]

@@ -60,7 +60,7 @@ def stop(server: Server) -> float:
     return time.monotonic() - started
 
 
-def test_every_request_of_every_worker_to_the_last(filled: Database[Document], mongodb_uri: str) -> None:
+def test_every_request_of_every_worker_has_a_span(filled: Database[Document], mongodb_uri: str) -> None:
     with Collector() as collector, traced(mongodb_uri, filled, collector.url) as server:
         for _ in range(40):
             assert server.get(support.url(), bearer()).status == 200
@@ -95,7 +95,7 @@ def test_nothing_personal_is_exported(filled: Database[Document], mongodb_uri: s
         assert {span.message for span in collector.spans()} == {""}
 
 
-def test_a_collector_that_is_away_and_comes_back(filled: Database[Document], mongodb_uri: str) -> None:
+def test_a_collector_that_is_down_is_logged_once_and_used_again(filled: Database[Document], mongodb_uri: str) -> None:
     """One line of each worker whenever it goes away, one when it is back; no request fails."""
     port = free_port()
     environment = {"OTEL_BSP_SCHEDULE_DELAY": "100", "WEB_CONCURRENCY": "1"}
@@ -120,7 +120,7 @@ def test_a_collector_that_is_away_and_comes_back(filled: Database[Document], mon
 
 
 @pytest.mark.parametrize("state", ["away", "hanging", "refusing"])
-def test_the_end_does_not_wait_for_a_collector(filled: Database[Document], mongodb_uri: str, state: str) -> None:
+def test_a_stop_does_not_wait_for_a_collector(filled: Database[Document], mongodb_uri: str, state: str) -> None:
     with Collector() as collector:
         url = f"http://127.0.0.1:{free_port()}" if state == "away" else collector.url
         if state == "hanging":

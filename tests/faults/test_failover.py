@@ -18,7 +18,7 @@ GAP_SECONDS = 3.0
 ALONE_SECONDS = 3.0
 
 
-def test_primaries_are_killed(measured: Callable[[str, str], None]) -> None:
+def test_killed_primaries_lose_and_double_nothing(measured: Callable[[str, str], None]) -> None:
     with replica_set() as members, Server(members.uri, DATABASE) as server:
         with Bystander(members.uri) as bystander:
             writers = kill_primaries(members, server, KILLS, POSTS)
@@ -47,7 +47,7 @@ def test_a_primary_without_replication_acknowledges_nothing(measured: Callable[[
     )
 
 
-def test_the_harness_sees_a_careless_service(measured: Callable[[str, str], None]) -> None:
+def test_lost_writes_of_a_weak_write_concern_are_detected(measured: Callable[[str, str], None]) -> None:
     with replica_set() as members, Server(members.uri, DATABASE, command=CARELESS) as server:
         writers = cut_off_primary(members, server, ALONE_SECONDS)
         with truth(members) as database:

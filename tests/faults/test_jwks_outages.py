@@ -72,7 +72,7 @@ def settle(server: Server) -> None:
 
 
 @pytest.mark.parametrize("answer", issuer.BAD_ANSWERS, ids=lambda answer: answer.__name__)
-def test_known_keys_answer_at_once(
+def test_known_keys_verify_without_delay_while_the_source_fails(
     mongodb_uri: str,
     filled: Database[Document],
     publisher: JwksServer,
@@ -113,7 +113,7 @@ def test_unknown_kids_cause_one_fetch(
     measured(f"{UNKNOWN_KIDS} unknown kids in {FLOOD_SECONDS} s cause one fetch", f"{fetches} fetch")
 
 
-def test_keys_are_rotated(
+def test_a_rotated_key_is_accepted_and_a_withdrawn_one_refused(
     mongodb_uri: str, filled: Database[Document], publisher: JwksServer, measured: Callable[[str, str], None]
 ) -> None:
     with serve(mongodb_uri, filled, publisher) as server:

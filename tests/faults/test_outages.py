@@ -81,7 +81,9 @@ class Readers:
 
 
 @pytest.mark.parametrize("hung", [1, 3], ids=["primary", "every member"])
-def test_members_hang(members: ReplicaSet, measured: Callable[[str, str], None], hung: int) -> None:
+def test_hanging_members_cause_no_late_response(
+    members: ReplicaSet, measured: Callable[[str, str], None], hung: int
+) -> None:
     members.wait_until_whole()
     primary = members.primary()
     hanging = [primary, *(each for each in members.members if each is not primary)][:hung]
@@ -109,7 +111,7 @@ def test_members_hang(members: ReplicaSet, measured: Callable[[str, str], None],
     )
 
 
-def test_every_member_goes_and_comes_back(members: ReplicaSet, measured: Callable[[str, str], None]) -> None:
+def test_the_service_recovers_from_stopped_members(members: ReplicaSet, measured: Callable[[str, str], None]) -> None:
     members.wait_until_whole()
     with Server(members.uri, failover.DATABASE) as server:
         for member in members.members:
@@ -130,7 +132,7 @@ def test_every_member_goes_and_comes_back(members: ReplicaSet, measured: Callabl
     )
 
 
-def test_a_worker_is_killed(members: ReplicaSet, measured: Callable[[str, str], None]) -> None:
+def test_a_killed_worker_fails_only_its_own_requests(members: ReplicaSet, measured: Callable[[str, str], None]) -> None:
     members.wait_until_whole()
     with Server(members.uri, failover.DATABASE) as server, Readers(server) as readers:
         before = workers(server)
@@ -153,7 +155,9 @@ def test_a_worker_is_killed(members: ReplicaSet, measured: Callable[[str, str], 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_a_stop_and_a_reload(members: ReplicaSet, measured: Callable[[str, str], None], number: signal.Signals) -> None:
+def test_a_stop_and_a_reload_lose_no_request(
+    members: ReplicaSet, measured: Callable[[str, str], None], number: signal.Signals
+) -> None:
     members.wait_until_whole()
     with Server(members.uri, failover.DATABASE, DRAIN_SECONDS="1") as server, Load(server) as load:
         server.signal(number)

@@ -20,7 +20,7 @@ SLOW_CLIENTS = 200
 FLAT = 1.1
 
 
-def test_four_times_the_load(
+def test_an_overload_is_refused_and_admitted_requests_are_in_time(
     server: Server, mongodb_of_session: Database[Document], measured: Callable[[str, str], None]
 ) -> None:
     seen = overload.overload(server, mongodb_of_session, SECONDS)
@@ -29,7 +29,7 @@ def test_four_times_the_load(
     measured("four times the load: admitted requests keep their deadline, the others get 503 with Retry-After", figures)
 
 
-def test_a_byte_a_second(server: Server, measured: Callable[[str, str], None]) -> None:
+def test_slow_clients_delay_no_other(server: Server, measured: Callable[[str, str], None]) -> None:
     with slow_clients.SlowClients(server.port, SLOW_CLIENTS):
         alive = constant_rate.probe(server.port, constant_rate.liveness_probe(), SECONDS)
         read = constant_rate.probe(server.port, constant_rate.read_customer(), SECONDS)()

@@ -19,7 +19,7 @@ REQUESTS = int(os.environ.get("FAULT_REQUESTS", "500000"))
 FLAT = 1.05
 
 
-def test_nothing_grows(
+def test_memory_and_sockets_do_not_grow(
     server: Server, mongodb_of_session: Database[Document], measured: Callable[[str, str], None]
 ) -> None:
     mongodb_of_session.memberships.update_many({}, {"$set": {"role": "editor"}})

@@ -38,7 +38,9 @@ def batch(request: pytest.FixtureRequest) -> Batch:
 
 @pytest.mark.parametrize("media_type", ["application/json", "text/plain"])
 @pytest.mark.parametrize("kind_of_body", ["valid", "cut", "large"])
-def test_callers(service: Service, batch: Batch, kind_of_body: str, media_type: str) -> None:
+def test_a_caller_is_refused_before_the_body_is_read(
+    service: Service, batch: Batch, kind_of_body: str, media_type: str
+) -> None:
     bodies = {"valid": f'{{"{batch.field}": []}}'.encode(), "cut": b"{", "large": LARGE}
     request: dict[str, Any] = {"data": bodies[kind_of_body], "content_type": media_type}
     path, foreign = customers_url(f"/{batch.route}"), customers_url(f"/{batch.route}", OTHER_ORGANIZATION)
@@ -51,7 +53,7 @@ def test_callers(service: Service, batch: Batch, kind_of_body: str, media_type: 
         problem(service.client.post(path, headers=bearer(), **request), 403, "insufficient-role")
 
 
-def test_the_body(service: Service, batch: Batch) -> None:
+def test_a_body_is_refused_before_its_customers_are(service: Service, batch: Batch) -> None:
     before, post = stored(service), caller(service, batch.role).post
     path = customers_url(f"/{batch.route}")
     problem(post(path, data=LARGE, content_type="text/plain"), 415, "unsupported-media-type")

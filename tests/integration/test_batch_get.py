@@ -53,7 +53,7 @@ class TestFound:
         answer = batch_get(service, ids).get_json()
         assert answer == {"data": [EXAMPLE], "notFound": [MISSING_CUSTOMER_ID.upper()]}
 
-    def test_what_is_not_found(self, service: Service) -> None:
+    def test_unknown_ids_are_named(self, service: Service) -> None:
         odd = [
             "",
             "x",
@@ -70,19 +70,19 @@ class TestFound:
         answer = batch_get(service, ids).get_json()
         assert answer == {"data": [EXAMPLE], "notFound": [*odd, OTHER_CUSTOMER_ID, MISSING_CUSTOMER_ID]}
 
-    def test_a_deleted_one(self, service: Service, editor: FlaskClient) -> None:
+    def test_a_deleted_customer_is_not_found(self, service: Service, editor: FlaskClient) -> None:
         editor.delete(customers_url("/" + CUSTOMER_ID))
         assert batch_get(service, [CUSTOMER_ID]).get_json() == {"data": [], "notFound": [CUSTOMER_ID]}
 
-    def test_none(self, service: Service) -> None:
+    def test_an_empty_list_of_ids_returns_nothing(self, service: Service) -> None:
         assert batch_get(service, []).get_json() == {"data": [], "notFound": []}
 
-    def test_a_hundred(self, service: Service) -> None:
+    def test_a_hundred_ids_are_accepted(self, service: Service) -> None:
         ids = [str(ObjectId()) for _ in range(99)]
         assert batch_get(service, [*ids, CUSTOMER_ID]).get_json() == {"data": [EXAMPLE], "notFound": ids}
 
 
-def test_what_is_no_string(service: Service) -> None:
+def test_an_id_that_is_no_string_is_a_finding(service: Service) -> None:
     ids = [CUSTOMER_ID, 1, {"$gt": ""}, None, [CUSTOMER_ID], 2**63]
     assert findings(batch_get(service, ids)) == [
         *(("/ids/1", "invalid-type"), ("/ids/2", "invalid-type"), ("/ids/3", "required")),

@@ -214,7 +214,7 @@ class TestOrder:
 
 
 class TestWithoutAChangeStream:
-    def test_in_memory(self, in_memory: FlaskClient) -> None:
+    def test_an_in_memory_database_is_501(self, in_memory: FlaskClient) -> None:
         problem(in_memory.get(CHANGES), 501, "changes-unsupported")
         problem(in_memory.get(f"{CHANGES}?cursor={encoded([ORGANIZATION, 1, 1, 0])}"), 501, "changes-unsupported")
 
@@ -233,7 +233,7 @@ class TestWithoutAChangeStream:
 class TestBeginning:
     """Without a cursor, the feed first returns every customer that exists."""
 
-    def test_those_who_are_there(self, service: Service, editor: FlaskClient) -> None:
+    def test_the_first_page_has_the_existing_customers(self, service: Service, editor: FlaskClient) -> None:
         backfill_search_fields(service.database)
         page = get_changes(editor)
         assert page["data"] == [{"type": "created", "id": CUSTOMER_ID, "customer": EXAMPLE}]
@@ -245,7 +245,7 @@ class TestBeginning:
         assert catch_up(editor)[0] == []
 
     @pytest.mark.parametrize("count", [99, 100, 101, 250])
-    def test_in_pages(self, service: Service, editor: FlaskClient, count: int) -> None:
+    def test_existing_customers_come_in_pages(self, service: Service, editor: FlaskClient, count: int) -> None:
         service.database.customers.delete_many({})
         service.database.customers.insert_many(living(number, ORGANIZATION) for number in range(count))
         service.database.customers.insert_one(deleted(count, ORGANIZATION))
@@ -402,7 +402,7 @@ class TestTenancy:
     """Nothing of another organization: no customer, no id, and no change that it made."""
 
     @pytest.mark.parametrize("marks", [2, 100])
-    def test_only_ones_own(
+    def test_only_the_own_organizations_changes_are_returned(
         self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch, marks: int
     ) -> None:
         """Even if every other operation of the database is returned, which advances the cursor."""
@@ -488,7 +488,7 @@ class TestCursors:
         assert editor.get(f"{CHANGES}?cursor={cursor}").status_code in {200, 410}
 
     @pytest.mark.parametrize("code", [136, 280, 286])
-    def test_too_old(self, service: Service, editor: FlaskClient, code: int) -> None:
+    def test_a_cursor_older_than_the_oplog_is_410(self, service: Service, editor: FlaskClient, code: int) -> None:
         _, cursor = catch_up(editor)
         with failing(service.database, "aggregate", errorCode=code):
             expired = problem(editor.get(f"{CHANGES}?cursor={cursor}"), 410, "cursor-expired")
@@ -539,7 +539,7 @@ class TestWaiting:
         assert time.monotonic() - began < 2
 
     @pytest.mark.usefixtures("patient")
-    def test_until_the_time_is_over(self, editor: FlaskClient, now: str) -> None:
+    def test_a_waiting_request_without_a_change_ends_after_its_time(self, editor: FlaskClient, now: str) -> None:
         began = time.monotonic()
         page = get_changes(editor, now, wait=3)
         assert (page["data"], page["hasMore"]) == ([], False)
@@ -556,7 +556,7 @@ class TestWaiting:
         assert (page["data"], page["hasMore"]) == ([], False)
 
     @pytest.mark.usefixtures("patient")
-    def test_until_something_happens(self, service: Service, editor: FlaskClient, now: str) -> None:
+    def test_a_waiting_request_gets_a_change_at_once(self, service: Service, editor: FlaskClient, now: str) -> None:
         """Longer than the deadline of a request, and not for another organization's change."""
         with later(
             (0.5, lambda: service.database.customers.insert_one(living(1, OTHER_ORGANIZATION))),

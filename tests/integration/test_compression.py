@@ -51,7 +51,7 @@ def get(client: FlaskClient, path: str, accepted: str) -> TestResponse:
         (",;q=,;;" * 500, None),
     ],
 )
-def test_who_gets_it(list_of_five: FlaskClient, accepted: str, coding: str | None) -> None:
+def test_clients_that_accept_gzip_get_it(list_of_five: FlaskClient, accepted: str, coding: str | None) -> None:
     plain = list_of_five.get(customers_url())
     answer = get(list_of_five, customers_url(), accepted)
     assert answer.headers.get("Content-Encoding") == coding
@@ -61,7 +61,7 @@ def test_who_gets_it(list_of_five: FlaskClient, accepted: str, coding: str | Non
     assert coding is None or len(answer.data) * 2 < len(plain.data)
 
 
-def test_batches_too(list_of_five: FlaskClient) -> None:
+def test_batches_are_compressed_too(list_of_five: FlaskClient) -> None:
     ids = [each["id"] for each in list_of_five.get(customers_url()).get_json()["data"]]
     body = {"ids": ids}
     answer = list_of_five.post(customers_url("/batch-get"), json=body, headers={"Accept-Encoding": "gzip"})
@@ -86,7 +86,7 @@ def test_head_says_what_get_would(list_of_five: FlaskClient) -> None:
         assert head.headers[name] == found.headers[name]
 
 
-def test_a_single_customer_never(service: Service, editor: FlaskClient) -> None:
+def test_a_single_customer_is_never_compressed(service: Service, editor: FlaskClient) -> None:
     """However large it is: its ETag is that of its one representation."""
     metadata = {f"key{n}": "v" * 500 for n in range(50)}
     assert editor.patch(url(), json={"metadata": metadata}).status_code == 200

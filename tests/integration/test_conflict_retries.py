@@ -26,14 +26,14 @@ def other(customers: CustomerRepository, document: Document) -> Document:
     return customers.add(validation.to_input(document) | {"taxId": "ABC101010111"})[0]
 
 
-def test_update(customers: CustomerRepository) -> None:
+def test_an_update_is_retried(customers: CustomerRepository) -> None:
     document = customers.get(CUSTOMER_ID)
     taken = other(customers, document)["taxId"]
     with pytest.raises(VersionMismatch):
         customers.update(document, validation.to_input(document) | {"taxId": taken})
 
 
-def test_restore(customers: CustomerRepository) -> None:
+def test_a_restoration_is_retried(customers: CustomerRepository) -> None:
     document = customers.get(CUSTOMER_ID)
     retired = customers.remove(document)
     customers.add(validation.to_input(document))

@@ -127,10 +127,10 @@ class TestPreflight:
     def test_credentials_are_not_allowed(self, shared: Service) -> None:
         assert "Access-Control-Allow-Credentials" not in shared.client.options(url(), headers=ASKS).headers
 
-    def test_nothing_is_nowhere(self, shared: Service) -> None:
+    def test_a_preflight_of_an_unknown_path_is_404(self, shared: Service) -> None:
         problem(shared.client.options("/nowhere", headers=ASKS), 404, "not-found")
 
-    def test_a_plain_options_is_none(self, shared: Service) -> None:
+    def test_an_options_without_a_preflight_header_is_405(self, shared: Service) -> None:
         problem(shared.client.options(url(), headers={"Origin": PAGE}), 405, "method-not-allowed")
         problem(shared.client.options(url()), 405, "method-not-allowed")
 

@@ -78,7 +78,9 @@ class TestDelete:
     """A deleted customer is 404 to every operation, and conflicts with no other customer."""
 
     @pytest.mark.parametrize("base", ["", "/api"])
-    def test_it_is_gone(self, editor: FlaskClient, customer: dict[str, Any], base: str) -> None:
+    def test_a_deleted_customer_is_404_everywhere(
+        self, editor: FlaskClient, customer: dict[str, Any], base: str
+    ) -> None:
         path = customers_url("/" + customer["id"], base=base)
         response = editor.delete(path)
         assert (response.status_code, response.data) == (204, b"")
@@ -101,7 +103,9 @@ class TestDelete:
             "notFound": [customer["id"]],
         }
 
-    def test_only_this_one(self, service: Service, editor: FlaskClient, customer: dict[str, Any], path: str) -> None:
+    def test_only_this_customer_is_deleted(
+        self, service: Service, editor: FlaskClient, customer: dict[str, Any], path: str
+    ) -> None:
         before = [each for each in stored(service) if str(each["_id"]) != customer["id"]]
         editor.delete(path)
         kept = [each for each in stored(service) if str(each["_id"]) != customer["id"]]
@@ -183,14 +187,14 @@ class TestIfMatch:
     """A strong comparison, with the state that is stored now."""
 
     @pytest.mark.parametrize("form", ["{}", '"a", {}', "*"])
-    def test_current(self, editor: FlaskClient, path: str, form: str) -> None:
+    def test_a_current_etag_is_accepted(self, editor: FlaskClient, path: str, form: str) -> None:
         deleted = editor.delete(path, headers={"If-Match": form.format(etag_of(editor, path))})
         assert deleted.status_code == 204
         restored = editor.post(path + "/restore", headers={"If-Match": form.format(deleted.headers["ETag"])})
         assert restored.status_code == 200
 
     @pytest.mark.parametrize("form", ['"a"', "W/{}", '"a", W/{}', ""])
-    def test_stale(self, service: Service, editor: FlaskClient, path: str, form: str) -> None:
+    def test_a_stale_etag_is_412(self, service: Service, editor: FlaskClient, path: str, form: str) -> None:
         before, etag = stored(service), etag_of(editor, path)
         problem(editor.delete(path, headers={"If-Match": form.format(etag)}), 412, "version-mismatch")
         problem(editor.post(path + "/restore", headers={"If-Match": form.format(etag)}), 412, "version-mismatch")

@@ -232,14 +232,14 @@ class TestIfMatch:
     """If-Match compares strongly; if there is no customer, nothing matches."""
 
     @pytest.mark.parametrize("form", ["{}", '"a", {}', "*"])
-    def test_current(self, editor: FlaskClient, form: str) -> None:
+    def test_a_current_etag_is_accepted(self, editor: FlaskClient, form: str) -> None:
         headers = {"If-Match": form.format(put(editor).headers["ETag"])}
         assert editor.put(path_of("crm-1"), json=new_customer(), headers=headers).status_code == 200
         changed = editor.put(path_of("crm-1"), json=new_customer(phone=None), headers=headers)
         assert changed.status_code == 200
 
     @pytest.mark.parametrize("form", ['"a"', "W/{}", '"a", W/{}', ""])
-    def test_stale(self, service: Service, editor: FlaskClient, form: str) -> None:
+    def test_a_stale_etag_is_412(self, service: Service, editor: FlaskClient, form: str) -> None:
         headers = {"If-Match": form.format(put(editor).headers["ETag"])}
         before = stored(service)
         for changes in ({}, {"phone": None}):

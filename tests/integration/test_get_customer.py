@@ -62,7 +62,9 @@ class TestOrder:
     @pytest.mark.parametrize(
         ("caller", "organization", "customer"), list(itertools.product(CALLERS, ORGANIZATIONS, CUSTOMERS))
     )
-    def test_answer(self, service: Service, base: str, caller: str, organization: str, customer: str) -> None:
+    def test_each_caller_gets_its_status(
+        self, service: Service, base: str, caller: str, organization: str, customer: str
+    ) -> None:
         path = url(ORGANIZATIONS[organization], CUSTOMERS[customer], base)
         response = service.client.get(path, headers=CALLERS[caller])
         status = expected_status(caller, organization, customer)
@@ -74,7 +76,7 @@ class TestOrder:
             assert response.json["title"] == TITLES[status]
             assert response.json["detail"] == DETAILS[status]
 
-    def test_challenge(self, service: Service) -> None:
+    def test_a_401_has_a_challenge(self, service: Service) -> None:
         challenges = {
             caller: service.client.get(url(), headers=CALLERS[caller]).headers.get("WWW-Authenticate")
             for caller in CALLERS
@@ -186,7 +188,7 @@ class TestConditional:
 
     @pytest.mark.parametrize("form", ["{}", "W/{}", '"a", {}', '"a",W/{} , "b"', "*", '"a", W/"b",\t{}'])
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
-    def test_not_modified(self, service: Service, form: str, method: str) -> None:
+    def test_a_matching_if_none_match_is_304(self, service: Service, form: str, method: str) -> None:
         etag = self.etag(service)
         headers = bearer() | {"If-None-Match": form.format(etag)}
         response = service.client.open(url(), method=method, headers=headers)
@@ -197,7 +199,7 @@ class TestConditional:
         assert "Content-Type" not in response.headers
 
     @pytest.mark.parametrize("value", ["", '"other"', 'W/"other"', '"', ",,,", "W/", '"' * 4000, "a," * 2000])
-    def test_modified(self, service: Service, value: str) -> None:
+    def test_another_if_none_match_is_200(self, service: Service, value: str) -> None:
         response = service.client.get(url(), headers=bearer() | {"If-None-Match": value})
         assert response.status_code == 200
         assert response.json == EXAMPLE
@@ -208,7 +210,7 @@ class TestConditional:
         assert service.client.get(url(), headers=bearer(STRANGER) | headers).status_code == 403
         assert service.client.get(url(customer=MISSING_CUSTOMER_ID), headers=bearer() | headers).status_code == 404
 
-    def test_head(self, service: Service) -> None:
+    def test_head_has_the_headers_of_get(self, service: Service) -> None:
         got = service.client.get(url(), headers=bearer())
         head = service.client.head(url(), headers=bearer())
         assert head.status_code == 200

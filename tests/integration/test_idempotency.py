@@ -165,12 +165,12 @@ class TestSyntax:
     """1 to 255 visible characters."""
 
     @pytest.mark.parametrize("key", ["!", "~", "a" * 255, '"quoted"', "a,b;c=d"])
-    def test_good(self, service: Service, key: str) -> None:
+    def test_a_valid_key_is_accepted(self, service: Service, key: str) -> None:
         assert not is_replayed(post(service, key=key))
         assert is_replayed(post(service, key=key))
 
     @pytest.mark.parametrize("key", ["", "a" * 256, " ", "a b", "a\tb", "a\x00b", "a\x7f", "é", "clé"])
-    def test_bad(self, service: Service, key: str) -> None:
+    def test_an_invalid_key_is_refused(self, service: Service, key: str) -> None:
         assert outcome(post(service, key=key)) == (400, "bad-request")
         assert stored(service) == []
 

@@ -113,7 +113,9 @@ class TestMergePatch:
 
     @pytest.mark.parametrize("media_type", [MERGE_PATCH, "application/json", "application/json; charset=utf-8"])
     @pytest.mark.parametrize("base", ["", "/api"])
-    def test_change(self, editor: FlaskClient, customer: dict[str, Any], media_type: str, base: str) -> None:
+    def test_a_patch_changes_only_its_fields(
+        self, editor: FlaskClient, customer: dict[str, Any], media_type: str, base: str
+    ) -> None:
         path, before = customers_url("/" + customer["id"], base=base), etag_of(editor, customer)
         body = b'{"legalName": " X ", "taxId": "abc101010111", "address": {"city": "Y", "interior": null}}'
         response = editor.patch(path, data=body, content_type=media_type)
@@ -235,14 +237,16 @@ class TestIfMatch:
     """A strong comparison (RFC 9110, section 13.1.1)."""
 
     @pytest.mark.parametrize("form", ["{}", '"a", {}', '{},"b"', "*"])
-    def test_current(self, editor: FlaskClient, customer: dict[str, Any], form: str) -> None:
+    def test_a_current_etag_is_accepted(self, editor: FlaskClient, customer: dict[str, Any], form: str) -> None:
         etag = etag_of(editor, customer)
         response = patch(editor, customer, {"phone": None}, If_Match=form.format(etag))
         assert response.status_code == 200
         assert response.headers["ETag"] != etag
 
     @pytest.mark.parametrize("form", ['"a"', "W/{}", '"a", W/{}', "", '"*"', '"'])
-    def test_stale(self, service: Service, editor: FlaskClient, customer: dict[str, Any], form: str) -> None:
+    def test_a_stale_etag_is_412(
+        self, service: Service, editor: FlaskClient, customer: dict[str, Any], form: str
+    ) -> None:
         before = stored(service)
         response = patch(editor, customer, {"phone": None}, If_Match=form.format(etag_of(editor, customer)))
         problem(response, 412, "version-mismatch")

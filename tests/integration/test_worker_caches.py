@@ -261,7 +261,9 @@ class TestStream:
         worker.name()
         assert worker.finds() == []
 
-    def test_broken(self, worker: Worker, database: Database[Document], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_broken_stream_clears_the_caches(
+        self, worker: Worker, database: Database[Document], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(change_watcher, "RETRY_SECONDS", 2.0)  # time enough for what follows
         database.client.admin.command(
             {
@@ -278,14 +280,14 @@ class TestStream:
         assert "customers" in worker.finds()
         self.assert_starts_anew(worker, database)
 
-    def test_dropped(self, worker: Worker, database: Database[Document]) -> None:
+    def test_a_dropped_collection_clears_the_caches(self, worker: Worker, database: Database[Document]) -> None:
         other = database.customers.find_one(KEY) or {}
         database.customers.drop()
         wait_until(lambda: worker.client.get(url(), headers=bearer()).status_code == 404)
         database.customers.insert_one(other)
         self.assert_starts_anew(worker, database)
 
-    def test_late(
+    def test_a_stream_that_lags_clears_the_caches(
         self,
         worker: Worker,
         database: Database[Document],
@@ -301,7 +303,7 @@ class TestStream:
         logged = [(record.levelname, record.message) for record in caplog.records]
         assert logged[:2] == [("WARNING", "changes are not followed: it lags"), ("INFO", "changes are followed")]
 
-    def test_another_primary(self, worker: Worker, database: Database[Document]) -> None:
+    def test_an_election_clears_the_caches(self, worker: Worker, database: Database[Document]) -> None:
         class Elected:
             """A view of the deployment in which another primary was elected."""
 
@@ -318,7 +320,9 @@ class TestStream:
         WorkerCaches[Any](database, 0, 0).start()
         assert [thread for thread in set(threading.enumerate()) - before if thread.name == "watcher"] == []
 
-    def test_a_standalone(self, database: Database[Document], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_standalone_has_no_change_stream(
+        self, database: Database[Document], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(pymongo.client_session.ClientSession, "operation_time", None)
         worker_caches: WorkerCaches[Any] = WorkerCaches(database, 1, 1)
         worker_caches.start()
