@@ -19,6 +19,7 @@ from customer_service.auth.keys import SECRET_ALGORITHMS, single_key
 from customer_service.digests import digest
 from customer_service.errors import ExpiredToken, InvalidToken, SettingsError
 from customer_service.fiscal.characters import CONTROL_CHARACTER
+from customer_service.repository import MAXIMUM_USER_ID_LENGTH
 from customer_service.repository.caches import Cache
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from customer_service.settings import JwtSettings
 
 MAXIMUM_TOKEN_LENGTH = 8192
-MAXIMUM_SUBJECT_LENGTH = 256
 COMPACT_FORM = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 SHOWN_CHARACTERS = 200
 DECODE_OPTIONS: Options = {
@@ -64,7 +64,7 @@ class TokenVerifier:
         self._leeway = settings.leeway_seconds
 
     def verify(self, token: str) -> str:
-        """Return the subject of a valid token, 1 to 256 characters.
+        """Return the subject of a valid token.
 
         Raises InvalidToken, ExpiredToken or SigningKeysUnavailable.
         """
@@ -144,7 +144,7 @@ def _check_name(claim: str, received: object, expected: str) -> None:
 
 def is_valid_subject(text: str) -> bool:
     """Return whether this text may be the subject of a token."""
-    return 0 < len(text) <= MAXIMUM_SUBJECT_LENGTH and not CONTROL_CHARACTER.search(text)
+    return 0 < len(text) <= MAXIMUM_USER_ID_LENGTH and not CONTROL_CHARACTER.search(text)
 
 
 def key_source(settings: JwtSettings) -> KeySource:

@@ -158,8 +158,16 @@ def add_member(organization: str, user: str, role: Role) -> None:
     Example:
       customer-service members add 550e8400-e29b-41d4-a716-446655440000 auth0-5f7c --role editor
     """
-    _require("ORGANIZATION", 0 < len(organization) <= repository.MAXIMUM_ORGANIZATION_ID_LENGTH, "1 to 128 characters")
-    _require("USER", tokens.is_valid_subject(user), "1 to 256 characters, none of them a control character")
+    _require(
+        "ORGANIZATION",
+        0 < len(organization) <= repository.MAXIMUM_ORGANIZATION_ID_LENGTH,
+        f"1 to {repository.MAXIMUM_ORGANIZATION_ID_LENGTH} characters",
+    )
+    _require(
+        "USER",
+        tokens.is_valid_subject(user),
+        f"1 to {repository.MAXIMUM_USER_ID_LENGTH} characters, none of them a control character",
+    )
     added = _memberships().set_role_keeping_admin(user, organization, role)
     click.echo(f"{'added' if added else 'already a member, now'}  {user}  {role}")
 

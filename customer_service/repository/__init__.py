@@ -8,6 +8,7 @@ from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.indexes import backfill_search_fields, drop_unused_indexes, ensure_indexes
 from customer_service.repository.memberships import (
     MAXIMUM_ORGANIZATION_ID_LENGTH,
+    MAXIMUM_USER_ID_LENGTH,
     Membership,
     MembershipRepository,
     OrganizationScope,
@@ -18,6 +19,7 @@ from customer_service.repository.worker_caches import WorkerCaches
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
+    "MAXIMUM_USER_ID_LENGTH",
     "ChangePosition",
     "CustomerBatchRepository",
     "CustomerChange",

@@ -28,6 +28,7 @@ OrganizationScope = NewType("OrganizationScope", str)
 """The id of an organization whose member the caller is; only MembershipRepository creates it."""
 
 MAXIMUM_ORGANIZATION_ID_LENGTH = 128
+MAXIMUM_USER_ID_LENGTH = 256
 LEAVING_MARK_SECONDS = 10
 
 Write = TypeVar("Write", bound="Callable[..., Any]")

@@ -30,7 +30,7 @@ from customer_service.schemas.inputs import CustomerInputSchema, CustomerPatchSc
 from customer_service.services import validation
 from customer_service.services.upserts import Upsert, replace, upsert
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
-from customer_service.web.requests import JSON, MERGE_PATCH, canonical_json, idempotency_key, json_body
+from customer_service.web.requests import IDEMPOTENCY_KEY, JSON, MERGE_PATCH, canonical_json, idempotency_key, json_body
 from customer_service.web.responses import (
     etag_of,
     no_content,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     request={JSON: CustomerInputSchema},
     request_headers={
         "Idempotency-Key": Parameter(
-            "Makes retries safe for 24 hours.", {"type": "string", "pattern": "^[!-~]{1,255}$"}
+            "Makes retries safe for 24 hours.", {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"}
         )
     },
 )

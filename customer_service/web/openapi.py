@@ -14,6 +14,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from customer_service.fiscal.characters import CONTROL_CHARACTERS
 from customer_service.fiscal.limits import MAXIMUM_TEXT_LENGTH
+from customer_service.repository import MAXIMUM_ORGANIZATION_ID_LENGTH, MAXIMUM_USER_ID_LENGTH
 from customer_service.schemas.documents import ProblemSchema
 from customer_service.web.operations import Parameter, operation_of
 from customer_service.web.problems import (
@@ -73,7 +74,7 @@ PATH_PARAMETERS: Mapping[str, Parameter] = {
             "organization_id",
             "The organization.",
             "550e8400-e29b-41d4-a716-446655440000",
-            {"minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"},
+            {"minLength": 1, "maxLength": MAXIMUM_ORGANIZATION_ID_LENGTH, "pattern": "^[^/]+$"},
         ),
         ("customer_id", "The customer.", "590ce6c56d04f840aa8438af", {"pattern": "^[0-9a-fA-F]{24}$"}),
         (
@@ -86,7 +87,7 @@ PATH_PARAMETERS: Mapping[str, Parameter] = {
             "user_id",
             "The `sub` of the user's tokens.",
             "auth0-5f7c",
-            {"minLength": 1, "maxLength": 256, "pattern": WITHOUT_CONTROLS},
+            {"minLength": 1, "maxLength": MAXIMUM_USER_ID_LENGTH, "pattern": WITHOUT_CONTROLS},
         ),
         ("zip_code", "The postal code.", "86500", {"pattern": "^[0-9]{5}$"}),
     )

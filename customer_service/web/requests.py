@@ -45,7 +45,8 @@ MAXIMUM_NAME_LENGTH = 200
 MAXIMUM_LIMIT = 100
 DEFAULT_LIMIT = 50
 MAXIMUM_METADATA_FILTERS = 5
-IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+MAXIMUM_IDEMPOTENCY_KEY_LENGTH = 255
+IDEMPOTENCY_KEY = re.compile(f"[!-~]{{1,{MAXIMUM_IDEMPOTENCY_KEY_LENGTH}}}")
 RANGE = re.compile(r"(createdAt|updatedAt)\[(gt|gte|lt|lte)\]")
 ENTRY = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 
@@ -64,7 +65,9 @@ LIST_PARAMETERS = {
         {"type": "string", "maxLength": MAXIMUM_TEXT_LENGTH},
     ),
     **{
-        name: Parameter(f"Only those with this {name}{note}.", {"type": "string", "minLength": 1, "maxLength": 255})
+        name: Parameter(
+            f"Only those with this {name}{note}.", {"type": "string", "minLength": 1, "maxLength": MAXIMUM_TEXT_LENGTH}
+        )
         for name, note in (("taxId", ", whatever its case"), ("email", ", whatever its case"), ("externalId", ""))
     },
     "metadata": Parameter(
@@ -103,7 +106,7 @@ PARAMETER_MESSAGES = {
     "unknown-parameter": "Remove it: there is no such parameter.",
     "repeated-parameter": "Give it once.",
     "invalid-value": "Give one of the documented values.",
-    "invalid-length": "Give 1 to 255 characters.",
+    "invalid-length": f"Give 1 to {MAXIMUM_TEXT_LENGTH} characters.",
     "invalid-metadata": f"Give a name of 1 to {MAXIMUM_METADATA_KEY_LENGTH} characters without `$`, `.` and control "
     f"characters, and a value of at most {MAXIMUM_METADATA_VALUE_LENGTH}.",
     "too-many-filters": f"Give at most {MAXIMUM_METADATA_FILTERS} metadata filters.",
@@ -212,7 +215,7 @@ def idempotency_key() -> str | None:
     """Return the Idempotency-Key, or None; raises the error of 400."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
-        raise BadRequest("An Idempotency-Key has 1 to 255 visible ASCII characters.")
+        raise BadRequest(f"An Idempotency-Key has 1 to {MAXIMUM_IDEMPOTENCY_KEY_LENGTH} visible ASCII characters.")
     return key
 
 
