@@ -82,10 +82,10 @@ def _require_token() -> None:
 
 
 def _guard() -> None:
-    request = request_ctx.request
-    view = current_app.view_functions[request.endpoint or ""]
-    authorize((request.view_args or {}).pop("organization_id"), role_of(view))
-    if REPLACEMENT in request.path and not _is_utf8(request.environ["PATH_INFO"]):
+    current = request_ctx.request  # without the proxy's look-up at each attribute
+    view = current_app.view_functions[current.endpoint or ""]
+    authorize((current.view_args or {}).pop("organization_id"), role_of(view))
+    if REPLACEMENT in current.path and not _is_utf8(current.environ["PATH_INFO"]):
         raise NotFound
 
 
