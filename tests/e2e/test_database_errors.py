@@ -66,7 +66,7 @@ def test_a_connection_cut_once_is_retried(
         assert read(server)[0].status == 200
         assert create(server).status == 201
     assert database.customers.count_documents({"taxId": support.NEW_CUSTOMER["taxId"]}) == 1
-    measured(f"a connection cut once under `{command}` is not noticed", "200, 201, one customer")
+    measured(f"a connection cut once under `{command}` is retried", "200, 201, one customer")
 
 
 @pytest.mark.alone

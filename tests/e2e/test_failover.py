@@ -42,7 +42,7 @@ def service(members: mongod.ReplicaSet) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def keeping(members: mongod.ReplicaSet) -> Iterator[Server]:
+def caching_server(members: mongod.ReplicaSet) -> Iterator[Server]:
     """The service, whose workers cache customers."""
     with Server(members.uri, failover.DATABASE, CUSTOMER_CACHE_ENTRIES="100") as running:
         yield running
@@ -74,7 +74,7 @@ def rename(client: pymongo.MongoClient[dict[str, Any]], name: str) -> None:
 def test_a_repeated_put_is_never_confirmed_by_a_dying_primary(
     members: mongod.ReplicaSet, service: Server, measured: Callable[[str, str], None]
 ) -> None:
-    assert failover.put_twice_unheard(members, service) == (503, 503, "before")
+    assert failover.put_twice_without_replication(members, service) == (503, 503, "before")
     measured(
         "a PUT repeated while the first hangs is not answered 200 for what only a dying primary has",
         "503 to both, and the new primary has neither",
@@ -86,44 +86,47 @@ def test_a_killed_primary_loses_and_doubles_nothing(
 ) -> None:
     """Nor does it for who follows the changes meanwhile."""
     members.wait_until_whole()
-    with ChangeConsumer(service) as follower:
+    with ChangeConsumer(service) as consumer:
         writers = failover.kill_primaries(members, service, 1, POSTS)
         members.wait_until_whole()
-    with failover.truth(members) as database:
+    with failover.majority_committed(members) as database:
         assert (lost(database, writers.acknowledged), doubled(database)) == ([], 0)
     assert writers.statuses() <= {"201", "409", "503"}
     whole = {customer["id"]: customer for customer in listed(service)}
     assert len(whole) > POSTS
-    assert follower.held == whole
-    assert follower.answers.keys() <= {"200", "503"}
+    assert consumer.held == whole
+    assert consumer.answers.keys() <= {"200", "503"}
     measured(
-        "who follows the changes over a killed primary has the whole list at the end",
-        f"{len(whole)} customers, the same as listed; answered {dict(follower.answers)}",
+        "a consumer of the change feed has the whole list after a primary was killed",
+        f"{len(whole)} customers, the same as listed; answered {dict(consumer.answers)}",
     )
 
 
-def test_what_an_election_rolls_back_is_never_answered(members: mongod.ReplicaSet, keeping: Server) -> None:
+def test_what_an_election_rolls_back_is_never_answered(members: mongod.ReplicaSet, caching_server: Server) -> None:
     members.wait_until_whole()
-    seen = names(keeping)
+    seen = names(caching_server)
     primary = members.primary()
-    with failover.deafened(members.secondaries()), pymongo.MongoClient[dict[str, Any]](primary.uri, w=1) as client:
-        failover.wait_until_alone(primary)
+    with (
+        failover.replication_stopped(members.secondaries()),
+        pymongo.MongoClient[dict[str, Any]](primary.uri, w=1) as client,
+    ):
+        failover.wait_until_no_majority(primary)
         rename(client, "PHANTOM")
-        seen |= names(keeping)
+        seen |= names(caching_server)
         primary.kill()
     members.primary()
-    seen |= names(keeping)
+    seen |= names(caching_server)
     primary.launch()
     members.wait_until_whole()
-    assert seen | names(keeping) <= {support.EXAMPLE["legalName"], None}
+    assert seen | names(caching_server) <= {support.EXAMPLE["legalName"], None}
 
 
 @pytest.mark.alone
 def test_cached_customers_are_fresh_after_an_election(
-    members: mongod.ReplicaSet, keeping: Server, measured: Callable[[str, str], None]
+    members: mongod.ReplicaSet, caching_server: Server, measured: Callable[[str, str], None]
 ) -> None:
     members.wait_until_whole()
-    names(keeping)
+    names(caching_server)
     primary = members.primary()
     primary.kill()
     delays = []
@@ -131,11 +134,11 @@ def test_cached_customers_are_fresh_after_an_election(
         for name in ("ONE", "TWO", "THREE"):
             rename(client, name)
             acknowledged = time.monotonic()
-            while names(keeping) != {name}:
+            while names(caching_server) != {name}:
                 assert time.monotonic() - acknowledged < OLDEST_SECONDS
             delays.append(time.monotonic() - acknowledged)
     primary.launch()
     measured(
-        "kept customers are read anew after an election",
+        "cached customers are read again after an election",
         f"both workers answered the newest name {max(delays):.2f} s after it was acknowledged, at the latest",
     )

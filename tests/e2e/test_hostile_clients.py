@@ -33,7 +33,7 @@ BOMB = b"1\r\n \r\n" * CHUNKS + b"0\r\n\r\n"
 MEMBER = f"Authorization: {support.bearer()['Authorization']}"
 POST = f"POST {support.customers_url('/batch-get')} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 GET = f"GET {support.url()} HTTP/1.1\r\nHost: x\r\n{MEMBER}\r\n"
-DRIPPING = {
+SLOW_BODIES = {
     "two transfer codings": f"{POST}Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
     "a chunk size of nine digits": f"{POST}Transfer-Encoding: chunked\r\n\r\n000000001\r\n",
     "a chunk size behind a bare line feed": f"{POST}Transfer-Encoding: chunked\r\n\r\n5\n",
@@ -46,18 +46,18 @@ DRIPPING = {
 
 
 @contextmanager
-def dripping(server: Server, start: bytes, clients: int) -> Iterator[None]:
-    """Let so many clients each begin like this, and send a byte every half second, for as long as the context lasts."""
+def slow_bodies(server: Server, start: bytes, clients: int) -> Iterator[None]:
+    """Let clients send these bytes, and then a byte every half second, for as long as the context lasts."""
     done = threading.Event()
 
-    def drip() -> None:
+    def send_slowly() -> None:
         while not done.wait(0.5):
             with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
                 client.sendall(start)
                 while not done.wait(0.5):  # until it is answered, and its connection closed
                     client.sendall(b"1")
 
-    threads = [threading.Thread(target=drip) for _ in range(clients)]
+    threads = [threading.Thread(target=send_slowly) for _ in range(clients)]
     for thread in threads:
         thread.start()
     try:
@@ -69,8 +69,8 @@ def dripping(server: Server, start: bytes, clients: int) -> Iterator[None]:
             thread.join()
 
 
-def others(server: Server, seconds: float) -> str:
-    """Check that the reads and probes of others are prompt for so many seconds; return the worst of both."""
+def check_other_clients(server: Server, seconds: float) -> str:
+    """Check that the reads and probes of other clients are prompt for this long; return the worst times."""
     alive = constant_rate.probe(server.port, constant_rate.liveness_probe(), seconds)
     read = constant_rate.probe(server.port, constant_rate.read_customer(), seconds)()
     assert set(read.answers) == set(alive().answers) == {"200"}
@@ -97,9 +97,9 @@ def test_a_body_of_tiny_chunks_without_a_token_is_not_read(
     with ExitStack() as stack:
         for _ in range(8):
             stack.enter_context(repeating(lambda: send_bomb(server, "")))
-        figures = others(server, 3)
+        figures = check_other_clients(server, 3)
     measured(
-        f"{CHUNKS:,} chunks of one byte without a token are a 401 unread; others do not notice eight at a time",
+        f"{CHUNKS:,} chunks of one byte without a token are a 401 unread; eight at a time delay no other client",
         f"401 after {seconds * 1000:.0f} ms; {figures}",
     )
 
@@ -111,13 +111,15 @@ def test_a_members_body_of_tiny_chunks_delays_no_other_request(
     with ExitStack() as stack:
         for _ in range(4):
             stack.enter_context(repeating(lambda: send_bomb(server, f"{MEMBER}\r\n")))
-        figures = others(server, 3)
-    measured(f"members who send bodies of {CHUNKS:,} chunks of one byte, four at a time: others are served", figures)
+        figures = check_other_clients(server, 3)
+    measured(
+        f"members who send bodies of {CHUNKS:,} chunks of one byte, four at a time: other clients are served", figures
+    )
 
 
 @contextmanager
 def repeating(work: Callable[[], object]) -> Iterator[None]:
-    """Do the work again and again in a thread, for as long as the context lasts."""
+    """Repeat the work in a thread for as long as the context lasts."""
     done = threading.Event()
 
     def repeat() -> None:
@@ -133,10 +135,10 @@ def repeating(work: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.parametrize("start", DRIPPING.values(), ids=DRIPPING)
+@pytest.mark.parametrize("start", SLOW_BODIES.values(), ids=SLOW_BODIES)
 def test_slow_bodies_delay_no_other_request(server: Server, measured: Callable[[str, str], None], start: str) -> None:
-    with dripping(server, start.encode(), 40):
-        measured("40 bodies that drip, however they are framed: others are served", others(server, 2))
+    with slow_bodies(server, start.encode(), 40):
+        measured("40 slow bodies, with any framing: other clients are served", check_other_clients(server, 2))
 
 
 def test_two_thousand_silent_connections_delay_no_other_request(
@@ -145,9 +147,9 @@ def test_two_thousand_silent_connections_delay_no_other_request(
     with ExitStack() as stack:
         for _ in range(2000):
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
-        with dripping(server, b"G", 100), dripping(server, DRIPPING["chunks of a member"].encode(), 100):
-            figures = others(server, 3)
-    measured("2,000 silent connections and 200 that drip: others are served", figures)
+        with slow_bodies(server, b"G", 100), slow_bodies(server, SLOW_BODIES["chunks of a member"].encode(), 100):
+            figures = check_other_clients(server, 3)
+    measured("2,000 silent connections and 200 slow ones: other clients are served", figures)
 
 
 def test_a_silent_connection_is_closed(server: Server) -> None:
@@ -159,7 +161,7 @@ def test_a_silent_connection_is_closed(server: Server) -> None:
 
 def test_a_members_body_that_does_not_arrive_is_a_408(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
-        client.sendall(DRIPPING["a length of a member"].encode())
+        client.sendall(SLOW_BODIES["a length of a member"].encode())
         started = time.monotonic()
         answer = parse(b"".join(iter(lambda: client.recv(65_536), b"")))
     assert 9 < time.monotonic() - started < 15
@@ -178,7 +180,7 @@ def test_clients_that_read_no_response_delay_no_other_request(
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", server.port))
             client.sendall(page * 100)
-        measured("16 clients that do not read large answers: others are served", others(server, 3))
+        measured("16 clients that do not read large answers: other clients are served", check_other_clients(server, 3))
 
 
 def test_a_slow_second_request_does_not_delay_a_stop(mongodb_uri: str, mongodb: Database[Document]) -> None:
@@ -188,7 +190,7 @@ def test_a_slow_second_request_does_not_delay_a_stop(mongodb_uri: str, mongodb: 
         client.sendall(f"{GET}\r\n".encode())
         assert client.recv(65_536).startswith(b"HTTP/1.1 200")
         client.sendall(f"{GET}Content-Length: 9\r\n\r\n1".encode())
-        stack.enter_context(dripping(server, DRIPPING["a read with a body"].encode(), 4))
+        stack.enter_context(slow_bodies(server, SLOW_BODIES["a read with a body"].encode(), 4))
         started = time.monotonic()
         server.signal(signal.SIGTERM)
         assert server.wait() == 0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.support.server import Answer, Server
 
 DATABASE = "customer_service"
-CARELESS = ("tests.faults.weak_write_concern", "wsgi:app")
+WEAK_WRITE_CONCERN = ("tests.faults.weak_write_concern", "wsgi:app")
 
 
 @contextmanager
@@ -44,8 +44,8 @@ def replica_set(election_ms: int = 1000) -> Iterator[ReplicaSet]:
 
 
 @contextmanager
-def truth(members: ReplicaSet, *, lacking: Mongod | None = None) -> Iterator[Database[Document]]:
-    """Give what a majority of the members has stored, once all are back but the one that is lacking."""
+def majority_committed(members: ReplicaSet, *, lacking: Mongod | None = None) -> Iterator[Database[Document]]:
+    """Yield the database as a majority has stored it, once every member but the lacking one is back."""
     if lacking is None:
         members.wait_until_whole()
     with pymongo.MongoClient[dict[str, Any]](members.uri) as client:
@@ -71,7 +71,7 @@ def cut_off_primary(members: ReplicaSet, server: Server, seconds: float) -> Writ
     with Writers(server) as writers:
         writers.wait_for(50)
         primary = members.primary()
-        with deafened(members.secondaries()):
+        with replication_stopped(members.secondaries()):
             time.sleep(seconds)
             primary.kill()
         writers.wait_for(len(writers.acknowledged) + 50)
@@ -79,20 +79,20 @@ def cut_off_primary(members: ReplicaSet, server: Server, seconds: float) -> Writ
     return writers
 
 
-def put_twice_unheard(members: ReplicaSet, server: Server) -> tuple[int, int, str]:
+def put_twice_without_replication(members: ReplicaSet, server: Server) -> tuple[int, int, str]:
     """Change a customer while no secondary replicates, repeat the PUT before the first response, and kill the primary.
 
     Returns the two statuses, and the name that is stored once another primary is there.
     """
     put(server, "before")
     primary = members.primary()
-    with deafened(members.secondaries()), ThreadPoolExecutor() as threads:
-        wait_until_alone(primary)
+    with replication_stopped(members.secondaries()), ThreadPoolExecutor() as threads:
+        wait_until_no_majority(primary)
         first = threads.submit(put, server, "after")
         time.sleep(0.5)
         statuses = put(server, "after").status, first.result().status
         primary.kill()
-    with truth(members, lacking=primary) as database:
+    with majority_committed(members, lacking=primary) as database:
         stored = database.customers.find_one({"externalId": "ours"})
     primary.launch()
     assert stored is not None
@@ -106,7 +106,7 @@ def put(server: Server, name: str) -> Answer:
     return server.request("PUT", support.customers_url("/by-external-id/ours"), headers, body)
 
 
-def wait_until_alone(primary: Mongod) -> None:
+def wait_until_no_majority(primary: Mongod) -> None:
     """Return once what the primary writes reaches no majority: what was fetched before may still be applied."""
     with pymongo.MongoClient[dict[str, Any]](primary.uri) as client, suppress(WTimeoutError):
         scratch = client[DATABASE].get_collection("scratch", write_concern=WriteConcern("majority", wtimeout=500))
@@ -115,8 +115,8 @@ def wait_until_alone(primary: Mongod) -> None:
 
 
 @contextmanager
-def deafened(secondaries: list[Mongod]) -> Iterator[None]:
-    """Let these fetch none of what the primary writes."""
+def replication_stopped(secondaries: list[Mongod]) -> Iterator[None]:
+    """Stop these secondaries from fetching the writes of the primary."""
     with ExitStack() as stack:
         admins = [stack.enter_context(pymongo.MongoClient[dict[str, Any]](each.uri)).admin for each in secondaries]
         for admin in admins:

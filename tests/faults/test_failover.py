@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tests.faults.failover import CARELESS, DATABASE, cut_off_primary, kill_primaries, replica_set, truth
+from tests.faults.failover import (
+    DATABASE,
+    WEAK_WRITE_CONCERN,
+    cut_off_primary,
+    kill_primaries,
+    majority_committed,
+    replica_set,
+)
 from tests.support.server import Server
-from tests.support.writers import Bystander, doubled, lost
+from tests.support.writers import DirectWriter, doubled, lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,13 +27,13 @@ ALONE_SECONDS = 3.0
 
 def test_killed_primaries_lose_and_double_nothing(measured: Callable[[str, str], None]) -> None:
     with replica_set() as members, Server(members.uri, DATABASE) as server:
-        with Bystander(members.uri) as bystander:
+        with DirectWriter(members.uri) as direct_writer:
             writers = kill_primaries(members, server, KILLS, POSTS)
-        with truth(members) as database:
+        with majority_committed(members) as database:
             gone, twice = lost(database, writers.acknowledged), doubled(database)
         assert (gone, twice) == ([], 0)
         assert writers.statuses() <= {"201", "409", "503"}
-    gaps = f"longest gap {writers.longest_gap():.2f} s, of the driver alone {bystander.longest_gap():.2f} s"
+    gaps = f"longest gap {writers.longest_gap():.2f} s, of the driver alone {direct_writer.longest_gap():.2f} s"
     assert writers.longest_gap() <= GAP_SECONDS, gaps
     measured(
         "kill -9 of the primary under keyed POSTs with retries: none lost, none doubled, a write gap of at most 3 s",
@@ -38,7 +45,7 @@ def test_killed_primaries_lose_and_double_nothing(measured: Callable[[str, str],
 def test_a_primary_without_replication_acknowledges_nothing(measured: Callable[[str, str], None]) -> None:
     with replica_set() as members, Server(members.uri, DATABASE) as server:
         writers = cut_off_primary(members, server, ALONE_SECONDS)
-        with truth(members) as database:
+        with majority_committed(members) as database:
             assert (lost(database, writers.acknowledged), doubled(database)) == ([], 0)
     assert writers.answers["503 database-unavailable"] > 0
     measured(
@@ -48,12 +55,12 @@ def test_a_primary_without_replication_acknowledges_nothing(measured: Callable[[
 
 
 def test_lost_writes_of_a_weak_write_concern_are_detected(measured: Callable[[str, str], None]) -> None:
-    with replica_set() as members, Server(members.uri, DATABASE, command=CARELESS) as server:
+    with replica_set() as members, Server(members.uri, DATABASE, command=WEAK_WRITE_CONCERN) as server:
         writers = cut_off_primary(members, server, ALONE_SECONDS)
-        with truth(members) as database:
+        with majority_committed(members) as database:
             gone = lost(database, writers.acknowledged)
     assert gone
     measured(
-        "the same with `w: 1` in place of majority is caught losing writes",
+        "the same with `w: 1` in place of majority loses writes, and the test detects it",
         f"{len(gone)} of {len(writers.acknowledged)} acknowledged writes lost",
     )

@@ -127,7 +127,7 @@ def test_the_service_recovers_from_stopped_members(members: ReplicaSet, measured
         seconds = time.monotonic() - back
     assert gone == [503] * 3
     measured(
-        "all members gone: 503; back: served again without a restart",
+        "all members stopped: 503; started: served again without a restart",
         f"served {seconds:.2f} s after a primary was there",
     )
 

@@ -36,7 +36,7 @@ def test_slow_clients_delay_no_other(server: Server, measured: Callable[[str, st
     assert set(read.answers) == set(alive().answers) == {"200"}
     assert read.worst["200"] < overload.CLIENT_SECONDS
     measured(
-        "clients that send a byte a second hold no worker that others need",
+        "clients that send a byte a second delay no other client",
         f"{SLOW_CLIENTS} of them for {SECONDS} s: {read.answers['200']} reads by others, at worst "
         f"{read.worst['200'] * 1000:.0f} ms; /livez at worst {alive().worst['200'] * 1000:.0f} ms",
     )

@@ -39,7 +39,7 @@ def tax_id(number: int) -> str:
 
 
 class Writers:
-    """Threads that write without pause, each customer under a key and a tax id of its own."""
+    """Threads that create customers without pause, each with its own idempotency key and tax id."""
 
     def __init__(self, server: Server) -> None:
         self.acknowledged: dict[str, str] = {}
@@ -116,8 +116,8 @@ class Writers:
         return slug not in RETRIED
 
 
-class Bystander:
-    """Writes to MongoDB without the service, each for a majority: how much of a gap is the set's own."""
+class DirectWriter:
+    """Write to MongoDB without the service, to a majority: this gap is that of the replica set alone."""
 
     def __init__(self, uri: str) -> None:
         self._times: list[float] = []
@@ -125,7 +125,7 @@ class Bystander:
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._write)
 
-    def __enter__(self) -> Bystander:
+    def __enter__(self) -> DirectWriter:
         self._thread.start()
         return self
 
