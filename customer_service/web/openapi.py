@@ -111,18 +111,52 @@ def build_document(app: Flask, version: str) -> dict[str, Any]:
     spec.components.security_scheme(SECURITY_SCHEME, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     for name, value in COMMON_HEADERS.items():
         spec.components.header(name, _parameter_object(value))
+    shared = _SharedResponses(spec)
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions[rule.endpoint]
         operation = operation_of(view)
         time.sleep(0)  # a gevent worker answers other requests between two operations
         if operation is not None:
             methods = (rule.methods or set()) - IMPLIED_METHODS
-            described = _describe(view, operation, rule)
+            described = _describe(view, operation, rule, shared)
             spec.path(path=path_template(rule.rule), operations={method.lower(): described for method in methods})
     document = spec.to_dict()
     types = document["components"]["schemas"]["Problem"]["properties"]["type"]
     types["enum"] = sorted({TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS})
     return document
+
+
+class _SharedResponses:
+    """The responses that problems are, each once in the components, however many operations have it."""
+
+    def __init__(self, spec: APISpec) -> None:
+        """Add them to the components of the document."""
+        self._components = spec.components
+        self._names: dict[tuple[str, ...], str] = {}
+
+    def of(self, problems: Iterable[ProblemType]) -> dict[str, str]:
+        """Return the name of the response for each status of the problems."""
+        by_status: dict[HTTPStatus, list[ProblemType]] = {}
+        for problem in problems:
+            by_status.setdefault(problem.status, []).append(problem)
+        return {str(status.value): self._name(status, alike) for status, alike in by_status.items()}
+
+    def _name(self, status: HTTPStatus, problems: list[ProblemType]) -> str:
+        key = tuple(sorted(problem.slug for problem in problems))
+        if key not in self._names:
+            self._add_examples(problems)
+            self._names[key] = self._unused_name(status.phrase.replace(" ", ""))
+            self._components.response(self._names[key], _problem_response(status, problems))
+        return self._names[key]
+
+    def _add_examples(self, problems: list[ProblemType]) -> None:
+        for problem in problems:
+            if problem.slug not in self._components.examples:
+                self._components.example(problem.slug, {"value": _example(problem)})
+
+    def _unused_name(self, phrase: str) -> str:
+        alike = sum(name.startswith(phrase) for name in self._names.values())
+        return f"{phrase}{alike + 1}" if alike else phrase
 
 
 def servers(prefix: str = "") -> list[dict[str, str]]:
@@ -141,7 +175,7 @@ def path_template(rule: str) -> str:
     return PARAMETER.sub(lambda match: f"{{{_camel_case(match[1])}}}", rule)
 
 
-def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dict[str, Any]:
+def _describe(view: Callable[..., Any], operation: Operation, rule: Rule, shared: _SharedResponses) -> dict[str, Any]:
     summary, _, description = inspect.cleandoc(view.__doc__ or "").partition("\n\n")
     return {
         "operationId": view.__name__,
@@ -155,7 +189,7 @@ def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dic
             *(_parameter("header", *item) for item in operation.request_headers.items()),
         ],
         **_request(operation),
-        "responses": _success_responses(operation) | _problem_responses(_problems(operation, rule)),
+        "responses": _success_responses(operation) | shared.of(_problems(operation, rule)),
     }
 
 
@@ -204,22 +238,12 @@ def _problems(operation: Operation, rule: Rule) -> Iterator[ProblemType]:
     yield INTERNAL_ERROR
 
 
-def _problem_responses(problems: Iterable[ProblemType]) -> dict[str, Any]:
-    by_status: dict[HTTPStatus, list[ProblemType]] = {}
-    for problem in problems:
-        by_status.setdefault(problem.status, []).append(problem)
+def _problem_response(status: HTTPStatus, problems: list[ProblemType]) -> dict[str, Any]:
+    examples = {problem.slug: problem.slug for problem in problems}
     return {
-        str(status.value): {
-            "description": status.phrase,
-            "headers": _headers(_problem_headers(alike)),
-            "content": {
-                PROBLEM_MEDIA_TYPE: {
-                    "schema": ProblemSchema,
-                    "examples": {problem.slug: {"value": _example(problem)} for problem in alike},
-                }
-            },
-        }
-        for status, alike in by_status.items()
+        "description": status.phrase,
+        "headers": _headers(_problem_headers(problems)),
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": ProblemSchema, "examples": examples}},
     }
 
 

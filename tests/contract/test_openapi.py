@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import mongomock
@@ -240,7 +241,34 @@ def _refused(service: Service) -> Iterator[Exchange]:
 
 
 def operations_of(document: dict[str, Any]) -> dict[str, Any]:
-    return {each["operationId"]: each for item in document["paths"].values() for each in item.values()}
+    """Return each operation, with the responses and the examples that it shares with others in their places."""
+    return {
+        each["operationId"]: each | {"responses": resolved(each["responses"], document)}
+        for item in document["paths"].values()
+        for each in item.values()
+    }
+
+
+def resolved(value: Any, document: dict[str, Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    reference: list[str] = value.get("$ref", "").split("/")
+    if {"responses", "examples"} & set(reference):
+        return resolved(document["components"][reference[-2]][reference[-1]], document)
+    return {key: resolved(each, document) for key, each in value.items()}
+
+
+def test_no_response_is_described_twice(document: dict[str, Any]) -> None:
+    described = [json.dumps(each, sort_keys=True) for each in document["components"]["responses"].values()]
+    assert len(set(described)) == len(described)
+    errors = [
+        (status, each)
+        for item in document["paths"].values()
+        for operation in item.values()
+        for status, each in operation["responses"].items()
+        if int(status) >= 400
+    ]
+    assert all(list(each) == ["$ref"] for _, each in errors)
 
 
 def validate(value: object, schema: dict[str, Any], document: dict[str, Any]) -> None:
