@@ -14,7 +14,7 @@ from customer_service.auth.jwks import JwkSetKeys
 from customer_service.auth.tokens import TokenVerifier
 from customer_service.observability import request_log
 from customer_service.observability.metrics import Metrics
-from customer_service.repository import MembershipRepository, QuotaRepository, WorkerCaches
+from customer_service.repository import MembershipRepository, QuotaRepository, WorkerCaches, ensure_indexes
 from customer_service.repository.database import connect
 from customer_service.repository.driver import connections
 from customer_service.repository.preconditions import Readiness
@@ -91,7 +91,10 @@ def _token_verifier(settings: Settings) -> TokenVerifier:
 
 
 def _connect(settings: Settings, tracing: Tracing | None) -> Database[Document]:
-    return connect(settings.mongodb, [tracing.commands] if tracing else [])
+    database = connect(settings.mongodb, [tracing.commands] if tracing else [])
+    if settings.mongodb.in_memory:
+        ensure_indexes(database)  # no command can create them in the memory of this process
+    return database
 
 
 def _start_caches(settings: Settings, database: Database[Document]) -> WorkerCaches[Representation]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, TypeAlias
 
 from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
@@ -35,21 +36,37 @@ NO_CUSTOMER: Document = {"organizationId": "", "_id": {"$in": []}}
 """A filter that matches no document."""
 
 
+Check: TypeAlias = "Callable[[Database[Document]], str]"
+"""A check returns OK, UNAVAILABLE, or what is missing and how to mend it."""
+
+
 class Readiness:
     """Checks whether MongoDB is ready for the service; the rights and the indexes only until they are "ok" once."""
 
     def __init__(self, database: Database[Document]) -> None:
-        """Check this database."""
+        """Check this database; `pending` holds the lasting checks that have not held yet."""
         self._database = database
-        self._lasting: dict[str, Callable[[Database[Document]], str]] = {"rights": rights, "indexes": indexes}
+        self.pending: dict[str, Check] = {"rights": rights, "indexes": indexes}
+
+    def start(self) -> None:
+        """Run the lasting checks in the background; call it after a server has forked.
+
+        A worker that starts under load would not finish them within the time of a probe.
+        """
+        Thread(target=self._check_lasting, args=(OK, lambda check: check(self._database)), daemon=True).start()
 
     def checks(self) -> Mapping[str, str]:
         """Return the state of each check; without a connection, the others are not run."""
-        found = {"mongodb": _within(connection, self._database), "rights": OK, "indexes": OK}
-        for name, check in list(self._lasting.items()):
-            found[name] = _within(check, self._database) if found["mongodb"] == OK else UNKNOWN
-            if found[name] == OK:
-                self._lasting.pop(name, None)
+        connected = _within(connection, self._database)
+        lasting = self._check_lasting(connected, lambda check: _within(check, self._database))
+        return {"mongodb": connected, "rights": OK, "indexes": OK, **lasting}
+
+    def _check_lasting(self, connected: str, run: Callable[[Check], str]) -> dict[str, str]:
+        """Return the states of the checks that have not held yet."""
+        found = {name: run(check) if connected == OK else UNKNOWN for name, check in list(self.pending.items())}
+        for name, state in found.items():
+            if state == OK:
+                self.pending.pop(name, None)
         return found
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
 
     from customer_service.settings import Settings
 
@@ -53,6 +54,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "logger_class": ServerLog,
         "logconfig_dict": request_log.logging_config(server.log_level),
         "when_ready": prepare,
+        "post_worker_init": start_readiness_checks,
         "child_exit": lambda _arbiter, worker: metrics.mark_worker_dead(worker.pid),
         "on_exit": lambda _arbiter: metrics.disable_multiprocess(),
     }
@@ -72,6 +74,13 @@ def prepare(arbiter: Arbiter) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection takes a descriptor
     metrics.enable_multiprocess()
     announce_shutdown(arbiter)
+
+
+def start_readiness_checks(worker: Worker) -> None:
+    """Run the lasting readiness checks of the worker's application in the background, if it has some."""
+    extensions = getattr(worker.app.wsgi(), "extensions", {})
+    if "readiness" in extensions:
+        extensions["readiness"].start()
 
 
 def announce_shutdown(arbiter: Arbiter) -> None:

@@ -79,6 +79,7 @@ def test_serve_needs_no_checkout(tmp_path: Path) -> None:
     with Server("mongomock://", "memory", directory=tmp_path, command=command, WEB_CONCURRENCY="1") as own:
         answer = own.get("/openapi.json", {"Origin": "https://app.example"})
         assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        assert own.get("/readyz").status == 200
         own.signal(signal.SIGTERM)
         assert own.wait() == 0
 

@@ -21,7 +21,7 @@ from customer_service.repository.preconditions import (
     Readiness,
 )
 from tests.integration.conftest import PASSWORD
-from tests.support import Service, bearer, customers_url, problem, serve, settings
+from tests.support import Service, bearer, customers_url, problem, serve, settings, wait_until
 from tests.support.command_recorder import INDEXES, CommandRecorder
 
 if TYPE_CHECKING:
@@ -109,6 +109,20 @@ def test_what_a_login_lacks(guarded: Mongod, login: str, found: dict[str, str]) 
 def test_a_server_that_takes_no_writes(uninitiated: Mongod) -> None:
     with pymongo.MongoClient[dict[str, Any]](uninitiated.uri) as client:
         assert Readiness(client.tests).checks() == {"mongodb": NOT_WRITABLE, "rights": UNKNOWN, "indexes": UNKNOWN}
+
+
+def test_lasting_checks_that_ran_in_the_background_are_not_repeated(
+    mongodb_uri: str, mongodb: Database[Document]
+) -> None:
+    ensure_indexes(mongodb)
+    recorder = CommandRecorder()
+    with pymongo.MongoClient[dict[str, Any]](mongodb_uri, event_listeners=[recorder]) as client:
+        readiness = Readiness(client[mongodb.name])
+        readiness.start()
+        wait_until(lambda: not readiness.pending)
+        recorder.commands.clear()
+        assert set(readiness.checks().values()) == {"ok"}
+        assert [next(iter(command)) for command in recorder.commands] == ["ping"]
 
 
 @pytest.mark.parametrize("slow", ["ping", "find", "update", "listIndexes"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from unittest.mock import Mock
+
 import pytest
 from gunicorn.config import Config
 
 from customer_service.errors import SettingsError
-from customer_service.server.options import options
+from customer_service.server.options import options, start_readiness_checks
 from customer_service.server.worker import DrainingWorker
 from customer_service.settings import JwtSettings, MongoSettings, ServerSettings, Settings
 from tests.support import SECRET
@@ -35,6 +38,20 @@ def test_workers(uri: str, given: int | None, workers: int) -> None:
 def test_one_memory_is_not_shared_by_workers() -> None:
     with pytest.raises(SettingsError, match="WEB_CONCURRENCY"):
         options(settings("mongomock://", 2))
+
+
+@pytest.mark.parametrize(("extensions", "started"), [({"readiness": Mock()}, 1), ({}, 0)])
+def test_a_worker_starts_the_readiness_checks_of_its_application(extensions: dict[str, Mock], started: int) -> None:
+    worker = Mock()
+    worker.app.wsgi.return_value = SimpleNamespace(extensions=extensions)
+    start_readiness_checks(worker)
+    assert sum(each.start.call_count for each in extensions.values()) == started
+
+
+def test_an_application_without_readiness_checks_is_served() -> None:
+    worker = Mock()
+    worker.app.wsgi.return_value = object()
+    start_readiness_checks(worker)
 
 
 def test_a_stop_is_given_the_time_of_its_drain_and_of_a_request() -> None:
