@@ -155,8 +155,10 @@ class ServerSettingsSchema(_EnvironmentSchema):
     port = fields.Integer(data_key="PORT", validate=validate.Range(1, 65_535))
     workers = fields.Integer(data_key="WEB_CONCURRENCY", validate=validate.Range(1, 256))
     drain_seconds = fields.Float(data_key="DRAIN_SECONDS", validate=validate.Range(0, 300))
-    log_level = fields.String(
-        data_key="LOG_LEVEL", validate=validate.OneOf(("debug", "info", "warning", "error", "critical"))
+    log_level = fields.Function(
+        data_key="LOG_LEVEL",
+        deserialize=str.lower,
+        validate=validate.OneOf(("debug", "info", "warning", "error", "critical")),
     )
     rate_limit_per_minute = fields.Integer(data_key="RATE_LIMIT_PER_MINUTE", validate=validate.Range(1, 1_000_000))
 

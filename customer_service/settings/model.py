@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from marshmallow import Schema, ValidationError
 
@@ -26,12 +26,29 @@ if TYPE_CHECKING:
 IN_MEMORY_URI = "mongomock://"
 """The `MONGODB_URI` of a database in the process's memory."""
 
-Group = TypeVar("Group")
+
+class SettingsGroup:
+    """A group of settings, with the schema that reads them from the environment."""
+
+    __slots__ = ()
+    SCHEMA: ClassVar[Schema]
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings of the group; raises SettingsError."""
+        given = {name: value for name, value in environ.items() if value.strip()}
+        try:
+            return cls(**cls.SCHEMA.load(given))
+        except ValidationError as error:
+            messages = cast("dict[str, list[str]]", error.messages)
+            raise SettingsError("; ".join(f"{name}: {' '.join(messages[name])}" for name in sorted(messages))) from None
 
 
 @dataclass(frozen=True, slots=True)
-class MongoSettings:
+class MongoSettings(SettingsGroup):
     """The connection to MongoDB; `timeout_ms` is the deadline of a whole request, in milliseconds."""
+
+    SCHEMA: ClassVar = MongoSettingsSchema()
 
     uri: str = field(repr=False)
     database: str = "customer_service"
@@ -42,18 +59,15 @@ class MongoSettings:
         """Whether the database is in the process's memory."""
         return self.uri.startswith(IN_MEMORY_URI)
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> MongoSettings:
-        """Read the `MONGODB_…` settings; raises SettingsError."""
-        return _load(cls, MongoSettingsSchema(), environ)
-
 
 @dataclass(frozen=True, slots=True)
-class JwtSettings:
+class JwtSettings(SettingsGroup):
     """The verification of tokens: exactly one of `secret`, `public_key` (PEM text) and `jwks_url` is set.
 
     `audience_claim` is the claim that holds the audience, such as `client_id` in access tokens of Amazon Cognito.
     """
+
+    SCHEMA: ClassVar = JwtSettingsSchema()
 
     secret: str | None = field(default=None, repr=False)
     public_key: str | None = None
@@ -69,18 +83,15 @@ class JwtSettings:
         """Whether every token that the JWK set verifies is accepted, also those for other services."""
         return self.jwks_url is not None and self.issuer is None and self.audience is None
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> JwtSettings:
-        """Read the `JWT_…` settings; raises SettingsError."""
-        return _load(cls, JwtSettingsSchema(), environ)
-
 
 @dataclass(frozen=True, slots=True)
-class ServerSettings:
+class ServerSettings(SettingsGroup):
     """The server: its TCP port, its worker processes, the seconds of a shutdown, and the lowest log level.
 
     `rate_limit_per_minute` is the number of requests that each caller may make in a minute; None means no limit.
     """
+
+    SCHEMA: ClassVar = ServerSettingsSchema()
 
     port: int = 3001
     workers: int | None = None
@@ -88,49 +99,35 @@ class ServerSettings:
     log_level: str = "info"
     rate_limit_per_minute: int | None = None
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> ServerSettings:
-        """Read the settings of the server; raises SettingsError."""
-        return _load(cls, ServerSettingsSchema(), environ)
-
 
 @dataclass(frozen=True, slots=True)
-class CacheSettings:
+class CacheSettings(SettingsGroup):
     """The caches of a worker: verified tokens, memberships and customers; 0 disables a cache."""
+
+    SCHEMA: ClassVar = CacheSettingsSchema()
 
     token_entries: int = 10_000
     membership_seconds: float = 5.0
     customer_entries: int = 0
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> CacheSettings:
-        """Read the `…_CACHE_…` settings; raises SettingsError."""
-        return _load(cls, CacheSettingsSchema(), environ)
-
 
 @dataclass(frozen=True, slots=True)
-class TracingSettings:
+class TracingSettings(SettingsGroup):
     """The URL that receives traces by OTLP over HTTP; None disables tracing."""
+
+    SCHEMA: ClassVar = TracingSettingsSchema()
 
     endpoint: str | None = None
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> TracingSettings:
-        """Read OpenTelemetry's own variables; raises SettingsError."""
-        return _load(cls, TracingSettingsSchema(), environ)
-
 
 @dataclass(frozen=True, slots=True)
-class GatewaySettings:
+class GatewaySettings(SettingsGroup):
     """The proxies whose forwarding headers are trusted, and the origins that CORS allows."""
+
+    SCHEMA: ClassVar = GatewaySettingsSchema()
 
     trusted_proxies: tuple[Network, ...] = ()
     cors_allowed_origins: tuple[str, ...] = ()
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> GatewaySettings:
-        """Read `TRUSTED_PROXIES` and `CORS_ALLOWED_ORIGINS`; raises SettingsError."""
-        return _load(cls, GatewaySettingsSchema(), environ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +154,3 @@ class Settings:
         if problems:
             raise SettingsError("; ".join(problems))
         return cls(*groups)
-
-
-def _load(group: type[Group], schema: Schema, environ: Mapping[str, str]) -> Group:
-    given = {name: value for name, value in environ.items() if value.strip()}
-    if "LOG_LEVEL" in given:
-        given["LOG_LEVEL"] = given["LOG_LEVEL"].lower()
-    try:
-        return group(**schema.load(given))
-    except ValidationError as error:
-        messages = cast("dict[str, list[str]]", error.messages)
-        raise SettingsError("; ".join(f"{name}: {' '.join(messages[name])}" for name in sorted(messages))) from None
