@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure
 from customer_service.errors import ChangesUnsupported, CursorExpired
 from customer_service.repository import customer_lists
 from customer_service.repository.change_position import ChangePosition, EventReader
-from customer_service.repository.customers import MAJORITY, CustomerRepository
+from customer_service.repository.customers import MAJORITY, NOT_DELETED, CustomerRepository
 from customer_service.repository.database import STREAM_AWAIT_SECONDS, translates_errors
 from customer_service.repository.driver import has_next
 from customer_service.repository.search import ACTIVE
@@ -225,7 +225,7 @@ def _batch(stream: ChangeStream[Document]) -> list[Document]:
 
 
 def _change(operation: str, customer_id: object, document: Document | None) -> CustomerChange:
-    if document is None or document.get("deletedAt") is not None:
+    if document is None or any(document.get(name) is not None for name in NOT_DELETED):
         return CustomerChange("deleted", str(customer_id), None)
     return CustomerChange("created" if operation == "insert" else "changed", str(customer_id), document)
 

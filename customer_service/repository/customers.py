@@ -38,6 +38,12 @@ DUPLICATE_ERRORS: dict[str, type[Duplicate]] = {"externalId": DuplicateExternalI
 
 ACTIVE_ONLY_FIELDS = {"search": "", "unique": ""}
 
+NOT_DELETED = {"deletedAt": None, "erasedAt": None}
+"""The filter for active customers: those neither deleted nor erased. A blocked customer is always deleted too."""
+
+ACCESSIBLE = {"blockedAt": None, "erasedAt": None}
+"""The filter for active and deleted customers: those neither blocked nor erased."""
+
 
 def _unique(name: str) -> IndexModel:
     keys = [("organizationId", ASCENDING), (f"unique.{name}", ASCENDING)]
@@ -76,19 +82,19 @@ class CustomerRepository:
     @translates_errors
     def get(self, customer_id: str) -> Document:
         """Return the active customer with this id, 24 hexadecimal digits; raises CustomerNotFound."""
-        return self._get({"_id": _object_id(customer_id), "deletedAt": None})
+        return self._get({"_id": _object_id(customer_id), **NOT_DELETED})
 
     @translates_errors
     def get_committed(self, customer_id: str, since: Timestamp) -> Document:
         """Return the customer as `get` does, in a majority-committed state that includes this cluster time."""
         with self._collection.database.client.start_session(causal_consistency=True) as session:
             session.advance_operation_time(since)
-            return self._get({"_id": _object_id(customer_id), "deletedAt": None}, session)
+            return self._get({"_id": _object_id(customer_id), **NOT_DELETED}, session)
 
     @translates_errors
     def get_including_deleted(self, customer_id: str) -> Document:
         """Return the customer with this id, active or deleted; raises CustomerNotFound."""
-        return self._get({"_id": _object_id(customer_id)})
+        return self._get({"_id": _object_id(customer_id), **ACCESSIBLE})
 
     @translates_errors
     def find_by_external_id(self, external_id: str) -> Document | None:
@@ -99,7 +105,7 @@ class CustomerRepository:
     def find_many(self, customer_ids: Sequence[str]) -> list[Document]:
         """Return the active customers with these ids, in no particular order."""
         ids = [ObjectId(each) for each in customer_ids if OBJECT_ID.fullmatch(each)]
-        return list(self._collection.find({"organizationId": self._scope, "_id": {"$in": ids}, "deletedAt": None}))
+        return list(self._collection.find({"organizationId": self._scope, "_id": {"$in": ids}, **NOT_DELETED}))
 
     @translates_errors
     def page(self, query: CustomerQuery, limit: int, after: ListPosition | None = None) -> list[Document]:
@@ -115,7 +121,8 @@ class CustomerRepository:
     def add(self, customer: Mapping[str, Any], customer_id: ObjectId | None = None) -> tuple[Document, bool]:
         """Store a customer; return it with True, or the stored customer with False if this id exists already.
 
-        Raises DuplicateTaxId or DuplicateExternalId.
+        Raises DuplicateTaxId or DuplicateExternalId, and CustomerNotFound if the customer of this id is blocked or
+        erased.
         """
         document = self._new(customer, customer_id)
         while True:
@@ -124,7 +131,7 @@ class CustomerRepository:
             except DuplicateKeyError:
                 earlier = self._find({"_id": document["_id"]})
                 if earlier is not None:
-                    return earlier, False
+                    return _accessible(earlier), False
                 self._raise_duplicate(document["_id"], customer)
             else:
                 return document, True
@@ -239,6 +246,13 @@ def search_and_unique_fields(customer: Mapping[str, Any]) -> Document:
 def _next(version: object) -> int:
     """Return the next version; another program may have stored no number, or the highest integer of BSON."""
     return version + 1 if isinstance(version, int) and version < LAST_VERSION else 1
+
+
+def _accessible(document: Document) -> Document:
+    """Return the document; raises CustomerNotFound if it is blocked or erased."""
+    if any(document.get(name) is not None for name in ACCESSIBLE):
+        raise CustomerNotFound
+    return document
 
 
 def _object_id(customer_id: str) -> ObjectId:

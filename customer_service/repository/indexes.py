@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from customer_service.repository.customer_lists import INDEX_PREFIX
-from customer_service.repository.customers import CustomerRepository, search_and_unique_fields
+from customer_service.repository.customers import NOT_DELETED, CustomerRepository, search_and_unique_fields
 from customer_service.repository.database import Document, translates_errors
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.memberships import MembershipRepository
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
 REPOSITORIES = (MembershipRepository, CustomerRepository, IdempotencyRepository, QuotaRepository)
-INCOMPLETE = {"search": {"$nin": list(SAT_TERMS.values())}, "deletedAt": None}
+INCOMPLETE = {"search": {"$nin": list(SAT_TERMS.values())}, **NOT_DELETED}
 """The filter for active customers that lack a search term: another program or an earlier release stored them."""
 
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     "Customers",
     {201: SuccessResponse(CustomerSchema, ETAG_HEADER | LOCATION_HEADER | REPLAYED_HEADER)},
     role="editor",
-    errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.KeyReused, errors.RequestInProgress),
+    errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.CustomerNotFound, errors.KeyReused, errors.RequestInProgress),
     request={JSON: CustomerInputSchema},
     request_headers={
         "Idempotency-Key": Parameter(
