@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from customer_service.repository import CustomerBatchRepository, MembershipRepository
+from customer_service.repository import CustomerBatchRepository, MembershipRepository, Writer
 from customer_service.repository.database import connect
 from customer_service.settings import MongoSettings
 
@@ -60,9 +60,15 @@ def members_of(database: Database[Document], organization: str) -> list[Membersh
 
 
 def customers_of(organization: str) -> CustomerBatchRepository:
-    """Return the customers of an organization, which has members."""
+    """Return the customers of an organization, which has members; the current command is their writer."""
     database = open_database()
-    return CustomerBatchRepository(database, members_of(database, organization)[0].scope)
+    return CustomerBatchRepository(database, members_of(database, organization)[0].scope, Writer(_command_name(), None))
+
+
+def _command_name() -> str:
+    """Return the name of the current command as a writer, such as `cli:sat-import`."""
+    _, *names = click.get_current_context().command_path.split()
+    return f"cli:{'-'.join(names)}"
 
 
 def progress_bar(label: str, length: Callable[[], int]) -> AbstractContextManager[Any]:

@@ -3,7 +3,7 @@
 from customer_service.repository.change_feed import CustomerChange, CustomerFeed
 from customer_service.repository.change_position import ChangePosition
 from customer_service.repository.customer_batches import CustomerBatchRepository
-from customer_service.repository.customers import CustomerRepository
+from customer_service.repository.customers import CustomerRepository, Writer
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.indexes import backfill_search_fields, drop_unused_indexes, ensure_indexes
 from customer_service.repository.memberships import (
@@ -31,6 +31,7 @@ __all__ = [
     "OrganizationScope",
     "QuotaRepository",
     "WorkerCaches",
+    "Writer",
     "backfill_search_fields",
     "backfill_unique_keys",
     "drop_unused_indexes",

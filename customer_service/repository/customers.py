@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bson import ObjectId
 from pymongo import ASCENDING, IndexModel, ReturnDocument
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 MAJORITY = ReadConcern("majority")
 LAST_VERSION = 2**63 - 1
+MILLISECOND = timedelta(milliseconds=1)
+LAST_TIME = datetime.max - MILLISECOND  # noqa: DTZ901 - as BSON has it
 DUPLICATE_ERRORS: dict[str, type[Duplicate]] = {"externalId": DuplicateExternalId, "taxId": DuplicateTaxId}
 """The unique keys, each with the error to raise if another customer has it."""
 
@@ -55,6 +57,17 @@ def _unique(name: str) -> IndexModel:
     )
 
 
+class Writer(NamedTuple):
+    """The author of a write: a user, or a command such as `cli:import`; and the id of the request, if there is one."""
+
+    user_id: str
+    request_id: str | None
+
+    def fields(self) -> Document:
+        """Return the fields of a customer that name the author of its last write."""
+        return {"updatedBy": self.user_id, "requestId": self.request_id}
+
+
 class CustomerRepository:
     """The customers of one organization.
 
@@ -69,12 +82,15 @@ class CustomerRepository:
         self,
         database: Database[Document],
         scope: OrganizationScope,
+        writer: Writer,
         on_write: Callable[[ObjectId], object] = lambda _: None,
     ) -> None:
         """Work on the documents of the collection `customers` that belong to the scope.
 
-        `on_write` receives the id of each customer that was or may have been written.
+        Each customer that is written names the writer. `on_write` receives the id of each customer that was or may
+        have been written.
         """
+        self._writer = writer
         self._on_write = on_write
         self._collection = database[self.COLLECTION]
         self._scope = scope
@@ -185,6 +201,7 @@ class CustomerRepository:
             "createdAt": now,
             "updatedAt": now,
             "version": 1,
+            **self._writer.fields(),
             **search_and_unique_fields(customer),
         }
 
@@ -215,11 +232,12 @@ class CustomerRepository:
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
         """Update the document if it is unchanged since it was read (optimistic lock in the update's filter)."""
         unchanged = {name: document.get(name) for name in ("_id", "version", "updatedAt", "deletedAt")}
+        following = {"updatedAt": _now_after(document.get("updatedAt")), "version": _next(document.get("version"))}
         try:
             written = self._collection.find_one_and_update(
                 {"organizationId": self._scope, **unchanged},
                 {
-                    "$set": {**values, "updatedAt": _now(), "version": _next(document.get("version"))},
+                    "$set": {**values, **following, **self._writer.fields()},
                     **({"$unset": dict(absent)} if absent else {}),
                 },
                 return_document=ReturnDocument.AFTER,
@@ -263,3 +281,11 @@ def _object_id(customer_id: str) -> ObjectId:
 
 def _now() -> datetime:
     return as_stored(datetime.now(UTC))
+
+
+def _now_after(previous: object) -> datetime:
+    """Return the present time; if the previous write is not older, by another worker's clock, the time after it."""
+    now = _now()
+    if not isinstance(previous, datetime) or as_stored(previous) >= LAST_TIME:
+        return now
+    return max(now, as_stored(previous) + MILLISECOND)

@@ -10,7 +10,8 @@ from werkzeug.exceptions import NotFound
 
 from customer_service import errors
 from customer_service.auth.authorization import authenticate, authorize, current_membership
-from customer_service.repository import CustomerRepository
+from customer_service.observability.request_log import request_id
+from customer_service.repository import CustomerRepository, Writer
 from customer_service.web.operations import Parameter, role_of
 from customer_service.web.requests import has_if_match, require_match
 from customer_service.web.responses import compact, etag_of, serialize
@@ -108,8 +109,9 @@ def customers() -> CustomerRepository:
 
 def scoped_repository(repository: type[Customers]) -> Customers:
     """Return a repository of this class for the customers that the caller may access."""
-    on_write = current_app.extensions["worker_caches"].invalidate_customer
-    return repository(current_app.extensions["database"], current_membership().scope, on_write)
+    membership, extensions = current_membership(), current_app.extensions
+    writer, on_write = Writer(membership.user_id, request_id()), extensions["worker_caches"].invalidate_customer
+    return repository(extensions["database"], membership.scope, writer, on_write)
 
 
 def serialized_customer(customer_id: str) -> Representation:

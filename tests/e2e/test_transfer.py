@@ -13,7 +13,7 @@ import pytest
 from customer_service.cli.transfer.columns import COLUMNS
 from customer_service.repository import CustomerRepository, MembershipRepository, ensure_indexes
 from customer_service.repository.memberships import OrganizationScope
-from tests.support import NEW_CUSTOMER, documents, wait_until
+from tests.support import NEW_CUSTOMER, WRITER, documents, wait_until
 from tests.support.demo import COMMAND
 from tests.tools.measure_import import row
 
@@ -37,7 +37,7 @@ def environ(mongodb: Database[Document], mongodb_uri: str) -> dict[str, str]:
 
 
 def test_every_command_runs(mongodb: Database[Document], environ: dict[str, str], tmp_path: Path) -> None:
-    CustomerRepository(mongodb, OrganizationScope(ORGANIZATION)).add(NEW_CUSTOMER)
+    CustomerRepository(mongodb, OrganizationScope(ORGANIZATION), WRITER).add(NEW_CUSTOMER)
     before = list(mongodb.customers.find())
     blocks = [block for language, block in documents.blocks("docs/how-to/import-and-export.md") if language == "sh"]
     assert len(blocks) == 2

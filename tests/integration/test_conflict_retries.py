@@ -9,7 +9,7 @@ import pytest
 from customer_service.errors import VersionMismatch
 from customer_service.repository import CustomerRepository, OrganizationScope, backfill_search_fields
 from customer_service.services import validation
-from tests.support import CUSTOMER_ID, ORGANIZATION, Service
+from tests.support import CUSTOMER_ID, ORGANIZATION, WRITER, Service
 
 if TYPE_CHECKING:
     from customer_service.repository.database import Document
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def customers(service: Service, monkeypatch: pytest.MonkeyPatch) -> CustomerRepository:
     backfill_search_fields(service.database)
     monkeypatch.setattr(CustomerRepository, "_raise_duplicate", lambda *_: None)
-    return CustomerRepository(service.database, OrganizationScope(ORGANIZATION))
+    return CustomerRepository(service.database, OrganizationScope(ORGANIZATION), WRITER)
 
 
 def other(customers: CustomerRepository, document: Document) -> Document:

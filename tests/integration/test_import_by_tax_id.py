@@ -10,7 +10,7 @@ from customer_service.errors import CustomerServiceError, DuplicateTaxId, Invali
 from customer_service.repository import CustomerBatchRepository, OrganizationScope
 from customer_service.repository.customers import DUPLICATE_ERRORS
 from customer_service.services.upserts import to_upsert, upsert_many
-from tests.support import ORGANIZATION, fill, new_customer
+from tests.support import ORGANIZATION, WRITER, fill, new_customer
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -23,7 +23,7 @@ ABROAD = {"taxId": "123456789", "taxSystem": "616", "defaultInvoiceUse": "S01", 
 @pytest.fixture
 def customers(database: Database[Document]) -> CustomerBatchRepository:
     fill(database)
-    return CustomerBatchRepository(database, OrganizationScope(ORGANIZATION))
+    return CustomerBatchRepository(database, OrganizationScope(ORGANIZATION), WRITER)
 
 
 def store(customers: CustomerBatchRepository, country: str, **changes: Any) -> str:

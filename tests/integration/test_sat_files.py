@@ -22,7 +22,7 @@ from customer_service.repository import CustomerBatchRepository, CustomerReposit
 from customer_service.repository.memberships import OrganizationScope
 from customer_service.repository.search import CustomerQuery
 from customer_service.services import validation
-from tests.support import ORGANIZATION, OTHER_ORGANIZATION, fill, new_customer
+from tests.support import ORGANIZATION, OTHER_ORGANIZATION, WRITER, fill, new_customer
 from tests.support.command_line import CommandRun
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def filled(
 @pytest.fixture
 def customers(filled: Database[Document]) -> CustomerBatchRepository:
     """The customers of the organization, three of them."""
-    repository = CustomerBatchRepository(filled, OrganizationScope(ORGANIZATION))
+    repository = CustomerBatchRepository(filled, OrganizationScope(ORGANIZATION), WRITER)
     store(repository, *(numbered(number) for number in range(3)))
     return repository
 
@@ -117,14 +117,14 @@ MATCHED = {"status": "matched", "source": "sat-file"}
 class TestExport:
     @pytest.mark.usefixtures("customers")
     def test_unchecked_customers_of_mexico(self, shell: Shell, filled: Database[Document], tmp_path: Path) -> None:
-        repository = CustomerBatchRepository(filled, OrganizationScope(ORGANIZATION))
+        repository = CustomerBatchRepository(filled, OrganizationScope(ORGANIZATION), WRITER)
         abroad = {"zip": None, "state": None, "municipality": None, "country": "USA"}
         store(
             repository,
             numbered(3, taxId="XAXX010101000", taxSystem="616", defaultInvoiceUse="S01"),
             numbered(4, taxId="123456789", taxSystem="616", defaultInvoiceUse="S01", address=abroad),
         )
-        store(CustomerBatchRepository(filled, OrganizationScope(OTHER_ORGANIZATION)), numbered(5))
+        store(CustomerBatchRepository(filled, OrganizationScope(OTHER_ORGANIZATION), WRITER), numbered(5))
         checked, deleted = store(repository, numbered(6), numbered(7))
         repository.set_sat_validation(checked, MATCHED | {"checkedAt": NEVER})
         repository.remove(deleted)
@@ -280,6 +280,12 @@ class TestImport:
         again = shell("import", ORGANIZATION, "answer.txt")
         assert (again.code, again.err) == (0, "rows 1  stored 0  unchanged 1  left 0\n")
         assert state(filled) == before
+
+    def test_the_command_is_the_writer(self, shell: Shell, filled: Database[Document], tmp_path: Path) -> None:
+        (tmp_path / "answer.txt").write_text(answered())
+        assert shell("import", ORGANIZATION, "answer.txt").code == 0
+        writers = {(each["updatedBy"], each["requestId"]) for each in filled.customers.find({"version": 2})}
+        assert writers == {("cli:sat-import", None)}
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
     @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -459,7 +465,7 @@ def test_a_round_trip_of_12_000_customers(
     monkeypatch.setenv("MONGODB_URI", mongodb_uri)
     monkeypatch.setenv("MONGODB_DATABASE", mongodb.name)
     monkeypatch.chdir(tmp_path)
-    customers = CustomerBatchRepository(mongodb, OrganizationScope(ORGANIZATION))
+    customers = CustomerBatchRepository(mongodb, OrganizationScope(ORGANIZATION), WRITER)
     store(customers, *(numbered(number) for number in range(12_000)))
     exported = CommandRun(monkeypatch, capsys, "sat", "export", ORGANIZATION, "sat.txt")
     assert exported.err.splitlines()[-1] == "rows 12000  files 3  left 0"

@@ -24,7 +24,7 @@ from customer_service.repository import CustomerBatchRepository
 from customer_service.repository.memberships import OrganizationScope
 from customer_service.repository.search import CustomerQuery
 from customer_service.services import validation
-from tests.support import MEMBER, ORGANIZATION, OTHER_ORGANIZATION, fill, new_customer
+from tests.support import MEMBER, ORGANIZATION, OTHER_ORGANIZATION, WRITER, fill, new_customer
 from tests.support.command_line import CommandRun
 from tests.support.spreadsheets import CUSTOMERS, FILES, SPANISH, changed, table, text
 
@@ -118,6 +118,7 @@ class TestImport:
         changed = shell("import", ORGANIZATION, "customers.ndjson")
         assert changed.err == "rows 3  created 1  changed 1  unchanged 1  failed 0\n"
         assert {each["version"] for each in stored(filled)} == {1, 2}
+        assert {(each["updatedBy"], each["requestId"]) for each in stored(filled)} == {("cli:import", None)}
         assert [each.name for each in tmp_path.iterdir()] == ["customers.ndjson"]
 
     def test_what_the_sat_answered_is_gone_with_what_it_is_about(
@@ -126,7 +127,7 @@ class TestImport:
         file = tmp_path / "customers.ndjson"
         file.write_bytes(ndjson([numbered(number) for number in range(3)]))
         shell("import", ORGANIZATION, "customers.ndjson")
-        repository = CustomerBatchRepository(filled, OrganizationScope(ORGANIZATION))
+        repository = CustomerBatchRepository(filled, OrganizationScope(ORGANIZATION), WRITER)
         validation = {"status": "matched", "checkedAt": datetime(2025, 1, 1), "source": "my-pac"}  # noqa: DTZ001
         for document in stored(filled):
             repository.set_sat_validation(document, validation)

@@ -11,7 +11,13 @@ from bson import ObjectId
 
 from customer_service.app import create_app
 from customer_service.cli.demo import EXAMPLE_CUSTOMER
-from customer_service.repository import CustomerRepository, IdempotencyRepository, MembershipRepository, ensure_indexes
+from customer_service.repository import (
+    CustomerRepository,
+    IdempotencyRepository,
+    MembershipRepository,
+    Writer,
+    ensure_indexes,
+)
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 
 if TYPE_CHECKING:
@@ -35,6 +41,7 @@ STRANGER = "member-of-none"
 CUSTOMER_ID = "590ce6c56d04f840aa8438af"
 OTHER_CUSTOMER_ID = "590ce6c56d04f840aa8438b0"
 MISSING_CUSTOMER_ID = "0123456789abcdef01234567"
+WRITER = Writer("editor-of-one", "request-1")
 
 EXAMPLE = {
     "id": CUSTOMER_ID,

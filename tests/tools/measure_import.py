@@ -19,7 +19,7 @@ import pymongo
 
 from customer_service.repository import CustomerBatchRepository, MembershipRepository, ensure_indexes
 from customer_service.services import validation
-from tests.support import MEMBER, ORGANIZATION, mongod, new_customer
+from tests.support import MEMBER, ORGANIZATION, WRITER, mongod, new_customer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def row(number: int) -> dict[str, Any]:
 def driver(database: Database[Document], numbers: range) -> float:
     """Insert the documents as the driver alone does, and return the seconds that it took."""
     (member,) = MembershipRepository(database).page(ORGANIZATION)
-    new = CustomerBatchRepository(database, member.scope)._new
+    new = CustomerBatchRepository(database, member.scope, WRITER)._new
     seconds = 0.0
     for start in range(numbers.start, numbers.stop, BATCH):
         batch = range(start, min(start + BATCH, numbers.stop))

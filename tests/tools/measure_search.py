@@ -21,7 +21,7 @@ from customer_service.app import create_app
 from customer_service.repository import CustomerBatchRepository, MembershipRepository, ensure_indexes
 from customer_service.repository.customers import search_and_unique_fields
 from customer_service.settings import ServerSettings
-from tests.support import MEMBER, ORGANIZATION, bearer, customers_url, mongod, new_customer, settings
+from tests.support import MEMBER, ORGANIZATION, WRITER, bearer, customers_url, mongod, new_customer, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -168,7 +168,7 @@ def weights(database: Database[Document]) -> str:
 def creates(database: Database[Document], count: int) -> float:
     """Return the median milliseconds of one creation in the repository."""
     (member,) = MembershipRepository(database).page(ORGANIZATION)
-    customers = CustomerBatchRepository(database, member.scope)
+    customers = CustomerBatchRepository(database, member.scope, WRITER)
     times = []
     for number in range(count, count + CREATES):
         own = customer(number)

@@ -18,7 +18,7 @@ import pytest
 from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository, OrganizationScope
 from customer_service.services.upserts import UpsertResult, to_upsert, upsert_many
-from tests.support import ORGANIZATION, mongod
+from tests.support import ORGANIZATION, WRITER, mongod
 from tests.tools.measure_import import BATCH, row
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ VARIANTS = {
 def upsert_batch(database: Database[Document], start: int, without: tuple[str, ...]) -> float:
     """Upsert a batch of new customers without these patterns; return the seconds of processor time."""
     rows = [row(number) for number in range(start, start + BATCH)]
-    customers = CustomerBatchRepository(database, OrganizationScope(ORGANIZATION))
+    customers = CustomerBatchRepository(database, OrganizationScope(ORGANIZATION), WRITER)
     with pytest.MonkeyPatch.context() as patch:
         for name in without:
             patch.setattr(rules, name, NEVER)

@@ -10,6 +10,7 @@ import pytest
 
 from customer_service.repository import CustomerRepository, customer_lists
 from customer_service.repository.search import CustomerQuery, words_of
+from tests.support import WRITER
 from tests.support.lists import LISTED, living, store
 
 if TYPE_CHECKING:
@@ -96,6 +97,6 @@ def test_pages_list_each_customer_once_and_in_order(
     query = CustomerQuery(words_of(q), exact, ranges=ranges)
     expected = [each for each in CUSTOMERS if is_asked_for(each, q, exact, query)]
     expected.sort(key=lambda each: (each[query.order], each["_id"]))
-    repository = CustomerRepository(shared, SCOPE)
+    repository = CustomerRepository(shared, SCOPE, WRITER)
     assert [each["_id"] for each in walk(repository, query, limit)] == [each["_id"] for each in expected]
     assert repository.count(query) == len(expected)

@@ -21,7 +21,7 @@ from customer_service.repository import (
     memberships,
 )
 from customer_service.repository.memberships import OrganizationScope
-from tests.support import MEMBER, NEW_CUSTOMER, ORGANIZATION
+from tests.support import MEMBER, NEW_CUSTOMER, ORGANIZATION, WRITER
 from tests.support.interleaving import interleavings
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def create(database: Database[Document]) -> object:
     if claim.response:
         return claim.response[0].decode(), True
     try:
-        document, added = CustomerRepository(database, SCOPE).add(NEW_CUSTOMER, claim.customer_id)
+        document, added = CustomerRepository(database, SCOPE, WRITER).add(NEW_CUSTOMER, claim.customer_id)
     except DuplicateTaxId:
         keys.release(claim)
         raise
@@ -103,7 +103,7 @@ def create(database: Database[Document]) -> object:
 
 def delete_customer(database: Database[Document]) -> object:
     """Delete the customer that has the tax id."""
-    customers = CustomerRepository(database, SCOPE)
+    customers = CustomerRepository(database, SCOPE, WRITER)
     document = database["customers"].find_one({"unique.taxId": NEW_CUSTOMER["taxId"]})
     return document and customers.remove(document)["_id"]
 
@@ -150,7 +150,7 @@ def test_one_idempotency_key_makes_one_customer(posts: int) -> None:
 def test_one_idempotency_key_makes_one_customer_while_another_is_deleted() -> None:
     def occupied() -> Database[Document]:
         database = new_database()
-        CustomerRepository(database, SCOPE).add(NEW_CUSTOMER)
+        CustomerRepository(database, SCOPE, WRITER).add(NEW_CUSTOMER)
         return database
 
     for database, outcomes, order in interleavings(occupied, [create, create, delete_customer], 2):

@@ -14,6 +14,7 @@ from customer_service.repository import CustomerRepository
 from customer_service.repository.customers import search_and_unique_fields
 from customer_service.repository.memberships import OrganizationScope
 from customer_service.repository.search import CustomerQuery
+from tests.support import WRITER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ class TestData:
     def test_customers_without_most_tokens_are_found(self, query: CustomerQuery) -> None:
         database: Database[dict[str, Any]] = mongomock.MongoClient().bench
         database.customers.insert_many(map(data.found_by_number, range(10)))
-        found = CustomerRepository(database, OrganizationScope(data.ORGANIZATION)).page(query, 10)
+        found = CustomerRepository(database, OrganizationScope(data.ORGANIZATION), WRITER).page(query, 10)
         assert data.customer(7)["_id"] in [each["_id"] for each in found]
 
     def test_a_walk_over_very_many_is_a_sample_of_them(self) -> None:
