@@ -1,3 +1,3 @@
 """gunicorn's configuration when it is started beside this file, as `gunicorn wsgi:app`."""
 
-from customer_service.server.config import *  # noqa: F403 - gunicorn reads the names of this module
+from customer_service.server.start import *  # noqa: F403 - gunicorn reads the names of this module

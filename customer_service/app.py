@@ -14,10 +14,10 @@ from customer_service.auth.jwks import JwkSetKeys
 from customer_service.auth.tokens import TokenVerifier
 from customer_service.observability import request_log
 from customer_service.observability.metrics import Metrics
-from customer_service.repository import MembershipRepository, QuotaRepository, WorkerCaches, ensure_indexes
+from customer_service.repository import MembershipRepository, RateLimitRepository, WorkerCaches, ensure_indexes
 from customer_service.repository.database import connect
 from customer_service.repository.driver import connections
-from customer_service.repository.preconditions import Readiness
+from customer_service.repository.readiness import Readiness
 from customer_service.routes import catalogs, docs, health, members
 from customer_service.settings import Settings
 from customer_service.web import connection_errors, cors, error_handlers, openapi, proxy_headers, responses, routing
@@ -120,7 +120,7 @@ def _add_authorization(app: Flask, settings: Settings, verifier: TokenVerifier) 
     database, caches = app.extensions["database"], app.extensions["worker_caches"]
     authorization.init_app(app, verifier, MembershipRepository(database, caches.memberships))
     limit = settings.server.rate_limit_per_minute
-    rate_limits.init_app(app, QuotaRepository(database, limit) if limit else None)
+    rate_limits.init_app(app, RateLimitRepository(database, limit) if limit else None)
 
 
 def _register_routes(app: Flask) -> None:

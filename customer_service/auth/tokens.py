@@ -20,7 +20,7 @@ from customer_service.digests import digest
 from customer_service.errors import ExpiredToken, InvalidToken, SettingsError
 from customer_service.fiscal.characters import CONTROL_CHARACTER
 from customer_service.repository import MAXIMUM_USER_ID_LENGTH
-from customer_service.repository.caches import Cache
+from customer_service.repository.expiring_cache import Cache
 
 if TYPE_CHECKING:
     from jwt.types import Options

@@ -11,9 +11,9 @@ import click
 from customer_service.auth.tokens import key_source
 from customer_service.cli.console import EXIT_FAILURE
 from customer_service.errors import SettingsError, SigningKeysUnavailable
-from customer_service.repository import preconditions
+from customer_service.repository import readiness
 from customer_service.repository.database import connect
-from customer_service.repository.preconditions import LOGIN_REFUSED, NOT_WRITABLE, OK, UNAVAILABLE
+from customer_service.repository.readiness import LOGIN_REFUSED, NOT_WRITABLE, OK, UNAVAILABLE
 from customer_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -95,30 +95,30 @@ def _checks_of(database: Database[Document]) -> Iterator[Check]:
 
 
 def _connection(database: Database[Document]) -> str:
-    return NO_ANSWER if preconditions.connection(database) == UNAVAILABLE else OK
+    return NO_ANSWER if readiness.connection(database) == UNAVAILABLE else OK
 
 
 def _login(database: Database[Document]) -> str:
-    return LOGIN_REFUSED if preconditions.connection(database) == LOGIN_REFUSED else OK
+    return LOGIN_REFUSED if readiness.connection(database) == LOGIN_REFUSED else OK
 
 
 def _primary(database: Database[Document]) -> str:
-    return NOT_WRITABLE if preconditions.connection(database) == NOT_WRITABLE else OK
+    return NOT_WRITABLE if readiness.connection(database) == NOT_WRITABLE else OK
 
 
 def _replica_set(database: Database[Document]) -> str:
     """Return ok for a replica set, or a sharded cluster, which is made of them."""
-    hello = preconditions.hello(database)
+    hello = readiness.hello(database)
     return OK if "setName" in hello or hello.get("msg") == "isdbgrid" else f"{OK} (no change feed)"
 
 
 def _majority(database: Database[Document]) -> str:
-    state = preconditions.majority(database)
+    state = readiness.majority(database)
     return NO_MAJORITY if state == UNAVAILABLE else state
 
 
 def _clock(database: Database[Document]) -> str:
-    server = preconditions.hello(database)["localTime"].replace(tzinfo=UTC)
+    server = readiness.hello(database)["localTime"].replace(tzinfo=UTC)
     seconds = round(abs((datetime.now(UTC) - server).total_seconds()))
     synchronize = f"it differs by {seconds} seconds from MongoDB's: synchronize both machines by NTP"
     return synchronize if seconds > MAXIMUM_CLOCK_SECONDS else OK
@@ -128,10 +128,10 @@ CHECKS: Mapping[str, Callable[[Database[Document]], str]] = {
     "connection": _connection,
     "login": _login,
     "primary": _primary,
-    "rights": preconditions.rights,
+    "rights": readiness.rights,
     "replica set": _replica_set,
     "majority": _majority,
-    "indexes": preconditions.indexes,
+    "indexes": readiness.indexes,
     "clock": _clock,
-    "members": preconditions.members,
+    "members": readiness.members,
 }

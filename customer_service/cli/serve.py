@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONFIG = "python:customer_service.server.config"
+CONFIG = "python:customer_service.server.start"
 APPLICATION = "customer_service.app:create_app()"
 
 

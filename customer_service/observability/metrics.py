@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from customer_service.repository import WorkerCaches
-    from customer_service.repository.caches import Cache
     from customer_service.repository.driver import Connections
+    from customer_service.repository.expiring_cache import Cache
 
 TEXT_MEDIA_TYPE = "text/plain"
 CONTENT_TYPE = prometheus_client.exposition.CONTENT_TYPE_PLAIN_0_0_4

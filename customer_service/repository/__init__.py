@@ -1,5 +1,6 @@
 """The collections of MongoDB and every query on them; each query on customers names their organization."""
 
+from customer_service.repository.caches import WorkerCaches
 from customer_service.repository.change_feed import CustomerChange, CustomerFeed
 from customer_service.repository.change_position import ChangePosition
 from customer_service.repository.customer_batches import CustomerBatchRepository
@@ -13,9 +14,8 @@ from customer_service.repository.memberships import (
     MembershipRepository,
     OrganizationScope,
 )
-from customer_service.repository.quotas import QuotaRepository
+from customer_service.repository.rate_limits import RateLimitRepository
 from customer_service.repository.unique_keys import backfill_unique_keys
-from customer_service.repository.worker_caches import WorkerCaches
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
@@ -29,7 +29,7 @@ __all__ = [
     "Membership",
     "MembershipRepository",
     "OrganizationScope",
-    "QuotaRepository",
+    "RateLimitRepository",
     "WorkerCaches",
     "Writer",
     "backfill_search_fields",

@@ -1,83 +1,67 @@
-"""An in-memory cache with a maximum size, a maximum age and safe invalidation."""
+"""The caches of a worker: memberships and customers, and when they are invalidated (docs/decisions/0010)."""
 
 from __future__ import annotations
 
-import time
-from threading import Lock
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from customer_service.repository.change_watcher import ChangeWatcher
+from customer_service.repository.customers import CustomerRepository
+from customer_service.repository.expiring_cache import Cache
+from customer_service.repository.memberships import Membership, MembershipRepository
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
-V = TypeVar("V")
-STAMP_SLOTS = 4096
+    from bson import Timestamp
+    from pymongo.database import Database
+
+    from customer_service.repository.database import Document
+
+T = TypeVar("T")
+MAXIMUM_MEMBERSHIPS = 50_000
+CUSTOMER_SECONDS = 60.0
+"""The maximum age of a cached customer. It bounds the effect of a missed change."""
 
 
-class _Entry(NamedTuple, Generic[V]):
-    value: V
-    expires: float
-    slot: int
-    stamp: int
+class WorkerCaches(Generic[T]):
+    """A worker's caches of memberships and of serialized customers; each is None if the settings disable it."""
 
+    def __init__(self, database: Database[Document], membership_seconds: float, customer_entries: int) -> None:
+        """Cache memberships for this many seconds, and up to this many customers; 0 disables a cache."""
+        self.memberships = Cache[Membership](MAXIMUM_MEMBERSHIPS, membership_seconds) if membership_seconds else None
+        self.customers = Cache[T](customer_entries, CUSTOMER_SECONDS) if customer_entries else None
+        collections: dict[str, Callable[[Any], object]] = {}
+        if (memberships := self.memberships) is not None:
+            collections[MembershipRepository.COLLECTION] = lambda _: memberships.clear()
+        if self.customers is not None:
+            collections[CustomerRepository.COLLECTION] = self.invalidate_customer
+        self._watcher = ChangeWatcher(database, collections, self._clear)
 
-class Cache(Generic[V]):
-    """Up to `entries` values by their keys; a full cache drops its oldest entry. It is safe for threads.
+    @property
+    def valid_from(self) -> Timestamp | None:
+        """The cluster time that a read must include if its customer is to be cached; None if none may be cached."""
+        return self._watcher.valid_from
 
-    Each subject hashes to one of STAMP_SLOTS stamps. An entry records its slot's stamp from before its value was
-    loaded, and is valid while the slot still has that stamp. `invalidate` changes the stamp, so it also covers values
-    that are being loaded at that moment. Subjects that share a slot are sometimes loaded again, which costs little.
-    """
+    @property
+    def lag_seconds(self) -> int:
+        """The age of the last change when it arrived, in whole seconds."""
+        return self._watcher.lag_seconds
 
-    def __init__(
-        self, entries: int, seconds: float = float("inf"), clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """Store up to this many entries, each for at most this many seconds."""
-        self.hits = self.misses = 0
-        self._maximum_entries = entries
-        self._seconds = seconds
-        self._clock = clock
-        self._entries: dict[Hashable, _Entry[V]] = {}
-        self._stamps = [0] * STAMP_SLOTS
-        self._lock = Lock()
+    def start(self) -> None:
+        """Start to watch for changes; call this after the server has forked."""
+        if self.memberships or self.customers:
+            self._watcher.start()
 
-    def get(self, key: Hashable) -> V | None:
-        """Return the cached value, or None."""
-        entry = self._entries.get(key)
-        if entry is not None and self._stamps[entry.slot] == entry.stamp and entry.expires > self._clock():
-            self.hits += 1
-            return entry.value
-        self.misses += 1
-        return None
+    def close(self) -> None:
+        """Stop watching."""
+        self._watcher.close()
 
-    @overload
-    def load(self, key: Hashable, load: Callable[[], V], subject: Hashable = None) -> V: ...
+    def invalidate_customer(self, customer_id: Any) -> None:
+        """Drop the customer with this `_id` from the cache."""
+        if self.customers:
+            self.customers.invalidate(str(customer_id))
 
-    @overload
-    def load(self, key: Hashable, load: Callable[[], V | None], subject: Hashable = None) -> V | None: ...
-
-    def load(self, key: Hashable, load: Callable[[], V | None], subject: Hashable = None) -> V | None:
-        """Return what `load` returns; cache it unless it is None, until its subject is invalidated."""
-        slot = hash(subject) % STAMP_SLOTS
-        stamp, began = self._stamps[slot], self._clock()
-        value = load()
-        if value is not None:
-            self._store(key, _Entry(value, began + self._seconds, slot, stamp))
-        return value
-
-    def invalidate(self, subject: Hashable) -> None:
-        """Drop every value of this subject, also one that is being loaded."""
-        with self._lock:
-            self._stamps[hash(subject) % STAMP_SLOTS] += 1
-
-    def clear(self) -> None:
-        """Drop every value, also those that are being loaded."""
-        with self._lock:
-            self._stamps = [stamp + 1 for stamp in self._stamps]
-            self._entries.clear()
-
-    def _store(self, key: Hashable, entry: _Entry[V]) -> None:
-        with self._lock:
-            self._entries.pop(key, None)
-            self._entries[key] = entry
-            if len(self._entries) > self._maximum_entries:
-                del self._entries[next(iter(self._entries))]
+    def _clear(self) -> None:
+        for cache in (self.memberships, self.customers):
+            if cache:
+                cache.clear()

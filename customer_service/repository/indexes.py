@@ -13,7 +13,7 @@ from customer_service.repository.customers import NOT_DELETED, CustomerRepositor
 from customer_service.repository.database import Document, translates_errors
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.memberships import MembershipRepository
-from customer_service.repository.quotas import QuotaRepository
+from customer_service.repository.rate_limits import RateLimitRepository
 from customer_service.repository.search import SAT_TERMS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
     from pymongo.database import Database
 
-REPOSITORIES = (MembershipRepository, CustomerRepository, IdempotencyRepository, QuotaRepository)
+REPOSITORIES = (MembershipRepository, CustomerRepository, IdempotencyRepository, RateLimitRepository)
 INCOMPLETE = {"search": {"$nin": list(SAT_TERMS.values())}, **NOT_DELETED}
 """The filter for active customers that lack a search term: another program or an earlier release stored them."""
 

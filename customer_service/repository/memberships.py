@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.repository.caches import Cache
+    from customer_service.repository.expiring_cache import Cache
     from customer_service.roles import Role
 
 OrganizationScope = NewType("OrganizationScope", str)

@@ -9,7 +9,7 @@ from customer_service.fiscal import rules
 from customer_service.fiscal.catalogues import COMPANY_REGIMES, PERSON_REGIMES, USES_BY_REGIME
 from customer_service.fiscal.sat_catalogues import names_of, place_of
 from customer_service.routes.blueprint import IF_NONE_MATCH, TOKEN_ERRORS, VARY_HEADER, token_blueprint
-from customer_service.schemas.documents import CodeListSchema, InvoiceUseListSchema, TaxSystemListSchema, ZipCodeSchema
+from customer_service.schemas.outputs import CodeListSchema, InvoiceUseListSchema, TaxSystemListSchema, ZipCodeSchema
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
 from customer_service.web.requests import query_values
 from customer_service.web.responses import cacheable_response

@@ -12,7 +12,7 @@ from customer_service.repository import ChangePosition, CustomerFeed
 from customer_service.repository.customers import OBJECT_ID
 from customer_service.repository.database import outside_deadline
 from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, blueprint
-from customer_service.schemas.documents import ChangePageSchema
+from customer_service.schemas.outputs import ChangePageSchema
 from customer_service.web import long_polling
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
 from customer_service.web.requests import decode_cursor, encode_cursor, invalid_parameters, query_values

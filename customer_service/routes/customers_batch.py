@@ -9,8 +9,8 @@ from customer_service.errors import CustomerServiceError, Finding, InvalidReques
 from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository
 from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, blueprint, scoped_repository
-from customer_service.schemas.documents import UpsertsSchema
 from customer_service.schemas.inputs import FINDING_MESSAGES, BatchInputSchema
+from customer_service.schemas.outputs import UpsertsSchema
 from customer_service.services.upserts import to_upsert, upsert_many
 from customer_service.web.error_handlers import problem_of_error
 from customer_service.web.operations import Operation, SuccessResponse

@@ -20,8 +20,8 @@ from customer_service.routes.blueprint import (
     customers,
     serialized_customer,
 )
-from customer_service.schemas.documents import CustomerBatchSchema, CustomerPageSchema, CustomerSchema, TaxInfoSchema
 from customer_service.schemas.inputs import CustomerInputSchema, IdsInputSchema
+from customer_service.schemas.outputs import CustomerBatchSchema, CustomerPageSchema, CustomerSchema, TaxInfoSchema
 from customer_service.services import validation
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, LIST_PARAMETERS, json_body, list_request

@@ -25,8 +25,8 @@ from customer_service.routes.blueprint import (
     customers,
     write_with_lock,
 )
-from customer_service.schemas.documents import CustomerSchema
 from customer_service.schemas.inputs import CustomerInputSchema, CustomerPatchSchema
+from customer_service.schemas.outputs import CustomerSchema
 from customer_service.services import validation
 from customer_service.services.upserts import Upsert, replace, upsert
 from customer_service.web.operations import Operation, Parameter, SuccessResponse

@@ -12,8 +12,8 @@ from customer_service.auth.authorization import current_membership
 from customer_service.auth.tokens import is_valid_subject
 from customer_service.errors import Finding, InvalidRequest, MemberNotFound
 from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, guarded_blueprint
-from customer_service.schemas.documents import MemberListSchema, MemberSchema
 from customer_service.schemas.inputs import FINDING_MESSAGES, RoleInputSchema
+from customer_service.schemas.outputs import MemberListSchema, MemberSchema
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body
 from customer_service.web.responses import json_response, no_content

@@ -13,8 +13,8 @@ from customer_service.routes.blueprint import (
     customers,
     write_with_lock,
 )
-from customer_service.schemas.documents import CustomerSchema
 from customer_service.schemas.inputs import SatValidationInputSchema
+from customer_service.schemas.outputs import CustomerSchema
 from customer_service.services import sat_validation
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from customer_service.errors import Finding, InvalidRequest, value_at
 from customer_service.fiscal import rules
-from customer_service.schemas.documents import CustomerSchema
 from customer_service.schemas.inputs import (
     OPTIONAL_FIELDS,
     AddressInputSchema,
     CustomerInputSchema,
     wrong_metadata_key,
 )
+from customer_service.schemas.outputs import CustomerSchema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

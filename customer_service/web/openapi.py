@@ -15,7 +15,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from customer_service.fiscal.characters import CONTROL_CHARACTERS
 from customer_service.fiscal.limits import MAXIMUM_TEXT_LENGTH
 from customer_service.repository import MAXIMUM_ORGANIZATION_ID_LENGTH, MAXIMUM_USER_ID_LENGTH
-from customer_service.schemas.documents import ProblemSchema
+from customer_service.schemas.outputs import ProblemSchema
 from customer_service.web.operations import Parameter, operation_of
 from customer_service.web.problems import (
     ALL_PROBLEMS,

@@ -133,7 +133,7 @@ def test_api4_unrestricted_resource_consumption(service: Service) -> None:
     assert findings(editor.get(customers_url(f"?q={'x' * 256}"))) == [("/q", "invalid-length")]
     assert editor.post(customers_url("/batch-get"), json={"ids": [CUSTOMER_ID] * 101}).status_code == 422
     assert editor.post(customers_url(), json=new_customer(metadata={str(n): "" for n in range(51)})).status_code == 422
-    limited = _with_quota(service, 5)
+    limited = _with_rate_limit(service, 5)
     answers = [limited.client.get(url(), headers=bearer()).status_code for _ in range(6)]
     assert answers == [200] * 5 + [429]
 
@@ -152,8 +152,8 @@ def test_api5_broken_function_level_authorization(service: Service) -> None:
 
 
 def test_api6_unrestricted_access_to_sensitive_business_flows(service: Service) -> None:
-    """Customers are not created in bulk beyond a quota, nor is an organization left without an admin."""
-    limited = _with_quota(service, 10)
+    """Customers are not created in bulk beyond a rate limit, nor is an organization left without an admin."""
+    limited = _with_rate_limit(service, 10)
     editor = caller(limited, "editor")
     statuses = [
         editor.post(customers_url(), json=new_customer(taxId=f"AAA0101{day:02}AA1")).status_code for day in range(1, 21)
@@ -238,9 +238,9 @@ def test_api10_unsafe_consumption_of_apis(
         source.close()
 
 
-def _with_quota(service: Service, allowed: int) -> Service:
-    """Return the same service with a quota for each caller, of a minute that does not end in between."""
+def _with_rate_limit(service: Service, allowed: int) -> Service:
+    """Return the same service with a rate limit for each caller, of a minute that does not end in between."""
     settings = replace(support.settings(), server=ServerSettings(rate_limit_per_minute=allowed))
     app = create_app(settings, service.database)
-    app.extensions["quotas"]._clock = lambda: 40_000_000 * 60.0
+    app.extensions["rate_limits"]._clock = lambda: 40_000_000 * 60.0
     return Service(app, service.database, app.test_client())

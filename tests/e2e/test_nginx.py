@@ -19,7 +19,7 @@ from customer_service.client import CustomerClient
 from customer_service.repository import backfill_search_fields
 from customer_service.routes.changes import MAXIMUM_WAIT_SECONDS
 from customer_service.server.admission import QUEUE_SECONDS
-from customer_service.server.options import KEEPALIVE_SECONDS
+from customer_service.server.config import KEEPALIVE_SECONDS
 from customer_service.settings import MongoSettings
 from customer_service.web.limits import MAXIMUM_BODY_BYTES, MAXIMUM_BODY_SECONDS
 from tests import support

@@ -10,7 +10,7 @@ import pytest
 
 from customer_service.cli import check
 from customer_service.repository import ensure_indexes
-from customer_service.repository.preconditions import LOGIN_REFUSED, NO_MEMBER, NO_RIGHTS, NOT_WRITABLE
+from customer_service.repository.readiness import LOGIN_REFUSED, NO_MEMBER, NO_RIGHTS, NOT_WRITABLE
 from tests.integration.conftest import PASSWORD
 from tests.support import SECRET, fill
 from tests.support.command_line import CommandRun

@@ -50,7 +50,7 @@ from customer_service.client import (
 )
 from customer_service.repository import idempotency
 from customer_service.schemas import inputs
-from customer_service.schemas.documents import (
+from customer_service.schemas.outputs import (
     AddressSchema,
     ChangePageSchema,
     ChangeSchema,

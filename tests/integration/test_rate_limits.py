@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from customer_service.errors import DatabaseUnavailable
-from customer_service.repository import QuotaRepository, quotas
+from customer_service.repository import RateLimitRepository, rate_limits
 from customer_service.settings import ServerSettings
 from tests import support
 from tests.support import MEMBER, ORGANIZATION, OTHER_ORGANIZATION, Service, bearer, client_of, problem, serve, url
@@ -45,7 +45,7 @@ def limited(database: Database[Document], clock: Clock) -> Service:
     """The service with three requests a minute for each caller."""
     settings = replace(support.settings(), server=ServerSettings(rate_limit_per_minute=ALLOWED))
     service = serve(database, settings)
-    service.app.extensions["quotas"] = QuotaRepository(database, ALLOWED, clock)
+    service.app.extensions["rate_limits"] = RateLimitRepository(database, ALLOWED, clock)
     return service
 
 
@@ -82,7 +82,7 @@ def test_a_request_over_the_limit_gets_retry_after(member: FlaskClient, clock: C
     assert rate_limit_headers(member.get(url())) == (POLICY, '"caller";r=2;t=60')
 
 
-def test_each_caller_has_a_quota_of_its_own(limited: Service, member: FlaskClient) -> None:
+def test_each_caller_has_a_rate_limit_of_its_own(limited: Service, member: FlaskClient) -> None:
     for _ in range(ALLOWED + 1):
         member.get(url())
     support.caller(limited, "editor")
@@ -128,7 +128,7 @@ def test_a_counter_names_no_caller_and_expires(limited: Service, member: FlaskCl
     assert re.fullmatch(r"[0-9a-f]{32}:\d+", counter["_id"])
     assert MEMBER not in repr(counter)
     index = limited.database.requestCounts.index_information()["until_1"]
-    assert index["expireAfterSeconds"] == quotas.EXPIRY_SECONDS
+    assert index["expireAfterSeconds"] == rate_limits.EXPIRY_SECONDS
 
 
 def test_without_the_setting_nothing_is_counted(service: Service) -> None:
@@ -143,13 +143,13 @@ def test_without_a_database_the_answer_is_that_of_the_read(
     def fail(_: str) -> None:
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(limited.app.extensions["quotas"], "consume", fail)
+    monkeypatch.setattr(limited.app.extensions["rate_limits"], "consume", fail)
     problem(member.get(url()), 503, "database-unavailable")
 
 
 def test_requests_at_once_are_all_counted(mongodb: Database[Document]) -> None:
-    first, second = (QuotaRepository(mongodb, 100, Clock()) for _ in range(2))
+    first, second = (RateLimitRepository(mongodb, 100, Clock()) for _ in range(2))
     with ThreadPoolExecutor(16) as pool:
         spent = list(pool.map(lambda number: (first, second)[number % 2].consume("one"), range(200)))
-    assert sorted(quota.counted for quota in spent) == list(range(1, 201))
-    assert sum(quota.exceeded for quota in spent) == 100
+    assert sorted(each.counted for each in spent) == list(range(1, 201))
+    assert sum(each.exceeded for each in spent) == 100

@@ -11,7 +11,7 @@ import pytest
 from customer_service.app import create_app
 from customer_service.repository import ensure_indexes
 from customer_service.repository.customer_lists import BY_TERM
-from customer_service.repository.preconditions import (
+from customer_service.repository.readiness import (
     LOGIN_REFUSED,
     NO_RIGHTS,
     NOT_WRITABLE,

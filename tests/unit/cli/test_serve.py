@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "python:customer_service.server.config"]
+GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "python:customer_service.server.start"]
 Executed = list[tuple[list[str], "Mapping[str, str]"]]
 
 

@@ -18,7 +18,7 @@ from customer_service import __version__
 from customer_service.auth.jwks import JwkSetKeys
 from customer_service.observability import metrics
 from customer_service.observability.metrics import BOUNDS, Metrics
-from customer_service.repository.caches import Cache
+from customer_service.repository.expiring_cache import Cache
 from tests.support import metric_values
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from gunicorn.config import Config
 
 from customer_service.errors import SettingsError
-from customer_service.server.options import options, start_readiness_checks
+from customer_service.server.config import options, start_readiness_checks
 from customer_service.server.worker import DrainingWorker
 from customer_service.settings import JwtSettings, MongoSettings, ServerSettings, Settings
 from tests.support import SECRET

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from customer_service.repository.caches import STAMP_SLOTS, Cache
+from customer_service.repository.expiring_cache import STAMP_SLOTS, Cache
 
 
 class Clock:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from customer_service.cli.demo import EXAMPLE_CUSTOMER
 from customer_service.errors import MalformedDocument
-from customer_service.schemas.documents import CustomerSchema
+from customer_service.schemas.outputs import CustomerSchema
 from tests.support import EXAMPLE
 
 ANYTHING = st.recursive(

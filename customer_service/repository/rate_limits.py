@@ -25,7 +25,7 @@ EXPIRY_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class RateLimit:
     """The state of a caller's minute: the requests allowed, those counted, and the seconds until it ends."""
 
     allowed: int
@@ -43,7 +43,7 @@ class Quota:
         return self.counted > self.allowed
 
 
-class QuotaRepository:
+class RateLimitRepository:
     """The counters of all callers, one document for each minute of the clock.
 
     Writes wait only for the primary: a counter that a failover loses lets a caller make a few more requests.
@@ -59,7 +59,7 @@ class QuotaRepository:
         self._clock = clock
 
     @translates_errors
-    def consume(self, subject: str) -> Quota:
+    def consume(self, subject: str) -> RateLimit:
         """Count one request of the caller, and return the state of its minute."""
         now = self._clock()
         until = (now // WINDOW_SECONDS + 1) * WINDOW_SECONDS
@@ -68,4 +68,4 @@ class QuotaRepository:
         document = self._collection.find_one_and_update(
             {"_id": f"{caller}:{until:.0f}"}, change, upsert=True, return_document=ReturnDocument.AFTER
         )
-        return Quota(self._allowed, cast("Document", document)["count"], math.ceil(until - now))
+        return RateLimit(self._allowed, cast("Document", document)["count"], math.ceil(until - now))
