@@ -46,6 +46,12 @@ NOT_DELETED = {"deletedAt": None, "erasedAt": None}
 ACCESSIBLE = {"blockedAt": None, "erasedAt": None}
 """The filter for active and deleted customers: those neither blocked nor erased."""
 
+UNCHANGED = ("_id", "version", "updatedAt", "deletedAt", "erasedAt")
+"""The fields that a customer still has if no write was made since it was read.
+
+A document of another program may have no version and no time, as a tombstone has.
+"""
+
 
 def _unique(name: str) -> IndexModel:
     keys = [("organizationId", ASCENDING), (f"unique.{name}", ASCENDING)]
@@ -98,19 +104,19 @@ class CustomerRepository:
     @translates_errors
     def get(self, customer_id: str) -> Document:
         """Return the active customer with this id, 24 hexadecimal digits; raises CustomerNotFound."""
-        return self._get({"_id": _object_id(customer_id), **NOT_DELETED})
+        return self._get({"_id": object_id(customer_id), **NOT_DELETED})
 
     @translates_errors
     def get_committed(self, customer_id: str, since: Timestamp) -> Document:
         """Return the customer as `get` does, in a majority-committed state that includes this cluster time."""
         with self._collection.database.client.start_session(causal_consistency=True) as session:
             session.advance_operation_time(since)
-            return self._get({"_id": _object_id(customer_id), **NOT_DELETED}, session)
+            return self._get({"_id": object_id(customer_id), **NOT_DELETED}, session)
 
     @translates_errors
     def get_including_deleted(self, customer_id: str) -> Document:
         """Return the customer with this id, active or deleted; raises CustomerNotFound."""
-        return self._get({"_id": _object_id(customer_id), **ACCESSIBLE})
+        return self._get({"_id": object_id(customer_id), **ACCESSIBLE})
 
     @translates_errors
     def find_by_external_id(self, external_id: str) -> Document | None:
@@ -231,13 +237,12 @@ class CustomerRepository:
 
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
         """Update the document if it is unchanged since it was read (optimistic lock in the update's filter)."""
-        unchanged = {name: document.get(name) for name in ("_id", "version", "updatedAt", "deletedAt")}
-        following = {"updatedAt": _now_after(document.get("updatedAt")), "version": _next(document.get("version"))}
+        unchanged = {name: document.get(name) for name in UNCHANGED}
         try:
             written = self._collection.find_one_and_update(
                 {"organizationId": self._scope, **unchanged},
                 {
-                    "$set": {**values, **following, **self._writer.fields()},
+                    "$set": {**values, **self._next_fields(document)},
                     **({"$unset": dict(absent)} if absent else {}),
                 },
                 return_document=ReturnDocument.AFTER,
@@ -247,6 +252,11 @@ class CustomerRepository:
         if written is None:
             raise VersionMismatch
         return written
+
+    def _next_fields(self, document: Document) -> Document:
+        """Return the fields that each write on the document changes: its version and time, and who wrote it."""
+        following = {"updatedAt": _now_after(document.get("updatedAt")), "version": _next(document.get("version"))}
+        return {**following, **self._writer.fields()}
 
     def _raise_duplicate(self, customer_id: ObjectId, customer: Mapping[str, Any]) -> None:
         """Raise the error that names the other active customer with the key, unless it is gone by now."""
@@ -273,7 +283,8 @@ def _accessible(document: Document) -> Document:
     return document
 
 
-def _object_id(customer_id: str) -> ObjectId:
+def object_id(customer_id: str) -> ObjectId:
+    """Return the `_id` of a customer's id; raises CustomerNotFound if it is not 24 hexadecimal digits."""
     if not OBJECT_ID.fullmatch(customer_id):
         raise CustomerNotFound
     return ObjectId(customer_id)

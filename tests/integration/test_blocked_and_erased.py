@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bson import ObjectId
 
-from customer_service.repository import backfill_search_fields, backfill_unique_keys
+from customer_service.errors import VersionMismatch
+from customer_service.repository import (
+    CustomerRepository,
+    OrganizationScope,
+    backfill_search_fields,
+    backfill_unique_keys,
+)
 from customer_service.repository.idempotency import TAKEOVER_SECONDS
-from tests.support import EXAMPLE, NEW_CUSTOMER, ORGANIZATION, Service, customers_url, problem, url
+from tests.support import EXAMPLE, NEW_CUSTOMER, ORGANIZATION, WRITER, Service, customers_url, problem, url
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -98,3 +104,17 @@ def test_a_creation_that_is_repeated_after_it_is_404(service: Service, admin: Fl
     response = admin.post(customers_url(), json=NEW_CUSTOMER, headers=headers)
     problem(response, 404, "customer-not-found")
     assert service.database.customers.find_one({"_id": document["_id"]}) == document
+
+
+def test_a_late_write_does_not_change_a_tombstone(service: Service) -> None:
+    """The customer was another program's, without a version and a time, which a tombstone has not either."""
+    customers = CustomerRepository(service.database, OrganizationScope(ORGANIZATION), WRITER)
+    bare = {"_id": ObjectId(), "organizationId": ORGANIZATION, **NEW_CUSTOMER}
+    service.database.customers.insert_one(bare)
+    tombstone = {"_id": bare["_id"], **TOMBSTONE}
+    service.database.customers.replace_one({"_id": bare["_id"]}, tombstone)
+    before = service.database.customers.find_one({"_id": bare["_id"]})
+    for write in (customers.remove, lambda document: customers.update(document, NEW_CUSTOMER)):
+        with pytest.raises(VersionMismatch):
+            write(bare)
+    assert service.database.customers.find_one({"_id": bare["_id"]}) == before
