@@ -1,4 +1,4 @@
-"""Invisible and control characters, comparable forms of texts, and repair of mojibake and HTML entities."""
+"""Invisible and control characters, forms of texts to compare, and repair of mojibake and HTML entities."""
 
 from __future__ import annotations
 
@@ -67,6 +67,12 @@ def without_mojibake(text: str) -> str:
 def has_lost_characters(text: str) -> bool:
     """Whether the text has signs of lost characters, which cannot be restored."""
     return "\ufffd" in text or "Ã?" in text
+
+
+def folded(text: str) -> str:
+    """Return the text in capitals without accents and punctuation, with one space between words."""
+    letters = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    return re.sub(r"[\W_]+", " ", letters).strip().upper()
 
 
 def _read_as_utf_8(text: str) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
-from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME
-from customer_service.fiscal.sat_catalogues import DATA, ZIP_NUMBERS
+from customer_service.fiscal.catalogues import DATA, ZIP_NUMBERS
+from customer_service.fiscal.codes import COUNTRIES, USES, USES_BY_REGIME
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -81,7 +81,7 @@ def read(wheel: Path) -> Source:
 
 
 def pack(source: Source) -> bytes:
-    """Return the file that the service reads: a line of JSON for people, then what `sat_catalogues` unpacks."""
+    """Return the file that the service reads: a line of JSON for people, then what `catalogues` unpacks."""
     places = source.places()
     head = {
         "source": f"the SAT's catalogues of CFDI 4.0, from satcfdi {source.version} (PyPI, MIT)",

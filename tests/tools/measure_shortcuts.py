@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 
-from customer_service.fiscal import rules
+from customer_service.fiscal import contacts
 from customer_service.repository import CustomerBatchRepository, OrganizationScope
 from customer_service.services.upserts import UpsertResult, to_upsert, upsert_many
 from tests.support import ORGANIZATION, WRITER, mongod
@@ -41,7 +41,7 @@ def upsert_batch(database: Database[Document], start: int, without: tuple[str, .
     customers = CustomerBatchRepository(database, OrganizationScope(ORGANIZATION), WRITER)
     with pytest.MonkeyPatch.context() as patch:
         for name in without:
-            patch.setattr(rules, name, NEVER)
+            patch.setattr(contacts, name, NEVER)
         began = time.process_time()
         outcomes = upsert_many(customers, rows, to_upsert)
         seconds = time.process_time() - began

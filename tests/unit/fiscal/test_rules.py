@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from stdnum.mx import rfc as stdnum_rfc
 
 from customer_service.errors import Finding
-from customer_service.fiscal import catalogues, rules
+from customer_service.fiscal import codes, rules, states
+from customer_service.fiscal.catalogues import ZIP_NUMBERS, place_of
 from customer_service.fiscal.characters import comparable, plain_spaces, without_html_entities, without_mojibake
 from customer_service.fiscal.rules import normalized, unique_keys
-from customer_service.fiscal.sat_catalogues import ZIP_NUMBERS, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -735,13 +735,13 @@ class TestPhone:
 
 class TestCountry:
     def test_the_table_has_every_country_once(self) -> None:
-        assert len(catalogues.COUNTRIES) == len(set(catalogues.COUNTRIES.values())) == 249
-        assert all(len(code) == 3 and len(region) == 2 for code, region in catalogues.COUNTRIES.items())
-        assert {catalogues.COUNTRIES[code] for code in ("MEX", "ESP", "DEU", "CHE", "AND", "SSD")} == {
+        assert len(codes.COUNTRIES) == len(set(codes.COUNTRIES.values())) == 249
+        assert all(len(code) == 3 and len(region) == 2 for code, region in codes.COUNTRIES.items())
+        assert {codes.COUNTRIES[code] for code in ("MEX", "ESP", "DEU", "CHE", "AND", "SSD")} == {
             *("MX", "ES", "DE", "CH", "AD", "SS")
         }
 
-    @pytest.mark.parametrize("country", catalogues.COUNTRIES)
+    @pytest.mark.parametrize("country", codes.COUNTRIES)
     def test_every_country_has_foreigners(self, country: str) -> None:
         of_country = foreigner(country=country, taxId=GENERIC_FOREIGN, zip="85900", phone="+526474010101")
         assert errors(of_country) == set()
@@ -896,7 +896,7 @@ class TestMunicipality:
         names = [(state.code, municipality.name) for state, municipality in places if municipality]
         for state in {state for state, _ in names}:
             own = sorted(name for each, name in names if each == state)
-            folded = {tuple(catalogues._words_of_place(name)) for name in own}
+            folded = {tuple(states._words_of_place(name)) for name in own}
             assert len(folded) == len(own), state
 
 
@@ -1283,7 +1283,7 @@ class TestFindings:
     @given(st.text(), st.text(), st.text(), st.text())
     def test_no_text_makes_a_rule_raise(self, name: str, email: str, phone: str, state: str) -> None:
         given_customer = customer(legalName=name, email=email, phone=phone, state=state)
-        of_another_state = {"/address/zip"} if catalogues.zips_of(state) else set[str]()
+        of_another_state = {"/address/zip"} if states.zips_of(state) else set[str]()
         for finding in rules.errors(given_customer) + rules.warnings(given_customer):
             assert finding.path in {"/legalName", "/email", "/phone"} | of_another_state
 
