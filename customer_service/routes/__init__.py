@@ -6,6 +6,7 @@ from customer_service.routes import (
     customers_read,
     customers_write,
     sat_validation,
+    tax_info,
 )
 from customer_service.routes.blueprint import blueprint as customers_blueprint
 
@@ -16,4 +17,5 @@ __all__ = [
     "customers_read",
     "customers_write",
     "sat_validation",
+    "tax_info",
 ]

@@ -11,7 +11,7 @@ from customer_service.fiscal.codes import COMPANY_REGIMES, PERSON_REGIMES, USES_
 from customer_service.routes.blueprint import IF_NONE_MATCH, TOKEN_ERRORS, VARY_HEADER, token_blueprint
 from customer_service.schemas.outputs import CodeListSchema, InvoiceUseListSchema, TaxSystemListSchema, ZipCodeSchema
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
-from customer_service.web.requests import query_values
+from customer_service.web.query_parameters import query_values
 from customer_service.web.responses import cacheable_response
 
 if TYPE_CHECKING:

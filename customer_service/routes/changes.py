@@ -15,7 +15,7 @@ from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, bluep
 from customer_service.schemas.outputs import ChangePageSchema
 from customer_service.web import long_polling
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
-from customer_service.web.requests import decode_cursor, encode_cursor, invalid_parameters, query_values
+from customer_service.web.query_parameters import decode_cursor, encode_cursor, invalid_parameters, query_values
 from customer_service.web.responses import changes_body, json_response
 
 if TYPE_CHECKING:

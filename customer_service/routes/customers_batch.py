@@ -1,4 +1,4 @@
-"""The batch upsert: many customers in one request, each with its own result."""
+"""Batches: many customers read or upserted in one request."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from customer_service import errors
 from customer_service.errors import CustomerServiceError, Finding, InvalidRequest, serialize_findings
 from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository
-from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, blueprint, scoped_repository
-from customer_service.schemas.inputs import FINDING_MESSAGES, BatchInputSchema
-from customer_service.schemas.outputs import UpsertsSchema
+from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, blueprint, customers, scoped_repository
+from customer_service.schemas.inputs import FINDING_MESSAGES, BatchInputSchema, IdsInputSchema
+from customer_service.schemas.outputs import CustomerBatchSchema, UpsertsSchema
 from customer_service.services.upserts import to_upsert, upsert_many
 from customer_service.web.error_handlers import problem_of_error
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body
-from customer_service.web.responses import etag_of, json_response
+from customer_service.web.responses import etag_of, json_response, list_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,8 +25,34 @@ if TYPE_CHECKING:
     from customer_service.services.upserts import Outcome, Upsert
 
 BATCH_SCHEMA = BatchInputSchema()
+IDS_SCHEMA = IdsInputSchema()
 MAXIMUM_BATCH_FINDINGS_BYTES = 38_000
 """The size limit of the findings of all customers of a batch: the rest of 100 results has up to 27,500 bytes."""
+
+
+@blueprint.post("/customers/batch-get")
+@Operation(
+    "Customers",
+    {200: SuccessResponse(CustomerBatchSchema, JSON_HEADERS)},
+    role="viewer",
+    errors=(*MEMBER_ERRORS, errors.InvalidRequest),
+    request={JSON: IdsInputSchema},
+)
+def batch_get_customers() -> Response:
+    """Get up to 100 customers by ID.
+
+    They come in the order asked, each once; an id that is no customer's is in `notFound`.
+    """
+    requested: dict[str, str] = {}
+    for each in IDS_SCHEMA.validated(json_body())["ids"]:
+        requested.setdefault(each.lower(), each)
+    found = {str(document["_id"]): document for document in customers().find_many(list(requested))}
+    return json_response(
+        {
+            **list_body(found[each] for each in requested if each in found),
+            "notFound": [given for each, given in requested.items() if each not in found],
+        }
+    )
 
 
 @blueprint.post("/customers/batch-upsert")

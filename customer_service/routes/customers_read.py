@@ -1,4 +1,4 @@
-"""Reading customers: one by its id or external id, a list, a batch, and the validation of the tax information."""
+"""Reading customers: one by its id or external id, and a list."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from flask import Response, url_for
 
 from customer_service import errors
 from customer_service.auth.authorization import current_membership
-from customer_service.errors import serialize_findings
 from customer_service.routes.blueprint import (
     ETAG_HEADER,
     IF_NONE_MATCH,
@@ -20,11 +19,9 @@ from customer_service.routes.blueprint import (
     customers,
     serialized_customer,
 )
-from customer_service.schemas.inputs import CustomerInputSchema, IdsInputSchema
-from customer_service.schemas.outputs import CustomerBatchSchema, CustomerPageSchema, CustomerSchema, TaxInfoSchema
-from customer_service.services import validation
+from customer_service.schemas.outputs import CustomerPageSchema, CustomerSchema
 from customer_service.web.operations import Operation, SuccessResponse
-from customer_service.web.requests import JSON, LIST_PARAMETERS, json_body, list_request
+from customer_service.web.query_parameters import LIST_PARAMETERS, list_request
 from customer_service.web.responses import customer_response, json_response, list_body, serialize
 
 if TYPE_CHECKING:
@@ -32,9 +29,8 @@ if TYPE_CHECKING:
 
     from customer_service.repository.database import Document
     from customer_service.repository.search import CustomerQuery
-    from customer_service.web.requests import ListRequest
+    from customer_service.web.query_parameters import ListRequest
 
-IDS_SCHEMA = IdsInputSchema()
 ONE_CUSTOMER = Operation(
     "Customers",
     {200: SuccessResponse(CustomerSchema, ETAG_HEADER), 304: SuccessResponse(headers=ETAG_HEADER)},
@@ -91,73 +87,6 @@ def list_customers() -> Response:
     if requested.total:
         body["total"] = customers().count(query)
     return json_response(body, {"Link": _link(requested, cursor)} if cursor else {})
-
-
-@blueprint.post("/customers/batch-get")
-@Operation(
-    "Customers",
-    {200: SuccessResponse(CustomerBatchSchema, JSON_HEADERS)},
-    role="viewer",
-    errors=(*MEMBER_ERRORS, errors.InvalidRequest),
-    request={JSON: IdsInputSchema},
-)
-def batch_get_customers() -> Response:
-    """Get up to 100 customers by ID.
-
-    They come in the order asked, each once; an id that is no customer's is in `notFound`.
-    """
-    requested: dict[str, str] = {}
-    for each in IDS_SCHEMA.validated(json_body())["ids"]:
-        requested.setdefault(each.lower(), each)
-    found = {str(document["_id"]): document for document in customers().find_many(list(requested))}
-    return json_response(
-        {
-            **list_body(found[each] for each in requested if each in found),
-            "notFound": [given for each, given in requested.items() if each not in found],
-        }
-    )
-
-
-@blueprint.get("/customers/<customer_id:customer_id>/tax-info-validation")
-@Operation(
-    "Customers",
-    {200: SuccessResponse(TaxInfoSchema, JSON_HEADERS)},
-    role="viewer",
-    errors=(*READ_ERRORS, errors.CustomerNotFound),
-)
-def validate_customer_tax_info(customer_id: str) -> Response:
-    """Validate the tax information of a customer.
-
-    Errors are what this service would not store; warnings are what the tax authority will probably refuse.
-    """
-    return _tax_info_response(validation.to_input(customers().get(customer_id)))
-
-
-@blueprint.post("/customers/tax-info-validation")
-@Operation(
-    "Customers",
-    {200: SuccessResponse(TaxInfoSchema, JSON_HEADERS)},
-    role="viewer",
-    errors=MEMBER_ERRORS,
-    request={JSON: {"anyOf": [CustomerInputSchema, {}]}},
-)
-def validate_tax_info() -> Response:
-    """Validate the tax information of a customer that is not stored.
-
-    Wrong shapes are errors in the answer too.
-    """
-    return _tax_info_response(json_body())
-
-
-def _tax_info_response(customer: object) -> Response:
-    errors_found, warnings = validation.errors_of(customer), validation.warnings_of(customer)
-    return json_response(
-        {
-            "isValid": not errors_found,
-            "errors": serialize_findings(errors_found),
-            "warnings": serialize_findings(warnings),
-        }
-    )
 
 
 def _next_cursor(requested: ListRequest, query: CustomerQuery, documents: Sequence[Document]) -> str | None:

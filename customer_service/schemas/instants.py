@@ -1,4 +1,4 @@
-"""The parser for times in requests (RFC 3339)."""
+"""Times as RFC 3339 has them: parsed from requests, and formatted for responses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
+MICROSECONDS_PER_MILLISECOND = 1_000
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 INVALID_INSTANT = "Give a time as in RFC 3339, such as 2025-01-26T10:00:00Z."
 
@@ -25,3 +26,11 @@ def parse_instant(value: str, *, round_up: bool = False) -> datetime:
         return moment + timedelta(milliseconds=milliseconds)
     except OverflowError:
         raise ValueError from None
+
+
+def format_instant(moment: datetime) -> str:
+    """Return the time in UTC with `Z`: in milliseconds, or in seconds if they are whole; a naive time is UTC."""
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    timespec = "milliseconds" if moment.microsecond >= MICROSECONDS_PER_MILLISECOND else "seconds"
+    return f"{moment.isoformat(timespec=timespec)}Z"

@@ -7,7 +7,7 @@ fields of the specification are always present, and null if they are not set. Ne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 from marshmallow import INCLUDE, Schema, fields, missing, validate
@@ -15,8 +15,7 @@ from marshmallow import INCLUDE, Schema, fields, missing, validate
 from customer_service.errors import MalformedDocument
 from customer_service.fiscal.rules import SAT_STATUSES
 from customer_service.roles import ROLES
-
-MICROSECONDS_PER_MILLISECOND = 1000
+from customer_service.schemas.instants import format_instant
 
 
 class DocumentField(fields.Field[Any]):
@@ -48,16 +47,13 @@ class Identifier(DocumentField, fields.String):
 
 
 class Instant(DocumentField, fields.DateTime):
-    """A BSON date, serialized as RFC 3339 in UTC with `Z`: in milliseconds, or in seconds if they are whole."""
+    """A BSON date, serialized as RFC 3339."""
 
     def serialize_value(self, value: Any, name: str) -> str:
         """Return the time."""
         if not isinstance(value, datetime):
             raise MalformedDocument(name)
-        if value.tzinfo is not None:
-            value = value.astimezone(UTC).replace(tzinfo=None)
-        timespec = "milliseconds" if value.microsecond >= MICROSECONDS_PER_MILLISECOND else "seconds"
-        return f"{value.isoformat(timespec=timespec)}Z"
+        return format_instant(value)
 
 
 class NestedObject(DocumentField, fields.Nested):  # type: ignore[misc] # marshmallow's own Nested and Field disagree on a parameter's name

@@ -68,7 +68,7 @@ from customer_service.schemas.outputs import (
     ZipCodeSchema,
 )
 from customer_service.web.problems import ALL_PROBLEMS
-from customer_service.web.requests import FILTERS, LIST_PARAMETERS, NOT_FILTERS
+from customer_service.web.query_parameters import FILTERS, LIST_PARAMETERS, NOT_FILTERS
 from tests.support import messages_of, new_customer
 
 if TYPE_CHECKING:

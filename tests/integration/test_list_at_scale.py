@@ -17,7 +17,7 @@ from bson import ObjectId
 from customer_service.repository import ensure_indexes
 from customer_service.repository.customer_lists import MAXIMUM_TERM_COUNT
 from customer_service.settings import MongoSettings
-from customer_service.web.requests import ListRequest
+from customer_service.web.query_parameters import ListRequest
 from tests.support import Service, serve, settings
 from tests.support.command_recorder import CommandRecorder, stages_of
 from tests.support.lists import START, deleted, get_page, living, numbers, store

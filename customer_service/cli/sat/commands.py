@@ -16,7 +16,7 @@ from customer_service.cli.sat import exporting
 from customer_service.cli.sat.importing import SatCounts, SatImporter, to_stored
 from customer_service.cli.sat.legends import LEGENDS, Legend, parse_legend
 from customer_service.cli.transfer.exporting import EXPORT_PAGE_LENGTH
-from customer_service.cli.transfer.files import GZIP
+from customer_service.cli.transfer.formats import GZIP
 from customer_service.cli.transfer.rows import Unreadable
 from customer_service.errors import InvalidRequest
 from customer_service.fiscal.rules import SAT_STATUSES

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from customer_service.cli.transfer.files import Format
+    from customer_service.cli.transfer.formats import Format
     from customer_service.cli.transfer.rows import Row
     from customer_service.cli.transfer.sheets import Layout
     from customer_service.repository import CustomerBatchRepository
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 FORMAT = click.option(
     "--format",
     "form",
-    type=click.Choice(sorted(set(files.FORMATS.values()))),
+    type=click.Choice(sorted(set(formats.FORMATS.values()))),
     help="The format, if FILE does not end in .ndjson, .jsonl or .csv, with or without .gz.",
 )
 
@@ -207,7 +207,7 @@ def _bar(file: str, label: str, length: Callable[[], int]) -> AbstractContextMan
 
 
 def _format(file: str, given: Format | None) -> Format:
-    form = given or files.format_of(file)
+    form = given or formats.format_of(file)
     if form is None:
         raise click.UsageError("Give --format: the name of FILE does not show it.")
     return form

@@ -1,4 +1,4 @@
-"""The files of imports and exports: the format by the name, gzip, and no file that is half written."""
+"""The files of imports and exports: gzip by the name, and no file that is half written."""
 
 from __future__ import annotations
 
@@ -8,22 +8,14 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from customer_service.cli.transfer.formats import GZIP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Format = Literal["ndjson", "csv"]
-FORMATS: dict[str, Format] = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"}
-"""The formats by the end of a file's name, before any `.gz`."""
-
-GZIP = ".gz"
 STANDARD = "-"
-
-
-def format_of(name: str) -> Format | None:
-    """Return the format of a file by its name, or None."""
-    return FORMATS.get(Path(name.lower().removesuffix(GZIP)).suffix)
 
 
 @contextmanager

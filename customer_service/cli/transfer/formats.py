@@ -1,11 +1,12 @@
-"""Customers as rows: JSON, one on each line, or the cells of a CSV."""
+"""The formats of files, by their names: JSON, one customer on each line, or the cells of a CSV."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
-from typing import TYPE_CHECKING, Any, BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import orjson
 
@@ -16,7 +17,17 @@ from customer_service.cli.transfer.rows import Lines, LineTooLong, Row, unreadab
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from customer_service.cli.transfer.files import Format
+
+Format = Literal["ndjson", "csv"]
+FORMATS: dict[str, Format] = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv"}
+"""The formats by the end of a file's name, before any `.gz`."""
+
+GZIP = ".gz"
+
+
+def format_of(name: str) -> Format | None:
+    """Return the format of a file by its name, or None."""
+    return FORMATS.get(Path(name.lower().removesuffix(GZIP)).suffix)
 
 
 def write(customers: Iterable[dict[str, Any]], stream: BinaryIO, form: Format, metadata: Sequence[str]) -> None:

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from customer_service.cli.transfer import cells, formats, sheets
 from customer_service.cli.transfer.columns import field_of
-from customer_service.cli.transfer.files import FORMATS, format_of
+from customer_service.cli.transfer.formats import FORMATS, format_of
 from customer_service.cli.transfer.rows import Row, Unreadable
 from customer_service.services import validation
 from tests.support import new_customer
 
 if TYPE_CHECKING:
-    from customer_service.cli.transfer.files import Format
+    from customer_service.cli.transfer.formats import Format
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 DANGEROUS = "=+-@\t\r"

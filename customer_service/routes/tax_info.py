@@ -1,0 +1,60 @@
+"""The validation of the tax information of a customer, stored or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from customer_service import errors
+from customer_service.errors import serialize_findings
+from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, READ_ERRORS, blueprint, customers
+from customer_service.schemas.inputs import CustomerInputSchema
+from customer_service.schemas.outputs import TaxInfoSchema
+from customer_service.services import validation
+from customer_service.web.operations import Operation, SuccessResponse
+from customer_service.web.requests import JSON, json_body
+from customer_service.web.responses import json_response
+
+if TYPE_CHECKING:
+    from flask import Response
+
+
+@blueprint.get("/customers/<customer_id:customer_id>/tax-info-validation")
+@Operation(
+    "Customers",
+    {200: SuccessResponse(TaxInfoSchema, JSON_HEADERS)},
+    role="viewer",
+    errors=(*READ_ERRORS, errors.CustomerNotFound),
+)
+def validate_customer_tax_info(customer_id: str) -> Response:
+    """Validate the tax information of a customer.
+
+    Errors are what this service would not store; warnings are what the tax authority will probably refuse.
+    """
+    return _tax_info_response(validation.to_input(customers().get(customer_id)))
+
+
+@blueprint.post("/customers/tax-info-validation")
+@Operation(
+    "Customers",
+    {200: SuccessResponse(TaxInfoSchema, JSON_HEADERS)},
+    role="viewer",
+    errors=MEMBER_ERRORS,
+    request={JSON: {"anyOf": [CustomerInputSchema, {}]}},
+)
+def validate_tax_info() -> Response:
+    """Validate the tax information of a customer that is not stored.
+
+    Wrong shapes are errors in the answer too.
+    """
+    return _tax_info_response(json_body())
+
+
+def _tax_info_response(customer: object) -> Response:
+    errors_found, warnings = validation.errors_of(customer), validation.warnings_of(customer)
+    return json_response(
+        {
+            "isValid": not errors_found,
+            "errors": serialize_findings(errors_found),
+            "warnings": serialize_findings(warnings),
+        }
+    )
