@@ -8,7 +8,7 @@ from customer_service.errors import InvalidRequest, ZipCodeNotFound
 from customer_service.fiscal import rules
 from customer_service.fiscal.catalogues import names_of, place_of
 from customer_service.fiscal.codes import COMPANY_REGIMES, PERSON_REGIMES, USES_BY_REGIME
-from customer_service.routes.blueprint import IF_NONE_MATCH, TOKEN_ERRORS, VARY_HEADER, token_blueprint
+from customer_service.routes.blueprint import IF_NONE_MATCH, TOKEN_ERRORS, token_blueprint
 from customer_service.schemas.outputs import CodeListSchema, InvoiceUseListSchema, TaxSystemListSchema, ZipCodeSchema
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
 from customer_service.web.query_parameters import query_values
@@ -30,7 +30,6 @@ CATALOG_ETAG = {"type": "string", "pattern": '^"[0-9a-f]{40}"$'}
 CATALOG_HEADERS = {
     "Cache-Control": Parameter("Keep it for a day.", {"const": FOR_A_DAY["Cache-Control"]}, required=True),
     "ETag": Parameter("Changes with the catalogue.", CATALOG_ETAG, required=True),
-    **VARY_HEADER,
 }
 USE_PARAMETERS = {
     "taxSystem": Parameter(

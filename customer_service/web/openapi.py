@@ -24,12 +24,14 @@ from customer_service.web.problems import (
     INTERNAL_ERROR,
     PROBLEM_MEDIA_TYPE,
     PROBLEMS,
+    SERVER_PROBLEMS,
     TYPE_PREFIX,
 )
 from customer_service.web.routing import BASE_PATHS
+from customer_service.web.sharing import share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from flask import Flask
     from marshmallow import fields
@@ -46,7 +48,12 @@ PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 DESCRIPTION = """The customers of an organization: the receivers of its Mexican e-invoices (CFDI 4.0).
 
 To try it, press **Authorize** and paste a token, without the word Bearer. The demo, `make run`, prints one, and has the
-customer of the examples."""
+customer of the examples.
+
+Every response has the headers `X-Request-ID` (the request's own if it is plain, else a new one), `traceparent` (W3C
+Trace Context) and `X-Content-Type-Options: nosniff`. If callers are limited, it also has `RateLimit-Policy` (the
+requests of a window, and its seconds) and `RateLimit` (the requests left, and the seconds to the next window). Large
+answers are compressed if `Accept-Encoding` allows it. An error has `Cache-Control: no-store`."""
 TAGS = {
     "Customers": "Read, search, write and check customers. Viewers read, editors write.",
     "Members": "Who may see the organization's customers, and change them. For admins.",
@@ -54,17 +61,16 @@ TAGS = {
     "Health": "For whoever runs the service; a gateway keeps these inside.",
 }
 
-BODY_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-"""The statuses of the errors that every request with a body can have before its content is validated."""
+DEFAULT_STATUSES = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE}
+DEFAULT_PROBLEMS = [
+    *(problem for problem in PROBLEMS.values() if problem.status in DEFAULT_STATUSES),
+    *(problem for status, problem in FRAMEWORK_PROBLEMS.items() if status != HTTPStatus.METHOD_NOT_ALLOWED),
+    *SERVER_PROBLEMS.values(),
+    *COMMON_PROBLEMS,
+    INTERNAL_ERROR,
+]
+"""The problems that do not depend on what an operation does: the `default` response of each operation has them all."""
 
-
-COMMON_HEADERS = {
-    "X-Request-ID": Parameter("The request's own where it is plain, else a new one.", required=True),
-    "traceparent": Parameter("W3C Trace Context.", required=True),
-    "X-Content-Type-Options": Parameter("Believe the type.", {"const": "nosniff"}, required=True),
-    "RateLimit-Policy": Parameter("Where callers are limited: the requests of a window, and its seconds."),
-    "RateLimit": Parameter("Where callers are limited: the requests left, and the seconds to the next window."),
-}
 SECONDS = {"type": "string", "pattern": "^[1-9][0-9]*$"}
 WITHOUT_CONTROLS = f"^[^{CONTROL_CHARACTERS}]+$"
 PATH_PARAMETERS: Mapping[str, Parameter] = {
@@ -106,57 +112,34 @@ def build_document(app: Flask, version: str) -> dict[str, Any]:
         servers=servers(),
         externalDocs={"description": "Every problem type, and what it means", "url": "docs/errors"},
         tags=[{"name": name, "description": description} for name, description in TAGS.items()],
+        security=[{SECURITY_SCHEME: []}],
     )
     marshmallow.converter.add_attribute_function(_schema_of_field)
     spec.components.security_scheme(SECURITY_SCHEME, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
-    for name, value in COMMON_HEADERS.items():
-        spec.components.header(name, _parameter_object(value))
-    shared = _SharedResponses(spec)
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions[rule.endpoint]
         operation = operation_of(view)
         time.sleep(0)  # a gevent worker answers other requests between two operations
         if operation is not None:
             methods = (rule.methods or set()) - IMPLIED_METHODS
-            described = _describe(view, operation, rule, shared)
+            described = _describe(view, operation, rule)
             spec.path(path=path_template(rule.rule), operations={method.lower(): described for method in methods})
     document = spec.to_dict()
-    types = document["components"]["schemas"]["Problem"]["properties"]["type"]
-    types["enum"] = sorted({TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS})
+    _extend_failure(document["components"]["schemas"])
+    share(document)
     return document
 
 
-class _SharedResponses:
-    """The responses that problems are, each once in the components, however many operations have it."""
-
-    def __init__(self, spec: APISpec) -> None:
-        """Add them to the components of the document."""
-        self._components = spec.components
-        self._names: dict[tuple[str, ...], str] = {}
-
-    def of(self, problems: Iterable[ProblemType]) -> dict[str, str]:
-        """Return the name of the response for each status of the problems."""
-        by_status: dict[HTTPStatus, list[ProblemType]] = {}
-        for problem in problems:
-            by_status.setdefault(problem.status, []).append(problem)
-        return {str(status.value): self._name(status, alike) for status, alike in by_status.items()}
-
-    def _name(self, status: HTTPStatus, problems: list[ProblemType]) -> str:
-        key = tuple(sorted(problem.slug for problem in problems))
-        if key not in self._names:
-            self._add_examples(problems)
-            self._names[key] = self._unused_name(status.phrase.replace(" ", ""))
-            self._components.response(self._names[key], _problem_response(status, problems))
-        return self._names[key]
-
-    def _add_examples(self, problems: list[ProblemType]) -> None:
-        for problem in problems:
-            if problem.slug not in self._components.examples:
-                self._components.example(problem.slug, {"value": _example(problem)})
-
-    def _unused_name(self, phrase: str) -> str:
-        alike = sum(name.startswith(phrase) for name in self._names.values())
-        return f"{phrase}{alike + 1}" if alike else phrase
+def _extend_failure(schemas: dict[str, Any]) -> None:
+    """Describe a Problem as a Failure with further members, and list every type."""
+    inherited = schemas["Failure"]["properties"]
+    inherited["type"]["enum"] = sorted({TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS})
+    own = {name: value for name, value in schemas["Problem"]["properties"].items() if name not in inherited}
+    schemas["Problem"] = {
+        "allOf": [{"$ref": "#/components/schemas/Failure"}],
+        "properties": own,
+        "required": sorted(own),
+    }
 
 
 def servers(prefix: str = "") -> list[dict[str, str]]:
@@ -175,21 +158,21 @@ def path_template(rule: str) -> str:
     return PARAMETER.sub(lambda match: f"{{{_camel_case(match[1])}}}", rule)
 
 
-def _describe(view: Callable[..., Any], operation: Operation, rule: Rule, shared: _SharedResponses) -> dict[str, Any]:
+def _describe(view: Callable[..., Any], operation: Operation, rule: Rule) -> dict[str, Any]:
     summary, _, description = inspect.cleandoc(view.__doc__ or "").partition("\n\n")
     return {
         "operationId": view.__name__,
         "summary": summary.rstrip("."),
         "description": " ".join((description.replace("\n", " "), *_role_note(operation))).strip(),
         "tags": [operation.tag],
-        "security": [{SECURITY_SCHEME: []}] if operation.role or operation.any_token else [],
+        **({} if operation.role or operation.any_token else {"security": []}),
         "parameters": [
             *(_parameter("path", _camel_case(name), PATH_PARAMETERS[name]) for name in PARAMETER.findall(rule.rule)),
             *(_parameter("query", *item) for item in operation.query.items()),
             *(_parameter("header", *item) for item in operation.request_headers.items()),
         ],
         **_request(operation),
-        "responses": _success_responses(operation) | shared.of(_problems(operation, rule)),
+        "responses": _success_responses(operation) | _problem_responses(operation),
     }
 
 
@@ -199,8 +182,9 @@ def _parameter(place: str, name: str, value: Parameter) -> dict[str, Any]:
 
 
 def _parameter_object(value: Parameter) -> dict[str, Any]:
+    required = {"required": True} if value.required else {}
     example = {} if value.example is None else {"example": value.example}
-    return {"description": value.description, "required": value.required, "schema": dict(value.schema), **example}
+    return {"description": value.description, **required, "schema": dict(value.schema), **example}
 
 
 def _role_note(operation: Operation) -> Iterator[str]:
@@ -217,39 +201,48 @@ def _success_responses(operation: Operation) -> dict[str, Any]:
     return {
         str(status): {
             "description": HTTPStatus(status).phrase,
-            "headers": _headers(response.headers),
+            **_headers(response.headers),
             **({"content": {response.media_type: {"schema": response.schema}}} if response.schema else {}),
         }
         for status, response in operation.responses.items()
     }
 
 
-def _headers(specific: Mapping[str, Parameter]) -> dict[str, Any]:
-    described = {name: _parameter_object(value) for name, value in specific.items()}
-    return described | {name: name for name in COMMON_HEADERS}
+def _headers(headers: Mapping[str, Parameter]) -> dict[str, Any]:
+    return {"headers": {name: _parameter_object(value) for name, value in headers.items()}} if headers else {}
 
 
-def _problems(operation: Operation, rule: Rule) -> Iterator[ProblemType]:
-    yield from (PROBLEMS[error] for error in operation.errors)
-    yield from (FRAMEWORK_PROBLEMS[status] for status in BODY_STATUSES if operation.request)
-    if rule.arguments:
-        yield FRAMEWORK_PROBLEMS[HTTPStatus.NOT_FOUND]
-    yield from COMMON_PROBLEMS
-    yield INTERNAL_ERROR
+def _problem_responses(operation: Operation) -> dict[str, Any]:
+    """Return the response of each status of the operation's own errors, and the default one."""
+    by_status: dict[HTTPStatus, list[ProblemType]] = {}
+    for problem in (PROBLEMS[error] for error in operation.errors):
+        if problem not in DEFAULT_PROBLEMS:
+            by_status.setdefault(problem.status, []).append(problem)
+    responses = {str(status.value): _problem_response(status, problems) for status, problems in by_status.items()}
+    return responses | {"default": _default_response()}
 
 
-def _problem_response(status: HTTPStatus, problems: list[ProblemType]) -> dict[str, Any]:
-    examples = {problem.slug: problem.slug for problem in problems}
+def _problem_response(status: HTTPStatus, problems: Collection[ProblemType]) -> dict[str, Any]:
+    examples = {problem.slug: {"value": _example(problem)} for problem in sorted(problems, key=lambda each: each.slug)}
     return {
         "description": status.phrase,
-        "headers": _headers(_problem_headers(problems)),
+        **_headers(_problem_headers(problems)),
         "content": {PROBLEM_MEDIA_TYPE: {"schema": ProblemSchema, "examples": examples}},
     }
 
 
-def _problem_headers(problems: list[ProblemType]) -> dict[str, Parameter]:
+def _default_response() -> dict[str, Any]:
+    types = sorted({f"{problem.status.value} `{problem.slug}`" for problem in DEFAULT_PROBLEMS})
+    return {
+        "description": f"An error that any operation can have: {', '.join(types)}.",
+        **_headers(_problem_headers(DEFAULT_PROBLEMS)),
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": ProblemSchema}},
+    }
+
+
+def _problem_headers(problems: Collection[ProblemType]) -> dict[str, Parameter]:
     """Return the headers that any of the problems has; a header that all have is required."""
-    headers = {"Cache-Control": Parameter("Never kept.", {"const": "no-store"}, required=True)}
+    headers = {}
     for name in dict.fromkeys(name for problem in problems for name in problem.headers):
         values = [problem.headers.get(name) for problem in problems]
         choice = SECONDS if name == "Retry-After" else {"enum": sorted({value for value in values if value})}
@@ -258,7 +251,7 @@ def _problem_headers(problems: list[ProblemType]) -> dict[str, Parameter]:
 
 
 def _example(problem: ProblemType) -> dict[str, Any]:
-    return problem.body(requestId="0af7651916cd43dd8448eb211c80319c", **problem.example)
+    return problem.body(requestId="order-4711", **problem.example)
 
 
 def _camel_case(name: str) -> str:

@@ -12,6 +12,7 @@ from customer_service.settings import GatewaySettings, ServerSettings
 from customer_service.web.openapi import PARAMETER
 from tests import support
 from tests.support import Service, bearer, customers_url, problem, url
+from tests.support.openapi import operations_of
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
@@ -115,8 +116,7 @@ class TestPreflight:
         document = shared.client.get("/openapi.json").get_json()
         contract = {
             parameter["name"].lower()
-            for item in document["paths"].values()
-            for operation in item.values()
+            for operation in operations_of(document).values()
             for parameter in operation["parameters"]
             if parameter["in"] == "header"
         }

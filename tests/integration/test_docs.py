@@ -93,7 +93,7 @@ def test_each_problem_type_has_an_anchor(client: FlaskClient, base: str) -> None
     document = client.get(f"{base}/openapi.json").get_json()
     linked = urljoin(f"http://localhost{base}/openapi.json", document["externalDocs"]["url"])
     assert linked == f"http://localhost{base}/docs/errors"
-    described = document["components"]["schemas"]["Problem"]["properties"]["type"]
+    described = document["components"]["schemas"]["Failure"]["properties"]["type"]
     assert f"({document['externalDocs']['url']})" in described["description"]
     page = client.get(f"{base}/docs/errors")
     assert (page.status_code, page.mimetype) == (200, "text/html")
