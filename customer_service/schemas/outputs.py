@@ -190,7 +190,8 @@ class CustomersSchema(Schema):
 
     data = fields.List(fields.Nested(CustomerSchema), required=True)
     unreadable = fields.List(
-        fields.String(), metadata={"description": "The ids of those stored in a shape that cannot be told, if any."}
+        fields.String(),
+        metadata={"description": "The ids of those that are stored in a shape that cannot be serialized, if any."},
     )
 
 
