@@ -1,15 +1,21 @@
-"""The settings: `model` defines them, `environment` reads and validates the environment variables."""
+"""The settings, a module for each group: each reads and validates its environment variables."""
 
-from customer_service.settings.model import (
-    IN_MEMORY_URI,
-    CacheSettings,
-    GatewaySettings,
-    JwtSettings,
-    MongoSettings,
-    ServerSettings,
-    Settings,
-    TracingSettings,
-)
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from customer_service.errors import SettingsError
+from customer_service.settings.caches import CacheSettings
+from customer_service.settings.gateway import GatewaySettings
+from customer_service.settings.jwt import JwtSettings
+from customer_service.settings.mongodb import IN_MEMORY_URI, MongoSettings
+from customer_service.settings.server import ServerSettings
+from customer_service.settings.tracing import TracingSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "IN_MEMORY_URI",
@@ -21,3 +27,29 @@ __all__ = [
     "Settings",
     "TracingSettings",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of the service."""
+
+    mongodb: MongoSettings
+    jwt: JwtSettings
+    server: ServerSettings = field(default_factory=ServerSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read all settings; raises one SettingsError that names every missing or wrong setting."""
+        problems: list[str] = []
+        groups: list[Any] = []
+        for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings, TracingSettings, GatewaySettings):
+            try:
+                groups.append(group.from_environment(environ))
+            except SettingsError as error:
+                problems.append(str(error))
+        if problems:
+            raise SettingsError("; ".join(problems))
+        return cls(*groups)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from customer_service.settings.environment import Network
+    from customer_service.settings.gateway import Network
 
 PREFIX = re.compile(r"(?=.{2,256}\Z)(/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
 """A path without escapes, `.`, `..` and `//`, which no program reads in another way."""

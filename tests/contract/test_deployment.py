@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from customer_service import settings
 from customer_service.cli import main
-from customer_service.settings import ServerSettings
-from customer_service.settings.environment import (
-    CacheSettingsSchema,
-    GatewaySettingsSchema,
-    JwtSettingsSchema,
-    MongoSettingsSchema,
-    ServerSettingsSchema,
-    TracingSettingsSchema,
+from customer_service.settings import (
+    CacheSettings,
+    GatewaySettings,
+    JwtSettings,
+    MongoSettings,
+    ServerSettings,
+    TracingSettings,
 )
 
 if TYPE_CHECKING:
@@ -30,15 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
     field.data_key
-    for schema in (
-        MongoSettingsSchema,
-        JwtSettingsSchema,
-        ServerSettingsSchema,
-        CacheSettingsSchema,
-        TracingSettingsSchema,
-        GatewaySettingsSchema,
-    )
-    for field in schema().fields.values()
+    for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings, TracingSettings, GatewaySettings)
+    for field in group.SCHEMA.fields.values()
 }
 
 
@@ -168,8 +159,8 @@ class TestReadme:
     @pytest.mark.parametrize(
         ("name", "default"),
         [
-            ("MONGODB_DATABASE", settings.MongoSettings.__dataclass_fields__["database"].default),
-            ("MONGODB_TIMEOUT_MS", settings.MongoSettings.__dataclass_fields__["timeout_ms"].default),
+            ("MONGODB_DATABASE", MongoSettings.__dataclass_fields__["database"].default),
+            ("MONGODB_TIMEOUT_MS", MongoSettings.__dataclass_fields__["timeout_ms"].default),
             ("PORT", ServerSettings().port),
             ("DRAIN_SECONDS", int(ServerSettings().drain_seconds)),
             ("LOG_LEVEL", ServerSettings().log_level),

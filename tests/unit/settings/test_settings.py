@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from customer_service.errors import SettingsError
-from customer_service.settings import GatewaySettings, JwtSettings, MongoSettings, ServerSettings, Settings, environment
+from customer_service.settings import GatewaySettings, JwtSettings, MongoSettings, ServerSettings, Settings, tracing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,10 +95,10 @@ def test_the_endpoint_of_traces(environ: dict[str, str], endpoint: str | None) -
 
 def test_an_endpoint_without_the_otel_extra_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = LEAST | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
-    monkeypatch.setattr(environment, "EXPORTER", "opentelemetry.exporter.none.of.ours")
+    monkeypatch.setattr(tracing, "EXPORTER", "opentelemetry.exporter.none.of.ours")
     with pytest.raises(SettingsError, match=r'OTEL_EXPORTER_OTLP_ENDPOINT: needs .*"customer-service\[otel\]"'):
         Settings.from_environment(asked)
-    monkeypatch.setattr(environment, "EXPORTER", "customer_service.none")
+    monkeypatch.setattr(tracing, "EXPORTER", "customer_service.none")
     with pytest.raises(SettingsError):
         Settings.from_environment(asked)
     assert Settings.from_environment(asked | {"OTEL_SDK_DISABLED": "true"}).tracing.endpoint is None

@@ -1,0 +1,72 @@
+"""A group of settings, and the schema that reads it from environment variables."""
+
+from __future__ import annotations
+
+import os
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
+
+from customer_service.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+SERVICE_VARIABLE = re.compile(r".*_SERVICE_(HOST|PORT(_.*)?)|.*_PORT_[0-9]+_.*")
+"""The variables that Kubernetes sets for each service, unless the pod has `enableServiceLinks: false`."""
+
+FOREIGN_PREFIXES = {"OTEL_"}
+"""The prefixes of variables that other libraries read too: OpenTelemetry has many more than this service reads."""
+
+
+class SettingsGroup:
+    """A group of settings, with the schema that reads them from the environment."""
+
+    __slots__ = ()
+    SCHEMA: ClassVar[Schema]
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings of the group; raises SettingsError."""
+        given = {name: value for name, value in environ.items() if value.strip()}
+        try:
+            return cls(**cls.SCHEMA.load(given))
+        except ValidationError as error:
+            messages = cast("dict[str, list[str]]", error.messages)
+            raise SettingsError("; ".join(f"{name}: {' '.join(messages[name])}" for name in sorted(messages))) from None
+
+
+class EnvironmentSchema(Schema):
+    """Reads one group of settings from the environment; a blank variable counts as absent.
+
+    An unknown variable with the prefix of one of the group's settings is refused: it is probably a misspelt setting.
+    """
+
+    class Meta:
+        unknown = EXCLUDE
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _no_misspelt_setting(self, _data: dict[str, Any], original: Mapping[str, str], **_: object) -> None:
+        settings = [str(each.data_key) for each in self.fields.values()]
+        prefixes = tuple({f"{name.partition('_')[0]}_" for name in settings if "_" in name} - FOREIGN_PREFIXES)
+        unknown = [name for name in original if name.startswith(prefixes) and name not in settings]
+        if problems := {name: _advice(name, settings) for name in unknown if not _is_injected(name, original[name])}:
+            raise ValidationError(problems)
+
+
+def _advice(name: str, settings: list[str]) -> list[str]:
+    (nearest,) = get_close_matches(name.upper(), settings, 1, cutoff=0)
+    return [f"is not a setting; the nearest name is {nearest}"]
+
+
+def _is_injected(name: str, value: str) -> bool:
+    """Whether Kubernetes or Docker sets this variable to describe another service."""
+    return bool(SERVICE_VARIABLE.fullmatch(name)) or (name.endswith("_PORT") and "://" in value)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of a list that commas or spaces separate."""
+    return tuple(text.replace(",", " ").split())
