@@ -16,6 +16,7 @@ from customer_service.repository.memberships import (
 )
 from customer_service.repository.rate_limits import RateLimitRepository
 from customer_service.repository.unique_keys import backfill_unique_keys
+from customer_service.repository.versions import VersionRepository
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
@@ -30,6 +31,7 @@ __all__ = [
     "MembershipRepository",
     "OrganizationScope",
     "RateLimitRepository",
+    "VersionRepository",
     "WorkerCaches",
     "Writer",
     "backfill_search_fields",

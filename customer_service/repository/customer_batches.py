@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import BulkWriteError
 
 from customer_service.repository.customer_lists import BY_TERM
 from customer_service.repository.customers import CustomerRepository
-from customer_service.repository.database import Document, translates_errors
+from customer_service.repository.database import Document, duplicates_of, translates_errors
 from customer_service.repository.search import key_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-DUPLICATE_KEY = 11000
-
 
 class CustomerBatchRepository(CustomerRepository):
     """The customers of one organization, with bulk operations."""
+
+    _archived: Mapping[int, Document] = MappingProxyType({})
+    """The documents of the last `archive_many`, each by its identity, which is unique while this has them."""
+
+    @translates_errors
+    def archive_many(self, documents: Iterable[Document]) -> None:
+        """Archive the documents that writes will replace, in one command; those writes will not do it again."""
+        self._archived = {id(each): each for each in documents}
+        self._versions().archive(list(self._archived.values()))
+
+    def _archive(self, document: Document) -> None:
+        if id(document) not in self._archived:
+            super()._archive(document)
 
     @translates_errors
     def find_by_keys(self, name: str, values: Iterable[str]) -> dict[str, Document]:
@@ -47,13 +59,5 @@ class CustomerBatchRepository(CustomerRepository):
             try:
                 self._collection.insert_many(documents, ordered=False)
             except BulkWriteError as error:
-                refused = _refused(error)
+                refused = duplicates_of(error)
         return [None if index in refused else document for index, document in enumerate(documents)]
-
-
-def _refused(error: BulkWriteError) -> set[int]:
-    """Return the indexes of the documents with a duplicate key; raises the error if there is any other failure."""
-    failures = error.details["writeErrors"]
-    if error.details.get("writeConcernErrors") or any(failure["code"] != DUPLICATE_KEY for failure in failures):
-        raise error
-    return {failure["index"] for failure in failures}

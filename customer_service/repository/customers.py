@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bson import ObjectId
@@ -16,8 +16,9 @@ from customer_service.fiscal import rules
 from customer_service.fiscal.characters import comparable
 from customer_service.repository import customer_lists
 from customer_service.repository.customer_lists import CustomerList, ListPosition
-from customer_service.repository.database import Document, as_stored, translates_errors
+from customer_service.repository.database import Document, as_stored, now_as_stored, translates_errors
 from customer_service.repository.search import search_terms, with_sat_term
+from customer_service.repository.versions import VersionRepository, version_of
 from customer_service.schemas.inputs import OPTIONAL_FIELDS
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class CustomerRepository:
 
         Raises VersionMismatch.
         """
-        return self._write(document, {"deletedAt": _now()}, ACTIVE_ONLY_FIELDS)
+        return self._write(document, {"deletedAt": now_as_stored()}, ACTIVE_ONLY_FIELDS)
 
     @translates_errors
     def restore(self, document: Document, customer: Mapping[str, Any]) -> Document:
@@ -199,7 +200,7 @@ class CustomerRepository:
         return self._write_active(document, customer, {}, {"deletedAt": ""})
 
     def _new(self, customer: Mapping[str, Any], customer_id: ObjectId | None = None) -> Document:
-        now = _now()
+        now = now_as_stored()
         return {
             "_id": customer_id or ObjectId(),
             "organizationId": self._scope,
@@ -236,7 +237,11 @@ class CustomerRepository:
             raise VersionMismatch from None
 
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
-        """Update the document if it is unchanged since it was read (optimistic lock in the update's filter)."""
+        """Update the document if it is unchanged since it was read (optimistic lock in the update's filter).
+
+        Its copy for the history comes first: a crash between the two leaves a copy of what is still current, not a gap.
+        """
+        self._archive(document)
         unchanged = {name: document.get(name) for name in UNCHANGED}
         try:
             written = self._collection.find_one_and_update(
@@ -255,8 +260,14 @@ class CustomerRepository:
 
     def _next_fields(self, document: Document) -> Document:
         """Return the fields that each write on the document changes: its version and time, and who wrote it."""
-        following = {"updatedAt": _now_after(document.get("updatedAt")), "version": _next(document.get("version"))}
+        following = {"updatedAt": _now_after(document.get("updatedAt")), "version": _next(version_of(document))}
         return {**following, **self._writer.fields()}
+
+    def _archive(self, document: Document) -> None:
+        self._versions().archive([document])
+
+    def _versions(self) -> VersionRepository:
+        return VersionRepository(self._collection.database, self._scope)
 
     def _raise_duplicate(self, customer_id: ObjectId, customer: Mapping[str, Any]) -> None:
         """Raise the error that names the other active customer with the key, unless it is gone by now."""
@@ -271,9 +282,9 @@ def search_and_unique_fields(customer: Mapping[str, Any]) -> Document:
     return {"search": search_terms(customer), "unique": rules.unique_keys(customer)}
 
 
-def _next(version: object) -> int:
-    """Return the next version; another program may have stored no number, or the highest integer of BSON."""
-    return version + 1 if isinstance(version, int) and version < LAST_VERSION else 1
+def _next(version: int) -> int:
+    """Return the next version; another program may have stored the highest integer of BSON."""
+    return version + 1 if version < LAST_VERSION else 1
 
 
 def _accessible(document: Document) -> Document:
@@ -290,13 +301,9 @@ def object_id(customer_id: str) -> ObjectId:
     return ObjectId(customer_id)
 
 
-def _now() -> datetime:
-    return as_stored(datetime.now(UTC))
-
-
 def _now_after(previous: object) -> datetime:
     """Return the present time; if the previous write is not older, by another worker's clock, the time after it."""
-    now = _now()
+    now = now_as_stored()
     if not isinstance(previous, datetime) or as_stored(previous) >= LAST_TIME:
         return now
     return max(now, as_stored(previous) + MILLISECOND)

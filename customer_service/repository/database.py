@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from contextvars import Context
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import mongomock
 import pymongo
 from pymongo import ReadPreference, WriteConcern
-from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, PyMongoError
+from pymongo.errors import BulkWriteError, ConfigurationError, ConnectionFailure, InvalidURI, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from customer_service.errors import DatabaseError, DatabaseUnavailable, IndexesMissing, SettingsError
@@ -17,7 +18,6 @@ from customer_service.errors import DatabaseError, DatabaseUnavailable, IndexesM
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
 
     from pymongo.database import Database
     from pymongo.monitoring import CommandListener
@@ -31,6 +31,7 @@ TRANSIENT_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 1
 """The server's error codes that end when a replica set has a primary again, of a write or of its write concern."""
 MINIMUM_DEADLINE_SECONDS = 0.001  # 0 would mean no deadline to the driver
 BAD_VALUE = 2
+DUPLICATE_KEY = 11000
 BAD_HINT = "hint provided does not correspond to an existing index"
 POOL_TOO_SMALL = "MONGODB_URI: maxPoolSize=1 leaves no connection for requests beside the one that follows the changes"
 
@@ -104,6 +105,19 @@ def outside_deadline(operation: Callable[[], R]) -> R:
 def as_stored(moment: datetime) -> datetime:
     """Return a UTC time as MongoDB returns it: naive, in whole milliseconds."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=None)
+
+
+def duplicates_of(error: BulkWriteError) -> set[int]:
+    """Return the indexes of the documents with a duplicate key; raises the error if there is any other failure."""
+    failures = error.details["writeErrors"]
+    if error.details.get("writeConcernErrors") or any(failure["code"] != DUPLICATE_KEY for failure in failures):
+        raise error
+    return {failure["index"] for failure in failures}
+
+
+def now_as_stored() -> datetime:
+    """Return the present time as MongoDB returns it."""
+    return as_stored(datetime.now(UTC))
 
 
 def _describe(error: PyMongoError) -> str:

@@ -15,6 +15,7 @@ from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.memberships import MembershipRepository
 from customer_service.repository.rate_limits import RateLimitRepository
 from customer_service.repository.search import SAT_TERMS
+from customer_service.repository.versions import VersionRepository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
     from pymongo.database import Database
 
-REPOSITORIES = (MembershipRepository, CustomerRepository, IdempotencyRepository, RateLimitRepository)
+REPOSITORIES = (
+    MembershipRepository,
+    CustomerRepository,
+    VersionRepository,
+    IdempotencyRepository,
+    RateLimitRepository,
+)
 INCOMPLETE = {"search": {"$nin": list(SAT_TERMS.values())}, **NOT_DELETED}
 """The filter for active customers that lack a search term: another program or an earlier release stored them."""
 

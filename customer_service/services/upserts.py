@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from customer_service.errors import (
@@ -20,7 +21,7 @@ from customer_service.schemas.inputs import FINDING_MESSAGES
 from customer_service.services import validation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from customer_service.repository import CustomerBatchRepository, CustomerRepository
     from customer_service.repository.database import Document
@@ -76,18 +77,25 @@ def upsert(customers: CustomerRepository, new: Upsert, document: Document | None
     # another program may have changed the country, and so the key
     if new.name == "taxId" and rules.unique_keys(document).get("taxId") != new.value:
         raise DuplicateTaxId(document["organizationId"], str(document["_id"]))
-    customer = new.customer
-    if "externalId" not in customer and document.get("externalId"):  # the tax id was the key: keep the external id
-        customer = {**customer, "externalId": document["externalId"]}
-    stored = replace(customers, document, customer)
+    stored = replace(customers, document, _replacement(new, document))
     return UpsertResult("unchanged" if stored is document else "changed", stored)
 
 
 def replace(customers: CustomerRepository, document: Document, customer: dict[str, Any]) -> Document:
     """Replace the document's customer if it differs; raises as the repository's `update`."""
-    if customer == validation.canonical(validation.to_input(document)):
-        return document
-    return customers.update(document, customer)
+    return document if _is_stored(document, customer) else customers.update(document, customer)
+
+
+def _replacement(new: Upsert, document: Document) -> dict[str, Any]:
+    """Return the customer that replaces the document's; it keeps its external id if its tax id was the key."""
+    if "externalId" in new.customer or not document.get("externalId"):
+        return new.customer
+    return {**new.customer, "externalId": document["externalId"]}
+
+
+def _is_stored(document: Document, customer: dict[str, Any]) -> bool:
+    """Whether the document has this customer already; raises MalformedDocument."""
+    return customer == validation.canonical(validation.to_input(document))
 
 
 def upsert_many(
@@ -95,17 +103,19 @@ def upsert_many(
 ) -> list[Outcome]:
     """Upsert each customer on its newest state; return each one's result, or the error that refused it.
 
-    No two upserts that `validate` returns may have the same key. One query finds all stored customers, and one write
-    adds the new ones.
+    No two upserts that `validate` returns may have the same key. One query finds all stored customers, one write adds
+    the new ones, and one archives those that will change.
     """
     validated = [_upsert_or_error(each, validate) for each in given]
     upserts = [each for each in validated if isinstance(each, Upsert)]
     found = _find(customers, upserts)
-    created = _add_many(customers, [each for each in upserts if _key(each) not in found])
+    done = _add_many(customers, [each for each in upserts if _key(each) not in found])
+    done |= _unchanged(upserts, found)
+    customers.archive_many(document for key, document in found.items() if key not in done)
     return [
         each
         if isinstance(each, CustomerServiceError)
-        else created.get(_key(each)) or _upsert_until_current(customers, each, found.get(_key(each)))
+        else done.get(_key(each)) or _upsert_until_current(customers, each, found.get(_key(each)))
         for each in validated
     ]
 
@@ -127,6 +137,20 @@ def _add_many(customers: CustomerBatchRepository, new: Sequence[Upsert]) -> dict
     documents = customers.add_many([each.customer for each in new])
     added = zip(new, documents, strict=True)
     return {_key(each): UpsertResult("created", document) for each, document in added if document is not None}
+
+
+def _unchanged(
+    upserts: Iterable[Upsert], found: Mapping[tuple[str, str], Document]
+) -> dict[tuple[str, str], UpsertResult]:
+    """Return the result of each upsert whose customer is stored already, by its key."""
+    pairs = [(each, found[_key(each)]) for each in upserts if _key(each) in found]
+    return {_key(new): UpsertResult("unchanged", document) for new, document in pairs if _is_unchanged(new, document)}
+
+
+def _is_unchanged(new: Upsert, document: Document) -> bool:
+    with suppress(MalformedDocument):
+        return _is_stored(document, _replacement(new, document))
+    return False
 
 
 def _find(customers: CustomerBatchRepository, wanted: Iterable[Upsert]) -> dict[tuple[str, str], Document]:

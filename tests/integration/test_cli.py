@@ -71,7 +71,7 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 def test_indexes_say_what_they_did(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("memberships", "customers", "idempotencyKeys", "requestCounts"):
+    for name in ("memberships", "customers", "customer_versions", "idempotencyKeys", "requestCounts"):
         configured[name].drop()
     first, second = (CommandRun(monkeypatch, capsys, "indexes") for _ in range(2))
     assert (first.code, second.code) == (0, 0)

@@ -102,7 +102,7 @@ def test_a_stored_membership_is_unique(recorded: Service) -> None:
 
 
 def test_indexes_are_created_once(mongodb: Database[Document]) -> None:
-    for name in ("memberships", "customers", "idempotencyKeys", "requestCounts"):
+    for name in ("memberships", "customers", "customer_versions", "idempotencyKeys", "requestCounts"):
         mongodb[name].drop()
     assert repository.ensure_indexes(mongodb) == [(name, True) for name in INDEXES]
     assert repository.ensure_indexes(mongodb) == [(name, False) for name in INDEXES]

@@ -99,7 +99,7 @@ class TestTimeOfAChange:
     def test_differs_from_that_of_the_same_millisecond(
         self, repository: CustomerRepository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(customers, "_now", lambda: AHEAD)
+        monkeypatch.setattr(customers, "now_as_stored", lambda: AHEAD)
         times = [self.changed(repository, str(number))["updatedAt"] for number in range(3)]
         assert times == [AHEAD + timedelta(milliseconds=number) for number in range(3)]
 

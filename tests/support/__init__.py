@@ -15,6 +15,7 @@ from customer_service.repository import (
     CustomerRepository,
     IdempotencyRepository,
     MembershipRepository,
+    VersionRepository,
     Writer,
     ensure_indexes,
 )
@@ -197,7 +198,7 @@ def fill(database: Database[Document]) -> None:
 
 def _index(database: Database[Document]) -> None:
     """Make the indexes, unless all are there: to ask for each takes longer than most tests."""
-    for repository in (MembershipRepository, CustomerRepository, IdempotencyRepository):
+    for repository in (MembershipRepository, CustomerRepository, VersionRepository, IdempotencyRepository):
         present = database[repository.COLLECTION].index_information()
         if not present.keys() >= {index.document["name"] for index in repository.INDEXES}:
             ensure_indexes(database)

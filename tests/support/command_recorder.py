@@ -14,6 +14,7 @@ INDEXES = [
     "customers.customer-service.updatedAt",
     "customers.customer-service.unique.taxId",
     "customers.customer-service.unique.externalId",
+    "customer_versions.customer-service.history",
     "idempotencyKeys.claimedAt_1",
     "requestCounts.until_1",
 ]

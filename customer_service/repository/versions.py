@@ -1,0 +1,137 @@
+"""The history of customers: copies of the documents that writes replaced (docs/decisions/0029).
+
+A write inserts the copy first, and then updates the customer. After a crash between the two, the copy of the current
+document exists already; readers leave it out.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.errors import BulkWriteError
+
+from customer_service.errors import CustomerNotFound
+from customer_service.repository.database import Document, as_stored, duplicates_of, now_as_stored, translates_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bson import ObjectId
+    from pymongo.database import Database
+
+    from customer_service.repository.memberships import OrganizationScope
+
+BY_TIME = (("_id.updatedAt", DESCENDING),)
+
+
+class VersionRepository:
+    """The former versions of one organization's customers.
+
+    A copy is `{_id: {customer, version, updatedAt}, organizationId, replacedAt, document}`. `updatedAt` grows with the
+    version, so it is their order. A document of another program without an integer version is version 0.
+    """
+
+    COLLECTION = "customer_versions"
+    INDEXES = (
+        IndexModel(
+            [("organizationId", ASCENDING), ("_id.customer", ASCENDING), *BY_TIME, ("_id.version", ASCENDING)],
+            name="customer-service.history",
+        ),
+    )
+
+    def __init__(self, database: Database[Document], scope: OrganizationScope) -> None:
+        """Work on the documents of the collection `customer_versions` that belong to the scope."""
+        self._collection = database[self.COLLECTION]
+        self._scope = scope
+
+    @translates_errors
+    def archive(self, documents: Sequence[Document]) -> None:
+        """Insert a copy of each document, before a write replaces it; ignore the copies that exist already."""
+        if not documents:
+            return
+        copies = [self._copy(each) for each in documents]
+        try:
+            self._collection.insert_many(copies, ordered=False)
+        except BulkWriteError as error:
+            self._renew([copies[index] for index in duplicates_of(error)])
+
+    @translates_errors
+    def page(self, current: Document, limit: int, before: datetime | None = None) -> list[Document]:
+        """Return up to `limit` of the customer's documents, the newest first, from those before a time.
+
+        `current` is the customer's current document, which is one of them.
+        """
+        time = _time_of(current)
+        if before is not None and time is not None and time >= before:
+            return self._copies(current, {"_id.updatedAt": {"$not": {"$gte": before}}}, limit)
+        return [current, *self._copies(current, _older_than(current), limit)][:limit]
+
+    @translates_errors
+    def get(self, current: Document, version: int) -> Document:
+        """Return the customer's document of a version; raises CustomerNotFound, also if it was deleted then."""
+        if version_of(current) == version:
+            return _existing([current])
+        return _existing(self._copies(current, {**_older_than(current), "_id.version": version}, 1))
+
+    @translates_errors
+    def as_of(self, current: Document, moment: datetime) -> Document:
+        """Return the customer's document at a moment; raises CustomerNotFound if there was none, or it was deleted."""
+        time = _time_of(current)
+        if time is None or time <= moment:
+            return _existing([current])
+        return _existing(self._copies(current, {"_id.updatedAt": {"$not": {"$gt": moment}}}, 1))
+
+    @translates_errors
+    def remove_all(self, customer_id: ObjectId) -> None:
+        """Delete every copy of the customer's documents."""
+        self._collection.delete_many(self._of(customer_id))
+
+    @translates_errors
+    def redact(self, customer_id: ObjectId, names: Iterable[str]) -> None:
+        """Remove the fields of these dotted names from every copy of the customer's documents."""
+        absent = {f"document.{name}": "" for name in names}
+        self._collection.update_many(self._of(customer_id), {"$unset": absent})
+
+    def _of(self, customer_id: ObjectId) -> Document:
+        return {"organizationId": self._scope, "_id.customer": customer_id}
+
+    def _copies(self, current: Document, criteria: Document, limit: int) -> list[Document]:
+        """Return the documents of up to `limit` copies, the newest first."""
+        found = self._collection.find({**self._of(current["_id"]), **criteria}).sort(BY_TIME).limit(limit)
+        return [each["document"] for each in found]
+
+    def _copy(self, document: Document) -> Document:
+        key = {"customer": document["_id"], "version": version_of(document), "updatedAt": document.get("updatedAt")}
+        return {"_id": key, "organizationId": self._scope, "replacedAt": now_as_stored(), "document": document}
+
+    def _renew(self, copies: Sequence[Document]) -> None:
+        """Store that the copies, which exist already, are replaced only now: HISTORY_DAYS counts from then."""
+        criteria = {"organizationId": self._scope, "_id": {"$in": [each["_id"] for each in copies]}}
+        self._collection.update_many(criteria, {"$max": {"replacedAt": now_as_stored()}})
+
+
+def version_of(document: Document) -> int:
+    """Return the number of the document's version; 0 if another program stored none."""
+    version = document.get("version")
+    return int(version) if isinstance(version, int) else 0
+
+
+def _time_of(document: Document) -> datetime | None:
+    """Return the time of the document's last write; None if another program stored none."""
+    time = document.get("updatedAt")
+    return as_stored(time) if isinstance(time, datetime) else None
+
+
+def _older_than(current: Document) -> Document:
+    """Return the filter for the copies of documents before the current one, of which a copy may exist too."""
+    time = _time_of(current)
+    return {"_id.updatedAt": {"$ne": current.get("updatedAt")} if time is None else {"$not": {"$gte": time}}}
+
+
+def _existing(documents: Sequence[Document]) -> Document:
+    """Return the first document; raises CustomerNotFound if there is none, or if it is of a deleted customer."""
+    if not documents or documents[0].get("deletedAt") is not None:
+        raise CustomerNotFound
+    return documents[0]
