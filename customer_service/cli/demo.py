@@ -16,7 +16,9 @@ from customer_service.cli import serve
 from customer_service.errors import SettingsError
 from customer_service.repository import MembershipRepository, backfill_search_fields, ensure_indexes
 from customer_service.repository.database import connect
+from customer_service.services import validation
 from customer_service.settings import IN_MEMORY_URI, ServerSettings, Settings
+from customer_service.web import examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,15 +95,18 @@ def app() -> Flask:
     database = connect(settings.mongodb)
     fill(database)
     application = create_app(settings, database)
+    application.config["ABSOLUTE_SERVERS"] = True
     click.echo(announcement(settings))
     return application
 
 
 def fill(database: Database[Document]) -> None:
-    """Store the example customer and a member of its organization."""
+    """Store what the documentation page's examples name: two customers and two members of their organization."""
     ensure_indexes(database)
     MembershipRepository(database).set_role(MEMBER, ORGANIZATION_ID, "admin")
-    database.customers.insert_one(dict(EXAMPLE_CUSTOMER))
+    MembershipRepository(database).set_role(examples.USER_ID, ORGANIZATION_ID, "viewer")
+    own = validation.validate({**examples.OWN_CUSTOMER, "externalId": examples.EXTERNAL_ID})
+    database.customers.insert_many([dict(EXAMPLE_CUSTOMER), {**EXAMPLE_CUSTOMER, **own, "_id": ObjectId()}])
     backfill_search_fields(database)
 
 

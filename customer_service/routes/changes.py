@@ -63,6 +63,8 @@ class ChangesRequest(NamedTuple):
 def list_customer_changes() -> Response:
     """List what was created, changed and deleted.
 
+    It needs MongoDB to be a replica set. The demo stores in memory, and answers 501 instead.
+
     Without a cursor it begins with the customers that there are, as created; then comes what changed since, in order,
     and each customer as it is now. Some may come twice, none is left out: put each in the place of what you had.
     """

@@ -12,6 +12,7 @@ from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, bluep
 from customer_service.schemas.inputs import FINDING_MESSAGES, BatchInputSchema, IdsInputSchema
 from customer_service.schemas.outputs import CustomerBatchSchema, UpsertsSchema
 from customer_service.services.upserts import to_upsert, upsert_many
+from customer_service.web import examples
 from customer_service.web.error_handlers import problem_of_error
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body
@@ -37,6 +38,7 @@ MAXIMUM_BATCH_FINDINGS_BYTES = 38_000
     role="viewer",
     errors=(*MEMBER_ERRORS, errors.InvalidRequest),
     request={JSON: IdsInputSchema},
+    example=examples.IDS,
 )
 def batch_get_customers() -> Response:
     """Get up to 100 customers by ID.
@@ -62,6 +64,7 @@ def batch_get_customers() -> Response:
     role="editor",
     errors=(*MEMBER_ERRORS, errors.InsufficientRole, errors.InvalidRequest),
     request={JSON: BatchInputSchema},
+    example=examples.BATCH,
 )
 def batch_upsert_customers() -> Response:
     """Create or replace up to 100 customers by the caller's own IDs.

@@ -29,6 +29,7 @@ from customer_service.schemas.inputs import CustomerInputSchema, CustomerPatchSc
 from customer_service.schemas.outputs import CustomerSchema
 from customer_service.services import validation
 from customer_service.services.upserts import Upsert, replace, upsert
+from customer_service.web import examples
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
 from customer_service.web.requests import IDEMPOTENCY_KEY, JSON, MERGE_PATCH, canonical_json, idempotency_key, json_body
 from customer_service.web.responses import (
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     role="editor",
     errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.CustomerNotFound, errors.KeyReused, errors.RequestInProgress),
     request={JSON: CustomerInputSchema},
+    example=examples.NEW_CUSTOMER,
     request_headers={
         "Idempotency-Key": Parameter(
             "Makes retries safe for 24 hours.", {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"}
@@ -100,6 +102,7 @@ def _create_once(key: str, request_body: bytes, customer: dict[str, Any]) -> Res
     role="editor",
     errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.CustomerNotFound, errors.VersionMismatch),
     request={MERGE_PATCH: CustomerPatchSchema, JSON: CustomerPatchSchema},
+    example=examples.PATCH,
     request_headers=IF_MATCH,
 )
 def update_customer(customer_id: str) -> Response:
@@ -173,6 +176,7 @@ def restore_customer(customer_id: str) -> Response:
     role="editor",
     errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.VersionMismatch),
     request={JSON: CustomerInputSchema},
+    example=examples.OWN_CUSTOMER,
     request_headers=IF_MATCH,
 )
 def put_customer_by_external_id(external_id: str) -> Response:

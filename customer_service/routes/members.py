@@ -14,6 +14,7 @@ from customer_service.errors import Finding, InvalidRequest, MemberNotFound
 from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, guarded_blueprint
 from customer_service.schemas.inputs import FINDING_MESSAGES, RoleInputSchema
 from customer_service.schemas.outputs import MemberListSchema, MemberSchema
+from customer_service.web import examples
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body
 from customer_service.web.responses import json_response, no_content
@@ -45,6 +46,7 @@ def list_members() -> Response:
     role="admin",
     errors=(*ADMIN_ERRORS, errors.InvalidRequest, errors.LastAdmin),
     request={JSON: RoleInputSchema},
+    example=examples.ROLE,
 )
 def put_member(user_id: str) -> Response:
     """Make a user a member, or change a member's role.

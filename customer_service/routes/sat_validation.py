@@ -16,6 +16,7 @@ from customer_service.routes.blueprint import (
 from customer_service.schemas.inputs import SatValidationInputSchema
 from customer_service.schemas.outputs import CustomerSchema
 from customer_service.services import sat_validation
+from customer_service.web import examples
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body
 from customer_service.web.responses import no_content, written_customer_response
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     role="editor",
     errors=(*WRITE_ERRORS, errors.InvalidRequest, errors.CustomerNotFound, errors.VersionMismatch),
     request={JSON: SatValidationInputSchema},
+    example=examples.SAT_ANSWER,
     request_headers=IF_MATCH,
 )
 def put_sat_validation(customer_id: str) -> Response:

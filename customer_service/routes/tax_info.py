@@ -10,6 +10,7 @@ from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, READ_
 from customer_service.schemas.inputs import CustomerInputSchema
 from customer_service.schemas.outputs import TaxInfoSchema
 from customer_service.services import validation
+from customer_service.web import examples
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body
 from customer_service.web.responses import json_response
@@ -40,6 +41,7 @@ def validate_customer_tax_info(customer_id: str) -> Response:
     role="viewer",
     errors=MEMBER_ERRORS,
     request={JSON: {"anyOf": [CustomerInputSchema, {}]}},
+    example=examples.NEW_CUSTOMER,
 )
 def validate_tax_info() -> Response:
     """Validate the tax information of a customer that is not stored.

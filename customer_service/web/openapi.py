@@ -16,6 +16,7 @@ from customer_service.fiscal.characters import CONTROL_CHARACTERS
 from customer_service.fiscal.limits import MAXIMUM_TEXT_LENGTH
 from customer_service.repository import MAXIMUM_ORGANIZATION_ID_LENGTH, MAXIMUM_USER_ID_LENGTH
 from customer_service.schemas.outputs import ProblemSchema
+from customer_service.web import examples
 from customer_service.web.operations import Parameter, operation_of
 from customer_service.web.problems import (
     ALL_PROBLEMS,
@@ -86,13 +87,13 @@ PATH_PARAMETERS: Mapping[str, Parameter] = {
         (
             "external_id",
             "The caller's own id.",
-            "crm-4711",
+            examples.EXTERNAL_ID,
             {"minLength": 1, "maxLength": MAXIMUM_TEXT_LENGTH, "pattern": WITHOUT_CONTROLS},
         ),
         (
             "user_id",
             "The `sub` of the user's tokens.",
-            "auth0-5f7c",
+            examples.USER_ID,
             {"minLength": 1, "maxLength": MAXIMUM_USER_ID_LENGTH, "pattern": WITHOUT_CONTROLS},
         ),
         ("zip_code", "The postal code.", "86500", {"pattern": "^[0-9]{5}$"}),
@@ -142,9 +143,9 @@ def _extend_failure(schemas: dict[str, Any]) -> None:
     }
 
 
-def servers(prefix: str = "") -> list[dict[str, str]]:
-    """Return the documented base paths behind the path prefix of a gateway."""
-    return [{"url": (prefix + url).removesuffix("/") or "/"} for url in BASE_PATHS]
+def servers(base: str = "") -> list[dict[str, str]]:
+    """Return the documented base paths behind an address, or behind the path prefix of a gateway."""
+    return [{"url": (base + url).removesuffix("/") or "/"} for url in BASE_PATHS]
 
 
 def _schema_of_field(_converter: object, schema_field: fields.Field[Any], **_: object) -> dict[str, Any]:
@@ -193,7 +194,9 @@ def _role_note(operation: Operation) -> Iterator[str]:
 
 
 def _request(operation: Operation) -> dict[str, Any]:
-    content = {media_type: {"schema": schema} for media_type, schema in operation.request.items()}
+    content = {
+        media_type: {"schema": schema, "example": operation.example} for media_type, schema in operation.request.items()
+    }
     return {"requestBody": {"required": True, "content": content}} if content else {}
 
 

@@ -44,6 +44,7 @@ class SuccessResponse:
 class Operation:
     """A decorator for a view; `role` is the lowest role in the organization that may call it.
 
+    `example` is a request body that succeeds on the demo: the documentation page fills its form with it.
     A route outside organizations has no role: it needs any valid token if `any_token`, else no token.
     """
 
@@ -52,6 +53,7 @@ class Operation:
     role: Role | None
     errors: tuple[type[CustomerServiceError], ...] = ()
     request: Mapping[str, type[Schema] | Mapping[str, Any]] = field(default_factory=dict)
+    example: Mapping[str, Any] | None = None
     request_headers: Mapping[str, Parameter] = field(default_factory=dict)
     query: Mapping[str, Parameter] = field(default_factory=dict)
     any_token: bool = False

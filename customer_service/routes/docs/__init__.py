@@ -72,7 +72,14 @@ def init_app(app: Flask) -> None:
 def get_openapi() -> Response:
     """Return the document, with the servers behind a gateway's prefix."""
     document = current_app.extensions["document"]()
-    return json_response({**document, "servers": openapi.servers(request.environ.get(FORWARDED_PREFIX, ""))})
+    return json_response({**document, "servers": openapi.servers(_base())})
+
+
+def _base() -> str:
+    """Return what the servers begin with: the prefix of a gateway, or the demo's address, which generators need."""
+    prefix: str = request.environ.get(FORWARDED_PREFIX, "")
+    is_absolute = current_app.config.get("ABSOLUTE_SERVERS") and not prefix
+    return request.host_url.removesuffix("/") if is_absolute else prefix
 
 
 @blueprint.get("/docs")
