@@ -39,9 +39,14 @@ def authorize(organization_id: str, role: Role) -> None:
     membership = current_app.extensions["memberships"].find(authenticate(), organization_id)
     if membership is None:
         raise NotAMember
-    if ROLES.index(membership.role) < ROLES.index(role):
-        raise InsufficientRole
     g.membership = membership
+    if not has_role(role):
+        raise InsufficientRole
+
+
+def has_role(role: Role) -> bool:
+    """Return whether the caller has this role or a higher one in the request's organization."""
+    return ROLES.index(current_membership().role) >= ROLES.index(role)
 
 
 def current_membership() -> Membership:

@@ -5,6 +5,7 @@ from customer_service.repository.change_feed import CustomerChange, CustomerFeed
 from customer_service.repository.change_position import ChangePosition
 from customer_service.repository.customer_batches import CustomerBatchRepository
 from customer_service.repository.customers import CustomerRepository, Writer
+from customer_service.repository.erasures import ErasureRepository, RetentionChange
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.indexes import backfill_search_fields, drop_unused_indexes, ensure_indexes
 from customer_service.repository.memberships import (
@@ -26,11 +27,13 @@ __all__ = [
     "CustomerChange",
     "CustomerFeed",
     "CustomerRepository",
+    "ErasureRepository",
     "IdempotencyRepository",
     "Membership",
     "MembershipRepository",
     "OrganizationScope",
     "RateLimitRepository",
+    "RetentionChange",
     "VersionRepository",
     "WorkerCaches",
     "Writer",

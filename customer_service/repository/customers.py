@@ -64,6 +64,12 @@ def _unique(name: str) -> IndexModel:
     )
 
 
+def _marked(name: str) -> IndexModel:
+    """Return the index of the few customers that have this time, of all organizations."""
+    partial = {name: {"$exists": True}}
+    return IndexModel([(name, ASCENDING)], name=f"{customer_lists.INDEX_PREFIX}{name}", partialFilterExpression=partial)
+
+
 class Writer(NamedTuple):
     """The author of a write: a user, or a command such as `cli:import`; and the id of the request, if there is one."""
 
@@ -83,7 +89,11 @@ class CustomerRepository:
     """
 
     COLLECTION = "customers"
-    INDEXES = (*customer_lists.INDEXES, _unique("taxId"), _unique("externalId"))
+    INDEXES = (
+        *customer_lists.INDEXES,
+        *map(_unique, ("taxId", "externalId")),
+        *map(_marked, ("blockedAt", "erasedAt")),
+    )
 
     def __init__(
         self,

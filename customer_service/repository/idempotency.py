@@ -43,7 +43,10 @@ class IdempotencyRepository:
     """
 
     COLLECTION = "idempotencyKeys"
-    INDEXES = (IndexModel([("claimedAt", ASCENDING)], expireAfterSeconds=RETENTION_SECONDS),)
+    INDEXES = (
+        IndexModel([("claimedAt", ASCENDING)], expireAfterSeconds=RETENTION_SECONDS),
+        IndexModel([("customerId", ASCENDING)]),
+    )
 
     def __init__(self, database: Database[Document], scope: OrganizationScope, user_id: str) -> None:
         """Work on the keys of this caller in the organization."""
@@ -115,3 +118,12 @@ class IdempotencyRepository:
 
     def _key(self, claim_id: str) -> Document:
         return {"_id": claim_id, "organizationId": self._scope}
+
+
+@translates_errors
+def remove_claims(database: Database[Document], scope: OrganizationScope, customer_id: ObjectId) -> None:
+    """Delete the claims of any caller that created this customer, with their responses.
+
+    A request with such a claim that is still running stores no response any more.
+    """
+    database[IdempotencyRepository.COLLECTION].delete_many({"customerId": customer_id, "organizationId": scope})

@@ -2,6 +2,7 @@
 
 from customer_service.routes import (
     changes,
+    customer_erasure,
     customers_batch,
     customers_read,
     customers_write,
@@ -12,6 +13,7 @@ from customer_service.routes.blueprint import blueprint as customers_blueprint
 
 __all__ = [
     "changes",
+    "customer_erasure",
     "customers_batch",
     "customers_blueprint",
     "customers_read",

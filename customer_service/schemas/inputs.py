@@ -277,6 +277,39 @@ class SatValidationInputSchema(InputSchema):
     )
 
 
+class _StrictBoolean(fields.Boolean):
+    """True or false, and nothing that is like them."""
+
+    def _deserialize(self, value: Any, *arguments: Any, **options: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, *arguments, **options)
+
+
+class RetentionInputSchema(InputSchema):
+    """The date of a customer's last invoice, or a hold; `reason` is required with a hold, and allowed only with one."""
+
+    lastInvoicedOn = fields.String(
+        error_messages=ERROR_CODES,
+        metadata={
+            "schema": {
+                "format": "date",
+                "description": "When an invoice was stamped; not in the future. The latest date stays.",
+                "example": "2026-05-20",
+            }
+        },
+    )
+    hold = _StrictBoolean(
+        error_messages=ERROR_CODES,
+        metadata={"schema": {"description": "Whether to retain the customer without a date. For admins."}},
+    )
+    reason = fields.String(
+        validate=_check_plain_text,
+        error_messages=ERROR_CODES,
+        metadata={"schema": PLAIN_TEXT | {"description": "Why it is held. For admins.", "example": "audit 2026-117"}},
+    )
+
+
 class RoleInputSchema(InputSchema):
     """The role of a member."""
 

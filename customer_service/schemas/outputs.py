@@ -278,6 +278,43 @@ class ZipCodeSchema(Schema):
     city = fields.Nested(CodeSchema, required=True, allow_none=True)
 
 
+class RetentionSchema(Schema):
+    """Until when the law or a hold retains a customer."""
+
+    lastInvoicedOn = fields.Date(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The date of the last invoice.", "example": "2026-05-20"},
+    )
+    retainUntil = fields.Date(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The last day of the retention by the tax law.", "example": "2032-04-30"},
+    )
+    hold = fields.Boolean(required=True, metadata={"description": "Whether it is retained without a date."})
+    reason = fields.String(
+        required=True, allow_none=True, metadata={"description": "Why it is held.", "example": "audit 2026-117"}
+    )
+
+
+class ErasureSchema(Schema):
+    """The state of a customer's erasure."""
+
+    state = fields.String(required=True, validate=validate.OneOf(("none", "blocked", "erased")))
+    retainUntil = fields.Date(
+        metadata={"description": "If blocked and not held: the last day of the retention.", "example": "2032-04-30"}
+    )
+    basis = fields.String(
+        metadata={
+            "description": "If blocked: what retains it, the tax law or `hold`.",
+            "example": "Código Fiscal de la Federación, art. 30",
+        }
+    )
+    erased = fields.List(
+        fields.String(), metadata={"description": "If blocked: the fields that it lost.", "example": ["/email"]}
+    )
+
+
 class MemberSchema(Schema):
     """A member of the organization."""
 

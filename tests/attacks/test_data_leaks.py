@@ -85,7 +85,16 @@ class Run:
         self.request("DELETE", path)
         self.request("POST", f"{path}/restore")
         self.request("DELETE", path)
+        self.erase()
         return len(self.errors) - before
+
+    def erase(self) -> None:
+        """Create a customer, hold it, block it, release it and erase it."""
+        created = self.request("POST", customers_url(), new_customer(**CUSTOMER))
+        path = created.headers.get("Location", support.url(customer=support.MISSING_CUSTOMER_ID, base=""))
+        for hold in ({"hold": True, "reason": "secreto"}, {"hold": False}):
+            self.request("PUT", f"{path}/retention", hold)
+            self.request("POST", f"{path}/erasure")
 
     def mistakes(self) -> None:
         """Send what is refused, and quotes the customer or the token in the wrong places."""
@@ -98,6 +107,8 @@ class Run:
             {"metadata": {"$x": "nandu"}},
         ):
             self.request("POST", customers_url(), new_customer(**{**CUSTOMER, **changes}))
+        for retention in ({"reason": "nandu"}, {"lastInvoicedOn": "secreto"}, {"nickname": "nandu"}):
+            self.request("PUT", support.url() + "/retention", retention)
         for body in (
             b'{"legalName": "\xc3\x91AND\xc3\x9a SECRETO"',
             b"secreto",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CUSTOMERS = int(os.environ.get("ATTACK_CUSTOMERS", "100"))
 OWN_TO_A_REQUEST = {"X-Request-ID", "traceparent"}
 MISSING = "f" * 24
-READS = ("", "/tax-info-validation")
+READS = ("", "/tax-info-validation", "/retention", "/erasure")
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import mongomock
 import pytest
+from bson import ObjectId
 from flask import abort
 
+from customer_service.cli.demo import EXAMPLE_CUSTOMER
 from customer_service.errors import CustomerServiceError, Duplicate, SettingsError
 from customer_service.repository import ChangePosition, backfill_search_fields
 from customer_service.routes.changes import cursor_of
@@ -125,6 +127,8 @@ SAT_ANSWER = {
     "checkedAt": "2025-01-26T10:00:00Z",
     "source": "my-pac",
 }
+RETENTION = {"lastInvoicedOn": "2025-01-26", "hold": True, "reason": "audit"}
+ERASED_CUSTOMER_ID = "590ce6c56d04f840aa8438b1"
 Exchange = tuple[str, "TestResponse"]
 
 # operation: (method, path, body) of a request that is followed, and those that bring about its other answers
@@ -158,7 +162,11 @@ FOLLOWED: dict[str, tuple[str, str, Any]] = {
     "put_member": ("PUT", f"{MEMBERS}/another", {"role": "editor"}),
     "delete_member": ("DELETE", f"{MEMBERS}/another", None),
     "restore_customer": ("POST", f"{CUSTOMERS}/{CUSTOMER_ID}/restore", None),
+    "put_customer_retention": ("PUT", f"{CUSTOMERS}/{CUSTOMER_ID}/retention", RETENTION),
+    "get_customer_retention": ("GET", f"{CUSTOMERS}/{CUSTOMER_ID}/retention", None),
+    "get_customer_erasure": ("GET", f"{CUSTOMERS}/{CUSTOMER_ID}/erasure", None),
     "delete_customer": ("DELETE", f"{CUSTOMERS}/{CUSTOMER_ID}", None),
+    "erase_customer": ("POST", f"{CUSTOMERS}/{ERASED_CUSTOMER_ID}/erasure", None),
 }
 REFUSED: list[tuple[str, str, str, Any, dict[str, str]]] = [
     ("list_customers", "GET", f"{CUSTOMERS}?limit=0", None, {}),
@@ -192,6 +200,11 @@ REFUSED: list[tuple[str, str, str, Any, dict[str, str]]] = [
     ("put_sat_validation", "PUT", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/sat-validation", SAT_ANSWER, {}),
     ("delete_sat_validation", "DELETE", f"{CUSTOMERS}/{CUSTOMER_ID}/sat-validation", None, STALE),
     ("delete_sat_validation", "DELETE", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/sat-validation", None, {}),
+    ("put_customer_retention", "PUT", f"{CUSTOMERS}/{CUSTOMER_ID}/retention", {}, {}),
+    ("put_customer_retention", "PUT", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/retention", RETENTION, {}),
+    ("get_customer_retention", "GET", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/retention", None, {}),
+    ("get_customer_erasure", "GET", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/erasure", None, {}),
+    ("erase_customer", "POST", f"{CUSTOMERS}/{MISSING_CUSTOMER_ID}/erasure", None, {}),
     ("list_invoice_uses", "GET", "/catalogs/invoice-uses?taxSystem=x", None, {}),
     ("get_zip_code", "GET", "/catalogs/zip-codes/01001", None, {}),
     ("get_zip_code", "GET", "/catalogs/zip-codes/x", None, {}),
@@ -202,6 +215,7 @@ def exchanges(service: Service, mongodb: Database[Document]) -> Iterator[Exchang
     """Yield an answer of each documented kind that a request alone can bring about, with its operation."""
     yield from _exchanges_of_a_replica_set(mongodb)
     service.database.memberships.update_one({"userId": MEMBER}, {"$set": {"role": "admin"}})
+    service.database.customers.insert_one(EXAMPLE_CUSTOMER | {"_id": ObjectId(ERASED_CUSTOMER_ID)})
     ask = service.client.open
     for name, (method, path, body) in FOLLOWED.items():
         if name == "delete_customer":

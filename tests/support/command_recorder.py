@@ -14,8 +14,11 @@ INDEXES = [
     "customers.customer-service.updatedAt",
     "customers.customer-service.unique.taxId",
     "customers.customer-service.unique.externalId",
+    "customers.customer-service.blockedAt",
+    "customers.customer-service.erasedAt",
     "customer_versions.customer-service.history",
     "idempotencyKeys.claimedAt_1",
+    "idempotencyKeys.customerId_1",
     "requestCounts.until_1",
 ]
 

@@ -1,0 +1,115 @@
+"""The retention, blocking and erasure of an organization's customers (docs/decisions/0030)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pymongo import ReturnDocument
+
+from customer_service.errors import CustomerNotFound, VersionMismatch
+from customer_service.repository.customers import ACCESSIBLE, UNCHANGED, CustomerRepository, object_id
+from customer_service.repository.database import Document, as_stored, translates_errors
+from customer_service.repository.idempotency import remove_claims
+from customer_service.repository.redaction import redacted
+
+if TYPE_CHECKING:
+    from datetime import date
+
+UNCHANGED_AND_RETENTION = (*UNCHANGED, "blockedAt", "retention")
+"""The fields that a customer still has if neither it nor its retention was written since it was read."""
+
+
+class RetentionChange(NamedTuple):
+    """A change of a customer's retention: the date of an invoice; a hold with its reason, or the end of a hold.
+
+    What is None stays as it is.
+    """
+
+    last_invoiced_on: date | None = None
+    hold: bool | None = None
+    reason: str | None = None
+
+    def as_update(self) -> dict[str, dict[str, Any]]:
+        """Return the update for MongoDB; of all dates, the latest stays."""
+        day = self.last_invoiced_on
+        update: dict[str, dict[str, Any]] = {"$max": {"retention.lastInvoicedOn": day.isoformat()}} if day else {}
+        if self.hold:
+            update["$set"] = {"retention.hold": True, "retention.reason": self.reason}
+        elif self.hold is False:
+            update["$unset"] = {"retention.hold": "", "retention.reason": ""}
+        return update
+
+
+class ErasureRepository(CustomerRepository):
+    """The customers of one organization, also blocked and erased ones, which no other repository finds.
+
+    A blocked customer has `blockedAt` and only the fields that are retained. An erased one is a tombstone: `_id`,
+    `organizationId`, `createdAt`, `erasedAt` and `erasedBy`.
+    """
+
+    @translates_errors
+    def get_any(self, customer_id: str) -> Document:
+        """Return the customer with this id, whatever its state; raises CustomerNotFound."""
+        return self._get({"_id": object_id(customer_id)})
+
+    @translates_errors
+    def get_retainable(self, customer_id: str, *, also_blocked: bool) -> Document:
+        """Return the customer with this id unless it is erased, or blocked without `also_blocked`.
+
+        Raises CustomerNotFound.
+        """
+        return self._get(_retainable(customer_id, also_blocked=also_blocked))
+
+    @translates_errors
+    def change_retention(self, customer_id: str, change: RetentionChange, *, also_blocked: bool) -> Document:
+        """Change the retention of a customer that `get_retainable` finds, and return it; raises CustomerNotFound.
+
+        It is no new version of the customer.
+        """
+        changed = self._collection.find_one_and_update(
+            {"organizationId": self._scope, **_retainable(customer_id, also_blocked=also_blocked)},
+            change.as_update(),
+            return_document=ReturnDocument.AFTER,
+        )
+        if changed is None:
+            raise CustomerNotFound
+        return changed
+
+    @translates_errors
+    def block(self, document: Document) -> Document:
+        """Replace the deleted customer by what is retained of it; return that.
+
+        Raises VersionMismatch if another write changed the customer, or its retention, since it was read.
+        """
+        following = self._next_fields(document)
+        return self._replace(document, {**redacted(document), **following, "blockedAt": following["updatedAt"]})
+
+    @translates_errors
+    def erase(self, document: Document) -> Document:
+        """Replace the deleted customer by its tombstone, and return that; raises as `block` does."""
+        kept: Document = {name: document[name] for name in ("_id", "organizationId", "createdAt") if name in document}
+        erased_at = as_stored(datetime.now(UTC))
+        return self._replace(document, {**kept, "erasedAt": erased_at, "erasedBy": self._writer.user_id})
+
+    @translates_errors
+    def remove_traces(self, document: Document) -> None:
+        """Remove what other collections hold of a blocked or an erased customer, beyond what is retained."""
+        remove_claims(self._collection.database, self._scope, document["_id"])
+
+    def _replace(self, document: Document, replacement: Document) -> Document:
+        unchanged = {name: document.get(name) for name in UNCHANGED_AND_RETENTION}
+        try:
+            replaced = self._collection.find_one_and_replace(
+                {"organizationId": self._scope, **unchanged}, replacement, return_document=ReturnDocument.AFTER
+            )
+        finally:
+            self._on_write(document["_id"])
+        if replaced is None:
+            raise VersionMismatch
+        return replaced
+
+
+def _retainable(customer_id: str, *, also_blocked: bool) -> Document:
+    """Return the filter for the customer with this id, unless it is erased, or blocked without `also_blocked`."""
+    return {"_id": object_id(customer_id), **({"erasedAt": None} if also_blocked else ACCESSIBLE)}

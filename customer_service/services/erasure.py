@@ -1,0 +1,147 @@
+"""Retention and erasure: what the law retains of a customer and until when, and what goes at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from customer_service.errors import Finding, InvalidRequest, MalformedDocument, VersionMismatch
+from customer_service.fiscal import retention
+from customer_service.repository.erasures import RetentionChange
+from customer_service.repository.redaction import RETAINED_ADDRESS_FIELDS, RETAINED_FIELDS
+from customer_service.schemas.inputs import FINDING_MESSAGES, RetentionInputSchema
+from customer_service.services.validation import ADDRESS_FIELDS, CUSTOMER_INPUT
+
+if TYPE_CHECKING:
+    from customer_service.repository import ErasureRepository
+    from customer_service.repository.database import Document
+
+RETENTION_INPUT = RetentionInputSchema()
+DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+TAX_LAW = "Código Fiscal de la Federación, art. 30"
+HOLD = "hold"
+NOTHING_GIVEN = "Give lastInvoicedOn, hold, or both."
+REASON_WITHOUT_HOLD = "Give a reason only with a hold."
+INVALID_DATE = "Give a date, such as 2026-05-20."
+FUTURE_DATE = "Give the date of an invoice that was stamped: it is not in the future."
+
+ERASED = (
+    *(f"/{name}" for name in CUSTOMER_INPUT.fields if name not in {*RETAINED_FIELDS, "address"}),
+    *(f"/address/{name}" for name in ADDRESS_FIELDS if name not in RETAINED_ADDRESS_FIELDS),
+)
+"""The JSON Pointers of the fields that no law retains: a blocked customer lost them."""
+
+
+def to_retention_change(body: object) -> RetentionChange:
+    """Return the change of a retention that a request's body describes; raises InvalidRequest with every finding."""
+    given = RETENTION_INPUT.validated(body)
+    if findings := [*_findings_of_hold(given), *_findings_of_date(given.get("lastInvoicedOn"))]:
+        raise InvalidRequest(findings)
+    day = given.get("lastInvoicedOn")
+    return RetentionChange(day and date.fromisoformat(day), given.get("hold"), given.get("reason"))
+
+
+def _findings_of_hold(given: Mapping[str, Any]) -> list[Finding]:
+    if not given:
+        return [Finding("", "required", NOTHING_GIVEN)]
+    if given.get("hold") and "reason" not in given:
+        return [Finding("/reason", "required", FINDING_MESSAGES["required"])]
+    if "reason" in given and not given.get("hold"):
+        return [Finding("/reason", "reason-not-allowed", REASON_WITHOUT_HOLD)]
+    return []
+
+
+def _findings_of_date(text: str | None) -> list[Finding]:
+    if text is None:
+        return []
+    try:
+        day = date.fromisoformat(text if DATE.fullmatch(text) else "")
+    except ValueError:
+        return [Finding("/lastInvoicedOn", "invalid-date", INVALID_DATE)]
+    is_future = retention.is_future(day, datetime.now(UTC))
+    return [Finding("/lastInvoicedOn", "future-date", FUTURE_DATE)] if is_future else []
+
+
+def retention_body(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the customer's retention as JSON; what is not set is null."""
+    stored, day = _retention_of(document), _last_invoiced_on(document)
+    return {
+        "lastInvoicedOn": day and day.isoformat(),
+        "retainUntil": day and retention.retain_until(day).isoformat(),
+        "hold": _is_held(document),
+        "reason": stored.get("reason"),
+    }
+
+
+def erasure_body(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of the customer's erasure as JSON."""
+    if document.get("erasedAt") is not None:
+        return {"state": "erased"}
+    if document.get("blockedAt") is not None:
+        return {"state": "blocked", **_basis_of(document), "erased": list(ERASED)}
+    return {"state": "none"}
+
+
+def _basis_of(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return why a blocked customer is retained, and until when; nothing is in force after a hold ended."""
+    day = _last_invoiced_on(document)
+    if _is_held(document):
+        return {"basis": HOLD}
+    return {"retainUntil": retention.retain_until(day).isoformat(), "basis": TAX_LAW} if day else {}
+
+
+def erase(customers: ErasureRepository, customer_id: str) -> Document:
+    """Erase the customer, or block it if it must be retained; return what is left of it.
+
+    Each step can be repeated, so that the same call completes an erasure that a crash interrupted. Raises
+    CustomerNotFound.
+    """
+    while True:
+        try:
+            document = _reduce(customers, customers.get_any(customer_id))
+        except VersionMismatch:
+            continue
+        customers.remove_traces(document)
+        return document
+
+
+def _reduce(customers: ErasureRepository, document: Document) -> Document:
+    """Replace the customer by what must be retained of it; raises VersionMismatch."""
+    if document.get("erasedAt") is not None:
+        return document
+    if not _must_be_retained(document):
+        return customers.erase(_deleted(customers, document))
+    return document if document.get("blockedAt") is not None else customers.block(_deleted(customers, document))
+
+
+def _deleted(customers: ErasureRepository, document: Document) -> Document:
+    """Return the document as deleted: deleting it first gives the change feed its event, once."""
+    return customers.remove(document) if document.get("deletedAt") is None else document
+
+
+def _must_be_retained(document: Mapping[str, Any]) -> bool:
+    day = _last_invoiced_on(document)
+    return _is_held(document) or (day is not None and retention.is_retained(day, datetime.now(UTC)))
+
+
+def _is_held(document: Mapping[str, Any]) -> bool:
+    return _retention_of(document).get("hold") is not None
+
+
+def _last_invoiced_on(document: Mapping[str, Any]) -> date | None:
+    """Return the date of the customer's last invoice; raises MalformedDocument."""
+    text = _retention_of(document).get("lastInvoicedOn")
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise MalformedDocument("retention") from None
+
+
+def _retention_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the customer's retention; raises MalformedDocument."""
+    stored = document.get("retention") or {}
+    if not isinstance(stored, Mapping):
+        raise MalformedDocument("retention")
+    return stored
