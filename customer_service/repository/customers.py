@@ -265,8 +265,19 @@ class CustomerRepository:
         finally:
             self._on_write(document["_id"])
         if written is None:
+            self._reduce_copies(self._find({"_id": document["_id"]}) or {})
             raise VersionMismatch
         return written
+
+    def _reduce_copies(self, customer: Document) -> None:
+        """Remove from the history what a customer that is blocked or erased by now must not leave there.
+
+        A write that was late has added a copy after the erasure removed them.
+        """
+        if customer.get("erasedAt") is not None:
+            self._versions().remove_all(customer["_id"])
+        elif customer.get("blockedAt") is not None:
+            self._versions().redact(customer["_id"])
 
     def _next_fields(self, document: Document) -> Document:
         """Return the fields that each write on the document changes: its version and time, and who wrote it."""

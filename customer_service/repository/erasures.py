@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymongo import ReturnDocument
 
 from customer_service.errors import CustomerNotFound, VersionMismatch
 from customer_service.repository.customers import ACCESSIBLE, UNCHANGED, CustomerRepository, object_id
-from customer_service.repository.database import Document, as_stored, translates_errors
+from customer_service.repository.database import Document, now_as_stored, translates_errors
 from customer_service.repository.idempotency import remove_claims
 from customer_service.repository.redaction import redacted
 
@@ -80,8 +79,10 @@ class ErasureRepository(CustomerRepository):
     def block(self, document: Document) -> Document:
         """Replace the deleted customer by what is retained of it; return that.
 
-        Raises VersionMismatch if another write changed the customer, or its retention, since it was read.
+        Its copy for the history is redacted already, so that a late write finds it there, and adds no other. Raises
+        VersionMismatch if another write changed the customer, or its retention, since it was read.
         """
+        self._archive(redacted(document))
         following = self._next_fields(document)
         return self._replace(document, {**redacted(document), **following, "blockedAt": following["updatedAt"]})
 
@@ -89,12 +90,12 @@ class ErasureRepository(CustomerRepository):
     def erase(self, document: Document) -> Document:
         """Replace the deleted customer by its tombstone, and return that; raises as `block` does."""
         kept: Document = {name: document[name] for name in ("_id", "organizationId", "createdAt") if name in document}
-        erased_at = as_stored(datetime.now(UTC))
-        return self._replace(document, {**kept, "erasedAt": erased_at, "erasedBy": self._writer.user_id})
+        return self._replace(document, {**kept, "erasedAt": now_as_stored(), "erasedBy": self._writer.user_id})
 
     @translates_errors
     def remove_traces(self, document: Document) -> None:
         """Remove what other collections hold of a blocked or an erased customer, beyond what is retained."""
+        self._reduce_copies(document)
         remove_claims(self._collection.database, self._scope, document["_id"])
 
     def _replace(self, document: Document, replacement: Document) -> Document:

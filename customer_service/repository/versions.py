@@ -14,9 +14,10 @@ from pymongo.errors import BulkWriteError
 
 from customer_service.errors import CustomerNotFound
 from customer_service.repository.database import Document, as_stored, duplicates_of, now_as_stored, translates_errors
+from customer_service.repository.redaction import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from bson import ObjectId
     from pymongo.database import Database
@@ -89,10 +90,16 @@ class VersionRepository:
         self._collection.delete_many(self._of(customer_id))
 
     @translates_errors
-    def redact(self, customer_id: ObjectId, names: Iterable[str]) -> None:
-        """Remove the fields of these dotted names from every copy of the customer's documents."""
-        absent = {f"document.{name}": "" for name in names}
-        self._collection.update_many(self._of(customer_id), {"$unset": absent})
+    def redact(self, customer_id: ObjectId) -> None:
+        """Reduce every copy of the customer's documents to what is retained of a blocked customer.
+
+        What an earlier call has done is not done again, so that a customer with many copies takes several requests.
+        """
+        for copy in self._collection.find(self._of(customer_id)):
+            retained = redacted(copy["document"])
+            if retained != copy["document"]:
+                own = {"organizationId": self._scope, "_id": copy["_id"]}
+                self._collection.update_one(own, {"$set": {"document": retained}})
 
     def _of(self, customer_id: ObjectId) -> Document:
         return {"organizationId": self._scope, "_id.customer": customer_id}
