@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from customer_service.repository.search import key_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 
 class CustomerBatchRepository(CustomerRepository):
@@ -28,9 +30,8 @@ class CustomerBatchRepository(CustomerRepository):
         self._archived = {id(each): each for each in documents}
         self._versions().archive(list(self._archived.values()))
 
-    def _archive(self, document: Document) -> None:
-        if id(document) not in self._archived:
-            super()._archive(document)
+    def _archiving(self, document: Document) -> AbstractContextManager[None]:
+        return nullcontext() if id(document) in self._archived else super()._archiving(document)
 
     @translates_errors
     def find_by_keys(self, name: str, values: Iterable[str]) -> dict[str, Document]:

@@ -23,6 +23,7 @@ from customer_service.schemas.inputs import OPTIONAL_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from bson import Timestamp
     from pymongo.client_session import ClientSession
@@ -251,17 +252,17 @@ class CustomerRepository:
 
         Its copy for the history comes first: a crash between the two leaves a copy of what is still current, not a gap.
         """
-        self._archive(document)
         unchanged = {name: document.get(name) for name in UNCHANGED}
         try:
-            written = self._collection.find_one_and_update(
-                {"organizationId": self._scope, **unchanged},
-                {
-                    "$set": {**values, **self._next_fields(document)},
-                    **({"$unset": dict(absent)} if absent else {}),
-                },
-                return_document=ReturnDocument.AFTER,
-            )
+            with self._archiving(document):
+                written = self._collection.find_one_and_update(
+                    {"organizationId": self._scope, **unchanged},
+                    {
+                        "$set": {**values, **self._next_fields(document)},
+                        **({"$unset": dict(absent)} if absent else {}),
+                    },
+                    return_document=ReturnDocument.AFTER,
+                )
         finally:
             self._on_write(document["_id"])
         if written is None:
@@ -284,8 +285,8 @@ class CustomerRepository:
         following = {"updatedAt": _now_after(document.get("updatedAt")), "version": _next(version_of(document))}
         return {**following, **self._writer.fields()}
 
-    def _archive(self, document: Document) -> None:
-        self._versions().archive([document])
+    def _archiving(self, document: Document) -> AbstractContextManager[None]:
+        return self._versions().archiving(document)
 
     def _versions(self) -> VersionRepository:
         return VersionRepository(self._collection.database, self._scope)

@@ -30,6 +30,7 @@ DRIVER_TIME_SHARE = 0.95
 TRANSIENT_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
 """The server's error codes that end when a replica set has a primary again, of a write or of its write concern."""
 MINIMUM_DEADLINE_SECONDS = 0.001  # 0 would mean no deadline to the driver
+PRIMARY = "RSPrimary"
 BAD_VALUE = 2
 DUPLICATE_KEY = 11000
 BAD_HINT = "hint provided does not correspond to an existing index"
@@ -92,6 +93,15 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
             raise DatabaseError(_describe(error)) from error
 
     return translated
+
+
+def primary_of(database: Database[Document]) -> tuple[object, object] | None:
+    """Return the replica set's primary and its election; None if the database shows neither, as through mongos."""
+    client: object = database.client
+    if not isinstance(client, pymongo.MongoClient):  # mongomock's
+        return None
+    servers = client.topology_description.server_descriptions().values()
+    return next(((each.address, each.election_id) for each in servers if each.server_type_name == PRIMARY), None)
 
 
 def outside_deadline(operation: Callable[[], R]) -> R:

@@ -82,7 +82,7 @@ class ErasureRepository(CustomerRepository):
         Its copy for the history is redacted already, so that a late write finds it there, and adds no other. Raises
         VersionMismatch if another write changed the customer, or its retention, since it was read.
         """
-        self._archive(redacted(document))
+        self._versions().archive([redacted(document)])
         following = self._next_fields(document)
         return self._replace(document, {**redacted(document), **following, "blockedAt": following["updatedAt"]})
 

@@ -6,24 +6,34 @@ document exists already; readers leave it out.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel, WriteConcern
 from pymongo.errors import BulkWriteError
 
 from customer_service.errors import CustomerNotFound
-from customer_service.repository.database import Document, as_stored, duplicates_of, now_as_stored, translates_errors
+from customer_service.repository.database import (
+    Document,
+    as_stored,
+    duplicates_of,
+    now_as_stored,
+    primary_of,
+    translates_errors,
+)
 from customer_service.repository.redaction import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bson import ObjectId
+    from pymongo.collection import Collection
     from pymongo.database import Database
 
     from customer_service.repository.memberships import OrganizationScope
 
+PRIMARY_ALONE = WriteConcern(w=1)
 BY_TIME = (("_id.updatedAt", DESCENDING),)
 
 
@@ -50,13 +60,24 @@ class VersionRepository:
     @translates_errors
     def archive(self, documents: Sequence[Document]) -> None:
         """Insert a copy of each document, before a write replaces it; ignore the copies that exist already."""
-        if not documents:
-            return
-        copies = [self._copy(each) for each in documents]
+        if documents:
+            self._insert(self._collection, documents)
+
+    @contextmanager
+    def archiving(self, document: Document) -> Iterator[None]:
+        """Archive the document, and then let the context's write replace it.
+
+        Of a replica set, the primary alone acknowledges the copy: a majority that acknowledges the write has what the
+        same primary stored before it. If another primary may have taken the write, archive the document again.
+        """
+        primary = primary_of(self._collection.database)
+        write_concern = self._collection.write_concern if primary is None else PRIMARY_ALONE
+        self._insert(self._collection.with_options(write_concern=write_concern), [document])
         try:
-            self._collection.insert_many(copies, ordered=False)
-        except BulkWriteError as error:
-            self._renew([copies[index] for index in duplicates_of(error)])
+            yield
+        finally:
+            if primary is not None and primary_of(self._collection.database) != primary:
+                self._insert(self._collection, [document])
 
     @translates_errors
     def page(self, current: Document, limit: int, before: datetime | None = None) -> list[Document]:
@@ -113,10 +134,15 @@ class VersionRepository:
         key = {"customer": document["_id"], "version": version_of(document), "updatedAt": document.get("updatedAt")}
         return {"_id": key, "organizationId": self._scope, "replacedAt": now_as_stored(), "document": document}
 
-    def _renew(self, copies: Sequence[Document]) -> None:
-        """Store that the copies, which exist already, are replaced only now: HISTORY_DAYS counts from then."""
-        criteria = {"organizationId": self._scope, "_id": {"$in": [each["_id"] for each in copies]}}
-        self._collection.update_many(criteria, {"$max": {"replacedAt": now_as_stored()}})
+    def _insert(self, collection: Collection[Document], documents: Sequence[Document]) -> None:
+        """Insert a copy of each document; for one that exists already, HISTORY_DAYS begin again."""
+        copies = [self._copy(each) for each in documents]
+        try:
+            collection.insert_many(copies, ordered=False)
+        except BulkWriteError as error:
+            ids = [copies[index]["_id"] for index in duplicates_of(error)]
+            criteria = {"organizationId": self._scope, "_id": {"$in": ids}}
+            collection.update_many(criteria, {"$max": {"replacedAt": now_as_stored()}})
 
 
 def version_of(document: Document) -> int:

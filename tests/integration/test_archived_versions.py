@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pymongo
 import pytest
 from bson import ObjectId
-from pymongo.errors import BulkWriteError
+from pymongo.errors import AutoReconnect, BulkWriteError
 
 from customer_service.errors import CustomerNotFound, DatabaseError, VersionMismatch
 from customer_service.repository import (
@@ -18,9 +18,12 @@ from customer_service.repository import (
     backfill_search_fields,
     customers,
 )
+from customer_service.repository import versions as versions_module
+from customer_service.repository.database import connect, primary_of
 from customer_service.repository.versions import version_of
 from customer_service.services import validation
 from customer_service.services.upserts import to_upsert, upsert_many
+from customer_service.settings import MongoSettings
 from tests.support import (
     CUSTOMER_ID,
     ORGANIZATION,
@@ -218,6 +221,77 @@ class TestBatch:
         inserts = [command["insert"] for command in recorder.commands if "insert" in command]
         assert inserts == ["customers", "customer_versions"]
         assert mongodb.customer_versions.count_documents({}) == 5
+
+
+class TestElection:
+    """If another primary takes the write than took the copy, the copy is inserted again."""
+
+    @pytest.fixture
+    def primaries(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        """Let the driver name these primaries, one after the other."""
+
+        def set_primaries(*names: object) -> None:
+            following = iter(names)
+            monkeypatch.setattr(versions_module, "primary_of", lambda _: next(following))
+
+        return set_primaries
+
+    def write_losing_the_copy(self, service: Service, versions: VersionRepository, error: Exception | None) -> None:
+        with versions.archiving(stored(service)[0]):
+            assert service.database.customer_versions.delete_many({}).deleted_count == 1
+            if error:
+                raise error
+
+    @pytest.mark.parametrize("later", [("a", 2), ("b", 2), None])
+    def test_of_another_primary(
+        self, service: Service, versions: VersionRepository, primaries: Callable[..., None], later: object
+    ) -> None:
+        primaries(("a", 1), later)
+        self.write_losing_the_copy(service, versions, None)
+        assert [copy["document"] for copy in copies(service)] == stored(service)[:1]
+
+    def test_also_if_the_write_fails(
+        self, service: Service, versions: VersionRepository, primaries: Callable[..., None]
+    ) -> None:
+        primaries(("a", 1), ("b", 2))
+        with pytest.raises(AutoReconnect):
+            self.write_losing_the_copy(service, versions, AutoReconnect())
+        assert len(copies(service)) == 1
+
+    @pytest.mark.parametrize("primary", [("a", 1), None])
+    def test_not_with_the_same_primary(
+        self, service: Service, versions: VersionRepository, primaries: Callable[..., None], primary: object
+    ) -> None:
+        primaries(primary, primary)
+        self.write_losing_the_copy(service, versions, None)
+        assert copies(service) == []
+
+    def test_the_copy_waits_for_a_majority_only_without_a_primary(
+        self, mongodb: Database[Document], mongodb_uri: str, primaries: Callable[..., None]
+    ) -> None:
+        recorder = CommandRecorder()
+        settings = MongoSettings(mongodb_uri, mongodb.name)
+        database = connect(settings, [recorder])
+        customers = CustomerBatchRepository(database, OrganizationScope(ORGANIZATION), WRITER)
+        document, _ = customers.add(validation.validate(new_customer()))
+        document = customers.remove(document)
+        primaries(None)
+        document = customers.restore(document, validation.for_restore(document))
+        customers.archive_many([document])
+        database.client.close()
+        inserts = [command for command in recorder.commands if command.get("insert") == "customer_versions"]
+        assert [command["writeConcern"]["w"] for command in inserts] == [1, "majority", "majority"]
+
+
+def test_the_primary_of_a_database_is_known_by_its_election(mongodb: Database[Document]) -> None:
+    mongodb.command("ping")
+    primary = primary_of(mongodb)
+    assert primary is not None
+    assert primary[0] == mongodb.client.address
+    assert isinstance(primary[1], ObjectId)
+    unconnected: pymongo.MongoClient[Document] = pymongo.MongoClient("mongodb://127.0.0.1:9", connect=False)
+    with unconnected:
+        assert primary_of(unconnected.tests) is None
 
 
 class TestPage:
