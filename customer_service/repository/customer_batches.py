@@ -1,37 +1,23 @@
-"""Bulk operations on an organization's customers: one round trip to find many by key, one to store many."""
+"""Bulk operations on an organization's customers: many are found, added or updated in one round trip."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from customer_service.repository.customer_lists import BY_TERM
-from customer_service.repository.customers import CustomerRepository
-from customer_service.repository.database import Document, duplicates_of, translates_errors
+from customer_service.repository.customers import CustomerRepository, changes_of, search_fields_of
+from customer_service.repository.database import Document, duplicates_of, is_mongomock, translates_errors
 from customer_service.repository.search import key_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
 
 class CustomerBatchRepository(CustomerRepository):
     """The customers of one organization, with bulk operations."""
-
-    _archived: Mapping[int, Document] = MappingProxyType({})
-    """The documents of the last `archive_many`, each by its identity, which is unique while this has them."""
-
-    @translates_errors
-    def archive_many(self, documents: Iterable[Document]) -> None:
-        """Archive the documents that writes will replace, in one command; those writes will not do it again."""
-        self._archived = {id(each): each for each in documents}
-        self._versions().archive(list(self._archived.values()))
-
-    def _archiving(self, document: Document) -> AbstractContextManager[None]:
-        return nullcontext() if id(document) in self._archived else super()._archiving(document)
 
     @translates_errors
     def find_by_keys(self, name: str, values: Iterable[str]) -> dict[str, Document]:
@@ -62,3 +48,47 @@ class CustomerBatchRepository(CustomerRepository):
             except BulkWriteError as error:
                 refused = duplicates_of(error)
         return [None if index in refused else document for index, document in enumerate(documents)]
+
+    @translates_errors
+    def update_many(self, changes: Sequence[tuple[Document, Mapping[str, Any]]]) -> list[Document | None]:
+        """Replace the customer of each document, in one write; return each stored document.
+
+        None stands for a customer that is not stored: another one has one of its keys, another write was first, or the
+        database is mongomock, which does not take the driver's UpdateOne. `update` finds the reason, or succeeds.
+        """
+        if not changes or is_mongomock(self._collection):
+            return [None] * len(changes)
+        statements = [self._replacement(*each) for each in changes]
+        self._versions().archive([document for document, _ in changes])
+        written = [_updated(document, update) for (document, _), (_, update) in zip(changes, statements, strict=True)]
+        refused, matched = self._update_all(statements)
+        for document, _ in changes:
+            self._on_write(document["_id"])
+        stored = [None if index in refused else document for index, document in enumerate(written)]
+        return stored if matched == len(stored) - len(refused) else self._confirmed(stored)
+
+    def _replacement(self, document: Document, customer: Mapping[str, Any]) -> tuple[Document, Document]:
+        values, absent = changes_of(document, customer)
+        return self._statement(document, {**values, **search_fields_of(document, customer, absent)}, absent)
+
+    def _update_all(self, statements: Sequence[tuple[Document, Document]]) -> tuple[set[int], int]:
+        """Run the statements; return the indexes of those with a duplicate key, and how many found their document."""
+        try:
+            return set(), self._collection.bulk_write([UpdateOne(*each) for each in statements], False).matched_count
+        except BulkWriteError as error:
+            return duplicates_of(error), error.details["nMatched"]
+
+    def _confirmed(self, documents: Sequence[Document | None]) -> list[Document | None]:
+        """Return the documents that are stored exactly so, and None for each other one."""
+        ids = [each["_id"] for each in documents if each is not None]
+        found = self._collection.find({"organizationId": self._scope, "_id": {"$in": ids}})
+        stored = {each["_id"]: each for each in found}
+        return [each if each is not None and stored.get(each["_id"]) == each else None for each in documents]
+
+
+def _updated(document: Document, update: Document) -> Document:
+    """Return the document as the update leaves it; a name with a dot is set inside the address."""
+    kept = {name: value for name, value in document.items() if name not in update.get("$unset", {})}
+    address = {name.partition(".")[2]: value for name, value in update["$set"].items() if "." in name}
+    values = {name: value for name, value in update["$set"].items() if "." not in name}
+    return {**kept, **values, "address": {**kept["address"], **address}}

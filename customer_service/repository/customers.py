@@ -23,7 +23,6 @@ from customer_service.schemas.inputs import OPTIONAL_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from bson import Timestamp
     from pymongo.client_session import ClientSession
@@ -177,12 +176,7 @@ class CustomerRepository:
         Raises VersionMismatch if another write changed the document since it was read, DuplicateTaxId or
         DuplicateExternalId.
         """
-        absent = {name: "" for name in OPTIONAL_FIELDS if name not in customer}
-        if "satValidation" in document and not rules.has_same_sat_values(document, customer):
-            absent["satValidation"] = ""
-        values = {name: value for name, value in customer.items() if name != "address"}
-        address = {f"address.{name}": value for name, value in customer["address"].items()}
-        return self._write_active(document, customer, {**values, **address}, absent)
+        return self._write_active(document, customer, *changes_of(document, customer))
 
     @translates_errors
     def set_sat_validation(self, document: Document, validation: Mapping[str, Any] | None) -> Document:
@@ -239,30 +233,21 @@ class CustomerRepository:
         self, document: Document, customer: Mapping[str, Any], values: Mapping[str, Any], absent: Mapping[str, str]
     ) -> Document:
         """Write as `_write` does, with the search and unique fields of an active customer; raises as `update` does."""
-        validation = None if "satValidation" in absent else document.get("satValidation")
-        found_by = search_and_unique_fields({**customer, "satValidation": validation})
         try:
-            return self._write(document, {**values, **found_by}, absent)
+            return self._write(document, {**values, **search_fields_of(document, customer, absent)}, absent)
         except DuplicateKeyError:
             self._raise_duplicate(document["_id"], customer)
             raise VersionMismatch from None
 
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
-        """Update the document if it is unchanged since it was read (optimistic lock in the update's filter).
+        """Update the document if it is unchanged since it was read.
 
         Its copy for the history comes first: a crash between the two leaves a copy of what is still current, not a gap.
         """
-        unchanged = {name: document.get(name) for name in UNCHANGED}
+        statement = self._statement(document, values, absent)
         try:
-            with self._archiving(document):
-                written = self._collection.find_one_and_update(
-                    {"organizationId": self._scope, **unchanged},
-                    {
-                        "$set": {**values, **self._next_fields(document)},
-                        **({"$unset": dict(absent)} if absent else {}),
-                    },
-                    return_document=ReturnDocument.AFTER,
-                )
+            with self._versions().archiving(document):
+                written = self._collection.find_one_and_update(*statement, return_document=ReturnDocument.AFTER)
         finally:
             self._on_write(document["_id"])
         if written is None:
@@ -280,13 +265,18 @@ class CustomerRepository:
         elif customer.get("blockedAt") is not None:
             self._versions().redact(customer["_id"])
 
+    def _statement(
+        self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]
+    ) -> tuple[Document, Document]:
+        """Return the filter and the update of a write; the version in the filter is the optimistic lock."""
+        unchanged = {name: document.get(name) for name in UNCHANGED}
+        update = {"$set": {**values, **self._next_fields(document)}, **({"$unset": dict(absent)} if absent else {})}
+        return {"organizationId": self._scope, **unchanged}, update
+
     def _next_fields(self, document: Document) -> Document:
         """Return the fields that each write on the document changes: its version and time, and who wrote it."""
         following = {"updatedAt": _now_after(document.get("updatedAt")), "version": _next(version_of(document))}
         return {**following, **self._writer.fields()}
-
-    def _archiving(self, document: Document) -> AbstractContextManager[None]:
-        return self._versions().archiving(document)
 
     def _versions(self) -> VersionRepository:
         return VersionRepository(self._collection.database, self._scope)
@@ -302,6 +292,22 @@ class CustomerRepository:
 def search_and_unique_fields(customer: Mapping[str, Any]) -> Document:
     """Return the fields that only active customers have: search terms and unique keys."""
     return {"search": search_terms(customer), "unique": rules.unique_keys(customer)}
+
+
+def changes_of(document: Document, customer: Mapping[str, Any]) -> tuple[Document, dict[str, str]]:
+    """Return the fields to set so that the document has this customer, and those to unset."""
+    absent = {name: "" for name in OPTIONAL_FIELDS if name not in customer}
+    if "satValidation" in document and not rules.has_same_sat_values(document, customer):
+        absent["satValidation"] = ""
+    values = {name: value for name, value in customer.items() if name != "address"}
+    address = {f"address.{name}": value for name, value in customer["address"].items()}
+    return {**values, **address}, absent
+
+
+def search_fields_of(document: Document, customer: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
+    """Return the search and unique fields of the document's new customer, after `absent` is unset."""
+    validation = None if "satValidation" in absent else document.get("satValidation")
+    return search_and_unique_fields({**customer, "satValidation": validation})
 
 
 def _next(version: int) -> int:

@@ -117,6 +117,11 @@ def as_stored(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=None)
 
 
+def is_mongomock(collection: object) -> bool:
+    """Whether the collection is in the memory of this process."""
+    return isinstance(collection, mongomock.Collection)
+
+
 def duplicates_of(error: BulkWriteError) -> set[int]:
     """Return the indexes of the documents with a duplicate key; raises the error if there is any other failure."""
     failures = error.details["writeErrors"]

@@ -21,7 +21,7 @@ from customer_service.schemas.inputs import FINDING_MESSAGES
 from customer_service.services import validation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from customer_service.repository import CustomerBatchRepository, CustomerRepository
     from customer_service.repository.database import Document
@@ -74,11 +74,10 @@ def upsert(customers: CustomerRepository, new: Upsert, document: Document | None
     """
     if document is None:
         return _add(customers, new)
-    # another program may have changed the country, and so the key
-    if new.name == "taxId" and rules.unique_keys(document).get("taxId") != new.value:
-        raise DuplicateTaxId(document["organizationId"], str(document["_id"]))
-    stored = replace(customers, document, _replacement(new, document))
-    return UpsertResult("unchanged" if stored is document else "changed", stored)
+    customer = _difference(new, document)
+    if customer is None:
+        return UpsertResult("unchanged", document)
+    return UpsertResult("changed", customers.update(document, customer))
 
 
 def replace(customers: CustomerRepository, document: Document, customer: dict[str, Any]) -> Document:
@@ -86,11 +85,18 @@ def replace(customers: CustomerRepository, document: Document, customer: dict[st
     return document if _is_stored(document, customer) else customers.update(document, customer)
 
 
-def _replacement(new: Upsert, document: Document) -> dict[str, Any]:
-    """Return the customer that replaces the document's; it keeps its external id if its tax id was the key."""
-    if "externalId" in new.customer or not document.get("externalId"):
-        return new.customer
-    return {**new.customer, "externalId": document["externalId"]}
+def _difference(new: Upsert, document: Document) -> dict[str, Any] | None:
+    """Return the customer that must replace the document's, or None if it is equal.
+
+    Raises DuplicateTaxId and MalformedDocument.
+    """
+    # another program may have changed the country, and so the key
+    if new.name == "taxId" and rules.unique_keys(document).get("taxId") != new.value:
+        raise DuplicateTaxId(document["organizationId"], str(document["_id"]))
+    customer = new.customer
+    if "externalId" not in customer and document.get("externalId"):  # the tax id was the key: keep the external id
+        customer = {**customer, "externalId": document["externalId"]}
+    return None if _is_stored(document, customer) else customer
 
 
 def _is_stored(document: Document, customer: dict[str, Any]) -> bool:
@@ -104,14 +110,13 @@ def upsert_many(
     """Upsert each customer on its newest state; return each one's result, or the error that refused it.
 
     No two upserts that `validate` returns may have the same key. One query finds all stored customers, one write adds
-    the new ones, and one archives those that will change.
+    the new ones, and one changes those that differ.
     """
     validated = [_upsert_or_error(each, validate) for each in given]
     upserts = [each for each in validated if isinstance(each, Upsert)]
     found = _find(customers, upserts)
     done = _add_many(customers, [each for each in upserts if _key(each) not in found])
-    done |= _unchanged(upserts, found)
-    customers.archive_many(document for key, document in found.items() if key not in done)
+    done |= _change_many(customers, [(each, found[_key(each)]) for each in upserts if _key(each) in found])
     return [
         each
         if isinstance(each, CustomerServiceError)
@@ -139,18 +144,24 @@ def _add_many(customers: CustomerBatchRepository, new: Sequence[Upsert]) -> dict
     return {_key(each): UpsertResult("created", document) for each, document in added if document is not None}
 
 
-def _unchanged(
-    upserts: Iterable[Upsert], found: Mapping[tuple[str, str], Document]
+def _change_many(
+    customers: CustomerBatchRepository, pairs: Iterable[tuple[Upsert, Document]]
 ) -> dict[tuple[str, str], UpsertResult]:
-    """Return the result of each upsert whose customer is stored already, by its key."""
-    pairs = [(each, found[_key(each)]) for each in upserts if _key(each) in found]
-    return {_key(new): UpsertResult("unchanged", document) for new, document in pairs if _is_unchanged(new, document)}
-
-
-def _is_unchanged(new: Upsert, document: Document) -> bool:
-    with suppress(MalformedDocument):
-        return _is_stored(document, _replacement(new, document))
-    return False
+    """Replace the stored customers that differ, in one write; return the result of each that is stored, by its key."""
+    done: dict[tuple[str, str], UpsertResult] = {}
+    changes: list[tuple[Upsert, Document, dict[str, Any]]] = []
+    for new, document in pairs:
+        with suppress(DuplicateTaxId, MalformedDocument):  # `upsert` returns this error
+            customer = _difference(new, document)
+            if customer is None:
+                done[_key(new)] = UpsertResult("unchanged", document)
+            else:
+                changes.append((new, document, customer))
+    stored = customers.update_many([(document, customer) for _, document, customer in changes])
+    for (new, _, _), written in zip(changes, stored, strict=True):
+        if written is not None:
+            done[_key(new)] = UpsertResult("changed", written)
+    return done
 
 
 def _find(customers: CustomerBatchRepository, wanted: Iterable[Upsert]) -> dict[tuple[str, str], Document]:

@@ -202,16 +202,7 @@ class TestBatch:
         expected = [before[f"crm-{number}"] for number in (1, 2)]
         assert sorted((copy["document"] for copy in copies(service)), key=lambda each: each["externalId"]) == expected
 
-    def test_archives_a_newer_document_by_itself(self, service: Service, repository: CustomerBatchRepository) -> None:
-        document = current(repository)
-        repository.archive_many([document])
-        newer = change(repository, "1")
-        with pytest.raises(VersionMismatch):
-            repository.remove(document)
-        repository.remove(newer)
-        assert [copy["document"] for copy in copies(service)] == [document, newer]
-
-    def test_sends_one_insert(self, mongodb: Database[Document], mongodb_uri: str) -> None:
+    def test_sends_one_insert_and_one_update(self, mongodb: Database[Document], mongodb_uri: str) -> None:
         recorder = CommandRecorder()
         with pymongo.MongoClient[dict[str, Any]](mongodb_uri, event_listeners=[recorder]) as client:
             repository = CustomerBatchRepository(client[mongodb.name], OrganizationScope(ORGANIZATION), WRITER)
@@ -220,6 +211,7 @@ class TestBatch:
                 upsert_many(repository, [{**body, "phone": phone} for body in bodies], to_upsert)
         inserts = [command["insert"] for command in recorder.commands if "insert" in command]
         assert inserts == ["customers", "customer_versions"]
+        assert sum("update" in command for command in recorder.commands) == 1
         assert mongodb.customer_versions.count_documents({}) == 5
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from bson import ObjectId
@@ -11,13 +11,14 @@ from customer_service.repository import CustomerBatchRepository
 from tests.support import CUSTOMER_ID, Service, caller, customers_url, new_customer, problem, serve, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from flask.testing import FlaskClient
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
 
+Changes: TypeAlias = "Sequence[tuple[Document, Mapping[str, Any]]]"
 BATCH_UPSERT = customers_url("/batch-upsert")
 
 
@@ -172,20 +173,47 @@ class TestMeanwhile:
         assert statuses(results) == ["unchanged", "changed", "created"]
         assert len(stored(service)) == 5
 
-    def test_it_is_changed(self, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-        send(editor, numbered(1))
-        update = CustomerBatchRepository.update
+    def test_some_are_changed(self, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        send(editor, *map(numbered, (1, 2, 3, 4)))
+        update_many = CustomerBatchRepository.update_many
 
-        def slow(self: CustomerBatchRepository, document: Document, customer: dict[str, Any]) -> Document:
-            monkeypatch.setattr(CustomerBatchRepository, "update", update)
+        def slow(self: CustomerBatchRepository, changes: Changes) -> list[Document | None]:
+            monkeypatch.setattr(CustomerBatchRepository, "update_many", update_many)
             editor.put(customers_url("/by-external-id/crm-1"), json=numbered(1, legalName="Theirs"))
-            return update(self, document, customer)
+            editor.put(customers_url("/by-external-id/crm-2"), json=numbered(2, legalName="Ours"))
+            return update_many(self, changes)
 
-        monkeypatch.setattr(CustomerBatchRepository, "update", slow)
-        (result,) = send(editor, numbered(1, legalName="Ours"))
-        assert result["status"] == "changed"
+        monkeypatch.setattr(CustomerBatchRepository, "update_many", slow)
+        other = numbered(4, taxId=numbered(1)["taxId"])
+        results = send(editor, *(numbered(number, legalName="Ours") for number in (1, 2, 3)), other)
+        assert statuses(results) == ["changed", "unchanged", "changed", "failed"]
+        assert problems(results)[3] == (409,)
+        for number, result in enumerate(results[:3], 1):
+            read = editor.get(customers_url(f"/by-external-id/crm-{number}"))
+            assert (read.get_json()["legalName"], read.headers["ETag"]) == ("Ours", result["etag"])
+
+
+def test_a_change_is_answered_as_it_is_stored(editor: FlaskClient) -> None:
+    given = {"metadata": {"a": "1"}, "phone": "6474010101"}
+    (created,) = send(editor, numbered(1, **given))
+    validation = {"status": "matched", "checkedAt": "2025-01-26T10:00:00Z", "source": "my-pac"}
+    editor.put(f"{customers_url('/')}{created['id']}/sat-validation", json=validation)
+    for change in ({"legalName": "Other"}, {"metadata": {"b": "2"}}, {}):
+        (result,) = send(editor, numbered(1, **change))
         read = editor.get(customers_url("/by-external-id/crm-1"))
-        assert (read.get_json()["legalName"], read.headers["ETag"]) == ("Ours", result["etag"])
+        assert (result["status"], result["etag"]) == ("changed", read.headers["ETag"])
+
+
+def test_a_bulk_update_that_fails_otherwise_is_an_error(mongodb: Database[Document]) -> None:
+    editor = caller(serve(mongodb), "editor")
+    send(editor, numbered(1))
+    mongodb.command("collMod", "customers", validator={"phone": {"$ne": "1234567890"}})
+    try:
+        body = {"customers": [numbered(1, phone="1234567890")]}
+        response = editor.post(BATCH_UPSERT, json=body)
+    finally:
+        mongodb.command("collMod", "customers", validator={})
+    problem(response, 500, "database-error")
 
 
 def test_a_bulk_insert_that_fails_otherwise_is_an_error(mongodb: Database[Document]) -> None:
