@@ -58,8 +58,8 @@ class CustomerBatchRepository(CustomerRepository):
         """
         if not changes or is_mongomock(self._collection):
             return [None] * len(changes)
-        statements = [self._replacement(*each) for each in changes]
         self._versions().archive([document for document, _ in changes])
+        statements = [self._replacement(*each) for each in changes]
         written = [_updated(document, update) for (document, _), (_, update) in zip(changes, statements, strict=True)]
         refused, matched = self._update_all(statements)
         for document, _ in changes:

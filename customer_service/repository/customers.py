@@ -244,10 +244,11 @@ class CustomerRepository:
 
         Its copy for the history comes first: a crash between the two leaves a copy of what is still current, not a gap.
         """
-        statement = self._statement(document, values, absent)
         try:
             with self._versions().archiving(document):
-                written = self._collection.find_one_and_update(*statement, return_document=ReturnDocument.AFTER)
+                written = self._collection.find_one_and_update(
+                    *self._statement(document, values, absent), return_document=ReturnDocument.AFTER
+                )
         finally:
             self._on_write(document["_id"])
         if written is None:
