@@ -108,17 +108,18 @@ def erase(customers: ErasureRepository, customer_id: str) -> Document:
 
 
 def _reduce(customers: ErasureRepository, document: Document) -> Document:
-    """Replace the customer by what must be retained of it; raises VersionMismatch."""
+    """Replace the customer by what must be retained of it; raises VersionMismatch.
+
+    Deleting it first gives the change feed its event, once. The retention is judged after that, because it may have
+    changed meanwhile.
+    """
     if document.get("erasedAt") is not None:
         return document
+    if document.get("deletedAt") is None:
+        document = customers.remove(document)
     if not _must_be_retained(document):
-        return customers.erase(_deleted(customers, document))
-    return document if document.get("blockedAt") is not None else customers.block(_deleted(customers, document))
-
-
-def _deleted(customers: ErasureRepository, document: Document) -> Document:
-    """Return the document as deleted: deleting it first gives the change feed its event, once."""
-    return customers.remove(document) if document.get("deletedAt") is None else document
+        return customers.erase(document)
+    return document if document.get("blockedAt") is not None else customers.block(document)
 
 
 def _must_be_retained(document: Mapping[str, Any]) -> bool:

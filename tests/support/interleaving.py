@@ -63,6 +63,8 @@ class _Watched:
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self._watched, name)
+        if name == "database":  # of a collection
+            return _Watched(operation, self._wait_for_turn)
         if not inspect.ismethod(operation):
             return operation
 
