@@ -58,6 +58,10 @@ class _Watched:
     def __init__(self, watched: Any, wait_for_turn: Callable[[], None]) -> None:
         self._watched, self._wait_for_turn = watched, wait_for_turn
 
+    @property  # type: ignore[misc] # isinstance asks for it
+    def __class__(self) -> type:
+        return type(self._watched)
+
     def __getitem__(self, name: str) -> _Watched:
         return _Watched(self._watched[name], self._wait_for_turn)
 
