@@ -27,7 +27,7 @@ class Parameter:
     description: str
     schema: Mapping[str, Any] = field(default_factory=lambda: STRING)
     required: bool = False
-    example: str | None = None
+    example: object = None
     style: str | None = None
 
 

@@ -64,6 +64,7 @@ LIST_PARAMETERS = {
             "propertyNames": METADATA["propertyNames"],
             "additionalProperties": METADATA_VALUE,
         },
+        example={},
         style="deepObject",
     ),
     "satValidation": Parameter(

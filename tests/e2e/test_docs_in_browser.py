@@ -1,4 +1,4 @@
-"""A person opens /docs in a browser, pastes the demo's token, and gets the documented customer.
+"""A person opens /docs in a browser, pastes the demo's token, and each form succeeds as it is filled in.
 
 `SCREENSHOT=docs/reference.png .venv/bin/pytest tests/e2e/test_docs_in_browser.py` takes the picture of the page anew.
 """
@@ -8,28 +8,62 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.support import CUSTOMER_ID, EXAMPLE, ORGANIZATION, executables
+from tests.support import CUSTOMER_ID, EXAMPLE, ORGANIZATION, bearer, executables, fill
 from tests.support.browser import browser
 from tests.support.demo import demo
 from tests.support.mongod import free_port
 from tests.support.nginx import Nginx
-from tests.support.server import ROOT
+from tests.support.server import PATIENT_MS, ROOT, Server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pymongo.database import Database
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
+    from customer_service.repository.database import Document
+
 PATIENCE = 30
 READ = "#operations-Customers-get_customer"
+FEED = "operations-Customers-list_customer_changes"
+MINIMUM_OPERATIONS = 25
+
+TELEPHONE = {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+PRESS_EXECUTE = """
+const [part, done] = arguments;
+const found = async (selector, text = "") => {
+  for (;;) {
+    const element = document.querySelector(`#${part} ${selector}`);
+    if (element && element.textContent.includes(text)) return element;
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+};
+(async () => {
+  (await found(".opblock-summary-control")).click();
+  await found("tr.response[data-code=default]", "An error that any operation can have");  // the references are resolved
+  (await found(".execute")).click();
+  const status = (await found(".live-responses-table tbody .response-col_status")).textContent;
+  const pressed = [status, document.documentElement.scrollWidth, document.getElementById(part).textContent];
+  (await found(".opblock-summary-control")).click();  // each open operation makes the next one slower
+  done(pressed);
+})();
+"""
+
+
+class Pressed(NamedTuple):
+    """The status of the response, the width that the page needs, and what it says about the operation."""
+
+    status: str
+    width: int
+    text: str
 
 
 class Page:
@@ -65,6 +99,14 @@ class Page:
         WebDriverWait(self.window, PATIENCE).until(conditions.text_to_be_present_in_element(shown, str(status)))
         body = self.wait_for(f"{READ} .live-responses-table .highlight-code").text
         return json.loads(body[body.index("{") : body.rindex("}") + 1])
+
+    def operations(self) -> list[str]:
+        """Return the id of each operation's part of the page, in its order."""
+        return [each.get_attribute("id") or "" for each in self.window.find_elements(By.CSS_SELECTOR, ".opblock")]
+
+    def press_execute(self, part: str) -> Pressed:
+        """Open an operation, send it as it is filled in, and close it."""
+        return Pressed(*self.window.execute_async_script(PRESS_EXECUTE, part))
 
     def complaints(self) -> list[Any]:
         """Return what the console says, such as that the page's own policy forbade something."""
@@ -114,6 +156,27 @@ def test_the_documented_read_in_a_browser(tmp_path: Path, monkeypatch: pytest.Mo
         assert "eyJ" not in window.execute_script(
             "return JSON.stringify([localStorage, sessionStorage, document.cookie])"
         )
+
+
+def test_each_form_succeeds_as_it_is_filled_in_on_a_telephone(mongodb_uri: str, mongodb: Database[Document]) -> None:
+    fill(mongodb)
+    replica_set = Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS)
+    with demo(free_port()) as printed, replica_set as server, browser() as window:
+        window.set_script_timeout(PATIENCE)
+        window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", TELEPHONE)
+        (address,) = re.findall(r"^  (http://localhost:\d+/docs)$", printed, re.MULTILINE)
+        page = Page(window, address)
+        (token,) = re.findall(r"^  (eyJ\S+)$", printed, re.MULTILINE)
+        page.authorize(token)
+        pressed = {part: page.press_execute(part) for part in page.operations()}
+        assert len(pressed) > MINIMUM_OPERATIONS
+        assert {part for part, each in pressed.items() if each.status not in {"200", "201", "204"}} == {FEED}
+        assert pressed[FEED].status == "501"
+        assert "The demo stores in memory, and answers 501 instead." in pressed[FEED].text
+        assert max(each.width for each in pressed.values()) <= TELEPHONE["width"]
+        page = Page(window, f"http://localhost:{server.port}/docs")
+        page.authorize(bearer()["Authorization"].removeprefix("Bearer "))
+        assert page.press_execute(FEED).status == "200"
 
 
 def take_picture(page: Page) -> None:
