@@ -12,8 +12,7 @@ from bson import ObjectId
 from customer_service import __version__
 from customer_service.cli import main
 from customer_service.cli.demo import EXAMPLE_CUSTOMER
-from customer_service.repository import backfill_unique_keys, ensure_indexes
-from customer_service.repository import unique_keys as repository_unique_keys
+from customer_service.repository import backfill, backfill_unique_keys, ensure_indexes
 from customer_service.repository.customers import search_and_unique_fields
 from tests.support import MEMBER, ORGANIZATION, SECRET
 from tests.support.command_line import CommandRun
@@ -154,7 +153,7 @@ def test_a_twin_that_comes_meanwhile_is_left_to_the_next_run(
     ensure_indexes(configured)
     one, other = (EXAMPLE_CUSTOMER | {"_id": ObjectId()} for _ in range(2))
     configured.customers.insert_many([{**one, **search_and_unique_fields(one)}, {**other, "search": {}, "unique": {}}])
-    monkeypatch.setattr(repository_unique_keys, "_conflicts_of", lambda *_: [])
+    monkeypatch.setattr(backfill, "_conflicts_of", lambda *_: [])
     assert backfill_unique_keys(configured) == (0, [])
     monkeypatch.undo()
     twins = [(ORGANIZATION, str(other["_id"]), "taxId", str(one["_id"]))]
