@@ -3,6 +3,7 @@
 from customer_service.routes import (
     changes,
     customer_erasure,
+    customer_versions,
     customers_batch,
     customers_read,
     customers_write,
@@ -14,6 +15,7 @@ from customer_service.routes.blueprint import blueprint as customers_blueprint
 __all__ = [
     "changes",
     "customer_erasure",
+    "customer_versions",
     "customers_batch",
     "customers_blueprint",
     "customers_read",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import Response, url_for
+from flask import Response, request, url_for
 
 from customer_service import errors
 from customer_service.auth.authorization import current_membership
@@ -19,6 +19,7 @@ from customer_service.routes.blueprint import (
     customers,
     serialized_customer,
 )
+from customer_service.routes.customer_versions import AS_OF, AS_OF_PARAMETERS, VERSION_HEADERS, customer_as_of
 from customer_service.schemas.outputs import CustomerPageSchema, CustomerSchema
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.query_parameters import LIST_PARAMETERS, list_request
@@ -31,28 +32,35 @@ if TYPE_CHECKING:
     from customer_service.repository.search import CustomerQuery
     from customer_service.web.query_parameters import ListRequest
 
-ONE_CUSTOMER = Operation(
+
+@blueprint.get("/customers/<customer_id:customer_id>")
+@Operation(
+    "Customers",
+    {200: SuccessResponse(CustomerSchema, VERSION_HEADERS), 304: SuccessResponse(headers=VERSION_HEADERS)},
+    role="viewer",
+    errors=(*READ_ERRORS, errors.CustomerNotFound, errors.InvalidRequest),
+    request_headers=IF_NONE_MATCH,
+    query=AS_OF_PARAMETERS,
+)
+def get_customer(customer_id: str) -> Response:
+    """Get a customer by ID.
+
+    Returns a single customer by ID. The authenticated user must be a member of the organization. HEAD answers
+    the same headers without the body. With `asOf` it returns the customer as it was at that time.
+    """
+    if request.environ.get("QUERY_STRING") and AS_OF in request.args:
+        return customer_as_of(customer_id)
+    return customer_response(serialized_customer(customer_id))
+
+
+@blueprint.get("/customers/by-external-id/<any_text:external_id>")
+@Operation(
     "Customers",
     {200: SuccessResponse(CustomerSchema, ETAG_HEADER), 304: SuccessResponse(headers=ETAG_HEADER)},
     role="viewer",
     errors=(*READ_ERRORS, errors.CustomerNotFound),
     request_headers=IF_NONE_MATCH,
 )
-
-
-@blueprint.get("/customers/<customer_id:customer_id>")
-@ONE_CUSTOMER
-def get_customer(customer_id: str) -> Response:
-    """Get a customer by ID.
-
-    Returns a single customer by ID. The authenticated user must be a member of the organization. HEAD answers
-    the same headers without the body.
-    """
-    return customer_response(serialized_customer(customer_id))
-
-
-@blueprint.get("/customers/by-external-id/<any_text:external_id>")
-@ONE_CUSTOMER
 def get_customer_by_external_id(external_id: str) -> Response:
     """Get a customer by the caller's own ID.
 

@@ -56,6 +56,22 @@ class Instant(DocumentField, fields.DateTime):
         return format_instant(value)
 
 
+class InstantOrNull(Instant):
+    """A BSON date; null if another program stored none."""
+
+    def serialize_value(self, value: Any, name: str) -> Any:
+        """Return the time, or None."""
+        return super().serialize_value(value, name) if isinstance(value, datetime) else None
+
+
+class TextOrNull(Text):
+    """A string as it is stored; null if another program stored none."""
+
+    def serialize_value(self, value: Any, name: str) -> Any:
+        """Return the string, or None."""
+        return value if isinstance(value, str) else None
+
+
 class NestedObject(DocumentField, fields.Nested):  # type: ignore[misc] # marshmallow's own Nested and Field disagree on a parameter's name
     """An object inside a document."""
 
@@ -400,3 +416,47 @@ class ChangePageSchema(Schema):
         required=True, metadata={"description": "For the next request, whether or not there was a change."}
     )
     hasMore = fields.Boolean(required=True, metadata={"description": "Whether to ask again at once."})
+
+
+class VersionSchema(DocumentSchema):
+    """A version of a customer: who wrote it, and what it changed."""
+
+    version = fields.Integer(required=True, metadata={"example": 2})
+    updatedAt = InstantOrNull(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null if another program stored no time.", "example": "2025-01-26T10:00:00Z"},
+    )
+    updatedBy = TextOrNull(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "The user, or a command such as `cli:import`; null if another program stored it.",
+            "example": "auth0-5f7c",
+        },
+    )
+    requestId = TextOrNull(
+        required=True, allow_none=True, metadata={"description": "The `X-Request-ID` of the request, if it was one."}
+    )
+    change = fields.String(
+        required=True,
+        validate=validate.OneOf(("created", "changed", "deleted", "restored")),
+        metadata={"description": "`changed` also if the version before it is not stored any more."},
+    )
+    changed = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "JSON Pointers of the values that differ from the version before it, if it is `changed`.",
+            "example": ["/address/zip", "/phone"],
+        },
+    )
+
+
+class VersionPageSchema(Schema):
+    """A page of a customer's history, the newest version first."""
+
+    data = fields.List(fields.Nested(VersionSchema), required=True)
+    nextCursor = fields.String(
+        required=True, allow_none=True, metadata={"description": "For `cursor`; null on the last page."}
+    )

@@ -84,6 +84,7 @@ PATH_PARAMETERS: Mapping[str, Parameter] = {
             {"minLength": 1, "maxLength": MAXIMUM_ORGANIZATION_ID_LENGTH, "pattern": "^[^/]+$"},
         ),
         ("customer_id", "The customer.", "590ce6c56d04f840aa8438af", {"pattern": "^[0-9a-fA-F]{24}$"}),
+        ("version", "The version.", "1", {"pattern": "^(0|-?[1-9][0-9]{0,18})$"}),
         (
             "external_id",
             "The caller's own id.",

@@ -84,6 +84,8 @@ class Run:
         self.request("PUT", customers_url().replace("/customers", f"/members/{ADMIN}"), {"role": "admin"})
         self.request("DELETE", path)
         self.request("POST", f"{path}/restore")
+        for suffix in ("/versions", "/versions/1", "?asOf=2999-01-01T00:00:00Z"):
+            self.request("GET", path + suffix)
         self.request("DELETE", path)
         self.erase()
         return len(self.errors) - before
@@ -109,6 +111,8 @@ class Run:
             self.request("POST", customers_url(), new_customer(**{**CUSTOMER, **changes}))
         for retention in ({"reason": "nandu"}, {"lastInvoicedOn": "secreto"}, {"nickname": "nandu"}):
             self.request("PUT", support.url() + "/retention", retention)
+        for suffix in ("/versions?cursor=secreto", "/versions/secreto", "?asOf=secreto"):
+            self.request("GET", support.url() + suffix)
         for body in (
             b'{"legalName": "\xc3\x91AND\xc3\x9a SECRETO"',
             b"secreto",

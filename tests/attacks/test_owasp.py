@@ -42,6 +42,8 @@ READ_ONLY_FIELDS: dict[str, Any] = {
     "updatedAt": "2020-01-01T00:00:00Z",
     "deletedAt": None,
     "version": 7,
+    "updatedBy": "admin-of-one",
+    "requestId": "request-1",
     "unique": {},
     "search": {"tokens": ["everybody"]},
     "role": "admin",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CUSTOMERS = int(os.environ.get("ATTACK_CUSTOMERS", "100"))
 OWN_TO_A_REQUEST = {"X-Request-ID", "traceparent"}
 MISSING = "f" * 24
-READS = ("", "/tax-info-validation", "/retention", "/erasure")
+READS = ("", "/tax-info-validation", "/retention", "/erasure", "/versions", "/versions/1", "?asOf=2999-01-01T00:00:00Z")
 
 
 @pytest.fixture
