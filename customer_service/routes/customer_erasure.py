@@ -14,6 +14,7 @@ from customer_service.routes.blueprint import JSON_HEADERS, WRITE_ERRORS, bluepr
 from customer_service.schemas.inputs import RetentionInputSchema
 from customer_service.schemas.outputs import ErasureSchema, RetentionSchema
 from customer_service.services import erasure
+from customer_service.web import examples
 from customer_service.web.operations import Operation, SuccessResponse
 from customer_service.web.requests import JSON, json_body
 from customer_service.web.responses import json_response
@@ -44,6 +45,7 @@ def get_customer_retention(customer_id: str) -> Response:
     role="editor",
     errors=(*CUSTOMER_ERRORS, errors.InvalidRequest),
     request={JSON: RetentionInputSchema},
+    example=examples.RETENTION,
 )
 def put_customer_retention(customer_id: str) -> Response:
     """Store the date of a customer's last invoice, or hold the customer.

@@ -38,6 +38,7 @@ BATCH = {
 PATCH = {"phone": "6474010102"}
 IDS = {"ids": ["590ce6c56d04f840aa8438af"]}
 ROLE = {"role": "viewer"}
+RETENTION = {"lastInvoicedOn": "2025-01-26"}
 SAT_ANSWER = {
     "status": "mismatched",
     "mismatches": ["/address/zip"],

@@ -19,14 +19,12 @@ from customer_service.schemas.outputs import ProblemSchema
 from customer_service.web import examples
 from customer_service.web.operations import Parameter, operation_of
 from customer_service.web.problems import (
-    ALL_PROBLEMS,
     COMMON_PROBLEMS,
     FRAMEWORK_PROBLEMS,
     INTERNAL_ERROR,
     PROBLEM_MEDIA_TYPE,
     PROBLEMS,
     SERVER_PROBLEMS,
-    TYPE_PREFIX,
 )
 from customer_service.web.routing import BASE_PATHS
 from customer_service.web.sharing import share
@@ -61,6 +59,9 @@ TAGS = {
     "Catalogs": "The SAT's codes with their names, and the places of zips. For every caller with a token.",
     "Health": "For whoever runs the service; a gateway keeps these inside.",
 }
+
+STATUSES_WITH_EXAMPLES = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+"""The specification's errors, whose details are exact; the page of the problem types explains all."""
 
 DEFAULT_STATUSES = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE}
 DEFAULT_PROBLEMS = [
@@ -133,9 +134,8 @@ def build_document(app: Flask, version: str) -> dict[str, Any]:
 
 
 def _extend_failure(schemas: dict[str, Any]) -> None:
-    """Describe a Problem as a Failure with further members, and list every type."""
+    """Describe a Problem as a Failure with further members."""
     inherited = schemas["Failure"]["properties"]
-    inherited["type"]["enum"] = sorted({TYPE_PREFIX + problem.slug for problem in ALL_PROBLEMS})
     own = {name: value for name, value in schemas["Problem"]["properties"].items() if name not in inherited}
     schemas["Problem"] = {
         "allOf": [{"$ref": "#/components/schemas/Failure"}],
@@ -227,11 +227,13 @@ def _problem_responses(operation: Operation) -> dict[str, Any]:
 
 
 def _problem_response(status: HTTPStatus, problems: Collection[ProblemType]) -> dict[str, Any]:
-    examples = {problem.slug: {"value": _example(problem)} for problem in sorted(problems, key=lambda each: each.slug)}
+    by_slug = {problem.slug: problem for problem in sorted(problems, key=lambda problem: problem.slug)}
+    has_examples = status in STATUSES_WITH_EXAMPLES
+    examples = {slug: {"value": _example(problem)} for slug, problem in by_slug.items() if has_examples}
     return {
-        "description": status.phrase,
+        "description": f"{status.phrase}: {', '.join(f'`{slug}`' for slug in by_slug)}",
         **_headers(_problem_headers(problems)),
-        "content": {PROBLEM_MEDIA_TYPE: {"schema": ProblemSchema, "examples": examples}},
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": ProblemSchema, **({"examples": examples} if examples else {})}},
     }
 
 
