@@ -51,8 +51,7 @@ IF_NONE_MATCH = {"If-None-Match": Parameter("ETags of the answers at hand; 304 w
 IF_MATCH = {"If-Match": Parameter("The ETag of the state to write on; 412 where it is another by now.")}
 
 STRONG_ETAG = {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}
-JSON_HEADERS = {"Cache-Control": Parameter("Ask again each time.", {"const": "private, no-cache"}, required=True)}
-ETAG_HEADER = JSON_HEADERS | {"ETag": Parameter("Changes with every write.", STRONG_ETAG, required=True)}
+ETAG_HEADER = {"ETag": Parameter("Changes with every write.", STRONG_ETAG, required=True)}
 DELETED_ETAG_HEADER = {"ETag": Parameter("Of the deleted customer, for a restore with If-Match.", STRONG_ETAG)}
 LOCATION_HEADER = {"Location": Parameter("The path of the customer.", required=True)}
 LINK_HEADER = {"Link": Parameter('The next page, with `rel="next"`, where there is one.')}

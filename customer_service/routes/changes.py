@@ -11,7 +11,7 @@ from customer_service.auth.authorization import current_membership, membership_c
 from customer_service.repository import ChangePosition, CustomerFeed
 from customer_service.repository.customers import OBJECT_ID
 from customer_service.repository.database import outside_deadline
-from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, blueprint
+from customer_service.routes.blueprint import MEMBER_ERRORS, blueprint
 from customer_service.schemas.outputs import ChangePageSchema
 from customer_service.web import long_polling
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
@@ -49,7 +49,7 @@ class ChangesRequest(NamedTuple):
 @blueprint.get("/customers/changes")
 @Operation(
     "Customers",
-    {200: SuccessResponse(ChangePageSchema, JSON_HEADERS)},
+    {200: SuccessResponse(ChangePageSchema)},
     role="viewer",
     errors=(
         *MEMBER_ERRORS,

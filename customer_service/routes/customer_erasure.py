@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 from customer_service import errors
 from customer_service.auth.authorization import has_role
 from customer_service.repository import ErasureRepository
-from customer_service.routes.blueprint import JSON_HEADERS, WRITE_ERRORS, blueprint, scoped_repository
+from customer_service.routes.blueprint import WRITE_ERRORS, blueprint, scoped_repository
 from customer_service.schemas.inputs import RetentionInputSchema
 from customer_service.schemas.outputs import ErasureSchema, RetentionSchema
 from customer_service.services import erasure
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from flask import Response
 
 ADMIN_FIELDS = {"hold", "reason"}
-RETENTION = {200: SuccessResponse(RetentionSchema, JSON_HEADERS)}
-ERASURE = {200: SuccessResponse(ErasureSchema, JSON_HEADERS)}
+RETENTION = {200: SuccessResponse(RetentionSchema)}
+ERASURE = {200: SuccessResponse(ErasureSchema)}
 CUSTOMER_ERRORS = (*WRITE_ERRORS, errors.CustomerNotFound)
 
 

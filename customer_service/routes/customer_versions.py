@@ -16,7 +16,6 @@ from customer_service.repository.versions import version_of
 from customer_service.routes.blueprint import (
     ETAG_HEADER,
     IF_NONE_MATCH,
-    JSON_HEADERS,
     LINK_HEADER,
     MEMBER_ERRORS,
     READ_ERRORS,
@@ -67,7 +66,7 @@ class VersionsRequest(NamedTuple):
 @blueprint.get("/customers/<customer_id:customer_id>/versions")
 @Operation(
     "Customers",
-    {200: SuccessResponse(VersionPageSchema, JSON_HEADERS | LINK_HEADER)},
+    {200: SuccessResponse(VersionPageSchema, LINK_HEADER)},
     role="viewer",
     errors=(*MEMBER_ERRORS, errors.CustomerNotFound, errors.InvalidRequest),
     query=VERSIONS_PARAMETERS,

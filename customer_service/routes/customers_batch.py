@@ -8,7 +8,7 @@ from customer_service import errors
 from customer_service.errors import CustomerServiceError, Finding, InvalidRequest, serialize_findings
 from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository
-from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, blueprint, customers, scoped_repository
+from customer_service.routes.blueprint import MEMBER_ERRORS, blueprint, customers, scoped_repository
 from customer_service.schemas.inputs import FINDING_MESSAGES, BatchInputSchema, IdsInputSchema
 from customer_service.schemas.outputs import CustomerBatchSchema, UpsertsSchema
 from customer_service.services.upserts import to_upsert, upsert_many
@@ -34,7 +34,7 @@ MAXIMUM_BATCH_FINDINGS_BYTES = 38_000
 @blueprint.post("/customers/batch-get")
 @Operation(
     "Customers",
-    {200: SuccessResponse(CustomerBatchSchema, JSON_HEADERS)},
+    {200: SuccessResponse(CustomerBatchSchema)},
     role="viewer",
     errors=(*MEMBER_ERRORS, errors.InvalidRequest),
     request={JSON: IdsInputSchema},
@@ -60,7 +60,7 @@ def batch_get_customers() -> Response:
 @blueprint.post("/customers/batch-upsert")
 @Operation(
     "Customers",
-    {200: SuccessResponse(UpsertsSchema, JSON_HEADERS)},
+    {200: SuccessResponse(UpsertsSchema)},
     role="editor",
     errors=(*MEMBER_ERRORS, errors.InsufficientRole, errors.InvalidRequest),
     request={JSON: BatchInputSchema},

@@ -11,7 +11,6 @@ from customer_service.auth.authorization import current_membership
 from customer_service.routes.blueprint import (
     ETAG_HEADER,
     IF_NONE_MATCH,
-    JSON_HEADERS,
     LINK_HEADER,
     MEMBER_ERRORS,
     READ_ERRORS,
@@ -75,7 +74,7 @@ def get_customer_by_external_id(external_id: str) -> Response:
 @blueprint.get("/customers")
 @Operation(
     "Customers",
-    {200: SuccessResponse(CustomerPageSchema, JSON_HEADERS | LINK_HEADER)},
+    {200: SuccessResponse(CustomerPageSchema, LINK_HEADER)},
     role="viewer",
     errors=(*MEMBER_ERRORS, errors.InvalidRequest, errors.IndexesMissing),
     query=LIST_PARAMETERS,

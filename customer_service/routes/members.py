@@ -11,7 +11,7 @@ from customer_service import errors
 from customer_service.auth.authorization import current_membership
 from customer_service.auth.tokens import is_valid_subject
 from customer_service.errors import Finding, InvalidRequest, MemberNotFound
-from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, guarded_blueprint
+from customer_service.routes.blueprint import MEMBER_ERRORS, guarded_blueprint
 from customer_service.schemas.inputs import FINDING_MESSAGES, RoleInputSchema
 from customer_service.schemas.outputs import MemberListSchema, MemberSchema
 from customer_service.web import examples
@@ -29,7 +29,7 @@ ADMIN_ERRORS = (*MEMBER_ERRORS, errors.InsufficientRole)
 
 
 @blueprint.get("/members")
-@Operation("Members", {200: SuccessResponse(MemberListSchema, JSON_HEADERS)}, role="admin", errors=ADMIN_ERRORS)
+@Operation("Members", {200: SuccessResponse(MemberListSchema)}, role="admin", errors=ADMIN_ERRORS)
 def list_members() -> Response:
     """List the members of the organization.
 
@@ -42,7 +42,7 @@ def list_members() -> Response:
 @blueprint.put("/members/<any_text:user_id>")
 @Operation(
     "Members",
-    {200: SuccessResponse(MemberSchema, JSON_HEADERS), 201: SuccessResponse(MemberSchema, JSON_HEADERS)},
+    {200: SuccessResponse(MemberSchema), 201: SuccessResponse(MemberSchema)},
     role="admin",
     errors=(*ADMIN_ERRORS, errors.InvalidRequest, errors.LastAdmin),
     request={JSON: RoleInputSchema},

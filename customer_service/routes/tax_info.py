@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from customer_service import errors
 from customer_service.errors import serialize_findings
-from customer_service.routes.blueprint import JSON_HEADERS, MEMBER_ERRORS, READ_ERRORS, blueprint, customers
+from customer_service.routes.blueprint import MEMBER_ERRORS, READ_ERRORS, blueprint, customers
 from customer_service.schemas.inputs import CustomerInputSchema
 from customer_service.schemas.outputs import TaxInfoSchema
 from customer_service.services import validation
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @blueprint.get("/customers/<customer_id:customer_id>/tax-info-validation")
 @Operation(
     "Customers",
-    {200: SuccessResponse(TaxInfoSchema, JSON_HEADERS)},
+    {200: SuccessResponse(TaxInfoSchema)},
     role="viewer",
     errors=(*READ_ERRORS, errors.CustomerNotFound),
 )
@@ -37,7 +37,7 @@ def validate_customer_tax_info(customer_id: str) -> Response:
 @blueprint.post("/customers/tax-info-validation")
 @Operation(
     "Customers",
-    {200: SuccessResponse(TaxInfoSchema, JSON_HEADERS)},
+    {200: SuccessResponse(TaxInfoSchema)},
     role="viewer",
     errors=MEMBER_ERRORS,
     request={JSON: {"anyOf": [CustomerInputSchema, {}]}},

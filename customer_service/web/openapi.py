@@ -52,7 +52,8 @@ customer of the examples.
 Every response has the headers `X-Request-ID` (the request's own if it is plain, else a new one), `traceparent` (W3C
 Trace Context) and `X-Content-Type-Options: nosniff`. If callers are limited, it also has `RateLimit-Policy` (the
 requests of a window, and its seconds) and `RateLimit` (the requests left, and the seconds to the next window). Large
-answers are compressed if `Accept-Encoding` allows it. An error has `Cache-Control: no-store`."""
+answers are compressed if `Accept-Encoding` allows it. What is about an organization has
+`Cache-Control: private, no-cache`: a cache asks again each time. An error has `no-store`."""
 TAGS = {
     "Customers": "Read, search, write and check customers. Viewers read, editors write.",
     "Members": "Who may see the organization's customers, and change them. For admins.",
