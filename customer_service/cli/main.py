@@ -13,6 +13,7 @@ from customer_service.cli import demo, serve
 from customer_service.cli.check import check
 from customer_service.cli.console import EXIT_FAILURE, EXIT_USAGE, Commands, members_of, open_database, print_error
 from customer_service.cli.env_file import ENV_FILE
+from customer_service.cli.erasure import erase_due
 from customer_service.cli.sat.commands import sat
 from customer_service.cli.transfer.commands import export_customers, import_customers
 from customer_service.errors import CustomerServiceError, DatabaseUnavailable, LastAdmin, SettingsError
@@ -62,6 +63,7 @@ command.add_command(check)
 command.add_command(import_customers)
 command.add_command(export_customers)
 command.add_command(sat)
+command.add_command(erase_due)
 
 
 @command.command("demo")

@@ -10,10 +10,14 @@ from customer_service.errors import CustomerNotFound, VersionMismatch
 from customer_service.repository.customers import ACCESSIBLE, UNCHANGED, CustomerRepository, object_id
 from customer_service.repository.database import Document, now_as_stored, translates_errors
 from customer_service.repository.idempotency import remove_claims
+from customer_service.repository.memberships import OrganizationScope
 from customer_service.repository.redaction import redacted
 
 if TYPE_CHECKING:
-    from datetime import date
+    from collections.abc import Mapping
+    from datetime import date, datetime
+
+    from pymongo.database import Database
 
 UNCHANGED_AND_RETENTION = (*UNCHANGED, "blockedAt", "retention")
 """The fields that a customer still has if neither it nor its retention was written since it was read."""
@@ -38,6 +42,31 @@ class RetentionChange(NamedTuple):
         elif self.hold is False:
             update["$unset"] = {"retention.hold": "", "retention.reason": ""}
         return update
+
+
+class CustomerKey(NamedTuple):
+    """The organization and the id of a customer that a command has found, among those of all organizations."""
+
+    scope: OrganizationScope
+    customer_id: str
+
+
+@translates_errors
+def find_due(database: Database[Document], latest: date) -> list[CustomerKey]:
+    """Return the blocked customers that are not held, and whose last invoice is of this date or an earlier one."""
+    is_over = [{"retention.lastInvoicedOn": None}, {"retention.lastInvoicedOn": {"$lte": latest.isoformat()}}]
+    return _keys(database, {"blockedAt": {"$exists": True}, "retention.hold": None, "$or": is_over})
+
+
+@translates_errors
+def find_reduced_since(database: Database[Document], moment: datetime) -> list[CustomerKey]:
+    """Return the customers that were blocked or erased at this time or later."""
+    return _keys(database, {"$or": [{name: {"$gte": moment}} for name in ("blockedAt", "erasedAt")]})
+
+
+def _keys(database: Database[Document], criteria: Mapping[str, Any]) -> list[CustomerKey]:
+    found = database[CustomerRepository.COLLECTION].find(criteria, {"organizationId": 1})
+    return [CustomerKey(OrganizationScope(each["organizationId"]), str(each["_id"])) for each in found]
 
 
 class ErasureRepository(CustomerRepository):

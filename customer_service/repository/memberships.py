@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from customer_service.roles import Role
 
 OrganizationScope = NewType("OrganizationScope", str)
-"""The id of an organization whose member the caller is; only MembershipRepository creates it."""
+"""The id of an organization whose member the caller is; only MembershipRepository creates it.
+
+For a command that serves all organizations, erasures.py creates it from the customers that it finds.
+"""
 
 MAXIMUM_ORGANIZATION_ID_LENGTH = 128
 MAXIMUM_USER_ID_LENGTH = 256

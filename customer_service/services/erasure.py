@@ -77,11 +77,16 @@ def retention_body(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def erasure_body(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state of the customer's erasure as JSON."""
-    if document.get("erasedAt") is not None:
+    if is_erased(document):
         return {"state": "erased"}
     if document.get("blockedAt") is not None:
         return {"state": "blocked", **_basis_of(document), "erased": list(ERASED)}
     return {"state": "none"}
+
+
+def is_erased(document: Mapping[str, Any]) -> bool:
+    """Return whether the document is the tombstone of an erased customer."""
+    return document.get("erasedAt") is not None
 
 
 def _basis_of(document: Mapping[str, Any]) -> dict[str, str]:
@@ -113,7 +118,7 @@ def _reduce(customers: ErasureRepository, document: Document) -> Document:
     Deleting it first gives the change feed its event, once. The retention is judged after that, because it may have
     changed meanwhile.
     """
-    if document.get("erasedAt") is not None:
+    if is_erased(document):
         return document
     if document.get("deletedAt") is None:
         document = customers.remove(document)

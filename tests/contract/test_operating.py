@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import yaml
 
 from customer_service.app import create_app
 from customer_service.cli import main
+from customer_service.fiscal.retention import WESTERNMOST
 from customer_service.observability.metrics import BOUNDS
 from customer_service.routes.changes import MAXIMUM_WAIT_SECONDS
 from customer_service.server.admission import MAXIMUM_BUFFERED_BYTES, MAXIMUM_IN_FLIGHT
@@ -34,7 +36,7 @@ RUNBOOK = "docs/how-to/deploy-and-operate.md"
 RUNBOOKS = "{{ $externalLabels.customer_service_runbooks }}"
 """The variable of Prometheus that has the absolute URL of the page."""
 
-PODS = ("Deployment", "Job", "Check")
+PODS = ("Deployment", "Job", "Check", "CronJob")
 OPERATIONS = (ROOT / RUNBOOK).read_text()
 METRICS = (ROOT / "docs/reference/metrics.md").read_text()
 ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())["groups"]
@@ -86,6 +88,13 @@ def key(manifest: dict[str, Any]) -> str:
     kind: str = manifest["kind"]
     is_check = kind == "Job" and manifest["metadata"]["name"].endswith("-check")
     return "Check" if is_check else kind
+
+
+def pod_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the template of the pods of a manifest."""
+    spec = manifest["spec"]
+    template: dict[str, Any] = spec["jobTemplate"]["spec"]["template"] if "jobTemplate" in spec else spec["template"]
+    return template
 
 
 def test_every_metric_that_is_asked_for_is_served(scrape: str) -> None:
@@ -170,7 +179,8 @@ class TestKubernetes:
 
     def test_what_there_is(self) -> None:
         assert set(self.manifests) == {
-            *("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Job", "Check"),
+            *("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"),
+            *("Job", "Check", "CronJob"),
             *("Ingress", "NetworkPolicy", "ServiceMonitor", "Kustomization"),
         }
 
@@ -186,8 +196,8 @@ class TestKubernetes:
             assert entry["valueFrom"]["secretKeyRef"] == {"name": "customer-service", "key": name}
 
     def test_kubernetes_sets_no_variables_that_look_like_settings(self) -> None:
-        pods = [self.manifests[kind]["spec"]["template"]["spec"] for kind in ("Deployment", "Job", "Check")]
-        assert [pod["enableServiceLinks"] for pod in pods] == [False, False, False]
+        pods = [pod_of(self.manifests[kind])["spec"] for kind in PODS]
+        assert not any(pod["enableServiceLinks"] for pod in pods)
 
     def test_its_ports_are_the_services(self) -> None:
         port = str(ServerSettings().port)
@@ -233,9 +243,9 @@ class TestKubernetes:
         assert {each["topologyKey"] for each in spread} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
         assert all(each["labelSelector"]["matchLabels"] == self.pod["metadata"]["labels"] for each in spread)
 
-    @pytest.mark.parametrize("kind", ["Deployment", "Job", "Check"])
+    @pytest.mark.parametrize("kind", PODS)
     def test_it_says_what_it_needs_and_has_room_for_it(self, kind: str) -> None:
-        (container,) = self.manifests[kind]["spec"]["template"]["spec"]["containers"]
+        (container,) = pod_of(self.manifests[kind])["spec"]["containers"]
         needed, most = (container["resources"][which]["memory"] for which in ("requests", "limits"))
         assert int(most.removesuffix("Mi")) >= 2 * int(needed.removesuffix("Mi"))
         assert set(container["resources"]["limits"]) == {"memory"}  # a limit of the processor would stall requests
@@ -246,9 +256,9 @@ class TestKubernetes:
         workers = int(self.environment()["WEB_CONCURRENCY"])
         assert most > SERVER_MEGABYTES + workers * MAXIMUM_BUFFERED_BYTES / 1_000_000 + volumes
 
-    @pytest.mark.parametrize("kind", ["Deployment", "Job", "Check"])
+    @pytest.mark.parametrize("kind", PODS)
     def test_it_may_do_nothing_but_serve(self, kind: str) -> None:
-        spec = self.manifests[kind]["spec"]["template"]["spec"]
+        spec = pod_of(self.manifests[kind])["spec"]
         (container,) = spec["containers"]
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
@@ -275,10 +285,20 @@ class TestKubernetes:
         assert (program, subcommand in main.command.commands) == ("customer-service", True)
         assert container["envFrom"] == [{"secretRef": {"name": "customer-service"}}]
 
+    def test_the_job_of_each_day_erases_after_the_day_has_ended_in_all_of_mexico(self) -> None:
+        spec = self.manifests["CronJob"]["spec"]
+        (container,) = pod_of(self.manifests["CronJob"])["spec"]["containers"]
+        program, subcommand = container["command"]
+        assert (program, subcommand in main.command.commands) == ("customer-service", True)
+        assert {each["name"] for each in container["env"]} <= SETTINGS
+        minute, hour, *every_day = spec["schedule"].split()
+        assert (every_day, spec["timeZone"], spec["concurrencyPolicy"]) == (["*"] * 3, "Etc/UTC", "Forbid")
+        assert timedelta(hours=int(hour), minutes=int(minute)) > -(WESTERNMOST.utcoffset(None))
+
     def test_no_job_is_sent_requests(self) -> None:
         selector = self.manifests["Service"]["spec"]["selector"]
-        for kind in ("Job", "Check"):
-            labels = self.manifests[kind]["spec"]["template"]["metadata"]["labels"]
+        for kind in ("Job", "Check", "CronJob"):
+            labels = pod_of(self.manifests[kind])["metadata"]["labels"]
             assert not selector.items() <= labels.items()
             assert labels == self.manifests[kind]["metadata"]["labels"]
             (label,) = labels.values()
@@ -288,7 +308,7 @@ class TestKubernetes:
         kustomization = self.manifests["Kustomization"]
         files = {path.name for path in (ROOT / "deploy/kubernetes").glob("*.yaml")} - {"kustomization.yaml"}
         assert {*kustomization["resources"], "service-monitor.yaml"} == files
-        images = {self.manifests[kind]["spec"]["template"]["spec"]["containers"][0]["image"] for kind in PODS}
+        images = {pod_of(self.manifests[kind])["spec"]["containers"][0]["image"] for kind in PODS}
         assert images == {image["name"] for image in kustomization["images"]}
         (rule,) = self.manifests["Ingress"]["spec"]["rules"]
         (tls,) = self.manifests["Ingress"]["spec"]["tls"]

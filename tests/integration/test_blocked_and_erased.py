@@ -51,7 +51,7 @@ REQUESTS: list[tuple[str, str, Any]] = [
     ("DELETE", "", None),
     ("POST", "/restore", None),
     ("GET", "/tax-info-validation", None),
-    ("PUT", "/sat-validation", {"status": "matched", "checkedAt": "2026-01-01T00:00:00Z", "source": "pac"}),
+    ("PUT", "/sat-validation", {"status": "matched", "checkedAt": "2025-01-26T10:00:00Z", "source": "pac"}),
     ("DELETE", "/sat-validation", None),
 ]
 

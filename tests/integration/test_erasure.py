@@ -9,10 +9,12 @@ from bson import ObjectId, json_util
 
 from tests.support import (
     CUSTOMER_ID,
+    INVOICED_ON,
     MISSING_CUSTOMER_ID,
     NEW_CUSTOMER,
     OTHER_CUSTOMER_ID,
     OTHER_ORGANIZATION,
+    RETAIN_UNTIL,
     STRANGER,
     Service,
     bearer,
@@ -54,12 +56,13 @@ ERASED_FIELDS = [
 ]
 BLOCKED = {
     "state": "blocked",
-    "retainUntil": "2032-04-30",
+    "retainUntil": RETAIN_UNTIL,
     "basis": "Código Fiscal de la Federación, art. 30",
     "erased": ERASED_FIELDS,
 }
 HELD = {"state": "blocked", "basis": "hold", "erased": ERASED_FIELDS}
 HOLD = {"hold": True, "reason": "audit"}
+INVOICED = {"lastInvoicedOn": INVOICED_ON.isoformat()}
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ def customer_id(editor: FlaskClient) -> str:
     path: str = created.headers["Location"]
     assert editor.patch(path, json={"email": "gone-11@erased.example"}).status_code == 200
     assert editor.patch(path, json={"email": FULL["email"]}).status_code == 200
-    sat = {"status": "matched", "checkedAt": "2026-01-01T00:00:00Z", "source": "pac"}
+    sat = {"status": "matched", "checkedAt": "2025-01-26T10:00:00Z", "source": "pac"}
     assert editor.put(f"{path}/sat-validation", json=sat).status_code == 200
     return path.rpartition("/")[2]
 
@@ -191,9 +194,9 @@ class TestBlocked:
     @pytest.mark.parametrize(
         "retention",
         [
-            {"lastInvoicedOn": "2026-05-20"},
+            INVOICED,
             HOLD,
-            HOLD | {"lastInvoicedOn": "2026-05-20"},
+            HOLD | INVOICED,
             HOLD | {"lastInvoicedOn": "2015-06-30"},
         ],
     )
@@ -229,7 +232,7 @@ class TestBlocked:
                 answer = client.open(path_of(customer_id, suffix), method=method, json={})
                 problem(answer, 404, "customer-not-found")
         problem(
-            editor.put(path_of(customer_id, "/retention"), json={"lastInvoicedOn": "2026-05-20"}),
+            editor.put(path_of(customer_id, "/retention"), json=INVOICED),
             404,
             "customer-not-found",
         )
@@ -240,11 +243,11 @@ class TestBlocked:
     def test_an_admin_changes_its_retention(self, service: Service, admin: FlaskClient, customer_id: str) -> None:
         retain(admin, customer_id, HOLD)
         erase(admin, customer_id)
-        retain(admin, customer_id, {"lastInvoicedOn": "2026-05-20"})
+        retain(admin, customer_id, INVOICED)
         assert erase(admin, customer_id) == HELD
         retain(admin, customer_id, {"hold": False})
         assert admin.get(path_of(customer_id)).get_json() == BLOCKED == erase(admin, customer_id)
-        assert admin.get(path_of(customer_id, "/retention")).get_json()["retainUntil"] == "2032-04-30"
+        assert admin.get(path_of(customer_id, "/retention")).get_json()["retainUntil"] == RETAIN_UNTIL
         past = {"$set": {"retention.lastInvoicedOn": "2015-06-30"}}
         service.database.customers.update_one({"_id": ObjectId(customer_id)}, past)
         ended = admin.get(path_of(customer_id)).get_json()

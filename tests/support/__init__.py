@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -101,6 +102,12 @@ FIRST_EXAMPLE = {
 """What a caller sends to create the customer of the specification's first example."""
 
 READ_ONLY_FIELDS = ("id", "organizationId", "createdAt", "updatedAt")
+
+
+INVOICED_ON = datetime.now(UTC).date() - timedelta(days=1)
+"""The date of a last invoice for which the tax law retains a customer now."""
+
+RETAIN_UNTIL = f"{INVOICED_ON.year + 6}-04-30"
 
 
 def token(subject: str = MEMBER, secret: str = SECRET, **claims: Any) -> str:
