@@ -112,7 +112,7 @@ RETAIN_UNTIL = f"{INVOICED_ON.year + 6}-04-30"
 
 def token(subject: str = MEMBER, secret: str = SECRET, **claims: Any) -> str:
     """Return a valid token of a caller, its claims changed as given."""
-    return jwt.encode({"sub": subject, "exp": int(time.time()) + 600, **claims}, secret, "HS256")
+    return jwt.encode({"sub": subject, "exp": int(time.time()) + 3600, **claims}, secret, "HS256")
 
 
 def bearer(subject: str = MEMBER, secret: str = SECRET, **claims: Any) -> dict[str, str]:
