@@ -19,7 +19,7 @@ from customer_service.cli.transfer.commands import export_customers, import_cust
 from customer_service.errors import CustomerServiceError, DatabaseUnavailable, LastAdmin, SettingsError
 from customer_service.repository import MembershipRepository
 from customer_service.roles import ROLES
-from customer_service.settings import JwtSettings
+from customer_service.settings import HistorySettings, JwtSettings
 from customer_service.web.problems import PROBLEMS
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ def create_indexes() -> None:
         click.echo(f"{'created' if created else 'present'}  {name}")
     for name in repository.drop_unused_indexes(database):
         click.echo(f"dropped  {name}")
+    for done, name in repository.set_history_days(database, HistorySettings.from_environment().days):
+        click.echo(f"{done}  {name}")
     with click.progressbar(length=1, label="completing customers", file=sys.stderr) as bar:
 
         def on_progress(number: int, total: int) -> None:

@@ -48,6 +48,7 @@ from customer_service.client.models import (
     SatValidationInput,
     TaxInfo,
     TaxSystem,
+    Version,
     ZipCode,
 )
 from customer_service.client.sync_client import CustomerClient
@@ -99,6 +100,7 @@ __all__ = [
     "Unreachable",
     "UpsertResult",
     "ValidationFailed",
+    "Version",
     "VersionMismatch",
     "ZipCode",
     "ZipCodeNotFound",

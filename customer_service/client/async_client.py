@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class AsyncCustomerClient(Operations):
     """The customers and members of one organization, over HTTP; the tasks of one event loop may share it.
 
-    It has the methods and the rules of CustomerClient. Each is awaited, but for `search`, `pages` and `follow`, which
-    an `async for` iterates.
+    It has the methods and the rules of CustomerClient. Each is awaited, but for `search`, `pages`, `versions` and
+    `follow`, which an `async for` iterates.
     """
 
     def __init__(

@@ -108,6 +108,29 @@ class ChangePage:
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a customer: who wrote it, by which request, and the JSON Pointers of what a `changed` one changed.
+
+    What another program wrote has no `updatedBy` and no `requestId`, and may have no `updatedAt`.
+    """
+
+    version: int
+    updatedAt: datetime | None
+    updatedBy: str | None
+    requestId: str | None
+    change: Literal["created", "changed", "deleted", "restored"]
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    """A page of a customer's versions, the newest first; `nextCursor` is None on the last page."""
+
+    data: tuple[Version, ...]
+    nextCursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A finding about one value: its JSON Pointer, a stable code, what to do next, and what to send instead."""
 
@@ -284,6 +307,11 @@ def change_page_of(body: Mapping[str, Any]) -> ChangePage:
     return ChangePage(tuple(_change_of(each) for each in body["data"]), body["cursor"], body["hasMore"])
 
 
+def version_page_of(body: Mapping[str, Any]) -> VersionPage:
+    """Return the page; raises as `customer_of`."""
+    return VersionPage(tuple(_version_of(each) for each in body["data"]), body["nextCursor"])
+
+
 def customers_of(body: Mapping[str, Any]) -> tuple[Customer, ...]:
     """Return the customers of a list; raises as `customer_of`."""
     return tuple(customer_of(each) for each in body["data"])
@@ -338,6 +366,11 @@ def _sat_validation_of(body: Mapping[str, Any]) -> SatValidation:
 def _change_of(body: Mapping[str, Any]) -> Change:
     customer = body["customer"]
     return Change(body["type"], body["id"], None if customer is None else customer_of(customer))
+
+
+def _version_of(body: Mapping[str, Any]) -> Version:
+    updated_at = body["updatedAt"] and datetime.fromisoformat(body["updatedAt"])
+    return _known(Version, {**body, "updatedAt": updated_at, "changed": tuple(body["changed"])})
 
 
 def _known(kind: Callable[..., T], body: Mapping[str, Any]) -> T:

@@ -25,12 +25,14 @@ from customer_service.client.models import (
     page_of,
     tax_info_of,
     tax_systems_of,
+    version_page_of,
     zip_code_of,
 )
 from customer_service.client.upserts import upsert_results_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from datetime import datetime
 
     from customer_service.client.calls import Answer
     from customer_service.client.models import (
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         SatValidationInput,
         TaxInfo,
         TaxSystem,
+        Version,
         ZipCode,
     )
     from customer_service.client.upserts import UpsertResult
@@ -72,9 +75,16 @@ class Operations:
         self._customers = f"{self._organization}/customers"
         self._cache = CustomerCache(CACHED_CUSTOMERS)
 
-    async def get(self, customer_id: str) -> Customer:
-        """Return the customer of this id, from the cache if the service answers that it is current."""
-        return await self._get("get", self._customer(customer_id))
+    async def get(self, customer_id: str, *, as_of: datetime | None = None) -> Customer:
+        """Return the customer of this id, from the cache if the service answers that it is current.
+
+        With `as_of` return it as it was at that time, which has an offset from UTC.
+        """
+        path = self._customer(customer_id)
+        if as_of is None:
+            return await self._get("get", path)
+        call = Call("get", "GET", path, repeatable=True, query=query_of({"asOf": as_of}))
+        return _customer_in(await self._sender.send(call))
 
     async def get_by_external_id(self, external_id: str) -> Customer:
         """Return the customer of the caller's own id, as `get` does."""
@@ -99,6 +109,22 @@ class Operations:
             if page.nextCursor is None:
                 return
             query = {**constant, "cursor": page.nextCursor}
+
+    async def versions(self, customer_id: str) -> AsyncGenerator[Version, None]:
+        """Yield each version of the customer, the newest first; those of a deleted customer need the role editor."""
+        path, query = f"{self._customer(customer_id)}/versions", dict[str, str | int](limit=PAGE_LENGTH)
+        while True:
+            call = Call("versions", "GET", path, repeatable=True, query=query)
+            page = _read(version_page_of, await self._sender.send(call))
+            for version in page.data:
+                yield version
+            if page.nextCursor is None:
+                return
+            query = {**query, "cursor": page.nextCursor}
+
+    async def get_version(self, customer_id: str, version: int) -> Customer:
+        """Return the customer as a version of it was; the version of a deletion is not found."""
+        return await self._get("get_version", f"{self._customer(customer_id)}/versions/{version}")
 
     def follow(self, cursor: str | None = None) -> AsyncGenerator[ChangePage, None]:
         """Yield the changes of the customers, page by page and without end, an empty page every 20 seconds.

@@ -12,6 +12,7 @@ from customer_service.client.operations import PAGE_LENGTH, TIMEOUT_SECONDS, Ope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from customer_service.client.calls import Token
     from customer_service.client.models import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         SatValidationInput,
         TaxInfo,
         TaxSystem,
+        Version,
         ZipCode,
     )
     from customer_service.client.upserts import UpsertResult
@@ -66,9 +68,12 @@ class CustomerClient:
         """Close its connections."""
         run(self._connection.close())
 
-    def get(self, customer_id: str) -> Customer:
-        """Return the customer of this id, from the cache if the service answers that it is current."""
-        return run(self._operations.get(customer_id))
+    def get(self, customer_id: str, *, as_of: datetime | None = None) -> Customer:
+        """Return the customer of this id, from the cache if the service answers that it is current.
+
+        With `as_of` return it as it was at that time, which has an offset from UTC.
+        """
+        return run(self._operations.get(customer_id, as_of=as_of))
 
     def get_by_external_id(self, external_id: str) -> Customer:
         """Return the customer of the caller's own id, as `get` does."""
@@ -81,6 +86,14 @@ class CustomerClient:
     def pages(self, filters: Filters | None = None, *, limit: int = PAGE_LENGTH, total: bool = False) -> Iterator[Page]:
         """Yield the pages of a list, of 1 to 100 customers each; with `total` each has the length of the whole list."""
         return iterate(self._operations.pages(filters, limit=limit, total=total))
+
+    def versions(self, customer_id: str) -> Iterator[Version]:
+        """Yield each version of the customer, the newest first; those of a deleted customer need the role editor."""
+        return iterate(self._operations.versions(customer_id))
+
+    def get_version(self, customer_id: str, version: int) -> Customer:
+        """Return the customer as a version of it was; the version of a deletion is not found."""
+        return run(self._operations.get_version(customer_id, version))
 
     def follow(self, cursor: str | None = None) -> Iterator[ChangePage]:
         """Yield the changes of the customers, page by page and without end, an empty page every 20 seconds.

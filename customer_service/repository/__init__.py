@@ -17,7 +17,7 @@ from customer_service.repository.memberships import (
     OrganizationScope,
 )
 from customer_service.repository.rate_limits import RateLimitRepository
-from customer_service.repository.versions import VersionRepository
+from customer_service.repository.versions import VersionRepository, set_history_days
 
 __all__ = [
     "MAXIMUM_ORGANIZATION_ID_LENGTH",
@@ -41,4 +41,5 @@ __all__ = [
     "backfill_unique_keys",
     "drop_unused_indexes",
     "ensure_indexes",
+    "set_history_days",
 ]

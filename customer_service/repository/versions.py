@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from customer_service.repository.memberships import OrganizationScope
 
 PRIMARY_ALONE = WriteConcern(w=1)
+TTL_INDEX = "customer-service.replacedAt"
+SECONDS_PER_DAY = 86_400
+GRACE_SECONDS = 3600
+"""The seconds that a copy is stored longer: it is inserted before its document is replaced, by a worker's clock."""
+
 BY_TIME = (("_id.updatedAt", DESCENDING),)
 
 
@@ -143,6 +148,28 @@ class VersionRepository:
             ids = [copies[index]["_id"] for index in duplicates_of(error)]
             criteria = {"organizationId": self._scope, "_id": {"$in": ids}}
             collection.update_many(criteria, {"$max": {"replacedAt": now_as_stored()}})
+
+
+@translates_errors
+def set_history_days(database: Database[Document], days: int | None) -> list[tuple[str, str]]:
+    """Let MongoDB delete each copy this many days after its document was replaced, or never if it is None.
+
+    Return what was done with the TTL index, and its name as `collection.index`. For other days it is dropped and
+    created: to change it in place, the user would need the role dbAdmin.
+    """
+    collection = database[VersionRepository.COLLECTION]
+    name, done = f"{collection.name}.{TTL_INDEX}", list[tuple[str, str]]()
+    present = collection.index_information().get(TTL_INDEX, {}).get("expireAfterSeconds")
+    wanted = None if days is None else days * SECONDS_PER_DAY + GRACE_SECONDS
+    if present == wanted:
+        return [] if wanted is None else [("present", name)]
+    if present is not None:
+        collection.drop_index(TTL_INDEX)
+        done.append(("dropped", name))
+    if wanted is not None:
+        collection.create_index("replacedAt", name=TTL_INDEX, expireAfterSeconds=wanted)
+        done.append(("created", name))
+    return done
 
 
 def version_of(document: Document) -> int:

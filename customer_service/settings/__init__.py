@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from customer_service.errors import SettingsError
 from customer_service.settings.caches import CacheSettings
 from customer_service.settings.gateway import GatewaySettings
+from customer_service.settings.history import HistorySettings
 from customer_service.settings.jwt import JwtSettings
 from customer_service.settings.mongodb import IN_MEMORY_URI, MongoSettings
 from customer_service.settings.server import ServerSettings
@@ -21,6 +22,7 @@ __all__ = [
     "IN_MEMORY_URI",
     "CacheSettings",
     "GatewaySettings",
+    "HistorySettings",
     "JwtSettings",
     "MongoSettings",
     "ServerSettings",
@@ -39,13 +41,22 @@ class Settings:
     cache: CacheSettings = field(default_factory=CacheSettings)
     tracing: TracingSettings = field(default_factory=TracingSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read all settings; raises one SettingsError that names every missing or wrong setting."""
         problems: list[str] = []
         groups: list[Any] = []
-        for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings, TracingSettings, GatewaySettings):
+        for group in (
+            MongoSettings,
+            JwtSettings,
+            ServerSettings,
+            CacheSettings,
+            TracingSettings,
+            GatewaySettings,
+            HistorySettings,
+        ):
             try:
                 groups.append(group.from_environment(environ))
             except SettingsError as error:

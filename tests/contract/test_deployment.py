@@ -16,6 +16,7 @@ from customer_service.cli import main
 from customer_service.settings import (
     CacheSettings,
     GatewaySettings,
+    HistorySettings,
     JwtSettings,
     MongoSettings,
     ServerSettings,
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
     field.data_key
-    for group in (MongoSettings, JwtSettings, ServerSettings, CacheSettings, TracingSettings, GatewaySettings)
+    for group in (
+        MongoSettings,
+        JwtSettings,
+        ServerSettings,
+        CacheSettings,
+        TracingSettings,
+        GatewaySettings,
+        HistorySettings,
+    )
     for field in group.SCHEMA.fields.values()
 }
 

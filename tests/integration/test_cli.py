@@ -80,6 +80,29 @@ def test_indexes_say_what_they_did(
     assert second.out == first.out.replace("created  ", "present  ")
 
 
+def test_the_history_is_stored_for_some_days(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = "customer_versions.customer-service.replacedAt"
+    configured.customer_versions.drop()
+    for days, done, seconds in (
+        ("", [], None),
+        ("365", ["created"], 365 * 86_400 + 3600),
+        ("365", ["present"], 365 * 86_400 + 3600),
+        ("24000", ["dropped", "created"], 24_000 * 86_400 + 3600),
+        ("", ["dropped"], None),
+        ("", [], None),
+    ):
+        monkeypatch.setenv("HISTORY_DAYS", days)
+        lines = CommandRun(monkeypatch, capsys, "indexes").out.splitlines()
+        assert [line for line in lines if index in line] == [f"{each}  {index}" for each in done]
+        options = configured.customer_versions.index_information().get("customer-service.replacedAt", {})
+        assert options.get("expireAfterSeconds") == seconds
+        assert not options or [tuple(each) for each in options["key"]] == [("replacedAt", 1)]
+    monkeypatch.setenv("HISTORY_DAYS", "0")
+    assert CommandRun(monkeypatch, capsys, "indexes").code == 2
+
+
 def test_customers_of_other_programs_are_completed(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -301,6 +301,31 @@ class TestCustomers:
         )
         assert matched.satValidation == SatValidation("matched", checked_at, "my-pac")
 
+    def test_what_it_was_and_who_changed_it(self, customer_service: CustomerService) -> None:
+        user_id = customer_service.member()
+        with CustomerClient(
+            customer_service.url, customer_service.token(user_id), customer_service.organization_id
+        ) as client:
+            first = client.create(new(phone=None))
+            last = first
+            for number in range(101):
+                last = client.update(first.id, {"phone": f"64740101{number % 90 + 10}"})
+            assert [each.version for each in client.versions(first.id)] == [*range(102, 0, -1)]
+            newest = next(client.versions(first.id))
+            assert (newest.change, newest.changed, newest.updatedBy) == ("changed", ("/phone",), user_id)
+            assert (newest.updatedAt, bool(newest.requestId)) == (last.updatedAt, True)
+            then = client.get(first.id, as_of=first.updatedAt)
+            assert (then, then.etag) == (first, first.etag)
+            assert client.get(first.id) == client.get(first.id, as_of=datetime.now(UTC) + timedelta(days=1)) == last
+            for _ in range(2):
+                assert client.get_version(first.id, 1) == first
+            with pytest.raises(ValueError, match="offset"):
+                client.get(first.id, as_of=datetime(2026, 1, 1))  # noqa: DTZ001 - it is refused for that
+            with pytest.raises(CustomerNotFound):
+                client.get_version(first.id, 103)
+            client.delete(first.id)
+            assert next(client.versions(first.id)).change == "deleted"
+
     def test_the_catalogues(self, customer_service: CustomerService) -> None:
         client = customer_service.client()
         assert client.list_tax_systems()[0] == TaxSystem("601", "General de Ley Personas Morales", True, False)

@@ -142,6 +142,15 @@ def client_of(script: Callable[[httpx.Request], httpx.Response], **options: Any)
     return client_at("http://service.test/api", transport=httpx.MockTransport(script), **options)
 
 
+VERSION: dict[str, Any] = {
+    "version": 0,
+    "updatedAt": None,
+    "updatedBy": None,
+    "requestId": None,
+    "change": "created",
+    "changed": [],
+    "of a newer service": 1,
+}
 OPERATIONS: dict[str, tuple[Callable[[CustomerClient], object], Outcome]] = {
     "get": (lambda client: client.get("x"), found()),
     "get_by_external_id": (lambda client: client.get_by_external_id("x"), found()),
@@ -163,6 +172,12 @@ OPERATIONS: dict[str, tuple[Callable[[CustomerClient], object], Outcome]] = {
         lambda client: client.validate_tax_info(NEW),
         httpx.Response(200, json={"isValid": True, "errors": [], "warnings": []}),
     ),
+    "versions": (
+        lambda client: list(client.versions("x")),
+        httpx.Response(200, json={"data": [VERSION], "nextCursor": None}),
+    ),
+    "get_version": (lambda client: client.get_version("x", 1), found()),
+    "get as of": (lambda client: client.get("x", as_of=datetime(2026, 1, 1, tzinfo=UTC)), found()),
     "list_members": (lambda client: client.list_members(), httpx.Response(200, json={"data": []})),
     "put_member": (
         lambda client: client.put_member("x", "viewer"),

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from customer_service.errors import SettingsError
-from customer_service.settings import GatewaySettings, JwtSettings, MongoSettings, ServerSettings, Settings, tracing
+from customer_service.settings import (
+    GatewaySettings,
+    HistorySettings,
+    JwtSettings,
+    MongoSettings,
+    ServerSettings,
+    Settings,
+    tracing,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +50,7 @@ def test_every_setting_is_read() -> None:
         "DRAIN_SECONDS": "0.5",
         "LOG_LEVEL": "DEBUG",
         "RATE_LIMIT_PER_MINUTE": "600",
+        "HISTORY_DAYS": "1825",
         "TRUSTED_PROXIES": "10.0.0.5, 10.1.0.0/16 2001:db8::/32",
         "CORS_ALLOWED_ORIGINS": "https://app.example, http://localhost:5173, https://[::1]:8443",
         "UNRELATED": "x",
@@ -61,6 +70,7 @@ def test_every_setting_is_read() -> None:
             (ip_network("10.0.0.5/32"), ip_network("10.1.0.0/16"), ip_network("2001:db8::/32")),
             ("https://app.example", "http://localhost:5173", "https://[::1]:8443"),
         ),
+        history=HistorySettings(1825),
     )
 
 
@@ -139,6 +149,9 @@ def test_a_secret_keeps_its_spaces() -> None:
         ({"DRAIN_SECONDS": "nan"}, ["DRAIN_SECONDS"]),
         ({"LOG_LEVEL": "loud"}, ["LOG_LEVEL"]),
         ({"RATE_LIMIT_PER_MINUTE": "0"}, ["RATE_LIMIT_PER_MINUTE"]),
+        ({"HISTORY_DAYS": "0"}, ["HISTORY_DAYS"]),
+        ({"HISTORY_DAYS": "24001"}, ["HISTORY_DAYS"]),
+        ({"HISTORY_DAYS": "a year"}, ["HISTORY_DAYS"]),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:otlp"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
@@ -183,6 +196,7 @@ MISSPELT = {
     "DRAIN_SECOND": "DRAIN_SECONDS",
     "WEB_CONCURENCY": "WEB_CONCURRENCY",
     "LOG_LEVELS": "LOG_LEVEL",
+    "HISTORY_YEARS": "HISTORY_DAYS",
     "TRUSTED_PROXY": "TRUSTED_PROXIES",
     "CORS_ALLOWED_ORIGIN": "CORS_ALLOWED_ORIGINS",
 }
