@@ -14,7 +14,7 @@ from customer_service.errors import ChangesUnsupported, CursorExpired
 from customer_service.repository import customer_lists
 from customer_service.repository.change_position import ChangePosition, EventReader
 from customer_service.repository.customers import MAJORITY, NOT_DELETED, CustomerRepository
-from customer_service.repository.database import STREAM_AWAIT_SECONDS, translates_errors
+from customer_service.repository.database import STREAM_AWAIT_SECONDS, Document, translates_errors
 from customer_service.repository.driver import has_next
 from customer_service.repository.search import ACTIVE
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
     from pymongo.database import Database
 
-    from customer_service.repository.database import Document
     from customer_service.repository.memberships import OrganizationScope
 
 MAXIMUM_CHANGES = 100
@@ -44,11 +43,48 @@ READ_SECONDS = 0.25
 OTHERS_PAUSE_SECONDS = 0.25
 """The pause after another organization's change has ended a wait."""
 
+VERSION = "$updateDescription.updatedFields.version"
 WHOLE_DOCUMENT_EVENTS = ("insert", "replace")
 DOCUMENT_EVENTS = {*WHOLE_DOCUMENT_EVENTS, "update", "delete"}
 DATABASE_EVENTS = {"dropDatabase", "invalidate"}
 HISTORY_LOST_CODES = (136, 260, 280, 286)
 """The server's error codes if the oplog does not reach back far enough, or if the database was dropped."""
+
+
+_CHANGED_NAMES = {
+    "$concatArrays": [
+        {"$map": {"input": {"$objectToArray": "$updateDescription.updatedFields"}, "in": "$$this.k"}},
+        {"$ifNull": ["$updateDescription.removedFields", []]},
+        {"$map": {"input": {"$ifNull": ["$updateDescription.truncatedArrays", []]}, "in": "$$this.field"}},
+    ]
+}
+_OF_RETENTION = {"$eq": [{"$arrayElemAt": [{"$split": ["$$this", "."]}, 0]}, "retention"]}
+
+
+def _has(path: str) -> Document:
+    return {"$ne": [{"$type": path}, "missing"]}
+
+
+IS_NO_CHANGE: Document = {
+    "$switch": {
+        "branches": [
+            {
+                "case": {"$eq": ["$operationType", "replace"]},
+                "then": {"$or": [_has(f"$fullDocument.{name}") for name in ("blockedAt", "erasedAt")]},
+            },
+            {
+                "case": {"$and": [{"$eq": ["$operationType", "update"]}, {"$not": [_has(VERSION)]}]},
+                "then": {"$allElementsTrue": [{"$map": {"input": _CHANGED_NAMES, "in": _OF_RETENTION}}]},
+            },
+        ],
+        "default": False,
+    }
+}
+"""Whether an event is no change to a consumer: a write of the retention alone, or what follows a deletion.
+
+A customer is deleted before it is replaced by its tombstone, or by what is retained of it. An update with a new version,
+as nearly all are, needs no look at its names.
+"""
 
 
 class CustomerChange(NamedTuple):
@@ -164,7 +200,8 @@ class CustomerFeed:
         others = {"operationType": {"$nin": [*WHOLE_DOCUMENT_EVENTS, "delete"]}}
         mark = {"$expr": {"$eq": [{"$mod": [{"$tsIncrement": "$clusterTime"}, MARKER_INTERVAL]}, 1]}}
         named = [{f"{place}.coll": self._collection.name} for place in ("ns", "to")]
-        fields = {"isOwn": {"$eq": ["$fullDocument.organizationId", {"$literal": self._scope}]}}
+        is_own = {"$eq": ["$fullDocument.organizationId", {"$literal": self._scope}]}
+        fields = {"isOwn": is_own, "isNoChange": IS_NO_CHANGE}
         return self._database.watch(
             [
                 {"$match": {"$or": [{"$and": [{"$or": named}, {"$or": [own, others]}]}, mark]}},
@@ -188,7 +225,7 @@ class CustomerFeed:
 
     def _changes_of(self, session: ClientSession, events: Sequence[Document]) -> list[CustomerChange]:
         """Return the organization's changes among the events, each with the customer as it is after the last event."""
-        events = [event for event in events if self._is_of_one_customer(event)]
+        events = [event for event in events if self._is_of_one_customer(event) and not event["isNoChange"]]
         if not events:
             return []
         ids = [event["documentKey"]["_id"] for event in events]
