@@ -82,8 +82,8 @@ IS_NO_CHANGE: Document = {
 }
 """Whether an event is no change to a consumer: a write of the retention alone, or what follows a deletion.
 
-A customer is deleted before it is replaced by its tombstone, or by what is retained of it. An update with a new version,
-as nearly all are, needs no look at its names.
+A customer is deleted before it is replaced by its tombstone, or by what is retained of it. Nearly every update has a
+new version, and is decided by that.
 """
 
 

@@ -113,7 +113,7 @@ class Scripted:
 
 def at_once(event: dict[str, Any]) -> dict[str, Any]:
     """Return the event with what each one has."""
-    return {"clusterTime": Timestamp(int(time.time()), 1), "isOwn": True, **event}
+    return {"clusterTime": Timestamp(int(time.time()), 1), "isOwn": True, "isNoChange": False, **event}
 
 
 @pytest.fixture
