@@ -26,6 +26,12 @@ class CustomerCache:
                 self._customers.move_to_end(path)
             return self._customers.get(path)
 
+    def remove(self, customer_id: str) -> None:
+        """Remove the customer of this id, whatever the path."""
+        with self._lock:
+            for path in [path for path, customer in self._customers.items() if customer.id == customer_id.lower()]:
+                del self._customers[path]
+
     def put(self, path: str, customer: Customer) -> None:
         """Store the customer, and evict the least recently used one if there are too many."""
         with self._lock:

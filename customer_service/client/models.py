@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 if TYPE_CHECKING:
@@ -128,6 +128,29 @@ class VersionPage:
 
     data: tuple[Version, ...]
     nextCursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Until when the tax law retains a customer, and whether it is held without a date; what is not set is None."""
+
+    lastInvoicedOn: date | None
+    retainUntil: date | None
+    hold: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The state of a customer's erasure.
+
+    If it is blocked: what retains it and until when, None if it is held, and the JSON Pointers of the erased fields.
+    """
+
+    state: Literal["none", "blocked", "erased"]
+    retainUntil: date | None = None
+    basis: str | None = None
+    erased: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +379,23 @@ def members_of(body: Mapping[str, Any]) -> tuple[Member, ...]:
 def member_of(body: Mapping[str, Any]) -> Member:
     """Return the member; raises as `customer_of`."""
     return Member(body["userId"], body["role"])
+
+
+def retention_of(body: Mapping[str, Any]) -> Retention:
+    """Return the retention; raises as `customer_of`."""
+    days = {name: _day_of(body[name]) for name in ("lastInvoicedOn", "retainUntil")}
+    return _known(Retention, {**body, **days})
+
+
+def erasure_of(body: Mapping[str, Any]) -> Erasure:
+    """Return the state of the erasure; raises as `customer_of`."""
+    return _known(
+        Erasure, {**body, "retainUntil": _day_of(body.get("retainUntil")), "erased": tuple(body.get("erased", ()))}
+    )
+
+
+def _day_of(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
 
 
 def _sat_validation_of(body: Mapping[str, Any]) -> SatValidation:

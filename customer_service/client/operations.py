@@ -19,10 +19,12 @@ from customer_service.client.models import (
     change_page_of,
     codes_of,
     customer_of,
+    erasure_of,
     invoice_uses_of,
     member_of,
     members_of,
     page_of,
+    retention_of,
     tax_info_of,
     tax_systems_of,
     version_page_of,
@@ -32,7 +34,7 @@ from customer_service.client.upserts import upsert_results_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
     from customer_service.client.calls import Answer
     from customer_service.client.models import (
@@ -41,10 +43,12 @@ if TYPE_CHECKING:
         Customer,
         CustomerInput,
         CustomerPatch,
+        Erasure,
         Filters,
         InvoiceUse,
         Member,
         Page,
+        Retention,
         SatValidationInput,
         TaxInfo,
         TaxSystem,
@@ -220,6 +224,41 @@ class Operations:
         """Remove the SAT's answer about the customer, if there is one."""
         path, headers = f"{self._customer(customer_id)}/sat-validation", conditions(if_match)
         await self._delete(Call("delete_sat_validation", "DELETE", path, repeatable=True, headers=headers))
+
+    async def get_retention(self, customer_id: str) -> Retention:
+        """Return the retention of the customer, for admins; it may be deleted or blocked."""
+        path = f"{self._customer(customer_id)}/retention"
+        return _read(retention_of, await self._sender.send(Call("get_retention", "GET", path, repeatable=True)))
+
+    async def put_retention(
+        self,
+        customer_id: str,
+        *,
+        last_invoiced_on: date | None = None,
+        hold: bool | None = None,
+        reason: str | None = None,
+    ) -> Retention:
+        """Store when the customer was invoiced last, of which the latest date stays; or hold it, for a reason.
+
+        A hold, and `hold=False` that ends it, are for admins.
+        """
+        day = None if last_invoiced_on is None else last_invoiced_on.isoformat()
+        given = {"lastInvoicedOn": day, "hold": hold, "reason": reason}
+        call = Call("put_retention", "PUT", f"{self._customer(customer_id)}/retention", repeatable=True)
+        body = {name: value for name, value in given.items() if value is not None}
+        return _read(retention_of, await self._send(call, body))
+
+    async def get_erasure(self, customer_id: str) -> Erasure:
+        """Return the state of the customer's erasure, for admins."""
+        path = f"{self._customer(customer_id)}/erasure"
+        return _read(erasure_of, await self._sender.send(Call("get_erasure", "GET", path, repeatable=True)))
+
+    async def erase(self, customer_id: str) -> Erasure:
+        """Erase the customer for ever, or block it while it must be retained; for admins."""
+        path = self._customer(customer_id)
+        erased = await self._sender.send(Call("erase", "POST", f"{path}/erasure", repeatable=True))
+        self._cache.remove(customer_id)
+        return _read(erasure_of, erased)
 
     async def list_members(self) -> tuple[Member, ...]:
         """Return the members in the order of their user ids."""

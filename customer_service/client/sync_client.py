@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -12,7 +12,7 @@ from customer_service.client.operations import PAGE_LENGTH, TIMEOUT_SECONDS, Ope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
+    from datetime import date, datetime
 
     from customer_service.client.calls import Token
     from customer_service.client.models import (
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
         Customer,
         CustomerInput,
         CustomerPatch,
+        Erasure,
         Filters,
         InvoiceUse,
         Member,
         Page,
+        Retention,
         SatValidationInput,
         TaxInfo,
         TaxSystem,
@@ -156,6 +158,33 @@ class CustomerClient:
     def delete_sat_validation(self, customer_id: str, *, if_match: str | None = None) -> None:
         """Remove the SAT's answer about the customer, if there is one."""
         return run(self._operations.delete_sat_validation(customer_id, if_match=if_match))
+
+    def get_retention(self, customer_id: str) -> Retention:
+        """Return the retention of the customer, for admins; it may be deleted or blocked."""
+        return run(self._operations.get_retention(customer_id))
+
+    def put_retention(
+        self,
+        customer_id: str,
+        *,
+        last_invoiced_on: date | None = None,
+        hold: bool | None = None,
+        reason: str | None = None,
+    ) -> Retention:
+        """Store when the customer was invoiced last, of which the latest date stays; or hold it, for a reason.
+
+        A hold, and `hold=False` that ends it, are for admins.
+        """
+        given: dict[str, Any] = {"last_invoiced_on": last_invoiced_on, "hold": hold, "reason": reason}
+        return run(self._operations.put_retention(customer_id, **given))
+
+    def get_erasure(self, customer_id: str) -> Erasure:
+        """Return the state of the customer's erasure, for admins."""
+        return run(self._operations.get_erasure(customer_id))
+
+    def erase(self, customer_id: str) -> Erasure:
+        """Erase the customer for ever, or block it while it must be retained; for admins."""
+        return run(self._operations.erase(customer_id))
 
     def list_members(self) -> tuple[Member, ...]:
         """Return the members in the order of their user ids."""

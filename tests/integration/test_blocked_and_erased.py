@@ -53,6 +53,10 @@ REQUESTS: list[tuple[str, str, Any]] = [
     ("GET", "/tax-info-validation", None),
     ("PUT", "/sat-validation", {"status": "matched", "checkedAt": "2025-01-26T10:00:00Z", "source": "pac"}),
     ("DELETE", "/sat-validation", None),
+    ("GET", "/versions", None),
+    ("GET", "/versions/1", None),
+    ("GET", "?asOf=2026-02-01T00:00:00Z", None),
+    ("GET", "?asOf=2999-01-01T00:00:00Z", None),
 ]
 
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import typing
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -25,6 +25,7 @@ from customer_service.client import (
     CustomerNotFound,
     DuplicateExternalId,
     DuplicateTaxId,
+    Erasure,
     Filters,
     Finding,
     InsufficientRole,
@@ -36,6 +37,7 @@ from customer_service.client import (
     NotAMember,
     NotFound,
     ProblemError,
+    Retention,
     SatValidation,
     TaxSystem,
     Unauthorized,
@@ -58,9 +60,11 @@ from customer_service.schemas.outputs import (
     CustomerBatchSchema,
     CustomerPageSchema,
     CustomerSchema,
+    ErasureSchema,
     FindingSchema,
     InvoiceUseSchema,
     MemberSchema,
+    RetentionSchema,
     SatValidationSchema,
     TaxInfoSchema,
     TaxSystemSchema,
@@ -69,7 +73,7 @@ from customer_service.schemas.outputs import (
 )
 from customer_service.web.problems import ALL_PROBLEMS
 from customer_service.web.query_parameters import FILTERS, LIST_PARAMETERS, NOT_FILTERS
-from tests.support import messages_of, new_customer
+from tests.support import INVOICED_ON, RETAIN_UNTIL, messages_of, new_customer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,6 +106,8 @@ class TestNames:
             (models.Member, MemberSchema),
             (models.Code, CodeSchema),
             (models.SatValidation, SatValidationSchema),
+            (models.Retention, RetentionSchema),
+            (models.Erasure, ErasureSchema),
             (models.TaxSystem, TaxSystemSchema),
             (models.InvoiceUse, InvoiceUseSchema),
             (models.ZipCode, ZipCodeSchema),
@@ -300,6 +306,34 @@ class TestCustomers:
             customer.id, {"status": "matched", "checkedAt": checked_at, "source": "my-pac"}
         )
         assert matched.satValidation == SatValidation("matched", checked_at, "my-pac")
+
+    def test_retention_and_erasure(self, customer_service: CustomerService) -> None:
+        editor, admin = customer_service.client(), customer_service.client("admin")
+        customer_id = editor.get(customer_service.customer().id).id
+        until = date.fromisoformat(RETAIN_UNTIL)
+        dated = editor.put_retention(customer_id, last_invoiced_on=INVOICED_ON)
+        assert dated == Retention(INVOICED_ON, until, hold=False, reason=None)
+        with pytest.raises(InsufficientRole):
+            editor.put_retention(customer_id, hold=True, reason="audit")
+        held = admin.put_retention(customer_id, hold=True, reason="audit")
+        assert held == Retention(INVOICED_ON, until, hold=True, reason="audit") == admin.get_retention(customer_id)
+        assert admin.get_erasure(customer_id) == Erasure("none")
+        assert (admin.erase(customer_id).basis, admin.erase(customer_id).retainUntil) == ("hold", None)
+        assert admin.put_retention(customer_id, hold=False) == dated
+        blocked = admin.erase(customer_id)
+        assert (blocked.state, blocked.retainUntil, blocked.erased[0]) == ("blocked", until, "/email")
+        assert admin.get_erasure(customer_id) == blocked
+        with pytest.raises(CustomerNotFound):
+            editor.get(customer_id)
+
+    def test_an_erased_customer_leaves_the_cache_of_the_client(self, customer_service: CustomerService) -> None:
+        admin = customer_service.client("admin")
+        erased, other = (admin.get(customer_service.customer().id) for _ in range(2))
+        cached = admin._operations._cache._customers
+        admin.get_by_external_id(admin.update(erased.id, {"externalId": "crm-1"}).externalId or "")
+        assert {each.id for each in cached.values()} == {erased.id, other.id}
+        assert admin.erase(erased.id.upper()) == Erasure("erased")
+        assert [each.id for each in cached.values()] == [other.id]
 
     def test_what_it_was_and_who_changed_it(self, customer_service: CustomerService) -> None:
         user_id = customer_service.member()

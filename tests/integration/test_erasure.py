@@ -223,11 +223,14 @@ class TestBlocked:
         assert after.keys() == {"requestId"}
 
     def test_every_other_route_is_404(self, admin: FlaskClient, editor: FlaskClient, customer_id: str) -> None:
+        created_at = admin.get(path_of(customer_id, "")).get_json()["createdAt"]
+        assert admin.get(path_of(customer_id, f"?asOf={created_at}")).status_code == 200
         retain(admin, customer_id, HOLD)
         erase(admin, customer_id)
         for client in (admin, editor):
             for method, suffix in (
                 *(("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/restore"), ("GET", "/tax-info-validation")),
+                *(("GET", "/versions"), ("GET", "/versions/1"), ("GET", f"?asOf={created_at}")),
             ):
                 answer = client.open(path_of(customer_id, suffix), method=method, json={})
                 problem(answer, 404, "customer-not-found")

@@ -151,6 +151,7 @@ VERSION: dict[str, Any] = {
     "changed": [],
     "of a newer service": 1,
 }
+RETENTION: dict[str, Any] = {"lastInvoicedOn": None, "retainUntil": None, "hold": False, "reason": None, "newer": 1}
 OPERATIONS: dict[str, tuple[Callable[[CustomerClient], object], Outcome]] = {
     "get": (lambda client: client.get("x"), found()),
     "get_by_external_id": (lambda client: client.get_by_external_id("x"), found()),
@@ -178,6 +179,10 @@ OPERATIONS: dict[str, tuple[Callable[[CustomerClient], object], Outcome]] = {
     ),
     "get_version": (lambda client: client.get_version("x", 1), found()),
     "get as of": (lambda client: client.get("x", as_of=datetime(2026, 1, 1, tzinfo=UTC)), found()),
+    "get_retention": (lambda client: client.get_retention("x"), httpx.Response(200, json=RETENTION)),
+    "put_retention": (lambda client: client.put_retention("x", hold=False), httpx.Response(200, json=RETENTION)),
+    "get_erasure": (lambda client: client.get_erasure("x"), httpx.Response(200, json={"state": "none"})),
+    "erase": (lambda client: client.erase("x"), httpx.Response(200, json={"state": "erased", "of a newer service": 1})),
     "list_members": (lambda client: client.list_members(), httpx.Response(200, json={"data": []})),
     "put_member": (
         lambda client: client.put_member("x", "viewer"),
