@@ -127,7 +127,7 @@ def test_lasting_checks_that_ran_in_the_background_are_not_repeated(
 
 @pytest.mark.parametrize("slow", ["ping", "find", "update", "listIndexes"])
 def test_a_slow_database_is_not_waited_for(mongodb: Database[Document], slow: str) -> None:
-    fault = {"failCommands": [slow], "blockConnection": True, "blockTimeMS": 5000}
+    fault = {"failCommands": [slow], "blockConnection": True, "blockTimeMS": 1500}
     mongodb.client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=fault)
     began = time.monotonic()
     try:

@@ -13,7 +13,7 @@ from customer_service.app import create_app
 from customer_service.settings import TracingSettings
 from tests import support
 from tests.attacks.test_data_leaks import failing
-from tests.support import bearer
+from tests.support import PATIENT_MS, bearer
 from tests.support.trace_collector import CLIENT, SERVER, Collector
 
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ def made(
     support.fill(mongodb)
     applications: list[Flask] = []
 
-    def make(**variables: str) -> tuple[FlaskClient, Collector]:
+    def make(timeout_ms: int = PATIENT_MS, **variables: str) -> tuple[FlaskClient, Collector]:
         for name, value in {"OTEL_BSP_SCHEDULE_DELAY": "20", **variables}.items():
             monkeypatch.setenv(name, value)
         settings = support.settings(mongodb_uri, mongodb.name)
-        app = create_app(replace(settings, tracing=TracingSettings(f"{collector.url}/v1/traces")))
+        tracing = TracingSettings(f"{collector.url}/v1/traces")
+        app = create_app(replace(settings, mongodb=replace(settings.mongodb, timeout_ms=timeout_ms), tracing=tracing))
         applications.append(app)
         client = app.test_client()
         client.environ_base["HTTP_AUTHORIZATION"] = bearer()["Authorization"]
@@ -187,7 +188,8 @@ class TestErrors:
         ]
         assert {each.message for each in spans} == {""}
 
-    def test_on_the_way(self, client: FlaskClient, collector: Collector, mongodb: Database[Document]) -> None:
+    def test_on_the_way(self, made: Made, mongodb: Database[Document]) -> None:
+        client, collector = made(timeout_ms=1000)  # the driver repeats the command until then
         data = {"failCommands": ["find"], "closeConnection": True, "appName": "customer-service"}
         admin = mongodb.client.admin
         admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
