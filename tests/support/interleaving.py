@@ -69,6 +69,8 @@ class _Watched:
         operation = getattr(self._watched, name)
         if name == "database":  # of a collection
             return _Watched(operation, self._wait_for_turn)
+        if name == "with_options":
+            return lambda **options: _Watched(operation(**options), self._wait_for_turn)
         if not inspect.ismethod(operation):
             return operation
 
@@ -77,6 +79,21 @@ class _Watched:
             return operation(*args, **options)
 
         return in_turn
+
+
+class Killed(BaseException):
+    """The end of a process, which no code of it handles."""
+
+
+def killed_after(database: Database[Document], operations: int) -> Database[Document]:
+    """Return the database for a process that is killed when it has done so many operations."""
+    turns = iter(range(operations))
+
+    def end_or_continue() -> None:
+        if next(turns, None) is None:
+            raise Killed
+
+    return cast("Database[Document]", _Watched(database, end_or_continue))
 
 
 def interleavings(
