@@ -1,0 +1,66 @@
+"""Workers of two servers are killed between the two writes of a change: no version is lost, doubled or out of order."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from customer_service.web.responses import serialize
+from tests.faults.histories import Load, Model
+from tests.support import MEMBER, ORGANIZATION, bearer
+from tests.support.histories import check_moments, check_versions
+from tests.support.server import PATIENT_MS, Answer, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pymongo.database import Database
+
+    from customer_service.repository.database import Document
+
+CRASHES = int(os.environ.get("FAULT_CRASH_COUNT", "200"))
+MOMENTS = int(os.environ.get("FAULT_MOMENTS", "1000"))
+CRASHING = ("tests.faults.crashing_writers", "wsgi:app")
+PATIENCE_SECONDS = 900
+
+
+def test_killed_writers_leave_no_gap_in_the_history(
+    mongodb: Database[Document], mongodb_uri: str, tmp_path: Path, measured: Callable[[str, str], None]
+) -> None:
+    mongodb.memberships.insert_one({"userId": MEMBER, "organizationId": ORGANIZATION, "role": "editor"})
+    crashes = tmp_path / "crashes"
+    crashes.touch()
+    options: Any = {"MONGODB_TIMEOUT_MS": PATIENT_MS, "FAULT_CRASHES": str(crashes), "LOG_LEVEL": "critical"}
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(Server(mongodb_uri, mongodb.name, command=CRASHING, **options)) for _ in range(2)
+        ]
+        model = stack.enter_context(Model(mongodb))
+        load = stack.enter_context(Load(servers))
+        began = time.monotonic()
+        while crashes.stat().st_size < CRASHES:
+            assert time.monotonic() - began < PATIENCE_SECONDS, load.answers
+            time.sleep(0.1)
+    assert set(load.answers) & {"500"} == set(), load.answers
+    with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+
+        def get(path: str) -> Answer:
+            return server.get(path, bearer())
+
+        versions = check_versions(get, model.states)
+        found = check_moments(get, model.states, random.Random(1), MOMENTS)  # noqa: S311 - no secret
+    reads = 0
+    for customer_id, bodies in load.seen.items():
+        states = {serialize(each).body for each in model.states[customer_id] if each.get("deletedAt") is None}
+        assert bodies <= states
+        reads += len(bodies)
+    measured(
+        "workers of two servers killed between the two writes of a change: each version is there once, in order, as it "
+        "was, and asOf returns the state of its moment",
+        f"{crashes.stat().st_size} kills, {versions:,} versions of {len(model.states)} customers, {reads:,} of them "
+        f"seen by readers, {MOMENTS:,} moments, {found} of them with a customer; 0 differences",
+    )
