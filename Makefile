@@ -44,6 +44,27 @@ attack: $(VENV)/dev ## Run the attacks and write the results into docs/reliabili
 packaging: $(VENV)/dev ## Install the wheel with each extra into an empty virtual environment
 	$(BIN)/pytest -q tests/packaging
 
+CLIENTS := build/clients
+export DOCUMENT := $(CURDIR)/$(CLIENTS)/openapi.json
+NODE_TOOLS := cd tests/clients && CLIENTS=$(CURDIR)/$(CLIENTS) REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true
+
+.PHONY: clients
+clients: $(VENV)/dev .venv-clients/installed tests/clients/node_modules ## Lint the OpenAPI document, and try four generators of clients on it
+	@rm -rf $(CLIENTS)
+	@$(BIN)/python -m tests.tools.openapi_document $(DOCUMENT)
+	@$(NODE_TOOLS) npm run --silent lint
+	@$(NODE_TOOLS) npm run --silent generate
+	@PATH=$(CURDIR)/.venv-clients/bin:$$PATH openapi-python-client generate --path $(DOCUMENT) --output-path $(CLIENTS)/python --fail-on-warning
+	@.venv-clients/bin/python tests/clients/import_client.py $(DOCUMENT) $(CLIENTS)/python
+
+.venv-clients/installed: requirements-clients.txt
+	@$(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
+
+tests/clients/node_modules: tests/clients/package-lock.json
+	@cd tests/clients && npm ci --no-audit --no-fund --loglevel=error && touch node_modules
+
 .PHONY: bulk
 bulk: $(VENV)/dev ## Measure an import beside the driver alone: ROWS=1000000 PARTS=1
 	@$(BIN)/python -m tests.tools.measure_import $(or $(ROWS),1000000) $(or $(PARTS),1)
@@ -129,8 +150,10 @@ lock: $(VENV)/dev ## Write the locks with hashes from setup.cfg
 		-c requirements-otel.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header requirements-build.in -o requirements-build.txt
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-deps requirements-catalogues.in -o requirements-catalogues.txt
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header requirements-clients.in -o requirements-clients.txt
 	for peer in eve fastapi granian; do cd $(CURDIR)/bench/peers/$$peer && $(CURDIR)/$(BIN)/uv pip compile --quiet --upgrade \
 		--generate-hashes --no-header requirements.in -c ../../../requirements.txt -o requirements.txt || exit 1; done
+	cd tests/clients && npm update --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	cd bench/peers/fastify && npm update --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 .PHONY: catalogues

@@ -79,6 +79,7 @@ METADATA = {
     "example": {"segment": "paper"},
 }
 METADATA_VALUE = {"type": "string", "maxLength": MAXIMUM_METADATA_VALUE_LENGTH}
+ANYTHING = {"description": "Anything else is answered with what is wrong."}
 
 FINDING_MESSAGES = {
     "required": "Give a value.",
@@ -236,7 +237,7 @@ class BatchInputSchema(InputSchema):
     customers = _ListOfBoundedLength(
         fields.Raw(allow_none=True),
         MAXIMUM_BATCH_LENGTH,
-        metadata={"schema": {"items": {"anyOf": [{"$ref": "#/components/schemas/CustomerInput"}, {}]}}},
+        metadata={"schema": {"items": {"anyOf": [{"$ref": "#/components/schemas/CustomerInput"}, ANYTHING]}}},
     )
 
 

@@ -53,7 +53,8 @@ Every response has the headers `X-Request-ID` (the request's own if it is plain,
 Trace Context) and `X-Content-Type-Options: nosniff`. If callers are limited, it also has `RateLimit-Policy` (the
 requests of a window, and its seconds) and `RateLimit` (the requests left, and the seconds to the next window). Large
 answers are compressed if `Accept-Encoding` allows it. What is about an organization has
-`Cache-Control: private, no-cache`: a cache asks again each time. An error has `no-store`."""
+`Cache-Control: private, no-cache`: a cache asks again each time. An error has `no-store`; the page of
+the [problem types](docs/errors) explains each."""
 TAGS = {
     "Customers": "Read, search, write and check customers. Viewers read, editors write.",
     "Members": "Who may see the organization's customers, and change them. For admins.",
@@ -114,7 +115,6 @@ def build_document(app: Flask, version: str) -> dict[str, Any]:
         plugins=[marshmallow],
         info={"description": DESCRIPTION},
         servers=servers(),
-        externalDocs={"description": "Every problem type, and what it means", "url": "docs/errors"},
         tags=[{"name": name, "description": description} for name, description in TAGS.items()],
         security=[{SECURITY_SCHEME: []}],
     )

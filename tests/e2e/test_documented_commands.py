@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 NOT_RUN = {
     r"make (run|\.venv/runtime)": "installs, or serves until it is stopped: tests/e2e/test_startup.py starts the demo",
-    r"make (test|faults|attack|sbom|bench|bench-growth|bench-against|searching)( .*)?": "takes minutes",
+    r"make (test|faults|attack|sbom|bench|bench-growth|bench-against|searching|clients)( .*)?": "takes minutes",
     r"\.venv/bin/python -m bench .*": "a part of the benchmark",
     r"customer-service serve": "serves until it is stopped: tests/e2e/test_startup.py starts it",
     r"pip install --require-hashes .*": "installs what is installed here, from the place of the checkout",
     r"customer-service sat import .*": "reads what the SAT answers: tests/integration/test_sat_files.py imports it",
+    r"(npx|pipx run) .*": "installs from a package index: make clients runs each of them",
     r"mongo(dump|restore) .*": "MongoDB's own tools, no part of the lock: test_restoring.py restores without",
     r"(kubectl |--from-literal=).*": "asks a cluster: tests/contract/test_operating.py builds and reads the manifests",
     r"docker compose .*": "asks a container engine: tests/contract/test_deployment.py reads the file",
