@@ -113,7 +113,8 @@ class ErasureRepository(CustomerRepository):
         """
         self._versions().archive([redacted(document)])
         following = self._next_fields(document)
-        return self._replace(document, {**redacted(document), **following, "blockedAt": following["updatedAt"]})
+        blocked = {"blockedAt": following["updatedAt"], "retention": document["retention"]}
+        return self._replace(document, {**redacted(document), **following, **blocked})
 
     @translates_errors
     def erase(self, document: Document) -> Document:

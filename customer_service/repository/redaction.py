@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 RETAINED_FIELDS = (
     *("_id", "organizationId", "legalName", "taxId", "taxSystem", "defaultInvoiceUse", "externalId", "satValidation"),
-    *("createdAt", "updatedAt", "version", "updatedBy", "requestId", "deletedAt", "blockedAt", "retention"),
+    *("createdAt", "updatedAt", "version", "updatedBy", "requestId", "deletedAt"),
 )
 """The fields of a redacted customer, beside the address.
 

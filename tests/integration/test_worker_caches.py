@@ -331,6 +331,25 @@ class TestStream:
         worker_caches.close()
 
 
+@pytest.mark.parametrize("retention", [None, {"hold": True, "reason": "audit"}])
+def test_an_erased_customer_leaves_the_cache_of_every_worker(start: Callable[..., Worker], retention: object) -> None:
+    """No worker answers with the customer after that, not even with the deleted one of the version in between."""
+    workers = [start(), start()]
+    for _ in range(2):
+        assert {worker.name() for worker in workers} == {"Dunder Mifflin"}
+    headers = bearer()
+    if retention:
+        assert workers[0].client.put(f"{url()}/retention", json=retention, headers=headers).status_code == 200
+        assert {worker.name() for worker in workers} == {"Dunder Mifflin"}
+    assert workers[0].client.post(f"{url()}/erasure", headers=headers).status_code == 200
+    problem(workers[0].client.get(url(), headers=headers), 404, "customer-not-found")
+    wait_until(lambda: workers[1].client.get(url(), headers=headers).status_code == 404)
+    for worker in workers:
+        problem(worker.client.get(url(), headers=headers), 404, "customer-not-found")
+        assert worker.caches.customers is not None
+        assert worker.caches.customers.get((ORGANIZATION, CUSTOMER_ID)) is None
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("entries", [0, 100])
 def test_no_response_is_staler_than_promised(
