@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +18,7 @@ from customer_service.client import CustomerClient
 from customer_service.repository.idempotency import TAKEOVER_SECONDS
 from tests import support
 from tests.support import mongod
+from tests.support.failpoints import await_write, blocking
 from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from tests.support.server import Answer
 
 
-BLOCK_MS = 60_000
 BODY = json.dumps(support.NEW_CUSTOMER).encode()
 IS_NEW = {"taxId": support.NEW_CUSTOMER["taxId"]}
 
@@ -61,26 +61,6 @@ def post(server: Server) -> Answer:
     return server.request("POST", f"/organizations/{support.ORGANIZATION}/customers", support.bearer() | headers, BODY)
 
 
-@contextmanager
-def blocking(database: Database[Document], command: str, collection: str) -> Iterator[None]:
-    """Let the service's next command of this name on the collection wait before it does anything, then fail."""
-    data = {
-        "failCommands": [command],
-        "namespace": f"{database.name}.{collection}",
-        "appName": "customer-service",
-        "blockConnection": True,
-        "blockTimeMS": BLOCK_MS,
-    }
-    admin = database.client.admin
-    admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=data)
-    try:
-        yield
-    finally:
-        for operation in waiting(database, command, collection):
-            admin.command("killOp", op=operation)
-        admin.command("configureFailPoint", "failCommand", mode="off")
-
-
 def crash_before(command: str, collection: str, database: Database[Document], uri: str) -> None:
     """Kill the server while it waits for this write, which is never made."""
     with Server(uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, blocking(database, command, collection):
@@ -89,20 +69,6 @@ def crash_before(command: str, collection: str, database: Database[Document], ur
         await_write(database, command, collection)
         server.crash()
         unheard.join()
-
-
-def await_write(database: Database[Document], command: str, collection: str) -> None:
-    """Return once a command that is blocked is under way."""
-    deadline = time.monotonic() + 10
-    while not waiting(database, command, collection):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def waiting(database: Database[Document], command: str, collection: str) -> list[int]:
-    """Return the commands of the service that are under way on the collection."""
-    criteria = {f"command.{command}": collection, "command.$db": database.name, "appName": "customer-service"}
-    return [each["opid"] for each in database.client.admin.aggregate([{"$currentOp": {}}, {"$match": criteria}])]
 
 
 def ask_in_vain(server: Server) -> None:
