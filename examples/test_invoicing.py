@@ -43,7 +43,7 @@ def test_another_order_may_be_faster(customer_service: CustomerService, monkeypa
 
 
 def test_a_tax_id_that_another_customer_has_is_for_a_person_to_solve(customer_service: CustomerService) -> None:
-    customer_service.customer(taxId="SAB010203AB1")
+    customer_service.customer(taxId="IVD920810GU2")
     with pytest.raises(DuplicateTaxId):
         receiver(customer_service.client(), ORDER)
 
@@ -71,7 +71,7 @@ def test_the_command(
     customer_service: CustomerService, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(customer_service, monkeypatch, ORDER) == 0
-    assert json.loads(capsys.readouterr().out)["Rfc"] == "SAB010203AB1"
+    assert json.loads(capsys.readouterr().out)["Rfc"] == "IVD920810GU2"
 
 
 def test_the_command_says_what_is_wrong(
