@@ -45,8 +45,14 @@ TOMBSTONE = {"_id", "organizationId", "createdAt", "erasedAt", "erasedBy"}
 
 
 def new_database(*, deleted: bool = False, retention: RetentionChange | None = None) -> Database[Document]:
-    """Return a database with one customer that a POST with an idempotency key created, and that was changed once."""
-    database: Database[Document] = mongomock.MongoClient().customer_service
+    """Return a database in memory with one customer."""
+    return with_customer(mongomock.MongoClient().customer_service, deleted=deleted, retention=retention)
+
+
+def with_customer(
+    database: Database[Document], *, deleted: bool = False, retention: RetentionChange | None = None
+) -> Database[Document]:
+    """Store one customer that a POST with an idempotency key created, and that was changed once."""
     ensure_indexes(database)
     keys, customers = IdempotencyRepository(database, SCOPE, MEMBER), ErasureRepository(database, SCOPE, WRITER)
     claim = keys.claim("key", BODY)
@@ -119,7 +125,7 @@ def traces(database: Database[Document]) -> str:
         [
             list(database.customers.find(KEY)),
             list(database.customer_versions.find({"_id.customer": KEY["_id"]})),
-            list(database.idempotencyKeys.find({"customerId": KEY["_id"]})),
+            [str(each) for each in database.idempotencyKeys.find({"customerId": KEY["_id"]})],
         ]
     )
 
