@@ -82,7 +82,7 @@ def _audience(settings: JwtSettings) -> str:
         return ANY_AUDIENCE
     named = {"JWT_ISSUER": settings.issuer, "JWT_AUDIENCE": settings.audience}
     missing = " and ".join(name for name, value in named.items() if value is None)
-    return f"{NOTE}a token with any value is accepted, since {missing} is not set" if missing else OK
+    return f"{NOTE}set {missing}, else every token that the key verifies is accepted" if missing else OK
 
 
 def _checks_of(database: Database[Document]) -> Iterator[Check]:

@@ -76,9 +76,9 @@ def test_a_new_database(checked: Checked, prepared: Database[Document]) -> None:
 @pytest.mark.parametrize(
     ("missing", "named"),
     [
-        (["JWT_AUDIENCE"], "JWT_AUDIENCE is"),
-        (["JWT_ISSUER"], "JWT_ISSUER is"),
-        (["JWT_ISSUER", "JWT_AUDIENCE"], "JWT_ISSUER and JWT_AUDIENCE is"),
+        (["JWT_AUDIENCE"], "set JWT_AUDIENCE, "),
+        (["JWT_ISSUER"], "set JWT_ISSUER, "),
+        (["JWT_ISSUER", "JWT_AUDIENCE"], "set JWT_ISSUER and JWT_AUDIENCE, "),
     ],
 )
 def test_a_secret_without_an_audience_is_a_note(checked: Checked, missing: list[str], named: str) -> None:
