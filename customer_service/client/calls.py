@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 MINIMUM_ATTEMPT_SECONDS = 2.5  # longer than the service takes to answer that its database does not
 MINIMUM_TIMEOUT_SECONDS = 0.001  # for a socket, 0 is "do not block", and httpx would not call that a timeout
+
+SENDABLE_TOKEN = re.compile("[!-~]+")
 
 UNSENT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """The errors that come before anything was sent."""
@@ -193,8 +196,12 @@ class CallSender:
         return await self.connection.exchange(request, deadline)
 
     async def _bearer(self) -> str:
-        token = self._token if isinstance(self._token, str) else self._token()
-        return token if isinstance(token, str) else await token
+        """Return the caller's token; raises ValueError if no request can have it."""
+        given = self._token if isinstance(self._token, str) else self._token()
+        token = given if isinstance(given, str) else await given
+        if not SENDABLE_TOKEN.fullmatch(token):
+            raise ValueError("the token is empty, or has a space, a line break or a letter beyond ASCII")
+        return token
 
 
 def segment(text: str) -> str:

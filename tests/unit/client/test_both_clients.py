@@ -57,6 +57,16 @@ def test_a_token_may_be_awaited() -> None:
     assert sent == ["Bearer awaited"]
 
 
+@pytest.mark.parametrize("token", ["", " ", "a token", "a-token\n", "señal"])
+def test_a_token_that_no_request_can_have_is_refused_before_one_is_sent(token: str) -> None:
+    transport = httpx.MockTransport(lambda _: pytest.fail("it was sent"))
+    with (
+        CustomerClient("http://x", token, "one", transport=transport) as client,
+        pytest.raises(ValueError, match="the token is empty, or has a space"),
+    ):
+        client.get("x")
+
+
 def test_a_token_that_is_awaited_is_refused_by_the_client_that_blocks() -> None:
     async def token() -> str:
         await asyncio.sleep(0)
