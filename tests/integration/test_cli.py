@@ -54,6 +54,7 @@ def configured(mongodb: Database[Document], mongodb_uri: str, monkeypatch: pytes
         ["sat"],
         ["sat", "export"],
         ["sat", "import"],
+        ["erase-due"],
     ],
 )
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
