@@ -97,9 +97,11 @@ def test_calls_of_one_client_run_at_once() -> None:
 
 def test_a_call_that_is_cancelled_closes_its_response() -> None:
     closed: list[bool] = []
+    begun = asyncio.Event()
 
     class Endless(httpx.AsyncByteStream):
         async def __aiter__(self) -> Any:
+            begun.set()
             while True:
                 await asyncio.sleep(0.001)
                 yield b" "
@@ -110,8 +112,11 @@ def test_a_call_that_is_cancelled_closes_its_response() -> None:
     async def main() -> None:
         transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Endless()))
         async with AsyncCustomerClient("http://x", "t", "one", transport=transport) as client:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(client.get("x"), 0.05)
+            call = asyncio.create_task(client.get("x"))
+            await begun.wait()
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
 
     asyncio.run(main())
     assert closed == [True]
