@@ -1,4 +1,4 @@
-"""The server is killed between the two writes of a POST with an idempotency key: the retry creates one customer."""
+"""The server is killed between the two writes of a request: a retry creates one customer, and no version is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.failpoints import await_write, blocking
 from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pymongo.database import Database
 
@@ -61,19 +61,26 @@ def post(server: Server) -> Answer:
     return server.request("POST", f"/organizations/{support.ORGANIZATION}/customers", support.bearer() | headers, BODY)
 
 
-def crash_before(command: str, collection: str, database: Database[Document], uri: str) -> None:
-    """Kill the server while it waits for this write, which is never made."""
+def patch(server: Server) -> Answer:
+    headers = support.bearer() | {"Content-Type": "application/json"}
+    return server.request("PATCH", support.url(), headers, b'{"phone": null}')
+
+
+def crash_before(
+    command: str, collection: str, database: Database[Document], uri: str, ask: Callable[[Server], Answer] = post
+) -> None:
+    """Kill the server while the request waits for this write, which is never made."""
     with Server(uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, blocking(database, command, collection):
-        unheard = threading.Thread(target=ask_in_vain, args=(server,))
+        unheard = threading.Thread(target=ask_in_vain, args=(server, ask))
         unheard.start()
         await_write(database, command, collection)
         server.crash()
         unheard.join()
 
 
-def ask_in_vain(server: Server) -> None:
+def ask_in_vain(server: Server, ask: Callable[[Server], Answer] = post) -> None:
     with suppress(OSError, HTTPException):
-        post(server)
+        ask(server)
 
 
 def retry(database: Database[Document], uri: str) -> tuple[Answer, Answer, Answer]:
@@ -152,3 +159,19 @@ def test_the_client_creates_across_a_crash(
             (customer,) = database.customers.find(IS_NEW)
             assert str(customer["_id"]) == created.id
             assert client.get(created.id) == created
+
+
+def test_a_change_whose_server_is_killed_is_no_version(own_mongod: mongod.Mongod, database: Database[Document]) -> None:
+    """Its copy for the history is stored, and stands for what is still current."""
+    crash_before("findAndModify", "customers", database, own_mongod.uri, patch)
+    assert database.customer_versions.count_documents({}) == 1
+    with Server(own_mongod.uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+        assert versions(server) == [1]
+        assert patch(server).status == 200
+        assert versions(server) == [2, 1]
+    assert database.customer_versions.count_documents({}) == 1
+
+
+def versions(server: Server) -> list[int]:
+    answer = server.get(f"{support.url()}/versions", support.bearer())
+    return [each["version"] for each in json.loads(answer.body)["data"]]
