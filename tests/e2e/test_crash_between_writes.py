@@ -78,7 +78,7 @@ def crash_before(
         unheard.join()
 
 
-def ask_in_vain(server: Server, ask: Callable[[Server], Answer] = post) -> None:
+def ask_in_vain(server: Server, ask: Callable[[Server], Answer]) -> None:
     with suppress(OSError, HTTPException):
         ask(server)
 
