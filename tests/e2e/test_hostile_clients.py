@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from customer_service.repository.database import Document
 
-pytestmark = pytest.mark.alone
 
 LIVEZ_SECONDS = 0.5 if os.environ.get("FAULT_FIGURES") else 2.0  # on a machine that does much else
 CHUNKS = 330_000
@@ -89,6 +88,7 @@ def send_bomb(server: Server, headers: str) -> tuple[int, float]:
         return status, time.monotonic() - started
 
 
+@pytest.mark.alone
 def test_a_body_of_tiny_chunks_without_a_token_is_not_read(
     server: Server, measured: Callable[[str, str], None]
 ) -> None:
@@ -104,6 +104,7 @@ def test_a_body_of_tiny_chunks_without_a_token_is_not_read(
     )
 
 
+@pytest.mark.alone
 def test_a_members_body_of_tiny_chunks_delays_no_other_request(
     server: Server, measured: Callable[[str, str], None]
 ) -> None:
@@ -135,12 +136,14 @@ def repeating(work: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("start", SLOW_BODIES.values(), ids=SLOW_BODIES)
 def test_slow_bodies_delay_no_other_request(server: Server, measured: Callable[[str, str], None], start: str) -> None:
     with slow_bodies(server, start.encode(), 40):
         measured("40 slow bodies, with any framing: other clients are served", check_other_clients(server, 2))
 
 
+@pytest.mark.alone
 def test_two_thousand_silent_connections_delay_no_other_request(
     server: Server, measured: Callable[[str, str], None]
 ) -> None:
@@ -169,6 +172,7 @@ def test_a_members_body_that_does_not_arrive_is_a_408(server: Server) -> None:
     assert answer.headers["connection"] == "close"
 
 
+@pytest.mark.alone
 def test_clients_that_read_no_response_delay_no_other_request(
     mongodb_uri: str, mongodb: Database[Document], measured: Callable[[str, str], None]
 ) -> None:
@@ -183,6 +187,7 @@ def test_clients_that_read_no_response_delay_no_other_request(
         measured("16 clients that do not read large answers: other clients are served", check_other_clients(server, 3))
 
 
+@pytest.mark.alone
 def test_a_slow_second_request_does_not_delay_a_stop(mongodb_uri: str, mongodb: Database[Document]) -> None:
     support.fill(mongodb)
     with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, ExitStack() as stack:
@@ -197,6 +202,7 @@ def test_a_slow_second_request_does_not_delay_a_stop(mongodb_uri: str, mongodb: 
         assert time.monotonic() - started < 10
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("request_line", "statuses"),
     [
@@ -215,12 +221,14 @@ def test_odd_request_lines_are_not_reinterpreted(server: Server, request_line: s
     assert answer.problem["status"] == answer.status
 
 
+@pytest.mark.alone
 def test_an_unknown_http_version_is_not_echoed(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(b"GET /livez HTTP/1.2\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.alone
 def test_cpu_bound_requests_do_not_delay_the_probe(
     mongodb_uri: str, mongodb: Database[Document], measured: Callable[[str, str], None]
 ) -> None:
