@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from customer_service.client.models import Customer
 
 
-class CustomerCache:
-    """The customers that were used last, by their paths; threads may share it."""
+CACHED_CUSTOMERS = 1000
 
-    def __init__(self, entries: int) -> None:
-        """Hold at most so many."""
-        self._entries = entries
+
+class CustomerCache:
+    """The CACHED_CUSTOMERS that were used last, by their paths; threads may share it."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
         self._customers: OrderedDict[str, Customer] = OrderedDict()
         self._lock = Lock()
 
@@ -37,5 +39,5 @@ class CustomerCache:
         with self._lock:
             self._customers[path] = customer
             self._customers.move_to_end(path)
-            if len(self._customers) > self._entries:
+            if len(self._customers) > CACHED_CUSTOMERS:
                 self._customers.popitem(last=False)

@@ -62,7 +62,6 @@ T = TypeVar("T")
 TIMEOUT_SECONDS = 15.0
 """Beyond the 10 seconds after which a creation that the service did not survive can be taken up again."""
 
-CACHED_CUSTOMERS = 1000
 BATCH_LENGTH = 100
 PAGE_LENGTH = 100
 JSON = "application/json"
@@ -77,7 +76,7 @@ class Operations:
         self._sender = sender
         self._organization = f"/organizations/{segment(organization_id)}"
         self._customers = f"{self._organization}/customers"
-        self._cache = CustomerCache(CACHED_CUSTOMERS)
+        self._cache = CustomerCache()
 
     async def get(self, customer_id: str, *, as_of: datetime | None = None) -> Customer:
         """Return the customer of this id, from the cache if the service answers that it is current.

@@ -1,4 +1,4 @@
-"""The maximum lengths of a customer's texts, in characters."""
+"""The limits of a customer: the maximum lengths of its texts, in characters, and of its metadata."""
 
 MAXIMUM_LEGAL_NAME_LENGTH = 300
 """The SAT's limit, and the highest of all: only another program can store a longer text."""
@@ -8,3 +8,6 @@ MAXIMUM_TEXT_LENGTH = 255
 
 MAXIMUM_EMAIL_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, without the angle brackets
 MAXIMUM_FOREIGN_TAX_ID_LENGTH = 40  # the SAT's NumRegIdTrib
+MAXIMUM_METADATA_KEYS = 50
+MAXIMUM_METADATA_KEY_LENGTH = 40
+MAXIMUM_METADATA_VALUE_LENGTH = 500

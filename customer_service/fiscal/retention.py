@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
+TAX_LAW = "Código Fiscal de la Federación, art. 30"
 YEARS_AFTER_RETURN = 5
 """The years for which the records of a tax year are kept, after its return was due."""
 

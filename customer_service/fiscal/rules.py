@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Any
 from stdnum.mx import rfc
 
 from customer_service.errors import Finding, value_at
-from customer_service.fiscal import characters, codes, legal_forms, states
-from customer_service.fiscal.catalogues import place_of
+from customer_service.fiscal import catalogues, characters, legal_forms, states
+from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME
 from customer_service.fiscal.characters import CONTROL_CHARACTERS, comparable, has_bidi_control, is_blank
-from customer_service.fiscal.codes import COUNTRIES, USES, USES_BY_REGIME
 from customer_service.fiscal.contacts import is_email, is_phone
 from customer_service.fiscal.limits import (
     MAXIMUM_FOREIGN_TAX_ID_LENGTH,
     MAXIMUM_LEGAL_NAME_LENGTH,
     MAXIMUM_TEXT_LENGTH,
 )
+from customer_service.fiscal.names_and_places import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from customer_service.fiscal.catalogues import ZipCodePlace
+    from customer_service.fiscal.names_and_places import ZipCodePlace
 
 GENERIC_RFCS = frozenset({"XAXX010101000", "XEXX010101000"})
 """The RFCs for the general public, and for foreigners without an RFC."""
@@ -83,9 +83,9 @@ class _Receiver:
     regimes: frozenset[str]
 
 
-_COMPANY = _Receiver(f"a company, whose RFC has {COMPANY_RFC_LENGTH} characters", codes.COMPANY_REGIMES)
-_PERSON = _Receiver(f"a person, whose RFC has {PERSON_RFC_LENGTH} characters", codes.PERSON_REGIMES)
-_UNREGISTERED = _Receiver("a generic RFC or a customer outside Mexico", frozenset({codes.NO_OBLIGATIONS}))
+_COMPANY = _Receiver(f"a company, whose RFC has {COMPANY_RFC_LENGTH} characters", catalogues.COMPANY_REGIMES)
+_PERSON = _Receiver(f"a person, whose RFC has {PERSON_RFC_LENGTH} characters", catalogues.PERSON_REGIMES)
+_UNREGISTERED = _Receiver("a generic RFC or a customer outside Mexico", frozenset({catalogues.NO_OBLIGATIONS}))
 _UNKNOWN = _Receiver("a customer", frozenset(USES_BY_REGIME))
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from customer_service.errors import InvalidRequest, ZipCodeNotFound
 from customer_service.fiscal import rules
-from customer_service.fiscal.catalogues import names_of, place_of
-from customer_service.fiscal.codes import COMPANY_REGIMES, PERSON_REGIMES, USES_BY_REGIME
+from customer_service.fiscal.catalogues import COMPANY_REGIMES, PERSON_REGIMES, USES_BY_REGIME
+from customer_service.fiscal.names_and_places import names_of, place_of
 from customer_service.routes.blueprint import IF_NONE_MATCH, TOKEN_ERRORS, token_blueprint
 from customer_service.schemas.outputs import CodeListSchema, InvoiceUseListSchema, TaxSystemListSchema, ZipCodeSchema
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from marshmallow import Schema
 
     from customer_service.errors import CustomerServiceError
-    from customer_service.fiscal.catalogues import Catalogue, CatalogueEntry
+    from customer_service.fiscal.names_and_places import Catalogue, CatalogueEntry
 
 blueprint = token_blueprint("catalogs", "/catalogs")
 

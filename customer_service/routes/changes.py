@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from customer_service.repository.change_feed import FeedPage
 
-MAXIMUM_WAIT_SECONDS = 20
-WAIT_VALUES = {str(seconds) for seconds in range(MAXIMUM_WAIT_SECONDS + 1)}
+WAIT_VALUES = {str(seconds) for seconds in range(long_polling.MAXIMUM_WAIT_SECONDS + 1)}
 MAXIMUM_UINT32 = 2**32 - 1
 """Of the two numbers of a MongoDB timestamp."""
 
@@ -34,7 +33,7 @@ CHANGES_PARAMETERS = {
     ),
     "wait": Parameter(
         "How many seconds to wait for a change where there is none yet; the answer may come earlier.",
-        {"type": "integer", "minimum": 0, "maximum": MAXIMUM_WAIT_SECONDS, "default": 0},
+        {"type": "integer", "minimum": 0, "maximum": long_polling.MAXIMUM_WAIT_SECONDS, "default": 0},
     ),
 }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from customer_service.errors import Finding, InvalidRequest, to_pointer
-from customer_service.fiscal import codes, rules
+from customer_service.fiscal import catalogues, rules
 from customer_service.fiscal.characters import (
     ASCII_CONTROLS,
     BIDI_CONTROLS,
@@ -22,6 +22,9 @@ from customer_service.fiscal.limits import (
     MAXIMUM_EMAIL_LENGTH,
     MAXIMUM_FOREIGN_TAX_ID_LENGTH,
     MAXIMUM_LEGAL_NAME_LENGTH,
+    MAXIMUM_METADATA_KEY_LENGTH,
+    MAXIMUM_METADATA_KEYS,
+    MAXIMUM_METADATA_VALUE_LENGTH,
     MAXIMUM_TEXT_LENGTH,
 )
 from customer_service.roles import ROLES
@@ -31,9 +34,6 @@ if TYPE_CHECKING:
 
 MAXIMUM_IDS = 100
 MAXIMUM_BATCH_LENGTH = 100
-MAXIMUM_METADATA_KEYS = 50
-MAXIMUM_METADATA_KEY_LENGTH = 40
-MAXIMUM_METADATA_VALUE_LENGTH = 500
 METADATA_PATH = "/metadata"
 METADATA_KEY = re.compile(f"[^$.{ASCII_CONTROLS}]+")
 
@@ -57,8 +57,8 @@ TAX_ID = {
     "description": "In Mexico an RFC of 12 characters or 13, elsewhere any, unique in its country; stored in capitals.",
     "example": "DUM901231AB3",
 }
-TAX_SYSTEM = {"enum": sorted(codes.USES_BY_REGIME), "example": "601"}
-INVOICE_USE = {"enum": sorted(codes.USES), "description": "One that the regime allows.", "example": "G01"}
+TAX_SYSTEM = {"enum": sorted(catalogues.USES_BY_REGIME), "example": "601"}
+INVOICE_USE = {"enum": sorted(catalogues.USES), "description": "One that the regime allows.", "example": "G01"}
 EMAIL = {"format": "email", "maxLength": MAXIMUM_EMAIL_LENGTH, "example": "billing@dundermifflin.com"}
 PHONE = {"description": "Ten national digits, or E.164.", "example": "6474010101"}
 ZIP = {

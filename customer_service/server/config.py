@@ -14,6 +14,7 @@ from customer_service.observability import metrics, request_log
 from customer_service.repository.database import connect
 from customer_service.server.worker import FINISH_SECONDS, LEAVE_SECONDS, REFUSE_SECONDS
 from customer_service.settings import IN_MEMORY_URI
+from customer_service.settings.server import DEFAULT_WORKERS
 from customer_service.web import limits, shutdown
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from customer_service.settings import Settings
 
-DEFAULT_WORKERS = 2
 CONNECTIONS = 10_000
 """The maximum number of connections of a worker: an idle one takes about 20 kB."""
 

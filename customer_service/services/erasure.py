@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 RETENTION_INPUT = RetentionInputSchema()
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-TAX_LAW = "Código Fiscal de la Federación, art. 30"
 HOLD = "hold"
 NOTHING_GIVEN = "Give lastInvoicedOn, hold, or both."
 REASON_WITHOUT_HOLD = "Give a reason only with a hold."
@@ -94,7 +93,7 @@ def _basis_of(document: Mapping[str, Any]) -> dict[str, str]:
     day = _last_invoiced_on(document)
     if _is_held(document):
         return {"basis": HOLD}
-    return {"retainUntil": retention.retain_until(day).isoformat(), "basis": TAX_LAW} if day else {}
+    return {"retainUntil": retention.retain_until(day).isoformat(), "basis": retention.TAX_LAW} if day else {}
 
 
 def erase(customers: ErasureRepository, customer_id: str) -> Document:

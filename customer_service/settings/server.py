@@ -9,6 +9,9 @@ from marshmallow import fields, validate
 
 from customer_service.settings.group import EnvironmentSchema, SettingsGroup
 
+DEFAULT_WORKERS = 2
+"""The worker processes without `WEB_CONCURRENCY`; a database in memory has one."""
+
 
 class ServerSettingsSchema(EnvironmentSchema):
     """The environment variables of ServerSettings."""

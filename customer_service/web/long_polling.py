@@ -13,6 +13,8 @@ from customer_service.web.wsgi_environ import LONG_POLLING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+MAXIMUM_WAIT_SECONDS = 20
+
 
 def slot() -> AbstractContextManager[Callable[[], bool] | None]:
     """Return a context in which the current request may wait; it yields a function that returns whether to stop.

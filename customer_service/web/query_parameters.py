@@ -12,12 +12,14 @@ import orjson
 from flask import request
 
 from customer_service.errors import Finding, InvalidRequest, to_pointer
-from customer_service.fiscal.limits import MAXIMUM_TEXT_LENGTH
+from customer_service.fiscal.limits import (
+    MAXIMUM_METADATA_KEY_LENGTH,
+    MAXIMUM_METADATA_VALUE_LENGTH,
+    MAXIMUM_TEXT_LENGTH,
+)
 from customer_service.repository.customers import OBJECT_ID
 from customer_service.repository.search import EXACT_FIELDS, SAT_TERMS, CustomerQuery, words_of
 from customer_service.schemas.inputs import (
-    MAXIMUM_METADATA_KEY_LENGTH,
-    MAXIMUM_METADATA_VALUE_LENGTH,
     METADATA,
     METADATA_VALUE,
     wrong_metadata_key,

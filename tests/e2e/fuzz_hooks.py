@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import schemathesis
 
-from customer_service.fiscal import codes
+from customer_service.fiscal import catalogues
 from tests.support import MEMBER
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _follow_the_rules(customer: dict[str, Any]) -> None:
         customer["taxId"] = f"FUZ0101{digits % 28 + 1:02}{digits // 28:03}"
     if "taxSystem" in customer:
         customer["taxSystem"] = "601"
-    if "defaultInvoiceUse" in customer and customer["defaultInvoiceUse"] not in codes.USES_BY_REGIME["601"]:
+    if "defaultInvoiceUse" in customer and customer["defaultInvoiceUse"] not in catalogues.USES_BY_REGIME["601"]:
         customer["defaultInvoiceUse"] = "G03"
     if "email" in customer:
         customer["email"] = "billing@dundermifflin.com"

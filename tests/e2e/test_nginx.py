@@ -17,11 +17,11 @@ import pytest
 
 from customer_service.client import CustomerClient
 from customer_service.repository import backfill_search_fields
-from customer_service.routes.changes import MAXIMUM_WAIT_SECONDS
 from customer_service.server.admission import QUEUE_SECONDS
 from customer_service.server.config import KEEPALIVE_SECONDS
 from customer_service.settings import MongoSettings
 from customer_service.web.limits import MAXIMUM_BODY_BYTES, MAXIMUM_BODY_SECONDS
+from customer_service.web.long_polling import MAXIMUM_WAIT_SECONDS
 from tests import support
 from tests.support import CUSTOMER_ID, EXAMPLE, MISSING_CUSTOMER_ID, ORGANIZATION, bearer, customers_url, url
 from tests.support.load import Load

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from customer_service.fiscal.catalogues import names_of
-from customer_service.fiscal.codes import COUNTRIES, USES_BY_REGIME
+from customer_service.fiscal.catalogues import COUNTRIES, USES_BY_REGIME
+from customer_service.fiscal.names_and_places import names_of
 from tests.support import EXAMPLE, STRANGER, Service, bearer, findings, problem
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
-from customer_service.fiscal.catalogues import DATA, ZIP_NUMBERS
-from customer_service.fiscal.codes import COUNTRIES, USES, USES_BY_REGIME
+from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME
+from customer_service.fiscal.names_and_places import DATA, ZIP_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -43,6 +43,7 @@ from customer_service.client import (
     VersionMismatch,
     calls,
     connections,
+    customer_cache,
     following,
     operations,
 )
@@ -494,7 +495,7 @@ class TestMemory:
         assert script.requests[1].headers["If-None-Match"] == '"1"'
 
     def test_the_least_used_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(operations, "CACHED_CUSTOMERS", 2)
+        monkeypatch.setattr(customer_cache, "CACHED_CUSTOMERS", 2)
         asked: list[str] = []
 
         def answer(request: httpx.Request) -> httpx.Response:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from stdnum.mx import rfc as stdnum_rfc
 
 from customer_service.errors import Finding
-from customer_service.fiscal import codes, rules, states
-from customer_service.fiscal.catalogues import ZIP_NUMBERS, place_of
+from customer_service.fiscal import catalogues, rules, states
 from customer_service.fiscal.characters import comparable, plain_spaces, without_html_entities, without_mojibake
+from customer_service.fiscal.names_and_places import ZIP_NUMBERS, place_of
 from customer_service.fiscal.rules import normalized, unique_keys
 
 if TYPE_CHECKING:
@@ -735,13 +735,13 @@ class TestPhone:
 
 class TestCountry:
     def test_the_table_has_every_country_once(self) -> None:
-        assert len(codes.COUNTRIES) == len(set(codes.COUNTRIES.values())) == 249
-        assert all(len(code) == 3 and len(region) == 2 for code, region in codes.COUNTRIES.items())
-        assert {codes.COUNTRIES[code] for code in ("MEX", "ESP", "DEU", "CHE", "AND", "SSD")} == {
+        assert len(catalogues.COUNTRIES) == len(set(catalogues.COUNTRIES.values())) == 249
+        assert all(len(code) == 3 and len(region) == 2 for code, region in catalogues.COUNTRIES.items())
+        assert {catalogues.COUNTRIES[code] for code in ("MEX", "ESP", "DEU", "CHE", "AND", "SSD")} == {
             *("MX", "ES", "DE", "CH", "AD", "SS")
         }
 
-    @pytest.mark.parametrize("country", codes.COUNTRIES)
+    @pytest.mark.parametrize("country", catalogues.COUNTRIES)
     def test_every_country_has_foreigners(self, country: str) -> None:
         of_country = foreigner(country=country, taxId=GENERIC_FOREIGN, zip="85900", phone="+526474010101")
         assert errors(of_country) == set()

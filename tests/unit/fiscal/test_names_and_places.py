@@ -16,8 +16,9 @@ from zipfile import ZipFile, ZipInfo
 
 import pytest
 
-from customer_service.fiscal import catalogues
-from customer_service.fiscal.catalogues import (
+from customer_service.fiscal import names_and_places
+from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME
+from customer_service.fiscal.names_and_places import (
     DATA,
     ZIP_NUMBERS,
     CatalogueEntry,
@@ -25,7 +26,6 @@ from customer_service.fiscal.catalogues import (
     names_of,
     place_of,
 )
-from customer_service.fiscal.codes import COUNTRIES, USES, USES_BY_REGIME
 from customer_service.fiscal.states import zips_of
 from tests.tools import catalogue_maker
 
@@ -115,7 +115,7 @@ class TestCost:
         assert min(cost_of_all_look_ups() for _ in range(3)) / len(ZIPS) < 2e-6
 
     def test_it_takes_little_memory(self) -> None:
-        catalogues._catalogues.cache_clear()
+        names_and_places._catalogues.cache_clear()
         tracemalloc.start()
         place_of("86500")
         kept, _ = tracemalloc.get_traced_memory()
@@ -123,9 +123,8 @@ class TestCost:
         assert kept < 1_500_000
 
     def test_nothing_is_read_before_it_is_needed(self) -> None:
-        source = (
-            "import customer_service.app, customer_service.fiscal.catalogues as s; print(s._catalogues.cache_info())"
-        )
+        source = "import customer_service.app, customer_service.fiscal.names_and_places as n; "
+            "print(n._catalogues.cache_info())"
         output = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout
         assert "currsize=0" in output
 
@@ -153,7 +152,7 @@ class TestMaking:
 
 def cost_of_reading() -> float:
     """Return the seconds of processor that the first look-up takes."""
-    catalogues._catalogues.cache_clear()
+    names_and_places._catalogues.cache_clear()
     began = time.process_time()
     place_of("86500")
     return time.process_time() - began
