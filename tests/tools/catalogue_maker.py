@@ -81,7 +81,7 @@ def read(wheel: Path) -> Source:
 
 
 def pack(source: Source) -> bytes:
-    """Return the file that the service reads: a line of JSON for people, then what `catalogues` unpacks."""
+    """Return the file that the service reads: a line of JSON for people, then what `names_and_places` unpacks."""
     places = source.places()
     head = {
         "source": f"the SAT's catalogues of CFDI 4.0, from satcfdi {source.version} (PyPI, MIT)",

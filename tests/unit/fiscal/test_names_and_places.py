@@ -123,8 +123,8 @@ class TestCost:
         assert kept < 1_500_000
 
     def test_nothing_is_read_before_it_is_needed(self) -> None:
-        source = "import customer_service.app, customer_service.fiscal.names_and_places as n; "
-            "print(n._catalogues.cache_info())"
+        module = "customer_service.fiscal.names_and_places"
+        source = f"import customer_service.app, {module} as n; print(n._catalogues.cache_info())"
         output = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout
         assert "currsize=0" in output
 
