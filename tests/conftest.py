@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pymongo
@@ -23,21 +22,6 @@ if TYPE_CHECKING:
 
 settings.register_profile("default", deadline=None)  # a shared machine's pauses are no failures
 settings.load_profile("default")
-
-ROOT = Path(__file__).parents[1]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Trace the greenlets of the servers that tests start.
-
-    The test processes themselves are traced without coverage's gevent support: it keeps them busy for ever.
-    """
-    starts_workers = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
-    if os.environ.get("COVERAGE_PROCESS_CONFIG") and not starts_workers:
-        del os.environ["COVERAGE_PROCESS_CONFIG"]
-        os.environ["COVERAGE_PROCESS_START"] = str(ROOT / "setup.cfg")
-        os.environ["COVERAGE_FILE"] = str(ROOT / ".coverage")
-        os.environ["COVERAGE_CONCURRENCY"] = "gevent"
 
 
 @pytest.fixture(scope="session")

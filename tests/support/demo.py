@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.server import ROOT
+from tests.support.server import ROOT, traced_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,12 @@ COMMAND = str(Path(sys.executable).with_name("customer-service"))
 def demo(port: int) -> Iterator[str]:
     """Run the demo; give what it printed up to its last curl, and see it end well."""
     process = subprocess.Popen(
-        [COMMAND, "demo", "--port", str(port)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [COMMAND, "demo", "--port", str(port)],
+        cwd=ROOT,
+        env=traced_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert process.stdout is not None
     printed = ""

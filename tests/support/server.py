@@ -81,7 +81,7 @@ class Server:
         self.process = subprocess.Popen(
             self._command,
             cwd=self._directory,
-            env=os.environ | self._environment,
+            env=traced_environment() | self._environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -144,6 +144,19 @@ class Server:
             return self.get("/livez").status == http.HTTPStatus.OK
         except OSError:
             return False
+
+
+def traced_environment() -> dict[str, str]:
+    """Return the environment of a gunicorn server whose greenlets are traced if this process is.
+
+    Only such servers are traced with coverage's gevent support: it is slow, and keeps a test process busy for ever.
+    """
+    environment = dict(os.environ)
+    if environment.pop("COVERAGE_PROCESS_CONFIG", None):
+        environment["COVERAGE_PROCESS_START"] = str(ROOT / "setup.cfg")
+        environment["COVERAGE_FILE"] = str(ROOT / ".coverage")
+        environment["COVERAGE_CONCURRENCY"] = "gevent"
+    return environment
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
