@@ -24,7 +24,7 @@ def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator
     """The service over the specification's example, shared by the tests of a module that only read."""
     support.empty(mongodb_of_session)
     support.fill(mongodb_of_session)
-    with Server(mongodb_uri, mongodb_of_session.name) as running:
+    with Server(mongodb_uri, mongodb_of_session.name, traced=True) as running:
         yield running
 
 

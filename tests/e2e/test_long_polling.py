@@ -44,7 +44,7 @@ PROMPT_SECONDS = 2.0  # a request that waited behind the others would take ten t
 def server(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
     support.fill(mongodb)
     backfill_search_fields(mongodb)
-    with Server(mongodb_uri, mongodb.name) as running:
+    with Server(mongodb_uri, mongodb.name, traced=True) as running:
         yield running
 
 

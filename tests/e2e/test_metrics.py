@@ -40,7 +40,7 @@ ANSWERED = (
 def own(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
     """A service that no other test has asked anything."""
     support.fill(mongodb)
-    with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
+    with Server(mongodb_uri, mongodb.name, traced=True, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
         yield running
 
 

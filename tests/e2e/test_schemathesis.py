@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import MEMBER, ORGANIZATION, bearer, fill
 from tests.support.openapi import resolved
-from tests.support.server import PATIENT_MS, ROOT, Server
+from tests.support.server import PATIENT_MS, ROOT, Server, environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def test_every_response_is_documented(server: Server) -> None:
             *("--checks", "all", "--max-examples", str(EXAMPLES), "--no-color"),
         ],
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
+        env=environment_of(traced=False),
         capture_output=True,
         text=True,
     )

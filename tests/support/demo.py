@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.server import ROOT, traced_environment
+from tests.support.server import ROOT, environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def demo(port: int) -> Iterator[str]:
     process = subprocess.Popen(
         [COMMAND, "demo", "--port", str(port)],
         cwd=ROOT,
-        env=traced_environment(),
+        env=environment_of(traced=True),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.server import environment_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -54,7 +56,7 @@ def run(text: str, directory: Path, settings: Mapping[str, str]) -> subprocess.C
     return subprocess.run(  # noqa: PLW1510 - the caller looks at the exit code
         ["bash", "-euo", "pipefail", "-c", FAIL_ON_REFUSAL + text],  # noqa: S607 - the bash of the PATH
         cwd=directory,
-        env={**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **settings},
+        env={**environment_of(traced=False), "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **settings},
         capture_output=True,
         text=True,
         timeout=SECONDS,

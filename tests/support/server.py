@@ -59,8 +59,11 @@ class Server:
         directory: Path = ROOT,
         prefix: Sequence[str] = (),
         command: Sequence[str] = ("gunicorn", "wsgi:app"),
+        traced: bool = False,
         **environment: str,
     ) -> None:
+        """Take settings from the environment; coverage sees what it does if it is traced, and then it is slow."""
+        self._traced = traced
         self._directory = directory
         module = () if Path(command[0]).is_absolute() else (sys.executable, "-m")
         self._command = [*prefix, *module, *command]
@@ -81,7 +84,7 @@ class Server:
         self.process = subprocess.Popen(
             self._command,
             cwd=self._directory,
-            env=traced_environment() | self._environment,
+            env=environment_of(traced=self._traced) | self._environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -146,17 +149,16 @@ class Server:
             return False
 
 
-def traced_environment() -> dict[str, str]:
-    """Return the environment of a gunicorn server whose greenlets are traced if this process is.
+def environment_of(*, traced: bool) -> dict[str, str]:
+    """Return the environment of a process that a test starts; coverage traces it, or costs it nothing.
 
-    Only such servers are traced with coverage's gevent support: it is slow, and keeps a test process busy for ever.
+    A gunicorn server needs coverage's gevent support, which is slow, and keeps a test process busy for ever.
     """
-    environment = dict(os.environ)
-    if environment.pop("COVERAGE_PROCESS_CONFIG", None):
-        environment["COVERAGE_PROCESS_START"] = str(ROOT / "setup.cfg")
-        environment["COVERAGE_FILE"] = str(ROOT / ".coverage")
-        environment["COVERAGE_CONCURRENCY"] = "gevent"
-    return environment
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    if not traced or "COVERAGE_PROCESS_CONFIG" not in os.environ:
+        return environment
+    files = {"COVERAGE_PROCESS_START": str(ROOT / "setup.cfg"), "COVERAGE_FILE": str(ROOT / ".coverage")}
+    return {**environment, **files, "COVERAGE_CONCURRENCY": "gevent"}
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
