@@ -9,7 +9,7 @@ import pytest
 
 from tests import support
 from tests.faults.measurements import record
-from tests.support.server import Server
+from tests.support.server import Server, TracedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator
     """The service over the specification's example, shared by the tests of a module that only read."""
     support.empty(mongodb_of_session)
     support.fill(mongodb_of_session)
-    with Server(mongodb_uri, mongodb_of_session.name, traced=True) as running:
+    with TracedServer(mongodb_uri, mongodb_of_session.name) as running:
         yield running
 
 

@@ -22,7 +22,7 @@ from customer_service.server.admission import MAXIMUM_LONG_POLLS as WAITERS
 from customer_service.settings.server import DEFAULT_WORKERS
 from tests import support
 from tests.support import documents
-from tests.support.server import Server
+from tests.support.server import Server, TracedServer
 
 if TYPE_CHECKING:
     import http.client
@@ -44,7 +44,7 @@ PROMPT_SECONDS = 2.0  # a request that waited behind the others would take ten t
 def server(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
     support.fill(mongodb)
     backfill_search_fields(mongodb)
-    with Server(mongodb_uri, mongodb.name, traced=True) as running:
+    with TracedServer(mongodb_uri, mongodb.name) as running:
         yield running
 
 

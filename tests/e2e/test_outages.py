@@ -13,7 +13,7 @@ import pytest
 from tests import support
 from tests.support import mongod
 from tests.support.load import Load
-from tests.support.server import PATIENT_MS, Server
+from tests.support.server import PATIENT_MS, Server, TracedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def filled(mongodb: Database[Document]) -> Database[Document]:
 
 @pytest.mark.parametrize("attempt", range(STOPS))
 def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], attempt: int) -> None:
-    with Server(mongodb_uri, filled.name, traced=True, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, Load(server) as load:
+    with TracedServer(mongodb_uri, filled.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, Load(server) as load:
         server.signal(signal.SIGTERM)
         stopped = time.monotonic()
         assert server.wait() == 0
@@ -81,7 +81,7 @@ def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], a
 
 
 def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, filled: Database[Document]) -> None:
-    with Server(mongodb_uri, filled.name, traced=True, DRAIN_SECONDS="4", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+    with TracedServer(mongodb_uri, filled.name, DRAIN_SECONDS="4", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
         server.signal(signal.SIGTERM)
         while (readiness := server.get("/readyz")).status == 200:
             time.sleep(0.01)
@@ -94,7 +94,7 @@ def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, fille
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_reload_loses_no_request_and_stays_ready(mongodb_uri: str, filled: Database[Document], keep: bool) -> None:
-    with Server(mongodb_uri, filled.name, traced=True, DRAIN_SECONDS="2", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+    with TracedServer(mongodb_uri, filled.name, DRAIN_SECONDS="2", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
         with Load(server, keep=keep) as load:
             server.signal(signal.SIGHUP)
             deadline = time.monotonic() + PATIENCE_SECONDS

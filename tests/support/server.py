@@ -51,6 +51,8 @@ def send_request(
 class Server:
     """gunicorn over `wsgi:app` with two workers, on a free port of 127.0.0.1."""
 
+    is_traced = False
+
     def __init__(
         self,
         mongodb_uri: str,
@@ -59,11 +61,8 @@ class Server:
         directory: Path = ROOT,
         prefix: Sequence[str] = (),
         command: Sequence[str] = ("gunicorn", "wsgi:app"),
-        traced: bool = False,
         **environment: str,
     ) -> None:
-        """Take settings from the environment; coverage sees what it does if it is traced, and then it is slow."""
-        self._traced = traced
         self._directory = directory
         module = () if Path(command[0]).is_absolute() else (sys.executable, "-m")
         self._command = [*prefix, *module, *command]
@@ -84,7 +83,7 @@ class Server:
         self.process = subprocess.Popen(
             self._command,
             cwd=self._directory,
-            env=environment_of(traced=self._traced) | self._environment,
+            env=environment_of(traced=self.is_traced) | self._environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -147,6 +146,12 @@ class Server:
             return self.get("/livez").status == http.HTTPStatus.OK
         except OSError:
             return False
+
+
+class TracedServer(Server):
+    """A server of which coverage sees what it does, for code that nothing else runs; it takes seconds to start."""
+
+    is_traced = True
 
 
 def environment_of(*, traced: bool) -> dict[str, str]:
