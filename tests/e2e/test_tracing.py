@@ -14,7 +14,7 @@ from tests import support
 from tests.attacks.test_data_leaks import ADMIN, FAILURES, WORDS, Run, failing
 from tests.support import SECRET, bearer
 from tests.support.mongod import free_port
-from tests.support.server import Server, run
+from tests.support.server import Server, TracedServer, run
 from tests.support.trace_collector import CLIENT, SERVER, Collector
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def filled(mongodb: Database[Document]) -> Database[Document]:
 def traced(mongodb_uri: str, database: Database[Document], endpoint: str, **environment: str) -> Server:
     """Return a server that exports its traces to this endpoint."""
     variables: dict[str, Any] = {ENDPOINT: endpoint, **environment}
-    return Server(mongodb_uri, database.name, **variables)
+    return TracedServer(mongodb_uri, database.name, **variables)
 
 
 def lines(server: Server, about: str) -> list[dict[str, Any]]:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 import gevent
 import pytest
 from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 from werkzeug.exceptions import ClientDisconnected
 
 from customer_service.errors import Overloaded, RequestTimeout
 from customer_service.server import admission
-from customer_service.server.admission import MAXIMUM_IN_FLIGHT, MAXIMUM_LONG_POLLS, Admission, has_disconnected
+from customer_service.server.admission import MAXIMUM_IN_FLIGHT, MAXIMUM_LONG_POLLS, Admission, Permit, has_disconnected
 from customer_service.web import shutdown
 from customer_service.web.limits import MAXIMUM_BODY_BYTES
 from customer_service.web.wsgi_environ import IS_OVERLOADED, LONG_POLLING, RECEIVED_AT
@@ -332,3 +333,12 @@ class TestDisconnected:
             client.close()
             with server:
                 assert has_disconnected(server)
+
+
+def test_a_permit_that_another_request_took_meanwhile_is_an_overload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "QUEUE_SECONDS", 0)
+    permits = BoundedSemaphore(1)
+    permit = Permit(permits)
+    assert permit.acquire()
+    with pytest.raises(Overloaded), permit.released():
+        assert Permit(permits).acquire()

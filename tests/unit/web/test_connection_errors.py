@@ -8,7 +8,10 @@ import logging
 import pytest
 from gunicorn.http import errors
 
+from customer_service.app import create_app
 from customer_service.web import connection_errors, problems
+from customer_service.web.wsgi_environ import IS_OVERLOADED
+from tests import support
 
 QUOTED = "hunter2"
 
@@ -53,3 +56,11 @@ def test_an_error_becomes_the_problem_of_its_kind(
 def test_every_named_error_exists_in_gunicorn() -> None:
     for name in (*problems.SERVER_PROBLEMS, *connection_errors.FAULTS_OF_THE_SERVICE):
         assert issubclass(getattr(errors, name), errors.ParseException)
+
+
+def test_a_request_that_the_server_did_not_admit_is_an_overload() -> None:
+    client = create_app(support.settings()).test_client()
+    before = connection_errors.refusal_counts[503]
+    answer = client.get(support.url(), environ_overrides={IS_OVERLOADED: True})
+    support.problem(answer, 503, "overloaded")
+    assert connection_errors.refusal_counts[503] == before + 1
