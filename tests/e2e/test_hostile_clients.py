@@ -16,7 +16,7 @@ import pytest
 from tests import support
 from tests.support import constant_rate
 from tests.support.raw_http import parse
-from tests.support.server import PATIENT_MS, Server, TracedServer
+from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -178,7 +178,7 @@ def test_clients_that_read_no_response_delay_no_other_request(
 ) -> None:
     support.fill(mongodb)
     page = f"GET /openapi.json HTTP/1.1\r\nHost: x\r\n{MEMBER}\r\n\r\n".encode()
-    with TracedServer(mongodb_uri, mongodb.name) as server, ExitStack() as stack:
+    with Server(mongodb_uri, mongodb.name) as server, ExitStack() as stack:
         for _ in range(16):
             client = stack.enter_context(socket.socket())
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

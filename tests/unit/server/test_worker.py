@@ -1,23 +1,42 @@
-"""The worker drains once, however often it is asked to stop."""
+"""The worker drains once, and gives a client up that does not read."""
 
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+import socket
+from types import SimpleNamespace
+from typing import Any
 
 import gevent
+import pytest
+from gunicorn.workers.ggevent import GeventWorker
 
 from customer_service.server.worker import DrainingWorker
 
-if TYPE_CHECKING:
-    import pytest
+
+@pytest.fixture
+def worker() -> DrainingWorker:
+    """A worker that no master process started."""
+    made = DrainingWorker.__new__(DrainingWorker)
+    made.is_draining = False
+    return made
 
 
-def test_a_second_signal_starts_no_second_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_signal_starts_no_second_drain(worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[object] = []
     monkeypatch.setattr(gevent, "spawn", lambda *call: started.append(call))
-    worker = DrainingWorker.__new__(DrainingWorker)
-    worker.is_draining = False
     for _ in range(2):
         worker.handle_exit(signal.SIGTERM, None)
     assert len(started) == 1
+
+
+def test_a_client_that_does_not_read_its_response_is_given_up(
+    worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(GeventWorker, "handle_request", wait)
+    request: Any = SimpleNamespace(req_number=1, version=(1, 1), headers=[])
+    with socket.socket() as client, pytest.raises(StopIteration):
+        worker.handle_request(None, request, client, None)
