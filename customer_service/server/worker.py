@@ -77,7 +77,8 @@ class DrainingWorker(GeventWorker):
 
     def run(self) -> None:
         """Serve until the worker has drained."""
-        self.servers = [self._listen(listener) for listener in self.sockets]
+        if not self.is_draining:  # a signal that came before would find no server to close
+            self.servers = [self._listen(listener) for listener in self.sockets]
         while self.alive:
             self.notify()
             gevent.sleep(HEARTBEAT_SECONDS)

@@ -94,7 +94,7 @@ def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, fille
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_reload_loses_no_request_and_stays_ready(mongodb_uri: str, filled: Database[Document], keep: bool) -> None:
-    with TracedServer(mongodb_uri, filled.name, DRAIN_SECONDS="2", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="2", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
         with Load(server, keep=keep) as load:
             server.signal(signal.SIGHUP)
             deadline = time.monotonic() + PATIENCE_SECONDS

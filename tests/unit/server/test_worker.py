@@ -40,3 +40,16 @@ def test_a_client_that_does_not_read_its_response_is_given_up(
     request: Any = SimpleNamespace(req_number=1, version=(1, 1), headers=[])
     with socket.socket() as client, pytest.raises(StopIteration):
         worker.handle_request(None, request, client, None)
+
+
+def test_a_worker_that_is_stopped_before_it_listens_accepts_no_connection(
+    worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gevent, "spawn", lambda *_: None)
+    monkeypatch.setattr(worker, "notify", lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker.sockets, worker.alive, worker.worker_connections = [listener], False, 1
+        worker.servers, worker.pools, worker.idle = [], [], set()
+        worker.handle_exit(signal.SIGTERM, None)
+        worker.run()
+        assert worker.servers == []
