@@ -9,6 +9,7 @@ import pytest
 
 from tests import support
 from tests.faults.measurements import record
+from tests.support import mongod
 from tests.support.server import Server, TracedServer
 
 if TYPE_CHECKING:
@@ -26,6 +27,17 @@ def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator
     support.fill(mongodb_of_session)
     with TracedServer(mongodb_uri, mongodb_of_session.name) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def own_mongod() -> Iterator[mongod.Mongod]:
+    """A mongod of this module, so that its failpoints affect no other test."""
+    if mongod.executable() is None and not mongod.required():
+        pytest.skip("no mongod on this machine")
+    server = mongod.Mongod()
+    server.start()
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ import pytest
 from customer_service.client import CustomerClient
 from customer_service.repository.idempotency import TAKEOVER_SECONDS
 from tests import support
-from tests.support import mongod
 from tests.support.failpoints import await_write, blocking
 from tests.support.server import PATIENT_MS, Server
 
@@ -28,22 +27,12 @@ if TYPE_CHECKING:
 
     from customer_service.client import CustomerInput
     from customer_service.repository.database import Document
+    from tests.support import mongod
     from tests.support.server import Answer
 
 
 BODY = json.dumps(support.NEW_CUSTOMER).encode()
 IS_NEW = {"taxId": support.NEW_CUSTOMER["taxId"]}
-
-
-@pytest.fixture(scope="module")
-def own_mongod() -> Iterator[mongod.Mongod]:
-    """A mongod of this module, so that its failpoints affect no other test."""
-    if mongod.executable() is None and not mongod.required():
-        pytest.skip("no mongod on this machine")
-    server = mongod.Mongod()
-    server.start()
-    yield server
-    server.close()
 
 
 @pytest.fixture

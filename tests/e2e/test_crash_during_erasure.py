@@ -38,17 +38,6 @@ WRITES = [
 """The commands of an erasure that write, each with how many of its name are before it."""
 
 
-@pytest.fixture(scope="module")
-def own_mongod() -> Iterator[mongod.Mongod]:
-    """A mongod of this module, so that its failpoints affect no other test."""
-    if mongod.executable() is None and not mongod.required():
-        pytest.skip("no mongod on this machine")
-    server = mongod.Mongod()
-    server.start()
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def database(own_mongod: mongod.Mongod) -> Iterator[Database[Document]]:
     """The specification's example with a version and a stored answer, and its member as an admin."""
