@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Blueprint, current_app, request, url_for
 from flask.globals import request_ctx
@@ -148,3 +148,9 @@ def customer_path(customer_id: object) -> str:
     """Return the path of a customer, with the prefix of the request."""
     scope = current_membership().scope
     return url_for("customers.get_customer", organization_id=scope, customer_id=str(customer_id))
+
+
+def next_link(endpoint: str, **parameters: Any) -> str:
+    """Return the `Link` to the next page of a route of the organization (RFC 8288)."""
+    url = url_for(endpoint, organization_id=current_membership().scope, **parameters)
+    return f'<{url}>; rel="next"'

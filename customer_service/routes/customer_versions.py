@@ -21,6 +21,7 @@ from customer_service.routes.blueprint import (
     READ_ERRORS,
     blueprint,
     customers,
+    next_link,
 )
 from customer_service.schemas.instants import parse_instant
 from customer_service.schemas.outputs import CustomerSchema, VersionPageSchema
@@ -82,7 +83,7 @@ def list_customer_versions(customer_id: str) -> Response:
     documents = _versions().page(current, requested.limit + 1, requested.before)
     cursor = _next_cursor(documents, requested.limit)
     body = {"data": history.entries(documents, requested.limit), "nextCursor": cursor}
-    return json_response(body, {"Link": _link(customer_id, cursor, requested.limit)} if cursor else {})
+    return json_response(body, _link(customer_id, cursor, requested.limit) if cursor else {})
 
 
 @blueprint.get("/customers/<customer_id:customer_id>/versions/<version>")
@@ -174,9 +175,6 @@ def _decode_cursor(cursor: str) -> datetime:
         raise invalid_parameters({"cursor": "invalid-cursor"}) from None
 
 
-def _link(customer_id: str, cursor: str, limit: int) -> str:
-    scope = current_membership().scope
-    url = url_for(
-        "customers.list_customer_versions", organization_id=scope, customer_id=customer_id, cursor=cursor, limit=limit
-    )
-    return f'<{url}>; rel="next"'
+def _link(customer_id: str, cursor: str, limit: int) -> dict[str, str]:
+    link = next_link("customers.list_customer_versions", customer_id=customer_id, cursor=cursor, limit=limit)
+    return {"Link": link}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import Response, request, url_for
+from flask import Response, request
 
 from customer_service import errors
-from customer_service.auth.authorization import current_membership
 from customer_service.routes.blueprint import (
     ETAG_HEADER,
     IF_NONE_MATCH,
@@ -16,6 +15,7 @@ from customer_service.routes.blueprint import (
     READ_ERRORS,
     blueprint,
     customers,
+    next_link,
     serialized_customer,
 )
 from customer_service.routes.customer_versions import AS_OF, AS_OF_PARAMETERS, VERSION_HEADERS, customer_as_of
@@ -105,8 +105,5 @@ def _next_cursor(requested: ListRequest, query: CustomerQuery, documents: Sequen
 
 
 def _link(requested: ListRequest, cursor: str) -> str:
-    scope, include = current_membership().scope, "total" if requested.total else None
-    url = url_for(
-        "customers.list_customers", organization_id=scope, cursor=cursor, limit=requested.limit, include=include
-    )
-    return f'<{url}>; rel="next"'
+    include = "total" if requested.total else None
+    return next_link("customers.list_customers", cursor=cursor, limit=requested.limit, include=include)
