@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import socket
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
 import gevent
+import gevent.socket
 import pytest
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -53,3 +55,19 @@ def test_a_worker_that_is_stopped_before_it_listens_accepts_no_connection(
         worker.handle_exit(signal.SIGTERM, None)
         worker.run()
         assert worker.servers == []
+
+
+def test_connections_that_the_kernel_accepted_before_a_drain_are_served(
+    worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[object] = []
+    monkeypatch.setattr(worker, "handle", lambda _listener, client, _address: served.append(client.close()))
+    worker.pools, worker.worker_connections, worker.alive = [], 100, True
+    with gevent.socket.socket() as listener, ExitStack() as clients:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        for _ in range(20):
+            clients.enter_context(socket.create_connection(listener.getsockname()))
+        worker.servers = [worker._listen(listener)]
+        worker._drain(0)
+    assert (len(served), worker.alive) == (20, False)
