@@ -21,7 +21,7 @@ run: $(VENV)/runtime ## Serve the documented example on port 3001, from memory
 test: $(VENV)/dev ## Run every test, on mongomock and on a real mongod
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
-	$(BIN)/coverage run -m pytest -m alone
+	$(BIN)/coverage run -m pytest -m alone $$(grep -rl mark.alone tests)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -10,7 +10,7 @@ import pytest
 from tests import support
 from tests.faults.measurements import record
 from tests.support import mongod
-from tests.support.server import Server, TracedServer
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator
     """The service over the specification's example, shared by the tests of a module that only read."""
     support.empty(mongodb_of_session)
     support.fill(mongodb_of_session)
-    with TracedServer(mongodb_uri, mongodb_of_session.name) as running:
+    with Server(mongodb_uri, mongodb_of_session.name) as running:
         yield running
 
 

@@ -112,7 +112,7 @@ def test_what_an_election_rolls_back_is_never_answered(members: mongod.ReplicaSe
     ):
         failover.wait_until_no_majority(primary)
         rename(client, "PHANTOM")
-        seen |= names(caching_server)
+        seen |= names(caching_server, 4)  # each waits for its deadline
         primary.kill()
     members.primary()
     seen |= names(caching_server)

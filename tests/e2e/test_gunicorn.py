@@ -8,10 +8,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import EXAMPLE, OTHER_ORGANIZATION, SECRET, bearer, url
+from tests import support
+from tests.support import CUSTOMER_ID, EXAMPLE, OTHER_ORGANIZATION, SECRET, bearer, customers_url, url
+from tests.support.server import PATIENT_MS, Server, TracedServer
 
 if TYPE_CHECKING:
-    from tests.support.server import Server
+    from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+    from customer_service.repository.database import Document
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator[Server]:
+    """The service over the specification's example, traced."""
+    support.empty(mongodb_of_session)
+    support.fill(mongodb_of_session)
+    with TracedServer(mongodb_uri, mongodb_of_session.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
+        yield running
 
 
 def test_the_documented_statuses_on_both_base_paths(server: Server) -> None:
@@ -44,6 +62,29 @@ def test_head_and_not_modified_have_no_body(server: Server) -> None:
     connection.request("GET", url(), headers=bearer())
     assert json.loads(connection.getresponse().read()) == EXAMPLE
     connection.close()
+
+
+def test_a_body_that_is_read_leaves_the_connection_open(server: Server) -> None:
+    connection = server.connect()
+    for _ in range(2):
+        body = json.dumps({"ids": [CUSTOMER_ID]})
+        connection.request("POST", customers_url("/batch-get"), body, bearer() | JSON)
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())["data"]) == (200, [EXAMPLE])
+        assert connection.sock is not None
+    connection.close()
+
+
+def test_a_body_that_is_not_read_closes_the_connection(server: Server) -> None:
+    answer = server.request("GET", url(), bearer(), b"x")
+    assert (answer.status, json.loads(answer.body)) == (200, EXAMPLE)
+    assert answer.headers["Connection"] == "close"
+
+
+def test_a_body_of_broken_chunks_is_a_400(server: Server) -> None:
+    chunked = bearer() | JSON | {"Transfer-Encoding": "chunked"}
+    answer = server.request("POST", customers_url("/batch-get"), chunked, b"no size\r\n{}\r\n0\r\n\r\n")
+    assert (answer.status, json.loads(answer.body)["type"]) == (400, "urn:problem-type:bad-request")
 
 
 def test_the_probes_answer_200(server: Server) -> None:

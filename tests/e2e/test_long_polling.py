@@ -22,7 +22,7 @@ from customer_service.server.admission import MAXIMUM_LONG_POLLS as WAITERS
 from customer_service.settings.server import DEFAULT_WORKERS
 from tests import support
 from tests.support import documents
-from tests.support.server import Server, TracedServer
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     import http.client
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from customer_service.repository.database import Document
 
-pytestmark = pytest.mark.alone
-
 CHANGES = support.customers_url("/changes")
 CROWD = DEFAULT_WORKERS * MAXIMUM_IN_FLIGHT  # at most MAXIMUM_LONG_POLLS: one worker may accept all of them
 PROMPT_SECONDS = 2.0  # a request that waited behind the others would take ten times as long
@@ -44,7 +42,7 @@ PROMPT_SECONDS = 2.0  # a request that waited behind the others would take ten t
 def server(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
     support.fill(mongodb)
     backfill_search_fields(mongodb)
-    with TracedServer(mongodb_uri, mongodb.name) as running:
+    with Server(mongodb_uri, mongodb.name) as running:
         yield running
 
 
@@ -105,6 +103,7 @@ def answers(waiters: list[http.client.HTTPConnection]) -> list[list[str]]:
     return types
 
 
+@pytest.mark.alone
 def test_more_waiting_requests_than_threads_delay_no_other_and_are_notified_at_once(
     server: Server, mongodb: Database[Document]
 ) -> None:
@@ -124,6 +123,7 @@ def test_more_waiting_requests_than_threads_delay_no_other_and_are_notified_at_o
         wait_until_waiting(server, 0)
 
 
+@pytest.mark.alone
 def test_requests_without_a_free_slot_are_answered_at_once(server: Server) -> None:
     with ExitStack() as stack:
         cursor = end(server)
@@ -145,6 +145,7 @@ def test_a_client_that_disconnects_frees_its_slot(server: Server) -> None:
     wait_until_waiting(server, 0)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_waiting_requests_do_not_delay_a_stop_or_a_reload(server: Server, number: signal.Signals) -> None:
     with ExitStack() as stack:

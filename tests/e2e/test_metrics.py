@@ -19,7 +19,7 @@ from customer_service.observability.metrics import MEMORY
 from tests import support
 from tests.support import SECRET, bearer, samples, url
 from tests.support.raw_http import send
-from tests.support.server import PATIENT_MS, ROOT, Server, TracedServer
+from tests.support.server import PATIENT_MS, ROOT, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ ANSWERED = (
 def own(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
     """A service that no other test has asked anything."""
     support.fill(mongodb)
-    with TracedServer(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
+    with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
         yield running
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests import support
 from tests.support import mongod
 from tests.support.load import Load
-from tests.support.server import PATIENT_MS, Server, TracedServer
+from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def filled(mongodb: Database[Document]) -> Database[Document]:
 
 @pytest.mark.parametrize("attempt", range(STOPS))
 def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], attempt: int) -> None:
-    with TracedServer(mongodb_uri, filled.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, Load(server) as load:
+    with Server(mongodb_uri, filled.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, Load(server) as load:
         server.signal(signal.SIGTERM)
         stopped = time.monotonic()
         assert server.wait() == 0
@@ -81,7 +81,7 @@ def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], a
 
 
 def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, filled: Database[Document]) -> None:
-    with TracedServer(mongodb_uri, filled.name, DRAIN_SECONDS="4", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="4", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
         server.signal(signal.SIGTERM)
         while (readiness := server.get("/readyz")).status == 200:
             time.sleep(0.01)

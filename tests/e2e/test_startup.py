@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def test_the_demo_answers_as_it_prints() -> None:
-    with demo(free_port()) as printed:
+    with demo(free_port(), traced=True) as printed:
         assert "memory only" in printed
         promised = curls(printed)
         assert set(promised) == {200, 401, 403, 404}

@@ -1,4 +1,4 @@
-"""Each page of a list of 100,000 customers examines few index keys and documents."""
+"""Each page of a list of 20,000 customers examines few index keys and documents."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from tests.support.lists import START, deleted, get_page, living, numbers, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from customer_service.repository.database import Document
 
 
-ACTIVE, DELETED, BATCH, LIMIT = 100_000, 5_000, 10_000, 20
+ACTIVE, DELETED, BATCH, LIMIT = 20_000, 1_000, 10_000, 20
 MOST, ROUNDS, TRIALS = 1.3, 60, 5  # the more rounds, the less it matters what else the machine does
 OFFSET = 500_000  # of the ids of the busy organization
 SYLLABLES = [first + vowel for first in "bcdfghjlmnprstvyz" for vowel in "aeiou"]
@@ -42,14 +43,14 @@ SINGLE = {
     "end": {"q": "Zúñiga"},
     "letter": {"q": "z"},
     "no-word": {"q": "qqqq"},
-    "tax-id-prefix": {"q": "TAX0500"},
+    "tax-id-prefix": {"q": "TAX0100"},
     "email-prefix": {"q": "box7"},
     "external-id-prefix": {"q": "crm-9"},
-    "whole-tax-id": {"q": "TAX050000AB1"},
-    "tax-id": {"taxId": "tax099998ab1"},
+    "whole-tax-id": {"q": "TAX010000AB1"},
+    "tax-id": {"taxId": "tax019998ab1"},
     "generic-tax-id": {"taxId": "XAXX010101000"},
     "email": {"email": "BOX1@example.com"},
-    "external-id": {"externalId": "crm-50000"},
+    "external-id": {"externalId": "crm-10000"},
     "metadata": {"metadata[segment]": "paper"},
     "status": {"satValidation": "matched"},
     "no-status": {"satValidation": "unchecked"},
@@ -64,18 +65,18 @@ ANSWER = {"checkedAt": START, "source": "my-pac"}
 STATUSES = ("matched", "mismatched", "not-found")
 SEVERAL: dict[str, dict[str, Any]] = {
     **{q: {"q": q} for q in ("jose perez", "perez jose", "jo pe", "ana abad", "zo zu", "angel perez", "tax0 ana")},
-    **{q: {"q": q} for q in ("maria mu", "box1 zoe", "munoz zuniga", "jose munoz zuniga", "box1 zoe z", "m z p")},
+    **{q: {"q": q} for q in ("maria mu", "box1 zoe", "munoz zuniga", "jose munoz zuniga", "box1 zoe z", "ma z p")},
     "word+created": {"q": "munoz", **RANGE},
     "short-word+created": {"q": "zu", **RANGE},
     "rare-word+created": {"q": "zoe", **RANGE},
     "word+updated": {"q": "perez", **UPDATED},
     "long-word+updated": {"q": "zuniga", **UPDATED},
     "external-id-prefix+created": {"q": "crm-9", **RANGE},
-    "external-id+updated": {"q": "crm-5000", "updatedAt[gte]": "2025-01-01T00:00:00Z"},
-    "email-prefix+created": {"q": "box50000", **RANGE},
+    "external-id+updated": {"q": "crm-1000", "updatedAt[gte]": "2025-01-01T00:00:00Z"},
+    "email-prefix+created": {"q": "box10000", **RANGE},
     "two-words+created": {"q": "munoz zuniga", **RANGE},
     "two-words+updated": {"q": "maria mu", **UPDATED},
-    "three-words+created": {"q": "maria munoz zuniga", **RANGE},
+    "three-words+created": {"q": "m munoz zuniga", **RANGE},
     "generic-tax-id+email": {**GENERIC, "email": "box1@example.com"},
     "generic-tax-id+created": {**GENERIC, **RANGE},
     "generic-tax-id+updated": {**GENERIC, **UPDATED},
@@ -84,11 +85,11 @@ SEVERAL: dict[str, dict[str, Any]] = {
     "generic-tax-id+word+created": {**GENERIC, "q": "zoe", **RANGE},
     "email+word": {"email": "box7@example.com", "q": "box"},
     "metadata+word": {"metadata[segment]": "steel", "q": "munoz"},
-    "metadata+metadata+created": {"metadata[segment]": "steel", "metadata[number]": "50003", **RANGE},
+    "metadata+metadata+created": {"metadata[segment]": "steel", "metadata[number]": "10004", **RANGE},
     "status+word": {"satValidation": "unchecked", "q": "zoe"},
     "status+created": {"satValidation": "matched", **RANGE},
     "status+updated": {"satValidation": "unchecked", **UPDATED},
-    "all-exact": {"externalId": "crm-50000", "email": "box50000@example.com", "taxId": "TAX050000AB1"},
+    "all-exact": {"externalId": "crm-10000", "email": "box10000@example.com", "taxId": "TAX010000AB1"},
 }
 NONE = {
     "maria qqqq": {"q": "maria qqqq"},
@@ -96,8 +97,13 @@ NONE = {
     "word+range": {"q": "munoz", "createdAt[gt]": "2025-01-01T00:00:09Z", "createdAt[lt]": "2025-01-01T00:00:10Z"},
     "two-words+range": {"q": "munoz qqqq", **RANGE},
     "another-tax-id": {**GENERIC, "email": "box2@example.com"},
-    "another-email": {"externalId": "crm-50000", "email": "box1@example.com"},
+    "another-email": {"externalId": "crm-10000", "email": "box1@example.com"},
 }
+
+
+def created_at(number: int) -> datetime:
+    """Return the time of three customers, five seconds after that of the three before."""
+    return START + timedelta(seconds=number // 3 * 5)
 
 
 def named(number: int) -> dict[str, Any]:
@@ -106,8 +112,8 @@ def named(number: int) -> dict[str, Any]:
     own = {"externalId": f"crm-{number}"} if number % 10 == 0 else {}
     return {
         "legalName": " ".join((SPREAD.choice(FIRST_NAMES), *surnames)),
-        "createdAt": START + timedelta(seconds=number // 3),
-        "updatedAt": START + timedelta(seconds=number * 7919 % ACTIVE // 3),
+        "createdAt": created_at(number),
+        "updatedAt": created_at(number * 7919 % ACTIVE),
         "metadata": {"segment": ("paper", "food", "steel")[number % 3], "number": str(number)},
         **({"satValidation": {**ANSWER, "status": STATUSES[number % 3]}} if number % 100 == 0 else {}),
         **(GENERIC if number % 2 else {}),
@@ -162,11 +168,11 @@ def fewest(service: Service, recorder: CommandRecorder) -> int:
 def cursor_at(query: dict[str, str], number: int) -> dict[str, str]:
     """Return the page of a list that begins behind this customer."""
     by_time = any("At[" in name for name in query)
-    value = START + timedelta(seconds=number // 3) if by_time else None
+    value = created_at(number) if by_time else None
     return {"cursor": ListRequest(query, LIMIT, None, total=False).cursor(value, f"{number:024x}")}
 
 
-@pytest.mark.parametrize("depth", [None, 0, 30_000, 60_001, ACTIVE - 2])
+@pytest.mark.parametrize("depth", [None, 0, 6_000, 12_001, ACTIVE - 2])
 @pytest.mark.parametrize("criterion", SINGLE)
 def test_one_criterion_examines_a_page_and_one(
     large: Service, recorder: CommandRecorder, criterion: str, depth: int | None
@@ -212,19 +218,23 @@ def test_random_pairs_of_names_examine_those_that_meet_the_rarest(large: Service
 
 
 @pytest.mark.parametrize("query", [{}, {"q": "box"}, {"createdAt[gte]": "2025-01-01T00:00:00Z"}])
-def test_page_1000_costs_what_page_1_costs(large: Service, query: dict[str, str]) -> None:
-    places = {"first": cursor_at(query, 0), "deep": cursor_at(query, 1000 * LIMIT), "last": cursor_at(query, 99_000)}
+def test_page_900_costs_what_page_1_costs(large: Service, query: dict[str, str]) -> None:
+    places = {
+        "first": cursor_at(query, 0),
+        "deep": cursor_at(query, 900 * LIMIT),
+        "last": cursor_at(query, ACTIVE - LIMIT - 2),
+    }
     costs: dict[str, list[float]] = {name: [] for name in places}
     for _ in range(TRIALS):
         for name, place in [*places.items()] * ROUNDS:
             began = time.perf_counter()
             assert len(numbers(get_page(large.client, {"limit": LIMIT, **place}))) == LIMIT
             costs[name].append(time.perf_counter() - began)
-        page_1, page_1000, page_4950 = (median(each) for each in costs.values())
-        if max(page_1000, page_4950) <= MOST * page_1:
+        page_1, page_900, the_last = (median(each) for each in costs.values())
+        if max(page_900, the_last) <= MOST * page_1:
             break
-    print(f"page 1: {page_1 * 1000:.2f} ms, page 1,000: {page_1000 / page_1:.2f}x, the last: {page_4950 / page_1:.2f}x")  # noqa: T201
-    assert max(page_1000, page_4950) <= MOST * page_1
+    print(f"page 1: {page_1 * 1000:.2f} ms, page 900: {page_900 / page_1:.2f}x, the last: {the_last / page_1:.2f}x")  # noqa: T201
+    assert max(page_900, the_last) <= MOST * page_1
 
 
 def test_a_total_comes_within_the_deadline(large: Service) -> None:

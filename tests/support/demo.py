@@ -20,12 +20,12 @@ COMMAND = str(Path(sys.executable).with_name("customer-service"))
 
 
 @contextmanager
-def demo(port: int) -> Iterator[str]:
+def demo(port: int, *, traced: bool = False) -> Iterator[str]:
     """Run the demo; give what it printed up to its last curl, and see it end well."""
     process = subprocess.Popen(
         [COMMAND, "demo", "--port", str(port)],
         cwd=ROOT,
-        env=environment_of(traced=True),
+        env=environment_of(traced=traced),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
