@@ -13,6 +13,7 @@ import gevent.socket
 import pytest
 from gunicorn.workers.ggevent import GeventWorker
 
+from customer_service.server.admission import Admission
 from customer_service.server.worker import DrainingWorker
 
 
@@ -71,3 +72,9 @@ def test_connections_that_the_kernel_accepted_before_a_drain_are_served(
         worker.servers = [worker._listen(listener)]
         worker._drain(0)
     assert (len(served), worker.alive) == (20, False)
+
+
+def test_the_application_is_behind_admission_control(worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GeventWorker, "load_wsgi", lambda self: setattr(self, "wsgi", None))
+    worker.load_wsgi()
+    assert isinstance(worker.wsgi, Admission)
