@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from customer_service.server.admission import QUEUE_SECONDS
 from tests.support import constant_rate
 from tests.support.processes import footprint, workers
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from customer_service.repository.database import Document
     from tests.support.server import Server
 
-FIND_MS = 50
+FIND_MS = 100
 CLIENTS = 32
 TIMES = 4
 DEADLINE_SECONDS = 2.0
 CLIENT_SECONDS = 0.5
-REFUSAL_SECONDS = 1.0  # of which the clients, who share the cores, take most
+REFUSAL_SECONDS = QUEUE_SECONDS + CLIENT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
