@@ -29,7 +29,7 @@ class CustomerCache:
             return self._customers.get(path)
 
     def remove(self, customer_id: str) -> None:
-        """Remove the customer of this id, whatever the path."""
+        """Remove the customer with this id under every path."""
         with self._lock:
             for path in [path for path, customer in self._customers.items() if customer.id == customer_id.lower()]:
                 del self._customers[path]

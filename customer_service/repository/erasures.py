@@ -78,7 +78,7 @@ class ErasureRepository(CustomerRepository):
 
     @translates_errors
     def get_any(self, customer_id: str) -> Document:
-        """Return the customer with this id, whatever its state; raises CustomerNotFound."""
+        """Return the customer with this id, be it active, deleted or blocked; raises CustomerNotFound."""
         return self._get({"_id": object_id(customer_id)})
 
     @translates_errors

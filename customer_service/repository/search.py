@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MAXIMUM_NGRAM_LENGTH = 10
-MAXIMUM_TERMS = 115  # with the keys of the five other indexes, a customer makes at most 120 keys whatever its name
+MAXIMUM_TERMS = 115  # with the keys of the five other indexes, a customer makes at most 120 keys
 ASCII_CONTROL = re.compile(f"[{ASCII_CONTROLS}]")
 EMPTY_NGRAM = ""  # the prefix of every word
 ACTIVE = {"search": EMPTY_NGRAM}

@@ -50,7 +50,7 @@ def get_customer_retention(customer_id: str) -> Response:
 def put_customer_retention(customer_id: str) -> Response:
     """Store the date of a customer's last invoice, or hold the customer.
 
-    The latest date stays, whatever the order of the requests. `hold` is for admins: it retains the customer without a
+    The latest date stays, in any order of the requests. `hold` is for admins: it retains the customer without a
     date, until an admin sends `"hold": false`. Deleted customers have a retention too, and for admins blocked ones.
     """
     is_admin = has_role("admin")

@@ -48,15 +48,15 @@ LIST_PARAMETERS = {
     ),
     "cursor": Parameter("The `nextCursor` of the page before; it keeps the filters."),
     "q": Parameter(
-        "Words that each begin a word of the legal name, or the tax id, email or external id, whatever their case, "
-        "accents and punctuation.",
+        "Words that each begin a word of the legal name, or the tax id, email or external id. Case, accents and "
+        "punctuation are ignored.",
         {"type": "string", "maxLength": MAXIMUM_TEXT_LENGTH},
     ),
     **{
         name: Parameter(
             f"Only those with this {name}{note}.", {"type": "string", "minLength": 1, "maxLength": MAXIMUM_TEXT_LENGTH}
         )
-        for name, note in (("taxId", ", whatever its case"), ("email", ", whatever its case"), ("externalId", ""))
+        for name, note in (("taxId", ", ignoring case"), ("email", ", ignoring case"), ("externalId", ""))
     },
     "metadata": Parameter(
         f"Only those with these metadata entries, at most {MAXIMUM_METADATA_FILTERS}, as in `metadata[segment]=paper`.",

@@ -141,7 +141,7 @@ def test_api4_unrestricted_resource_consumption(service: Service) -> None:
 
 
 def test_api5_broken_function_level_authorization(service: Service) -> None:
-    """No operation is done for a lesser role than it needs, whatever method a header asks for."""
+    """No operation is done for a lesser role than it needs, not even if a header names another method."""
     clients = {role: caller(service, role) for role in ROLES}
     before = stored(service), list(service.database.memberships.find())
     for operation in guarded_operations(service.app):

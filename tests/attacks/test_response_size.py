@@ -73,7 +73,7 @@ def test_no_answer_is_longer(service: Service, admin: FlaskClient, method: str, 
 
 
 class TestLength:
-    """A list that is too long is one finding, whatever its elements are."""
+    """A list that is too long is one finding, with any elements."""
 
     @pytest.mark.parametrize(("path", "name"), [("/batch-get", "ids"), ("/batch-upsert", "customers")])
     def test_before_the_elements(self, admin: FlaskClient, path: str, name: str) -> None:

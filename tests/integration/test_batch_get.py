@@ -31,7 +31,7 @@ def batch_get(service: Service, ids: object) -> TestResponse:
 
 
 class TestFound:
-    """A viewer gets them all, whatever path the service is called by."""
+    """A viewer gets them all, under both base paths."""
 
     @pytest.mark.parametrize("base", ["", "/api"])
     def test_the_order_is_the_callers(self, service: Service, editor: FlaskClient, base: str) -> None:

@@ -1,4 +1,4 @@
-"""On a real mongod, where a batch is one write, an erasure leaves no trace either, whatever runs beside it."""
+"""On a real mongod, where a batch is one write, an erasure leaves no trace either, beside any other request."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ class TestPut:
 
 
 class TestIds:
-    """An id is the caller's own, whatever it looks like."""
+    """An id is the caller's own, of any form."""
 
     @pytest.mark.parametrize("external_id", IDS)
     def test_allowed(self, editor: FlaskClient, external_id: str) -> None:

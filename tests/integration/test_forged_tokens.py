@@ -75,7 +75,7 @@ class GuardedServices:
             self.clients[name] = create_app(settings(**jwt_settings), self.database).test_client()
 
     def get(self, service: str, authorization: str) -> TestResponse:
-        """Read the member's customer with this header, whatever characters it has."""
+        """Read the member's customer with this header, of any characters."""
         self.commands.clear()
         return self.clients[service].get(url(), environ_overrides={"HTTP_AUTHORIZATION": authorization})
 

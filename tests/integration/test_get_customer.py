@@ -56,7 +56,7 @@ def expected_status(caller: str, organization: str, customer: str) -> int:
 
 
 class TestOrder:
-    """401, then 403, then 404, whatever else is wrong."""
+    """401 comes before 403, and 403 before 404."""
 
     @pytest.mark.parametrize("base", BASES)
     @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ class TestMethodsAndPaths:
 
 
 class TestHostileIds:
-    """An id is data, whatever it looks like."""
+    """An id of any form is data."""
 
     @pytest.mark.parametrize(
         "customer",

@@ -1,7 +1,7 @@
 """An unusable key in a JWK set affects no other key: each usable key verifies its own tokens, and only those.
 
 Every shape of a key set is a row, with the answer to a token. Beside the keys of the row each set has an honest one,
-whose tokens are accepted whatever else the set holds.
+whose tokens are accepted beside any other keys.
 """
 
 from __future__ import annotations

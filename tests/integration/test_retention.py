@@ -136,7 +136,7 @@ class TestDate:
 
 
 class TestHold:
-    """What an admin does if a customer must stay, whatever the date."""
+    """What an admin does if a customer must stay beyond the date."""
 
     def test_a_hold_ends_only_if_it_is_released(self, admin: FlaskClient, editor: FlaskClient) -> None:
         assert put(admin, HELD) == NONE | HELD

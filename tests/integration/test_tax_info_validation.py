@@ -98,7 +98,7 @@ class TestStored:
 
 
 class TestNotStored:
-    """The same judgement of a body, in a 200 whatever its shape, and nothing is kept."""
+    """The same judgement of a body, in a 200 for any body, and nothing is kept."""
 
     @pytest.mark.parametrize("base", ["", "/api"])
     def test_the_examples(self, service: Service, base: str) -> None:

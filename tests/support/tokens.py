@@ -127,14 +127,14 @@ def last_bit(text: str) -> str:
 
 
 def segment(content: bytes | str | dict[str, Any]) -> str:
-    """Return a segment of a token that holds these bytes, this text or this object, whatever it says."""
+    """Return a segment of a token that holds these bytes, this text or this object."""
     if isinstance(content, dict):
         content = json.dumps(content)
     return base64url(content if isinstance(content, bytes) else content.encode())
 
 
 def signed_text(message: str, secret: bytes = SECRET.encode(), digest: str = "sha256") -> str:
-    """Sign these segments, whatever they are, with an HMAC."""
+    """Sign any segments with an HMAC."""
     return f"{message}.{base64url(hmac.new(secret, message.encode(), digest).digest())}"
 
 

@@ -18,7 +18,7 @@ customers = client[os.environ["MONGODB_DATABASE"]]["customers"]
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    """Find the customer of the path, and answer the same whatever it is."""
+    """Find the customer of the path, and give the same answer for each."""
     _, _, organization_id, _, customer_id = environ["PATH_INFO"].split("/")
     customers.find_one({"_id": ObjectId(customer_id), "organizationId": organization_id})
     start_response("200 OK", HEADERS)

@@ -42,7 +42,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever proxy the machine has, the server of a test is not behind it."""
+    """The server of a test is reached without the machine's proxy."""
     monkeypatch.setenv("no_proxy", "*")
 
 

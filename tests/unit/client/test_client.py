@@ -629,7 +629,7 @@ def page_of(cursor: str, *kinds: str, has_more: bool = False) -> httpx.Response:
 
 
 class TestFollowing:
-    """Page after page, and over whatever passes."""
+    """Page after page, and across errors that pass."""
 
     @pytest.fixture
     def clock(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:

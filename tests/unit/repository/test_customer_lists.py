@@ -60,7 +60,7 @@ def shared() -> Database[Document]:
 
 @pytest.fixture(params=[1, 12, 1000], autouse=True)
 def _common(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read by either index, whatever is asked for."""
+    """Any list can be read by either index."""
     monkeypatch.setattr(customer_lists, "MAXIMUM_TERM_COUNT", request.param)
 
 

@@ -1,4 +1,4 @@
-"""The client's options, whatever the connection string states, and the errors that driver errors become."""
+"""The client's options, which no connection string changes, and the errors that driver errors become."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An erasure leaves no trace of the customer, in whatever order it and other requests reach the database."""
+"""An erasure leaves no trace of the customer, in any order in which it and other requests reach the database."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_blocked_customer_keeps_what_is_retained_alone(other: Work, erasures: 
 
 @pytest.mark.parametrize("deleted", [False, True])
 def test_an_invoice_is_refused_or_counts(deleted: bool) -> None:
-    """A date that was accepted retains the customer, whatever the erasure has judged by then."""
+    """A date that was accepted retains the customer, even if the erasure has judged before."""
     seen = set()
     for database, (_, outcome), order in interleavings(lambda: new_database(deleted=deleted), [erase, retain], 3):
         (left,) = database.customers.find(KEY)

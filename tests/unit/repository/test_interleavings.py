@@ -1,4 +1,4 @@
-"""An admin remains and a key creates one customer, in whatever order concurrent requests reach the database."""
+"""An admin remains and a key creates one customer, in any order in which concurrent requests reach the database."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BODY = b"the same bytes"
 
 
 class Clock(datetime):
-    """Goes on by a minute whenever it is looked at: whatever was left behind is old by now."""
+    """Goes on by a minute whenever it is read, so that a claim that was left behind is old."""
 
     minutes = count()
     START = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Gunicorn's connection errors become problem details, whatever their cause."""
+"""Gunicorn's connection errors of every cause become problem details."""
 
 from __future__ import annotations
 
