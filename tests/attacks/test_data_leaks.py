@@ -1,4 +1,4 @@
-"""No log line, error or metric contains a token, or a customer's tax id, email, phone or name, not even when something fails."""
+"""No log line, error or metric of any failure contains a token, or a customer's tax id, email, phone or name."""
 
 from __future__ import annotations
 
