@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUN := $(BIN)/python
 ATTACKS := tests/unit/auth/test_keys.py tests/integration/test_jwk_sets.py tests/integration/test_forged_tokens.py \
 	tests/integration/test_rate_limits.py tests/attacks
 WORDED := customer_service bench tests docs deploy examples README.md CONTRIBUTING.md CHANGELOG.md
@@ -19,11 +20,18 @@ run: $(VENV)/runtime ## Serve the documented example on port 3001, from memory
 
 .PHONY: test
 test: $(VENV)/dev ## Run every test, on mongomock and on a real mongod
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
-	$(BIN)/coverage run -m pytest -m alone $$(grep -rl mark.alone tests)
+	$(RUN) -m pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -m alone $$(grep -rl mark.alone tests)
+
+.PHONY: coverage
+coverage: RUN := $(BIN)/coverage run
+coverage: erase test ## Run every test, and fail if a part of the code was not run; it takes twice as long
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+.PHONY: erase
+erase: $(VENV)/dev
+	$(BIN)/coverage erase
 
 .PHONY: test-oldest
 test-oldest: $(VENV)/dev ## Run the tests without the end-to-end ones on the oldest driver and server that setup.cfg allows
