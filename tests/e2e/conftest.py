@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator[Server]:
+def server_class() -> type[Server]:
+    """The class of `server`; a module that has it traced returns TracedServer."""
+    return Server
+
+
+@pytest.fixture(scope="module")
+def server(mongodb_uri: str, mongodb_of_session: Database[Document], server_class: type[Server]) -> Iterator[Server]:
     """The service over the specification's example, shared by the tests of a module that only read."""
     support.empty(mongodb_of_session)
     support.fill(mongodb_of_session)
-    with Server(mongodb_uri, mongodb_of_session.name) as running:
+    with server_class(mongodb_uri, mongodb_of_session.name) as running:
         yield running
 
 

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import support
 from tests.support import CUSTOMER_ID, EXAMPLE, OTHER_ORGANIZATION, SECRET, bearer, customers_url, url
-from tests.support.server import PATIENT_MS, Server, TracedServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pymongo.database import Database
-
-    from customer_service.repository.database import Document
-
+from tests.support.server import Server, TracedServer
 
 JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator[Server]:
-    """The service over the specification's example, traced."""
-    support.empty(mongodb_of_session)
-    support.fill(mongodb_of_session)
-    with TracedServer(mongodb_uri, mongodb_of_session.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
-        yield running
+def server_class() -> type[Server]:
+    """What only a gunicorn worker runs is traced here."""
+    return TracedServer
 
 
 def test_the_documented_statuses_on_both_base_paths(server: Server) -> None:
