@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 from typing import TYPE_CHECKING, Any
@@ -84,9 +85,15 @@ def start_readiness_checks(worker: Worker) -> None:
 
 
 def announce_shutdown(arbiter: Arbiter) -> None:
-    """Set the shutdown flag on SIGTERM to the master, before gunicorn handles it; a reload does not set it."""
+    """Set the shutdown flag on SIGTERM to the master, before gunicorn handles it; a reload does not set it.
+
+    A worker has the master's handlers until it sets its own. gunicorn's would lose the signal, and the worker would
+    serve until it is killed; it has accepted no connection yet, so it exits.
+    """
 
     def begin(signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != arbiter.pid:
+            os._exit(0)
         shutdown.begin()
         arbiter.signal(signum, frame)
 

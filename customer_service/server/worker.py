@@ -13,6 +13,7 @@ from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any, cast
 
 import gevent
+from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
@@ -66,6 +67,8 @@ class DrainingWorker(GeventWorker):
         """Start without connections."""
         super().__init__(*args, **kwargs)
         self.is_draining = False
+        self.has_started = Event()
+        self.has_drained = Event()
         self.idle: set[Any] = set()
         self.servers: list[StreamServer] = []
         self.pools: list[Pool] = []
@@ -77,11 +80,11 @@ class DrainingWorker(GeventWorker):
 
     def run(self) -> None:
         """Serve until the worker has drained."""
-        if not self.is_draining:  # a signal that came before would find no server to close
-            self.servers = [self._listen(listener) for listener in self.sockets]
+        self.servers = [self._listen(listener) for listener in self.sockets]
+        self.has_started.set()
         while self.alive:
             self.notify()
-            gevent.sleep(HEARTBEAT_SECONDS)
+            self.has_drained.wait(HEARTBEAT_SECONDS)
         self._join(LEAVE_SECONDS)
         gevent.killall(list(self.idle), block=False)
         self._join(FINISH_SECONDS)
@@ -139,14 +142,19 @@ class DrainingWorker(GeventWorker):
         return server
 
     def _drain(self, seconds: float) -> None:
-        """Stop listening after so many seconds, and close idle connections when every worker has stopped listening."""
+        """Stop listening after so many seconds, and close idle connections when every worker has stopped listening.
+
+        A worker that is still starting listens first: connections may wait for it, which the kernel would reset.
+        """
         gevent.sleep(seconds)
+        self.has_started.wait()
         for server in self.servers:
             for accepted in iter(server.do_read, None):  # the kernel would reset accepted connections
                 server.do_handle(*accepted)
             server.close()
         gevent.sleep(REFUSE_SECONDS)
         self.alive = False
+        self.has_drained.set()
 
     def _join(self, seconds: float) -> None:
         """Wait until every connection is closed, for at most so many seconds."""

@@ -17,6 +17,7 @@ from tests.support.server import PATIENT_MS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pymongo.database import Database
 
@@ -76,6 +77,33 @@ def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], a
         stopped = time.monotonic()
         assert server.wait() == 0
         assert time.monotonic() - stopped > 0.3
+        assert load.failures == []
+        assert '"level":"error"' not in server.log().replace(" ", "")
+
+
+SLOW_START = """
+import time
+from customer_service.server.start import *
+
+def {hook}:
+    if worker.age == 2:
+        print("a slow start", flush=True)
+        time.sleep(2)
+"""
+
+
+@pytest.mark.parametrize("hook", ["post_fork(arbiter, worker)", "post_worker_init(worker)"])
+def test_a_stop_while_a_worker_starts_loses_no_request(
+    mongodb_uri: str, filled: Database[Document], tmp_path: Path, hook: str
+) -> None:
+    config = tmp_path / "gunicorn.conf.py"
+    config.write_text(SLOW_START.format(hook=hook))
+    command = ("gunicorn", "--config", str(config), "wsgi:app")
+    server = Server(mongodb_uri, filled.name, command=command, MONGODB_TIMEOUT_MS=PATIENT_MS)
+    with server, Load(server) as load:
+        support.wait_until(lambda: "a slow start" in server.log())
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
         assert load.failures == []
         assert '"level":"error"' not in server.log().replace(" ", "")
 

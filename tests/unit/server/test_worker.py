@@ -6,15 +6,19 @@ import signal
 import socket
 from contextlib import ExitStack
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import gevent.socket
 import pytest
+from gevent.event import Event
 from gunicorn.workers.ggevent import GeventWorker
 
 from customer_service.server.admission import Admission
 from customer_service.server.worker import DrainingWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -22,7 +26,29 @@ def worker() -> DrainingWorker:
     """A worker that no master process started."""
     made = DrainingWorker.__new__(DrainingWorker)
     made.is_draining = False
+    made.has_started, made.has_drained = Event(), Event()
+    made.alive, made.worker_connections = True, 100
+    made.servers, made.pools, made.idle = [], [], set()
     return made
+
+
+@pytest.fixture
+def served(worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The connections that the worker has served."""
+    served: list[object] = []
+    monkeypatch.setattr(worker, "handle", lambda _listener, client, _address: served.append(client.close()))
+    return served
+
+
+@pytest.fixture
+def listener() -> Iterator[gevent.socket.socket]:
+    """A socket with twenty connections that no server has accepted yet."""
+    with gevent.socket.socket() as listener, ExitStack() as clients:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        for _ in range(20):
+            clients.enter_context(socket.create_connection(listener.getsockname()))
+        yield listener
 
 
 def test_a_second_signal_starts_no_second_drain(worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,32 +71,24 @@ def test_a_client_that_does_not_read_its_response_is_given_up(
         worker.handle_request(None, request, client, None)
 
 
-def test_a_worker_that_is_stopped_before_it_listens_accepts_no_connection(
-    worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_that_is_stopped_while_it_starts_serves_those_that_wait_for_it(
+    worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch, listener: gevent.socket.socket, served: list[object]
 ) -> None:
-    monkeypatch.setattr(gevent, "spawn", lambda *_: None)
     monkeypatch.setattr(worker, "notify", lambda: None)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        worker.sockets, worker.alive, worker.worker_connections = [listener], False, 1
-        worker.servers, worker.pools, worker.idle = [], [], set()
-        worker.handle_exit(signal.SIGTERM, None)
-        worker.run()
-        assert worker.servers == []
+    monkeypatch.setattr("customer_service.server.worker.REFUSE_SECONDS", 0)
+    worker.sockets = [listener]
+    worker.handle_exit(signal.SIGTERM, None)
+    gevent.sleep(0.01)
+    worker.run()
+    assert (len(served), worker.alive) == (20, False)
 
 
 def test_connections_that_the_kernel_accepted_before_a_drain_are_served(
-    worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch
+    worker: DrainingWorker, listener: gevent.socket.socket, served: list[object]
 ) -> None:
-    served: list[object] = []
-    monkeypatch.setattr(worker, "handle", lambda _listener, client, _address: served.append(client.close()))
-    worker.pools, worker.worker_connections, worker.alive = [], 100, True
-    with gevent.socket.socket() as listener, ExitStack() as clients:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        for _ in range(20):
-            clients.enter_context(socket.create_connection(listener.getsockname()))
-        worker.servers = [worker._listen(listener)]
-        worker._drain(0)
+    worker.servers = [worker._listen(listener)]
+    worker.has_started.set()
+    worker._drain(0)
     assert (len(served), worker.alive) == (20, False)
 
 
