@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.e2e.conftest import measured, server
+from tests.e2e.conftest import measured, server, server_class
 
-__all__ = ["measured", "server"]
+__all__ = ["measured", "server", "server_class"]
