@@ -16,7 +16,7 @@ from customer_service.observability import request_log
 from customer_service.observability.metrics import Metrics
 from customer_service.repository import MembershipRepository, RateLimitRepository, WorkerCaches, ensure_indexes
 from customer_service.repository.database import connect
-from customer_service.repository.driver import connections
+from customer_service.repository.driver_internals import connections
 from customer_service.repository.readiness import Readiness
 from customer_service.routes import catalogs, docs, health, members
 from customer_service.settings import Settings

@@ -54,7 +54,7 @@ from customer_service.client.models import (
     ZipCode,
 )
 from customer_service.client.sync_client import CustomerClient
-from customer_service.client.upserts import UpsertResult
+from customer_service.client.upsert_results import UpsertResult
 
 __all__ = [
     "Address",

@@ -30,7 +30,7 @@ from customer_service.client.models import (
     version_page_of,
     zip_code_of,
 )
-from customer_service.client.upserts import upsert_results_of
+from customer_service.client.upsert_results import upsert_results_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         Version,
         ZipCode,
     )
-    from customer_service.client.upserts import UpsertResult
+    from customer_service.client.upsert_results import UpsertResult
     from customer_service.roles import Role
 
 T = TypeVar("T")

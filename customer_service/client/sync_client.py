@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         Version,
         ZipCode,
     )
-    from customer_service.client.upserts import UpsertResult
+    from customer_service.client.upsert_results import UpsertResult
     from customer_service.roles import Role
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stdnum.mx import rfc
 
-from customer_service.errors import Finding, value_at
+from customer_service.errors.findings import Finding, value_at
 from customer_service.fiscal import catalogues, characters, legal_forms, states
 from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME
 from customer_service.fiscal.characters import CONTROL_CHARACTERS, comparable, has_bidi_control, is_blank

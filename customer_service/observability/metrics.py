@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from customer_service.repository import WorkerCaches
-    from customer_service.repository.driver import Connections
+    from customer_service.repository.driver_internals import Connections
     from customer_service.repository.expiring_cache import Cache
 
 TEXT_MEDIA_TYPE = "text/plain"

@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from customer_service.fiscal.rules import unique_keys
 from customer_service.repository.customers import NOT_DELETED, CustomerRepository, search_and_unique_fields
-from customer_service.repository.database import Document, translates_errors
+from customer_service.repository.driver_errors import translates_errors
 from customer_service.repository.search import SAT_TERMS
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from pymongo.collection import Collection
     from pymongo.database import Database
+
+    from customer_service.repository.database import Document
 
 INCOMPLETE = {"search": {"$nin": list(SAT_TERMS.values())}, **NOT_DELETED}
 """The filter for active customers that lack a search term: another program or an earlier release stored them."""

@@ -14,8 +14,9 @@ from customer_service.errors import ChangesUnsupported, CursorExpired
 from customer_service.repository import customer_lists
 from customer_service.repository.change_position import ChangePosition, EventReader
 from customer_service.repository.customers import MAJORITY, NOT_DELETED, CustomerRepository
-from customer_service.repository.database import STREAM_AWAIT_SECONDS, Document, translates_errors
-from customer_service.repository.driver import has_next
+from customer_service.repository.database import STREAM_AWAIT_SECONDS, Document
+from customer_service.repository.driver_errors import translates_errors
+from customer_service.repository.driver_internals import has_next
 from customer_service.repository.search import ACTIVE
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from pymongo.errors import BulkWriteError
 
 from customer_service.repository.customer_lists import BY_TERM
 from customer_service.repository.customers import CustomerRepository, changes_of, search_fields_of
-from customer_service.repository.database import Document, duplicates_of, is_mongomock, translates_errors
+from customer_service.repository.database import Document, is_mongomock
+from customer_service.repository.driver_errors import duplicates_of, translates_errors
 from customer_service.repository.search import key_terms
 
 if TYPE_CHECKING:

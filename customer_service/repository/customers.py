@@ -16,7 +16,8 @@ from customer_service.fiscal import rules
 from customer_service.fiscal.characters import comparable
 from customer_service.repository import customer_lists
 from customer_service.repository.customer_lists import CustomerList, ListPosition
-from customer_service.repository.database import Document, as_stored, now_as_stored, translates_errors
+from customer_service.repository.database import Document, as_stored, now_as_stored
+from customer_service.repository.driver_errors import translates_errors
 from customer_service.repository.search import search_terms, with_sat_term
 from customer_service.repository.versions import VersionRepository, version_of
 from customer_service.schemas.inputs import OPTIONAL_FIELDS

@@ -1,19 +1,18 @@
-"""The connection to MongoDB: its options, the deadline of a request, and the translation of its errors."""
+"""The connection to MongoDB: its options, and the deadline of a request."""
 
 from __future__ import annotations
 
-import functools
 from contextvars import Context
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import mongomock
 import pymongo
 from pymongo import ReadPreference, WriteConcern
-from pymongo.errors import BulkWriteError, ConfigurationError, ConnectionFailure, InvalidURI, PyMongoError
+from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.read_concern import ReadConcern
 
-from customer_service.errors import DatabaseError, DatabaseUnavailable, IndexesMissing, SettingsError
+from customer_service.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,16 +26,10 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 STREAM_AWAIT_SECONDS = 1.0  # the longest that one read of a change stream waits for an event
 DRIVER_TIME_SHARE = 0.95
-TRANSIENT_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
-"""The server's error codes that end when a replica set has a primary again, of a write or of its write concern."""
 MINIMUM_DEADLINE_SECONDS = 0.001  # 0 would mean no deadline to the driver
 PRIMARY = "RSPrimary"
-BAD_VALUE = 2
-DUPLICATE_KEY = 11000
-BAD_HINT = "hint provided does not correspond to an existing index"
 POOL_TOO_SMALL = "MONGODB_URI: maxPoolSize=1 leaves no connection for requests beside the one that follows the changes"
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
@@ -78,23 +71,6 @@ def deadline(seconds: float) -> AbstractContextManager[None]:
     return pymongo.timeout(max(seconds * DRIVER_TIME_SHARE, MINIMUM_DEADLINE_SECONDS))
 
 
-def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
-    """Raise the driver's errors as DatabaseUnavailable, IndexesMissing, or DatabaseError if a retry will not help."""
-
-    @functools.wraps(operation)
-    def translated(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return operation(*args, **kwargs)
-        except PyMongoError as error:
-            if error.timeout or isinstance(error, ConnectionFailure) or getattr(error, "code", None) in TRANSIENT_CODES:
-                raise DatabaseUnavailable(type(error).__name__) from error
-            if getattr(error, "code", None) == BAD_VALUE and BAD_HINT in str(error):
-                raise IndexesMissing(_describe(error)) from error
-            raise DatabaseError(_describe(error)) from error
-
-    return translated
-
-
 def primary_of(database: Database[Document]) -> tuple[object, object] | None:
     """Return the replica set's primary and its election; None if the database shows neither, as through mongos."""
     client: object = database.client
@@ -122,20 +98,6 @@ def is_mongomock(collection: object) -> bool:
     return isinstance(collection, mongomock.Collection)
 
 
-def duplicates_of(error: BulkWriteError) -> set[int]:
-    """Return the indexes of the documents with a duplicate key; raises the error if there is any other failure."""
-    failures = error.details["writeErrors"]
-    if error.details.get("writeConcernErrors") or any(failure["code"] != DUPLICATE_KEY for failure in failures):
-        raise error
-    return {failure["index"] for failure in failures}
-
-
 def now_as_stored() -> datetime:
     """Return the present time as MongoDB returns it."""
     return as_stored(datetime.now(UTC))
-
-
-def _describe(error: PyMongoError) -> str:
-    """Return the error's class and the server's code; the message is left out because it may quote a document."""
-    code = getattr(error, "code", None)
-    return type(error).__name__ if code is None else f"{type(error).__name__} {code}"

@@ -8,7 +8,8 @@ from pymongo import ReturnDocument
 
 from customer_service.errors import CustomerNotFound, VersionMismatch
 from customer_service.repository.customers import ACCESSIBLE, UNCHANGED, CustomerRepository, object_id
-from customer_service.repository.database import Document, now_as_stored, translates_errors
+from customer_service.repository.database import Document, now_as_stored
+from customer_service.repository.driver_errors import translates_errors
 from customer_service.repository.idempotency import remove_claims
 from customer_service.repository.memberships import OrganizationScope
 from customer_service.repository.redaction import redacted

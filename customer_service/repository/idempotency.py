@@ -12,7 +12,8 @@ from pymongo.errors import DuplicateKeyError
 
 from customer_service.digests import digest
 from customer_service.errors import KeyReused, RequestInProgress
-from customer_service.repository.database import Document, as_stored, translates_errors
+from customer_service.repository.database import Document, as_stored
+from customer_service.repository.driver_errors import translates_errors
 
 if TYPE_CHECKING:
     from pymongo.database import Database

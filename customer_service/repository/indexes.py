@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from customer_service.repository.customer_lists import INDEX_PREFIX
 from customer_service.repository.customers import CustomerRepository
-from customer_service.repository.database import Document, translates_errors
+from customer_service.repository.driver_errors import translates_errors
 from customer_service.repository.idempotency import IdempotencyRepository
 from customer_service.repository.memberships import MembershipRepository
 from customer_service.repository.rate_limits import RateLimitRepository
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pymongo import IndexModel
     from pymongo.collection import Collection
     from pymongo.database import Database
+
+    from customer_service.repository.database import Document
 
 REPOSITORIES = (
     MembershipRepository,

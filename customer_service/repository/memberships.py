@@ -13,7 +13,7 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from customer_service.errors import LastAdmin
-from customer_service.repository.database import Document, translates_errors
+from customer_service.repository.driver_errors import translates_errors
 from customer_service.roles import ROLES
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
+    from customer_service.repository.database import Document
     from customer_service.repository.expiring_cache import Cache
     from customer_service.roles import Role
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from pymongo import ASCENDING, IndexModel, ReturnDocument, WriteConcern
 
 from customer_service.digests import digest
-from customer_service.repository.database import translates_errors
+from customer_service.repository.driver_errors import translates_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,8 @@ from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 from customer_service.repository.customers import CustomerRepository
-from customer_service.repository.database import deadline, translates_errors
+from customer_service.repository.database import deadline
+from customer_service.repository.driver_errors import translates_errors
 from customer_service.repository.indexes import missing_indexes
 from customer_service.repository.memberships import MembershipRepository
 

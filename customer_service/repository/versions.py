@@ -14,14 +14,8 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, WriteConcern
 from pymongo.errors import BulkWriteError
 
 from customer_service.errors import CustomerNotFound
-from customer_service.repository.database import (
-    Document,
-    as_stored,
-    duplicates_of,
-    now_as_stored,
-    primary_of,
-    translates_errors,
-)
+from customer_service.repository.database import Document, as_stored, now_as_stored, primary_of
+from customer_service.repository.driver_errors import duplicates_of, translates_errors
 from customer_service.repository.redaction import redacted
 
 if TYPE_CHECKING:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from customer_service import errors
-from customer_service.errors import CustomerServiceError, Finding, InvalidRequest, serialize_findings
+from customer_service.errors import CustomerServiceError, InvalidRequest
+from customer_service.errors.findings import Finding, serialize_findings
 from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository
 from customer_service.routes.blueprint import MEMBER_ERRORS, blueprint, customers, scoped_repository
-from customer_service.schemas.inputs import FINDING_MESSAGES, BatchInputSchema, IdsInputSchema
+from customer_service.schemas.inputs import BatchInputSchema, IdsInputSchema
 from customer_service.schemas.outputs import CustomerBatchSchema, UpsertsSchema
 from customer_service.services.upserts import to_upsert, upsert_many
 from customer_service.web import examples
@@ -84,7 +85,7 @@ def _refuse_repeated() -> Callable[[object], Upsert]:
     def validate(body: object) -> Upsert:
         key = rules.unique_keys(body).get("externalId") if isinstance(body, dict) else None
         if key in seen:
-            raise InvalidRequest([Finding("/externalId", "repeated", FINDING_MESSAGES["repeated"])])
+            raise InvalidRequest([Finding.of_shape("/externalId", "repeated")])
         if key is not None:
             seen.add(key)
         return to_upsert(body)

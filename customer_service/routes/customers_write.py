@@ -9,7 +9,8 @@ from flask import Response, current_app
 
 from customer_service import errors
 from customer_service.auth.authorization import current_membership
-from customer_service.errors import Finding, InvalidRequest
+from customer_service.errors import InvalidRequest
+from customer_service.errors.findings import Finding
 from customer_service.fiscal.characters import comparable
 from customer_service.repository import IdempotencyRepository
 from customer_service.routes.blueprint import (
@@ -28,6 +29,7 @@ from customer_service.routes.blueprint import (
 from customer_service.schemas.inputs import CustomerInputSchema, CustomerPatchSchema
 from customer_service.schemas.outputs import CustomerSchema
 from customer_service.services import validation
+from customer_service.services.merge_patch import apply_patch
 from customer_service.services.upserts import Upsert, replace, upsert
 from customer_service.web import examples
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
@@ -112,7 +114,7 @@ def update_customer(customer_id: str) -> Response:
     """
 
     def write(document: Document, patch: object) -> Document:
-        return replace(customers(), document, validation.apply_patch(document, patch))
+        return replace(customers(), document, apply_patch(document, patch))
 
     read_body = partial(json_body, MERGE_PATCH, JSON)
     return written_customer_response(write_with_lock(lambda: customers().get(customer_id), write, read_body))

@@ -10,9 +10,10 @@ from flask import Response, current_app
 from customer_service import errors
 from customer_service.auth.authorization import current_membership
 from customer_service.auth.tokens import is_valid_subject
-from customer_service.errors import Finding, InvalidRequest, MemberNotFound
+from customer_service.errors import InvalidRequest, MemberNotFound
+from customer_service.errors.findings import Finding
 from customer_service.routes.blueprint import MEMBER_ERRORS, guarded_blueprint
-from customer_service.schemas.inputs import FINDING_MESSAGES, RoleInputSchema
+from customer_service.schemas.inputs import RoleInputSchema
 from customer_service.schemas.outputs import MemberListSchema, MemberSchema
 from customer_service.web import examples
 from customer_service.web.operations import Operation, SuccessResponse
@@ -55,7 +56,7 @@ def put_member(user_id: str) -> Response:
     """
     role = ROLE_SCHEMA.validated(json_body())["role"]
     if not is_valid_subject(user_id):
-        raise InvalidRequest([Finding("/userId", "invalid-value", FINDING_MESSAGES["invalid-value"])])
+        raise InvalidRequest([Finding.of_shape("/userId", "invalid-value")])
     created = _memberships().set_role_keeping_admin(user_id, current_membership().scope, role)
     response = json_response({"userId": user_id, "role": role})
     response.status_code = HTTPStatus.CREATED if created else HTTPStatus.OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from customer_service import errors
-from customer_service.errors import serialize_findings
+from customer_service.errors.findings import serialize_findings
 from customer_service.routes.blueprint import MEMBER_ERRORS, READ_ERRORS, blueprint, customers
 from customer_service.schemas.inputs import ANYTHING, CustomerInputSchema
 from customer_service.schemas.outputs import TaxInfoSchema

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from customer_service.errors import Finding, InvalidRequest, to_pointer
+from customer_service.errors import InvalidRequest
+from customer_service.errors.findings import Finding, to_pointer
 from customer_service.fiscal import catalogues, rules
 from customer_service.fiscal.characters import (
     ASCII_CONTROLS,
@@ -81,16 +82,6 @@ METADATA = {
 METADATA_VALUE = {"type": "string", "maxLength": MAXIMUM_METADATA_VALUE_LENGTH}
 ANYTHING = {"description": "Anything else is answered with what is wrong."}
 
-FINDING_MESSAGES = {
-    "required": "Give a value.",
-    "invalid-type": "Give a value of the documented type.",
-    "invalid-length": "Keep within the documented length.",
-    "invalid-character": "Remove control characters, and from a key `$` and `.` too.",
-    "invalid-value": "Give one of the documented values.",
-    "too-many": "Give fewer.",
-    "repeated": "Give each customer once: an earlier one has the same key.",
-    "unknown-field": "Remove it: there is no such field, or it is not the caller's to set.",
-}
 ERROR_CODES: dict[str, Any] = {
     "required": "required",
     "null": "required",
@@ -107,7 +98,7 @@ class InputSchema(Schema):
     def findings(self, value: object) -> list[Finding]:
         """Return a finding for each error in the value's shape."""
         messages = self.validate(value) if isinstance(value, dict) else {"_schema": ["invalid-type"]}
-        return [Finding(path, code, FINDING_MESSAGES[code]) for path, code in _flatten(messages)]
+        return [Finding.of_shape(path, code) for path, code in _flatten(messages)]
 
     def validated(self, value: object) -> dict[str, Any]:
         """Return the value if its shape is valid; raises InvalidRequest with every finding."""

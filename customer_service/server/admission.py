@@ -21,6 +21,12 @@ from gevent.select import select
 from werkzeug.exceptions import ClientDisconnected
 
 from customer_service.errors import Overloaded, RequestTimeout
+from customer_service.server.limits import (
+    MAXIMUM_BUFFERED_BYTES,
+    MAXIMUM_IN_FLIGHT,
+    MAXIMUM_LONG_POLLS,
+    QUEUE_SECONDS,
+)
 from customer_service.web import shutdown
 from customer_service.web.limits import MAXIMUM_BODY_BYTES, MAXIMUM_BODY_SECONDS
 from customer_service.web.routing import BASE_PATHS
@@ -38,15 +44,9 @@ if TYPE_CHECKING:
             """Return at most so many bytes; none at the end."""
 
 
-MAXIMUM_IN_FLIGHT = 16
-QUEUE_SECONDS = 1.0
 BODY_STEP_BYTES = 1024
 """How much of a body is read before other requests are served: in chunks of one byte it takes five milliseconds."""
 
-MAXIMUM_BUFFERED_BYTES = 32_000_000
-"""How many bytes of incomplete bodies a worker buffers; it refuses a body that would exceed them."""
-
-MAXIMUM_LONG_POLLS = 32
 UNBOUNDED_PATHS = frozenset(
     base.rstrip("/") + path for base in BASE_PATHS for path in ("/livez", "/readyz", "/metrics")
 )

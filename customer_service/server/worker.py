@@ -19,6 +19,14 @@ from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
 from customer_service.server.admission import Admission
+from customer_service.server.limits import (
+    FINISH_SECONDS,
+    LEAVE_SECONDS,
+    LINGER_SECONDS,
+    REFUSE_SECONDS,
+    RESPONSE_SECONDS,
+    SILENT_SECONDS,
+)
 from customer_service.settings import ServerSettings
 from customer_service.web import connection_errors, shutdown
 
@@ -28,30 +36,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from gunicorn.http.message import Request
-
-SILENT_SECONDS = 10.0
-"""How long a new connection may take to send its first request line and headers."""
-
-RESPONSE_SECONDS = 10.0
-"""How long a client may take to read a response."""
-
-LINGER_SECONDS = 2.0
-"""How long the bytes that a client still sends are read and dropped before its connection is closed.
-
-The kernel resets a connection that is closed with unread bytes, and the client may lose its response.
-"""
-
-REFUSE_SECONDS = 0.5
-"""How long a worker that has stopped listening keeps connections open, until all other workers have stopped too.
-
-A client whose connection is closed earlier would connect to a worker that is about to stop.
-"""
-
-LEAVE_SECONDS = 2.0
-"""How long a stopping worker waits for a next request on an idle connection, to answer it with `Connection: close`."""
-
-FINISH_SECONDS = 5.0
-"""How long a stopping worker waits for the requests in flight after that."""
 
 HEARTBEAT_SECONDS = 1.0
 RECEIVE_BYTES = 65_536

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from customer_service.errors import Finding, InvalidRequest, MalformedDocument, VersionMismatch
+from customer_service.errors import InvalidRequest, MalformedDocument, VersionMismatch
+from customer_service.errors.findings import Finding
 from customer_service.fiscal import retention
 from customer_service.repository.erasures import RetentionChange
 from customer_service.repository.redaction import RETAINED_ADDRESS_FIELDS, RETAINED_FIELDS
-from customer_service.schemas.inputs import FINDING_MESSAGES, RetentionInputSchema
+from customer_service.schemas.inputs import RetentionInputSchema
 from customer_service.services.validation import ADDRESS_FIELDS, CUSTOMER_INPUT
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _findings_of_hold(given: Mapping[str, Any]) -> list[Finding]:
     if not given:
         return [Finding("", "required", NOTHING_GIVEN)]
     if given.get("hold") and "reason" not in given:
-        return [Finding("/reason", "required", FINDING_MESSAGES["required"])]
+        return [Finding.of_shape("/reason", "required")]
     if "reason" in given and not given.get("hold"):
         return [Finding("/reason", "reason-not-allowed", REASON_WITHOUT_HOLD)]
     return []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
-from customer_service.errors import MalformedDocument, to_pointer
+from customer_service.errors import MalformedDocument
+from customer_service.errors.findings import to_pointer
 from customer_service.repository.versions import version_of
 from customer_service.schemas.outputs import CustomerSchema, VersionSchema
 

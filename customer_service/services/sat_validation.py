@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from customer_service.errors import Finding, InvalidRequest
+from customer_service.errors import InvalidRequest
+from customer_service.errors.findings import Finding
 from customer_service.fiscal import rules
 from customer_service.schemas.inputs import SatValidationInputSchema
 from customer_service.schemas.instants import INVALID_INSTANT, parse_instant

@@ -10,14 +10,13 @@ from customer_service.errors import (
     CustomerServiceError,
     Duplicate,
     DuplicateTaxId,
-    Finding,
     InvalidRequest,
     MalformedDocument,
     VersionMismatch,
 )
+from customer_service.errors.findings import Finding
 from customer_service.fiscal import rules
 from customer_service.repository.customers import DUPLICATE_ERRORS
-from customer_service.schemas.inputs import FINDING_MESSAGES
 from customer_service.services import validation
 
 if TYPE_CHECKING:
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Status = Literal["created", "changed", "unchanged"]
-AMBIGUOUS_TAX_ID = "Give an externalId: many customers may have this taxId."
+NO_EXTERNAL_ID = Finding.of_shape("/externalId", "required")
+AMBIGUOUS_TAX_ID = Finding("/externalId", "required", "Give an externalId: many customers may have this taxId.")
 
 
 class Upsert(NamedTuple):
@@ -59,8 +59,7 @@ def to_upsert(
     keys = rules.unique_keys(body) if isinstance(body, dict) else {}
     name = next((name for name in names if name in keys), None)
     if name is None and not {"", *(f"/{each}" for each in names)} & {each.path for each in errors}:
-        message = AMBIGUOUS_TAX_ID if "taxId" in names else FINDING_MESSAGES["required"]
-        errors = [*errors, Finding("/externalId", "required", message)]
+        errors = [*errors, AMBIGUOUS_TAX_ID if "taxId" in names else NO_EXTERNAL_ID]
     if errors or name is None or not isinstance(body, dict):
         raise InvalidRequest(errors)
     return Upsert(name, keys[name], validation.to_stored(body))

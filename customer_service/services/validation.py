@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from customer_service.errors import Finding, InvalidRequest, value_at
+from customer_service.errors import InvalidRequest
 from customer_service.fiscal import rules
-from customer_service.schemas.inputs import (
-    OPTIONAL_FIELDS,
-    AddressInputSchema,
-    CustomerInputSchema,
-    wrong_metadata_key,
-)
+from customer_service.schemas.inputs import OPTIONAL_FIELDS, AddressInputSchema, CustomerInputSchema
 from customer_service.schemas.outputs import CustomerSchema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from customer_service.errors.findings import Finding
 
 CUSTOMER_INPUT = CustomerInputSchema()
 STORED_CUSTOMER = CustomerSchema()
@@ -46,32 +43,6 @@ def validate(body: object) -> dict[str, Any]:
     return to_stored(body)
 
 
-def apply_patch(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
-    """Return the customer with a merge patch applied (RFC 7396); raises InvalidRequest.
-
-    Only errors that the patch causes count, not those that the stored document has already.
-    """
-    if not isinstance(patch, dict):
-        raise InvalidRequest(CUSTOMER_INPUT.findings(patch))  # RFC 7396: it would replace the whole customer
-    before = to_input(document)
-    after = _merged(before, patch)
-    if after == before:
-        return canonical(before)
-    if errors := _new_errors(before, after):
-        raise InvalidRequest(errors)
-    return rules.with_place_of_new_zip(before, to_stored(after))
-
-
-def _new_errors(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Finding]:
-    """Return the errors of the changed customer, without those that the same values had before."""
-    earlier = errors_of(before)
-    return [
-        finding
-        for finding in errors_of(after)
-        if finding not in earlier or value_at(before, finding.path) != value_at(after, finding.path)
-    ]
-
-
 def validate_replacement(document: Mapping[str, Any] | None, body: object) -> dict[str, Any]:
     """Return the customer that replaces the document, if there is one; raises as `validate` and `to_input`."""
     customer = validate(body)
@@ -99,26 +70,3 @@ def canonical(customer: Mapping[str, Any]) -> dict[str, Any]:
     stored = {name: customer.get(name) for name in ALWAYS_STORED}
     stored["address"] = {name: customer["address"].get(name) for name in ADDRESS_FIELDS}
     return stored | {name: customer[name] for name in OPTIONAL_FIELDS if customer.get(name)}
-
-
-def _merged(customer: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Apply a merge patch (RFC 7396, section 2) to the customer, its address and its metadata.
-
-    A null stays, so that the schema refuses an unknown field with it, too. In the metadata, whose names are the
-    caller's own, a null removes the name, unless the name is not valid.
-    """
-    merged = {**customer, **patch}
-    if isinstance(address := patch.get("address"), dict):
-        merged["address"] = {**customer["address"], **address}
-    if isinstance(metadata := patch.get("metadata"), dict):
-        merged["metadata"] = _merged_metadata(customer.get("metadata", {}), metadata)
-    return merged
-
-
-def _merged_metadata(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    entries = {**stored, **patch}
-    return {
-        name: text
-        for name, text in entries.items()
-        if text is not None or (name not in stored and wrong_metadata_key(name))
-    }

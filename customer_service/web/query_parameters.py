@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from flask import request
 
-from customer_service.errors import Finding, InvalidRequest, to_pointer
+from customer_service.errors import InvalidRequest
+from customer_service.errors.findings import Finding, to_pointer
 from customer_service.fiscal.limits import (
     MAXIMUM_METADATA_KEY_LENGTH,
     MAXIMUM_METADATA_VALUE_LENGTH,

@@ -8,7 +8,7 @@ import mongomock
 import orjson
 import pytest
 
-from customer_service.errors import MAXIMUM_FINDINGS, MAXIMUM_FINDINGS_BYTES, Finding, serialize_findings
+from customer_service.errors.findings import MAXIMUM_FINDINGS, MAXIMUM_FINDINGS_BYTES, Finding, serialize_findings
 from tests.support import Service, caller, customers_url, findings, new_customer, serve, stored, url
 
 if TYPE_CHECKING:

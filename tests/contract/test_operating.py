@@ -19,7 +19,7 @@ from customer_service.app import create_app
 from customer_service.cli import main
 from customer_service.fiscal.retention import WESTERNMOST
 from customer_service.observability.metrics import BOUNDS
-from customer_service.server.admission import MAXIMUM_BUFFERED_BYTES, MAXIMUM_IN_FLIGHT
+from customer_service.server.limits import MAXIMUM_BUFFERED_BYTES, MAXIMUM_IN_FLIGHT
 from customer_service.settings import CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 from customer_service.web.long_polling import MAXIMUM_WAIT_SECONDS
 from customer_service.web.openapi import path_template

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from customer_service.server.admission import QUEUE_SECONDS
+from customer_service.server.limits import QUEUE_SECONDS
 from tests.support import constant_rate
 from tests.support.processes import footprint, workers
 

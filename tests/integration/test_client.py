@@ -166,7 +166,7 @@ class TestNames:
                     "models",
                     "operations",
                     "sync_client",
-                    "upserts",
+                    "upsert_results",
                 )
             ),
         }

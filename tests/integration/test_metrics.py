@@ -12,7 +12,7 @@ import pymongo
 import pytest
 
 from customer_service.app import create_app
-from customer_service.repository.driver import Connections, connections
+from customer_service.repository.driver_internals import Connections, connections
 from customer_service.settings import CacheSettings, Settings
 from tests.support import (
     CUSTOMER_ID,

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from customer_service.cli.transfer.columns import METADATA
-from customer_service.errors import Finding, to_pointer
+from customer_service.errors.findings import Finding, to_pointer
 from customer_service.fiscal import rules
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from customer_service.cli.transfer.fingerprints import FingerprintSet
 from customer_service.cli.transfer.rows import Unreadable
-from customer_service.errors import CustomerServiceError, Duplicate, DuplicateTaxId, Finding, InvalidRequest
+from customer_service.errors import CustomerServiceError, Duplicate, DuplicateTaxId, InvalidRequest
+from customer_service.errors.findings import Finding
 from customer_service.fiscal import rules
 from customer_service.fiscal.characters import CONTROL_CHARACTER
 from customer_service.repository.customers import DUPLICATE_ERRORS
 from customer_service.repository.database import deadline
-from customer_service.schemas.inputs import FINDING_MESSAGES
 from customer_service.services import validation
 from customer_service.services.upserts import to_upsert, upsert_many
 from customer_service.web.problems import PROBLEMS
@@ -75,7 +75,7 @@ class Importer:
         """Return a finding if an earlier row has a key of this row, and add the row's keys, valid or not."""
         keys = rules.unique_keys(body) if isinstance(body, dict) else {}
         repeated = [f"/{name}" for name, value in keys.items() if self._fingerprints.add(f"{name} {value}")]
-        return [Finding(path, "repeated", FINDING_MESSAGES["repeated"]) for path in repeated[:1]]
+        return [Finding.of_shape(path, "repeated") for path in repeated[:1]]
 
     def _count(self, row: Row, outcome: Outcome) -> None:
         self._counts.rows += 1

@@ -6,7 +6,7 @@ import csv
 import zlib
 from typing import IO, Any, NamedTuple
 
-from customer_service.errors import Finding
+from customer_service.errors.findings import Finding
 
 MAXIMUM_LINE = 1_000_000
 """The longest line, in bytes of NDJSON or characters of CSV: the longest body that the API takes."""

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from stdnum.mx import rfc as stdnum_rfc
 
-from customer_service.errors import Finding
+from customer_service.errors.findings import Finding
 from customer_service.fiscal import catalogues, rules, states
 from customer_service.fiscal.characters import comparable, plain_spaces, without_html_entities, without_mojibake
 from customer_service.fiscal.names_and_places import ZIP_NUMBERS, place_of

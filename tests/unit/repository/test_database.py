@@ -1,13 +1,12 @@
-"""The client's options, which no connection string changes, and the errors that driver errors become."""
+"""The client's options, which no connection string changes."""
 
 from __future__ import annotations
 
 import pytest
 from pymongo import ReadPreference
-from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
-from customer_service.errors import CustomerServiceError, DatabaseError, DatabaseUnavailable, SettingsError
-from customer_service.repository.database import connect, translates_errors
+from customer_service.errors import SettingsError
+from customer_service.repository.database import connect
 from customer_service.settings import MongoSettings
 
 
@@ -21,28 +20,6 @@ def test_no_option_weakens_the_write_and_read_concern(options: str) -> None:
     assert database.read_concern.document == {"level": "majority"}
     assert database.read_preference == ReadPreference.PRIMARY
     database.client.close()
-
-
-@pytest.mark.parametrize(
-    ("raised", "expected"),
-    [
-        (OperationFailure("", 134), DatabaseUnavailable),
-        (OperationFailure("", 11602), DatabaseUnavailable),
-        (WriteConcernError("", 91), DatabaseUnavailable),
-        (OperationFailure("", 13), DatabaseError),
-        (WriteConcernError("", 100), DatabaseError),
-        (PyMongoError(), DatabaseError),
-    ],
-)
-def test_errors_of_an_election_become_database_unavailable(
-    raised: PyMongoError, expected: type[CustomerServiceError]
-) -> None:
-    @translates_errors
-    def operation() -> None:
-        raise raised
-
-    with pytest.raises(expected):
-        operation()
 
 
 def test_a_pool_of_one_connection_is_refused() -> None:

@@ -1,0 +1,53 @@
+"""The driver's errors: each is raised as an error of the service, or names the documents with a duplicate key."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
+
+from customer_service.errors import DatabaseError, DatabaseUnavailable, IndexesMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TRANSIENT_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
+"""The server's error codes that end when a replica set has a primary again, of a write or of its write concern."""
+BAD_VALUE = 2
+DUPLICATE_KEY = 11000
+BAD_HINT = "hint provided does not correspond to an existing index"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
+    """Raise the driver's errors as DatabaseUnavailable, IndexesMissing, or DatabaseError if a retry will not help."""
+
+    @functools.wraps(operation)
+    def translated(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return operation(*args, **kwargs)
+        except PyMongoError as error:
+            if error.timeout or isinstance(error, ConnectionFailure) or getattr(error, "code", None) in TRANSIENT_CODES:
+                raise DatabaseUnavailable(type(error).__name__) from error
+            if getattr(error, "code", None) == BAD_VALUE and BAD_HINT in str(error):
+                raise IndexesMissing(_describe(error)) from error
+            raise DatabaseError(_describe(error)) from error
+
+    return translated
+
+
+def duplicates_of(error: BulkWriteError) -> set[int]:
+    """Return the indexes of the documents with a duplicate key; raises the error if there is any other failure."""
+    failures = error.details["writeErrors"]
+    if error.details.get("writeConcernErrors") or any(failure["code"] != DUPLICATE_KEY for failure in failures):
+        raise error
+    return {failure["index"] for failure in failures}
+
+
+def _describe(error: PyMongoError) -> str:
+    """Return the error's class and the server's code; the message is left out because it may quote a document."""
+    code = getattr(error, "code", None)
+    return type(error).__name__ if code is None else f"{type(error).__name__} {code}"

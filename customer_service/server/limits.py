@@ -1,0 +1,39 @@
+"""How many requests and connections a worker serves at once, and how long it waits for each of them."""
+
+CONNECTIONS = 10_000
+"""The maximum number of connections of a worker: an idle one takes about 20 kB."""
+
+KEEPALIVE_SECONDS = 75
+"""Longer than a gateway keeps an idle connection, so that the gateway closes it first."""
+
+MAXIMUM_IN_FLIGHT = 16
+QUEUE_SECONDS = 1.0
+
+MAXIMUM_BUFFERED_BYTES = 32_000_000
+"""How many bytes of incomplete bodies a worker buffers; it refuses a body that would exceed them."""
+
+MAXIMUM_LONG_POLLS = 32
+
+SILENT_SECONDS = 10.0
+"""How long a new connection may take to send its first request line and headers."""
+
+RESPONSE_SECONDS = 10.0
+"""How long a client may take to read a response."""
+
+LINGER_SECONDS = 2.0
+"""How long the bytes that a client still sends are read and dropped before its connection is closed.
+
+The kernel resets a connection that is closed with unread bytes, and the client may lose its response.
+"""
+
+REFUSE_SECONDS = 0.5
+"""How long a worker that has stopped listening keeps connections open, until all other workers have stopped too.
+
+A client whose connection is closed earlier would connect to a worker that is about to stop.
+"""
+
+LEAVE_SECONDS = 2.0
+"""How long a stopping worker waits for a next request on an idle connection, to answer it with `Connection: close`."""
+
+FINISH_SECONDS = 5.0
+"""How long a stopping worker waits for the requests in flight after that."""
