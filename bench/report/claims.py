@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.measure.measurements import Measurement, Spread, best_of, of_each, ratios, spread
-from bench.measure.targets import FAR_CONNECTIONS, WRITES
+from bench.measure.measurements import Measurement, Spread, best_of, of_each, ratios
+from bench.measure.targets import FAR_CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 EVE = "Eve, plain"
 PLAIN, REMEMBERING, HOT = (f"this service, {mode}" for mode in ("plain", "remembering", "hot"))
 USUAL_CONNECTIONS = 16
-MILLISECOND = 1000  # in microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +47,28 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class LatencyClaim:
-    """That the p99 of one row is at most so many milliseconds."""
+    """That the p99 of one row is at most so many times that of another."""
 
     one: str
+    other: str
     bound: float
 
     def text(self) -> str:
         """Return the claim in words."""
-        return f"p99 of {self.one}: at most {self.bound} ms"
+        return f"p99 of {self.one}: at most {self.bound} × that of {self.other}"
 
     def rows(self) -> set[tuple[str, int]]:
-        """Return the key of the row."""
-        return {(self.one, USUAL_CONNECTIONS)}
+        """Return the keys of the rows that it compares."""
+        return {(name, USUAL_CONNECTIONS) for name in (self.one, self.other)}
 
     def measured(self, seen: Mapping[tuple[str, int], Sequence[Measurement]]) -> Spread:
-        """Return the latency in milliseconds."""
-        return spread([each / MILLISECOND for each in of_each(seen[self.one, USUAL_CONNECTIONS], "p99_us")])
+        """Return the ratio."""
+        one, other = (of_each(seen[name, USUAL_CONNECTIONS], "p99_us") for name in (self.one, self.other))
+        return ratios(one, other)
 
-    def holds(self, latency: Spread) -> bool:
+    def holds(self, ratio: Spread) -> bool:
         """Whether the median keeps the bound."""
-        return latency.median <= self.bound
+        return ratio.median <= self.bound
 
 
 def _farther(milliseconds: int, bound: float) -> Claim:
@@ -76,12 +77,15 @@ def _farther(milliseconds: int, bound: float) -> Claim:
 
 
 CLAIMS: tuple[Claim | LatencyClaim, ...] = (
-    Claim(PLAIN, ("FastAPI, plain",), 0.95),
-    Claim(PLAIN, (EVE,), 1.5),
+    Claim(PLAIN, (EVE,), 1.1),
+    Claim(PLAIN, ("FastAPI, plain",), 0.75),
     Claim(HOT, ("FastAPI, remembering", "Fastify, remembering"), 1.3),
-    LatencyClaim(REMEMBERING, 40),
+    LatencyClaim(REMEMBERING, "WSGI with one find under gunicorn, bare", 1.7),
     _farther(1, 0.9),
     _farther(5, 0.8),
-    *(Claim(f"this service, writing, {kind}", (f"FastAPI, writing, {kind}",), 1.0) for kind in WRITES),
+    *(
+        Claim(f"this service, writing, {kind}", (f"FastAPI, writing, {kind}",), bound)
+        for kind, bound in (("create", 0.5), ("patch", 0.4), ("upsert", 0.2))
+    ),
 )
-"""The claims of docs/performance.md."""
+"""The claims of docs/performance.md: a change that breaks one has made the service slower."""

@@ -25,12 +25,12 @@ class TestClaims:
         assert Claim("one", ("two",), 1.25).holds(ratio)
         assert not Claim("one", ("two",), 1.3).holds(ratio)
 
-    def test_a_latency_is_judged_in_milliseconds(self) -> None:
-        claim = LatencyClaim("one", 9)
-        assert claim.measured(self.SEEN) == Spread(9.0, 9.0, 9.0)
-        assert claim.text() == "p99 of one: at most 9 ms"
-        assert claim.holds(Spread(9.0, 1.0, 50.0))
-        assert not claim.holds(Spread(9.1, 1.0, 50.0))
+    def test_a_latency_is_judged_by_that_of_another_row(self) -> None:
+        claim = LatencyClaim("one", "two", 1.5)
+        assert claim.measured(self.SEEN) == Spread(1.0, 1.0, 1.0)
+        assert claim.text() == "p99 of one: at most 1.5 × that of two"
+        assert claim.holds(Spread(1.5, 1.0, 50.0))
+        assert not claim.holds(Spread(1.6, 1.0, 50.0))
 
     def test_a_claim_names_the_connections_that_are_not_the_usual_ones(self) -> None:
         assert Claim("one", ("two", "three"), 0.9).text() == "one: at least 0.9 × the best of two and three"

@@ -13,4 +13,4 @@ class TestResults:
         key = row.target.key
         seen = rounds.Seen({row.key: [measurement(10.0)]}, {key: 1.0}, {key: 1.0}, {key: 1})
         found = results.of_run([row], ["Eve, plain"], rounds.Plan(1, 1, 1), seen)
-        assert (found["rows"][0]["ratio"], found["claims"][0]["bound"]) == (None, 40)
+        assert (found["rows"][0]["ratio"], found["claims"]) == (None, [])
