@@ -1,4 +1,4 @@
-"""Admission control: a bounded number of requests of one worker are in flight, first come first served.
+"""Admission control: a bounded number of requests of one worker are in flight, served nearly in their order.
 
 design: gevent serves any number of connections at once, so without a bound an overload would make every request late.
 A request acquires a permit before the application receives it. If there is none within QUEUE_SECONDS, the request is
@@ -7,6 +7,7 @@ refused. It releases the permit while it waits for its own client or for a chang
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 from gevent.lock import BoundedSemaphore
-from gevent.select import select
+from gevent.monkey import get_original
 from werkzeug.exceptions import ClientDisconnected
 
 from customer_service.errors import Overloaded, RequestTimeout
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 
 BODY_STEP_BYTES = 1024
-"""How much of a body is read before other requests are served: in chunks of one byte it takes five milliseconds."""
+"""How much of a body is read before other requests are served: 1,024 chunks of one byte take 5 ms to parse."""
 
 UNBOUNDED_PATHS = frozenset(
     base.rstrip("/") + path for base in BASE_PATHS for path in ("/livez", "/readyz", "/metrics")
@@ -112,7 +113,7 @@ class Permit:
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """Release the permit within this context, and acquire it again afterwards; raises Overloaded."""
+        """Release the permit within this context, and acquire it again unless there was an error; raises Overloaded."""
         self.release()
         yield
         if not self.acquire():
@@ -128,16 +129,24 @@ class RequestBody:
         self._permit = permit
         self._buffered = buffered
         self._received: BytesIO | None = None
+        self._error: Exception | None = None
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most so many bytes of the body.
 
         Raises RequestTimeout if the body does not arrive within MAXIMUM_BODY_SECONDS, ClientDisconnected if the client
-        disconnects, and Overloaded if the worker buffers too many bytes or has no permit for the request.
+        disconnects, and Overloaded if the worker buffers too many bytes or has no permit for the request. A later call
+        raises the same error, and does not wait again.
         """
+        if self._error is not None:
+            raise self._error
         if self._received is None:
-            with self._permit.released():
-                self._received = BytesIO(self._receive())
+            try:
+                with self._permit.released():
+                    self._received = BytesIO(self._receive())
+            except Exception as error:
+                self._error = error
+                raise
         return self._received.read(size)
 
     def _receive(self) -> bytes:
@@ -160,9 +169,13 @@ class RequestBody:
 
 
 def has_disconnected(client: socket.socket) -> bool:
-    """Return whether the client has closed or lost its connection."""
-    readable, _, _ = select([client], [], [], 0)
+    """Return whether the client has closed or lost its connection; it does not wait.
+
+    `select` would fail for a descriptor above 1023, and a worker has up to 10,000 connections.
+    """
+    poll = get_original("select", "poll")()
+    poll.register(client, select.POLLIN)
     try:
-        return bool(readable) and not client.recv(1, socket.MSG_PEEK)
+        return bool(poll.poll(0)) and not client.recv(1, socket.MSG_PEEK)
     except OSError:
         return True

@@ -7,12 +7,16 @@ KEEPALIVE_SECONDS = 75
 """Longer than a gateway keeps an idle connection, so that the gateway closes it first."""
 
 MAXIMUM_IN_FLIGHT = 16
+"""How many requests a worker serves at once; the others wait in a queue."""
+
 QUEUE_SECONDS = 1.0
+"""How long a request waits in the queue before the worker refuses it."""
 
 MAXIMUM_BUFFERED_BYTES = 32_000_000
 """How many bytes of incomplete bodies a worker buffers; it refuses a body that would exceed them."""
 
 MAXIMUM_LONG_POLLS = 32
+"""How many requests of a worker may wait for changes at once; they do not count as in flight."""
 
 SILENT_SECONDS = 10.0
 """How long a new connection may take to send its first request line and headers."""

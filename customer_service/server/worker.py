@@ -51,8 +51,8 @@ class DrainingWorker(GeventWorker):
         """Start without connections."""
         super().__init__(*args, **kwargs)
         self.is_draining = False
-        self.has_started = Event()
-        self.has_drained = Event()
+        self.started = Event()
+        self.drained = Event()
         self.idle: set[Any] = set()
         self.servers: list[StreamServer] = []
         self.pools: list[Pool] = []
@@ -65,12 +65,12 @@ class DrainingWorker(GeventWorker):
     def run(self) -> None:
         """Serve until the worker has drained."""
         self.servers = [self._listen(listener) for listener in self.sockets]
-        self.has_started.set()
+        self.started.set()
         while self.alive:
             self.notify()
-            self.has_drained.wait(HEARTBEAT_SECONDS)
+            self.drained.wait(HEARTBEAT_SECONDS)
         self._join(LEAVE_SECONDS)
-        gevent.killall(list(self.idle), block=False)
+        gevent.get_hub().loop.run_callback(self._close_idle)
         self._join(FINISH_SECONDS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - gunicorn's signature
@@ -110,7 +110,7 @@ class DrainingWorker(GeventWorker):
                     linger(sock)
 
     def handle_error(self, req: object, client: socket.socket, addr: object, exc: BaseException) -> None:  # noqa: ARG002 - gunicorn's signature
-        """Send a problem for a request that cannot be read; gunicorn would send HTML, and log the request."""
+        """Send a problem if a request cannot be read or its response fails; gunicorn would send HTML, and log it."""
         client.settimeout(RESPONSE_SECONDS)
         with suppress(OSError):  # the client may be gone
             client.sendall(connection_errors.response_to(exc))
@@ -131,14 +131,24 @@ class DrainingWorker(GeventWorker):
         A worker that is still starting listens first: connections may wait for it, which the kernel would reset.
         """
         gevent.sleep(seconds)
-        self.has_started.wait()
+        self.started.wait()
         for server in self.servers:
-            for accepted in iter(server.do_read, None):  # the kernel would reset accepted connections
-                server.do_handle(*accepted)
+            with suppress(OSError):  # such as too many open files
+                self._accept_queue(server)
             server.close()
         gevent.sleep(REFUSE_SECONDS)
         self.alive = False
-        self.has_drained.set()
+        self.drained.set()
+
+    def _accept_queue(self, server: StreamServer) -> None:
+        """Accept the connections that the kernel has accepted: it would reset them when the server is closed."""
+        while not server.full() and (accepted := server.do_read()) is not None:
+            server.do_handle(*accepted)
+
+    def _close_idle(self) -> None:
+        """Close the connections that wait for a request when the hub calls this, and none that has got one by then."""
+        for connection in list(self.idle):
+            connection.throw(gevent.GreenletExit)
 
     def _join(self, seconds: float) -> None:
         """Wait until every connection is closed, for at most so many seconds."""

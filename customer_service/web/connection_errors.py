@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FAULTS_OF_THE_SERVICE = ("InvalidResponseHeader", "InvalidResponseHeaderName")
 """The errors of gunicorn's parser that the application causes, not the client."""
 
-_PROBLEMS = (problems.OVERLOADED, problems.UNREADABLE, *problems.SERVER_PROBLEMS.values(), problems.INTERNAL_ERROR)
+_PROBLEMS = (problems.OVERLOADED, problems.UNREADABLE, *problems.SERVER_PROBLEMS.values())
 refusal_counts = Counter({problem.status.value: 0 for problem in _PROBLEMS})
 """How many requests this process refused before anything was done, by status."""
 
@@ -48,13 +48,13 @@ def problem_of(error: BaseException) -> ProblemType:
 
 
 def response_to(error: BaseException) -> bytes:
-    """Log a request that cannot be read, and return the whole response, the last one on its connection."""
+    """Log a request that cannot be read, or whose response failed, and return the last response on its connection."""
     problem, ids = problem_of(error), request_log.assign_ids()
-    refusal_counts[problem.status.value] += 1
     fields = {"status": problem.status.value, "error": type(error).__name__, **ids.fields()}
     if problem is problems.INTERNAL_ERROR:
         logger.error("exception", exc_info=error, extra=fields)
     else:
+        refusal_counts[problem.status.value] += 1
         logger.info("request", extra=fields)
     body = error_handlers.problem_body(problem, ids.request_id)
     headers = {

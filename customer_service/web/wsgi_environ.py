@@ -6,7 +6,7 @@ RECEIVED_AT = "customer_service.received_at"
 """When the server received the request, on the monotonic clock; the request's deadline counts from then."""
 
 IS_OVERLOADED = "customer_service.overloaded"
-"""True if the server admitted the request too late: it must be refused before anything is done."""
+"""True if the server had no permit for the request in time: it must be refused before anything is done."""
 
 LONG_POLLING = "customer_service.long_polling"
 """A function that returns `long_polling.slot`'s context manager; absent if the server has no long polling."""

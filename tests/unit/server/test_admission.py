@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import resource
 import socket
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 import gevent
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     Environ = dict[str, Any]
 
 PATIENCE_SECONDS = 0.1
+DESCRIPTOR = 2000
 
 
 class Application:
@@ -216,6 +220,14 @@ class TestBodies:
         with pytest.raises(ClientDisconnected):
             harness.request("/body", SlowBody(b"a", ConnectionResetError())).get(timeout=5)
 
+    def test_a_body_that_failed_is_not_waited_for_again(self) -> None:
+        slow = SlowBody(OSError("Invalid data"), b"later")
+        body = admission.RequestBody(slow, Permit(BoundedSemaphore(1)), Counter())
+        for _ in range(2):
+            with pytest.raises(ClientDisconnected):
+                body.read()
+        assert slow.reads == 1
+
     def test_no_more_is_read_than_is_allowed(self, harness: AdmissionHarness) -> None:
         body = SlowBody(*[b"a" * 1024] * 2000)
         (length,) = harness.request("/body", body).get(timeout=5)
@@ -334,6 +346,18 @@ class TestDisconnected:
             client.close()
             with server:
                 assert has_disconnected(server)
+
+    def test_its_descriptor_may_be_above_those_that_select_takes(self) -> None:
+        soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        client, server = socket.socketpair()
+        try:
+            with client, server, socket.socket(fileno=os.dup2(server.fileno(), DESCRIPTOR)) as high:
+                assert not has_disconnected(high)
+                client.close()
+                assert has_disconnected(high)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
 
 
 def test_a_permit_that_another_request_took_meanwhile_is_an_overload(monkeypatch: pytest.MonkeyPatch) -> None:

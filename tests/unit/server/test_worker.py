@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 from contextlib import ExitStack
@@ -26,7 +27,7 @@ def worker() -> DrainingWorker:
     """A worker that no master process started."""
     made = DrainingWorker.__new__(DrainingWorker)
     made.is_draining = False
-    made.has_started, made.has_drained = Event(), Event()
+    made.started, made.drained = Event(), Event()
     made.alive, made.worker_connections = True, 100
     made.servers, made.pools, made.idle = [], [], set()
     return made
@@ -87,9 +88,58 @@ def test_connections_that_the_kernel_accepted_before_a_drain_are_served(
     worker: DrainingWorker, listener: gevent.socket.socket, served: list[object]
 ) -> None:
     worker.servers = [worker._listen(listener)]
-    worker.has_started.set()
+    worker.started.set()
     worker._drain(0)
     assert (len(served), worker.alive) == (20, False)
+
+
+def test_a_drain_ends_if_no_more_connection_can_be_accepted(
+    worker: DrainingWorker, listener: gevent.socket.socket, served: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    worker.servers = [worker._listen(listener)]
+    monkeypatch.setattr(worker.servers[0], "do_read", refuse)
+    worker.started.set()
+    worker._drain(0)
+    assert (served, worker.alive) == ([], False)
+
+
+def test_a_drain_does_not_wait_for_connections_beyond_the_most(
+    worker: DrainingWorker, listener: gevent.socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.worker_connections = 5
+    monkeypatch.setattr(worker, "handle", lambda *_: gevent.sleep(5))
+    worker.servers = [worker._listen(listener)]
+    worker.started.set()
+    with gevent.Timeout(4):
+        worker._drain(0)
+    assert not worker.alive
+    worker.pools[0].kill()
+
+
+def test_a_connection_that_has_got_a_request_is_not_closed_as_idle(worker: DrainingWorker) -> None:
+    settings: Any = SimpleNamespace(keepalive=5)
+    worker.cfg = settings
+    request, done = Event(), list[str]()
+
+    def serve(name: str) -> None:
+        with worker.timeout_ctx():
+            if name == "busy":
+                request.wait()
+            else:
+                gevent.sleep(5)
+            done.append("a request")
+        gevent.sleep(0)
+        done.append(name)
+
+    connections = [gevent.spawn(serve, name) for name in ("busy", "idle")]
+    gevent.sleep(0)
+    request.set()
+    gevent.get_hub().loop.run_callback(worker._close_idle)
+    gevent.joinall(connections, timeout=4)
+    assert sorted(done) == ["a request", "busy", "idle"]
 
 
 def test_the_application_is_behind_admission_control(worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch) -> None:
