@@ -69,7 +69,8 @@ class ChangeWatcher:
             finally:
                 self.valid_from = None
                 self._on_gap()
-                self._log(logging.WARNING, f"changes are not followed: {reason}")
+                if not self._closed.is_set():
+                    self._log(logging.WARNING, f"changes are not followed: {reason}")
             self._closed.wait(RETRY_SECONDS)
 
     def _follow(self) -> str:

@@ -62,9 +62,11 @@ class CustomerBatchRepository(CustomerRepository):
         self._versions().archive([document for document, _ in changes])
         statements = [self._replacement(*each) for each in changes]
         written = [_updated(document, update) for (document, _), (_, update) in zip(changes, statements, strict=True)]
-        refused, matched = self._update_all(statements)
-        for document, _ in changes:
-            self._on_write(document["_id"])
+        try:
+            refused, matched = self._update_all(statements)
+        finally:
+            for document, _ in changes:
+                self._on_write(document["_id"])
         stored = [None if index in refused else document for index, document in enumerate(written)]
         return stored if matched == len(stored) - len(refused) else self._confirmed(stored)
 

@@ -51,7 +51,7 @@ ACCESSIBLE = {"blockedAt": None, "erasedAt": None}
 UNCHANGED = ("_id", "version", "updatedAt", "deletedAt", "erasedAt")
 """The fields that a customer still has if no write was made since it was read.
 
-A document of another program may have no version and no time, as a tombstone has.
+A document of another program may have neither version nor time; a tombstone has neither.
 """
 
 
@@ -162,11 +162,11 @@ class CustomerRepository:
         while True:
             try:
                 self._collection.insert_one(document)
-            except DuplicateKeyError:
+            except DuplicateKeyError as error:
                 earlier = self._find({"_id": document["_id"]})
                 if earlier is not None:
                     return _accessible(earlier), False
-                self._raise_duplicate(document["_id"], customer)
+                self._raise_duplicate(error, document["_id"], customer)
             else:
                 return document, True
 
@@ -236,8 +236,8 @@ class CustomerRepository:
         """Write as `_write` does, with the search and unique fields of an active customer; raises as `update` does."""
         try:
             return self._write(document, {**values, **search_fields_of(document, customer, absent)}, absent)
-        except DuplicateKeyError:
-            self._raise_duplicate(document["_id"], customer)
+        except DuplicateKeyError as error:
+            self._raise_duplicate(error, document["_id"], customer)
             raise VersionMismatch from None
 
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
@@ -283,8 +283,14 @@ class CustomerRepository:
     def _versions(self) -> VersionRepository:
         return VersionRepository(self._collection.database, self._scope)
 
-    def _raise_duplicate(self, customer_id: ObjectId, customer: Mapping[str, Any]) -> None:
-        """Raise the error that names the other active customer with the key, unless it is gone by now."""
+    def _raise_duplicate(self, error: DuplicateKeyError, customer_id: ObjectId, customer: Mapping[str, Any]) -> None:
+        """Raise the error that names the other active customer with the key, unless it is gone by now.
+
+        Raises the driver's error if the key is of a unique index that another program created: to retry is no use.
+        """
+        pattern = (error.details or {}).get("keyPattern") or {"_id": 1}
+        if not any(name == "_id" or name.startswith("unique.") for name in pattern):
+            raise error
         for name, value in rules.unique_keys(customer).items():
             other = self._find({"_id": {"$ne": customer_id}, f"unique.{name}": value})
             if other is not None:
@@ -313,7 +319,7 @@ def search_fields_of(document: Document, customer: Mapping[str, Any], absent: Ma
 
 
 def _next(version: int) -> int:
-    """Return the next version; another program may have stored the highest integer of BSON."""
+    """Return the next version: 1 after the highest integer of BSON, which another program may have stored."""
     return version + 1 if version < LAST_VERSION else 1
 
 
@@ -332,7 +338,7 @@ def object_id(customer_id: str) -> ObjectId:
 
 
 def _now_after(previous: object) -> datetime:
-    """Return the present time; if the previous write is not older, by another worker's clock, the time after it."""
+    """Return the present time, but at least a millisecond after the previous write: its worker's clock may be ahead."""
     now = now_as_stored()
     if not isinstance(previous, datetime) or as_stored(previous) >= LAST_TIME:
         return now

@@ -1,4 +1,4 @@
-"""The driver's errors: each is raised as an error of the service, or names the documents with a duplicate key."""
+"""The driver's errors: they become errors of the service, or say which documents have a duplicate key."""
 
 from __future__ import annotations
 
@@ -30,13 +30,21 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
         try:
             return operation(*args, **kwargs)
         except PyMongoError as error:
-            if error.timeout or isinstance(error, ConnectionFailure) or getattr(error, "code", None) in TRANSIENT_CODES:
+            if error.timeout or isinstance(error, ConnectionFailure) or codes_of(error) & TRANSIENT_CODES:
                 raise DatabaseUnavailable(type(error).__name__) from error
-            if getattr(error, "code", None) == BAD_VALUE and BAD_HINT in str(error):
+            if BAD_VALUE in codes_of(error) and BAD_HINT in str(error):
                 raise IndexesMissing(_describe(error)) from error
             raise DatabaseError(_describe(error)) from error
 
     return translated
+
+
+def codes_of(error: PyMongoError) -> set[object]:
+    """Return the server's error codes: one, or those of each failed write of a bulk write and of its write concern."""
+    if not isinstance(error, BulkWriteError):
+        return {getattr(error, "code", None)}
+    failures = (*error.details.get("writeErrors", ()), *error.details.get("writeConcernErrors", ()))
+    return {failure.get("code") for failure in failures}
 
 
 def duplicates_of(error: BulkWriteError) -> set[int]:

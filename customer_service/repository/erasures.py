@@ -54,7 +54,7 @@ class CustomerKey(NamedTuple):
 
 @translates_errors
 def find_due(database: Database[Document], latest: date) -> list[CustomerKey]:
-    """Return the blocked customers that are not held, and whose last invoice is of this date or an earlier one."""
+    """Return the blocked customers that are not held, with no last invoice or one of this date or an earlier one."""
     is_over = [{"retention.lastInvoicedOn": None}, {"retention.lastInvoicedOn": {"$lte": latest.isoformat()}}]
     return _keys(database, {"blockedAt": {"$exists": True}, "retention.hold": None, "$or": is_over})
 
@@ -79,7 +79,7 @@ class ErasureRepository(CustomerRepository):
 
     @translates_errors
     def get_any(self, customer_id: str) -> Document:
-        """Return the customer with this id, be it active, deleted or blocked; raises CustomerNotFound."""
+        """Return the customer with this id, be it active, deleted, blocked or erased; raises CustomerNotFound."""
         return self._get({"_id": object_id(customer_id)})
 
     @translates_errors

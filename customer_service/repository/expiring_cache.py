@@ -50,16 +50,16 @@ class Cache(Generic[V]):
         return None
 
     @overload
-    def load(self, key: Hashable, load: Callable[[], V], subject: Hashable = None) -> V: ...
+    def load(self, key: Hashable, read: Callable[[], V], subject: Hashable = None) -> V: ...
 
     @overload
-    def load(self, key: Hashable, load: Callable[[], V | None], subject: Hashable = None) -> V | None: ...
+    def load(self, key: Hashable, read: Callable[[], V | None], subject: Hashable = None) -> V | None: ...
 
-    def load(self, key: Hashable, load: Callable[[], V | None], subject: Hashable = None) -> V | None:
-        """Return what `load` returns; cache it unless it is None, until its subject is invalidated."""
+    def load(self, key: Hashable, read: Callable[[], V | None], subject: Hashable = None) -> V | None:
+        """Return what `read` returns; cache it unless it is None, until its subject is invalidated."""
         slot = hash(subject) % STAMP_SLOTS
         stamp, began = self._stamps[slot], self._clock()
-        value = load()
+        value = read()
         if value is not None:
             self._store(key, _Entry(value, began + self._seconds, slot, stamp))
         return value

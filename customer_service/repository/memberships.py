@@ -51,9 +51,9 @@ def _clears_cache(write: Write) -> Write:
     """Clear this worker's cache of memberships after a write, also if the write failed: it may be stored."""
 
     @wraps(write)
-    def clearing(self: MembershipRepository, *args: Any) -> Any:
+    def clearing(self: MembershipRepository, *args: Any, **kwargs: Any) -> Any:
         try:
-            return write(self, *args)
+            return write(self, *args, **kwargs)
         finally:
             if self._cache is not None:
                 self._cache.clear()
@@ -130,8 +130,9 @@ class MembershipRepository:
     @_clears_cache
     @translates_errors
     def demote(self, user_id: str, organization_id: str, role: Role | None) -> bool:
-        """Give an admin a lower role, or end the membership if it is None; return whether the user was an admin.
+        """Give an admin a lower role, or end the membership if it is None; return whether this call changed an admin.
 
+        It returns False for a user who is no admin, and if another request has removed this call's mark: try again.
         Raises LastAdmin if no other admin would be left. Without transactions, the order of the writes keeps an admin:
         first mark this admin as leaving, then count the admins without a mark. If two admins remove each other at
         the same time, at least one request sees the other's mark. A request that crashes leaves its mark behind; the

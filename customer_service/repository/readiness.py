@@ -45,7 +45,7 @@ class Readiness:
     """Checks whether MongoDB is ready for the service; the rights and the indexes only until they are "ok" once."""
 
     def __init__(self, database: Database[Document]) -> None:
-        """Check this database; `pending` holds the lasting checks that have not held yet."""
+        """Check this database; `pending` has the lasting checks that were not ok yet."""
         self._database = database
         self.pending: dict[str, Check] = {"rights": rights, "indexes": indexes}
 
@@ -63,7 +63,7 @@ class Readiness:
         return {"mongodb": connected, "rights": OK, "indexes": OK, **lasting}
 
     def _check_lasting(self, connected: str, run: Callable[[Check], str]) -> dict[str, str]:
-        """Return the states of the checks that have not held yet."""
+        """Run the lasting checks that were not ok yet; return their states."""
         found = {name: run(check) if connected == OK else UNKNOWN for name, check in list(self.pending.items())}
         for name, state in found.items():
             if state == OK:
@@ -106,7 +106,7 @@ def hello(database: Database[Document]) -> Document:
 
 
 def majority(database: Database[Document]) -> str:
-    """Return whether a majority of the replica set acknowledges a write, which concerns no customer."""
+    """Check that a majority of the replica set acknowledges a write; it matches no customer."""
 
     def ask() -> str:
         database[CustomerRepository.COLLECTION].update_one(NO_CUSTOMER, {"$set": {"version": 0}})
@@ -116,7 +116,7 @@ def majority(database: Database[Document]) -> str:
 
 
 def members(database: Database[Document]) -> str:
-    """Return whether any organization has a member; without one every request is refused."""
+    """Check that any organization has a member; without one every request is refused."""
 
     def ask() -> str:
         return OK if database[MembershipRepository.COLLECTION].find_one({}, {"_id": 1}) else NO_MEMBER

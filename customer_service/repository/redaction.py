@@ -22,10 +22,10 @@ RETAINED_ADDRESS_FIELDS = ("zip", "state", "country")
 
 def redacted(document: Mapping[str, object]) -> Document:
     """Return the document with only the fields that are retained."""
-    kept = _part(document, RETAINED_FIELDS)
+    kept = _only(document, RETAINED_FIELDS)
     address = document.get("address")
-    return kept | ({"address": _part(address, RETAINED_ADDRESS_FIELDS)} if isinstance(address, Mapping) else {})
+    return kept | ({"address": _only(address, RETAINED_ADDRESS_FIELDS)} if isinstance(address, Mapping) else {})
 
 
-def _part(values: Mapping[str, object], names: tuple[str, ...]) -> Document:
+def _only(values: Mapping[str, object], names: tuple[str, ...]) -> Document:
     return {name: values[name] for name in names if name in values}

@@ -62,7 +62,7 @@ class CustomerQuery:
         plain = [word[:MAXIMUM_NGRAM_LENGTH] for word in self.words if " " not in word]
         rare = list(dict.fromkeys((*key_terms(self.exact), *plain, *_metadata_terms(self.metadata))))
         common = [SAT_TERMS[self.sat_status]] if self.sat_status else []
-        return [*(rare or (_joined_or_longest_part(word) for word in self.words)), *common] or [EMPTY_NGRAM]
+        return [*(rare or (_any_of_joined_and_longest_part(word) for word in self.words)), *common] or [EMPTY_NGRAM]
 
     def conditions(self) -> list[dict[str, Any]]:
         """Return the conditions that the search terms do not cover."""
@@ -96,7 +96,8 @@ def search_terms(customer: Mapping[str, Any]) -> list[str]:
 
     Of too many terms, the n-grams of the last words are left out first; a search for a whole word still finds it.
     """
-    keys = {name: customer[name][:MAXIMUM_LEGAL_NAME_LENGTH] for name in KEY_FORMS if customer.get(name)}
+    given = {name: customer.get(name) for name in KEY_FORMS}
+    keys = {name: key[:MAXIMUM_LEGAL_NAME_LENGTH] for name, key in given.items() if key and isinstance(key, str)}
     words = [_join(word) for key in keys.values() for word in _split(key)[:1]]
     for word in _split(customer["legalName"][:MAXIMUM_LEGAL_NAME_LENGTH]):
         words += (*word.split(), _join(word))
@@ -123,10 +124,10 @@ def _split(text: str) -> list[str]:
     A spacing accent (U+00B4) folds to a space; that space is removed and does not split the word.
     """
     words = ("".join(fold(word).split()) for word in text.split())
-    return [_part(word) for word in words if word]
+    return [_without_punctuation(word) for word in words if word]
 
 
-def _part(word: str) -> str:
+def _without_punctuation(word: str) -> str:
     """Return the word with a space in place of its punctuation; a word of only punctuation stays as it is."""
     if word.isalnum():
         return word
@@ -149,7 +150,7 @@ def _query_word(word: str) -> str:
     return word if all(map(str.isalpha, parts)) and max(map(len, parts)) > 1 else _join(word)
 
 
-def _joined_or_longest_part(word: str) -> dict[str, list[str]]:
+def _any_of_joined_and_longest_part(word: str) -> dict[str, list[str]]:
     return {"$in": [each[:MAXIMUM_NGRAM_LENGTH] for each in (_join(word), max(word.split(), key=len))]}
 
 

@@ -31,7 +31,7 @@ PRIMARY_ALONE = WriteConcern(w=1)
 TTL_INDEX = "customer-service.replacedAt"
 SECONDS_PER_DAY = 86_400
 GRACE_SECONDS = 3600
-"""The seconds that a copy is stored longer: it is inserted before its document is replaced, by a worker's clock."""
+"""Added to HISTORY_DAYS: a copy is inserted before its document is replaced, and the clocks of workers differ."""
 
 BY_TIME = (("_id.updatedAt", DESCENDING),)
 
@@ -85,7 +85,7 @@ class VersionRepository:
         `current` is the customer's current document, which is one of them.
         """
         time = _time_of(current)
-        if before is not None and time is not None and time >= before:
+        if before is not None and (time is None or time >= before):
             return self._copies(current, {"_id.updatedAt": {"$not": {"$gte": before}}}, limit)
         return [current, *self._copies(current, _older_than(current), limit)][:limit]
 
@@ -113,7 +113,7 @@ class VersionRepository:
     def redact(self, customer_id: ObjectId) -> None:
         """Reduce every copy of the customer's documents to what is retained of a blocked customer.
 
-        What an earlier call has done is not done again, so that a customer with many copies takes several requests.
+        A repeated call skips what is done: if there are too many copies for one deadline, repeat the request.
         """
         for copy in self._collection.find(self._of(customer_id)):
             retained = redacted(copy["document"])

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from customer_service import errors
 from customer_service.errors import CustomerServiceError, InvalidRequest
-from customer_service.errors.findings import Finding, serialize_findings
-from customer_service.fiscal import rules
+from customer_service.errors.findings import serialize_findings
 from customer_service.repository import CustomerBatchRepository
 from customer_service.routes.blueprint import MEMBER_ERRORS, blueprint, customers, scoped_repository
 from customer_service.schemas.inputs import BatchInputSchema, IdsInputSchema
 from customer_service.schemas.outputs import CustomerBatchSchema, UpsertsSchema
-from customer_service.services.upserts import to_upsert, upsert_many
+from customer_service.services.upserts import refusing_repeated, upsert_many
 from customer_service.web import examples
 from customer_service.web.error_handlers import problem_of_error
 from customer_service.web.operations import Operation, SuccessResponse
@@ -20,11 +19,11 @@ from customer_service.web.requests import JSON, json_body
 from customer_service.web.responses import etag_of, json_response, list_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from flask import Response
 
-    from customer_service.services.upserts import Outcome, Upsert
+    from customer_service.services.upserts import Outcome
 
 BATCH_SCHEMA = BatchInputSchema()
 IDS_SCHEMA = IdsInputSchema()
@@ -74,23 +73,8 @@ def batch_upsert_customers() -> Response:
     refused keeps none of the others back. The results are in the order of the customers.
     """
     bodies = BATCH_SCHEMA.validated(json_body())["customers"]
-    outcomes = upsert_many(scoped_repository(CustomerBatchRepository), bodies, _refuse_repeated())
+    outcomes = upsert_many(scoped_repository(CustomerBatchRepository), bodies, refusing_repeated())
     return json_response({"results": _results(outcomes)})
-
-
-def _refuse_repeated() -> Callable[[object], Upsert]:
-    """Return a function that validates a customer, and refuses an external id of an earlier one in the batch."""
-    seen: set[str] = set()
-
-    def validate(body: object) -> Upsert:
-        key = rules.unique_keys(body).get("externalId") if isinstance(body, dict) else None
-        if key in seen:
-            raise InvalidRequest([Finding.of_shape("/externalId", "repeated")])
-        if key is not None:
-            seen.add(key)
-        return to_upsert(body)
-
-    return validate
 
 
 def _results(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:

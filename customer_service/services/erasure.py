@@ -90,7 +90,7 @@ def is_erased(document: Mapping[str, Any]) -> bool:
 
 
 def _basis_of(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return why a blocked customer is retained, and until when; nothing is in force after a hold ended."""
+    """Return why a blocked customer is retained, and until when; empty if it has neither a hold nor a date."""
     day = _last_invoiced_on(document)
     if _is_held(document):
         return {"basis": HOLD}
@@ -101,7 +101,7 @@ def erase(customers: ErasureRepository, customer_id: str) -> Document:
     """Erase the customer, or block it if it must be retained; return what is left of it.
 
     Each step can be repeated, so that the same call completes an erasure that a crash interrupted. Raises
-    CustomerNotFound.
+    CustomerNotFound, and MalformedDocument if the stored retention cannot be read.
     """
     while True:
         try:
@@ -139,10 +139,14 @@ def _is_held(document: Mapping[str, Any]) -> bool:
 def _last_invoiced_on(document: Mapping[str, Any]) -> date | None:
     """Return the date of the customer's last invoice; raises MalformedDocument."""
     text = _retention_of(document).get("lastInvoicedOn")
+    if text is None:
+        return None
     try:
-        return None if text is None else date.fromisoformat(text)
-    except (TypeError, ValueError):
+        day = date.fromisoformat(text)
+        retention.retain_until(day)
+    except (TypeError, ValueError):  # another program may have stored a date whose retention ends after the year 9999
         raise MalformedDocument("retention") from None
+    return day
 
 
 def _retention_of(document: Mapping[str, Any]) -> Mapping[str, Any]:

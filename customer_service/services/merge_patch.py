@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def apply_patch(document: Mapping[str, Any], patch: object) -> dict[str, Any]:
-    """Return the customer with a merge patch applied (RFC 7396); raises InvalidRequest.
+    """Return the customer with a merge patch applied (RFC 7396); raises InvalidRequest and MalformedDocument.
 
     Only errors that the patch causes count, not those that the stored document has already.
     """

@@ -57,12 +57,31 @@ def to_upsert(
     """Return the upsert of a customer by the first of these keys that it has; raises InvalidRequest."""
     errors = errors_of(body)
     keys = rules.unique_keys(body) if isinstance(body, dict) else {}
-    name = next((name for name in names if name in keys), None)
-    if name is None and not {"", *(f"/{each}" for each in names)} & {each.path for each in errors}:
+    name = next((each for each in names if each in keys), None)
+    has_error = any(error.path in {"", *(f"/{each}" for each in names)} for error in errors)
+    if name is None and not has_error:
         errors = [*errors, AMBIGUOUS_TAX_ID if "taxId" in names else NO_EXTERNAL_ID]
     if errors or name is None or not isinstance(body, dict):
         raise InvalidRequest(errors)
     return Upsert(name, keys[name], validation.to_stored(body))
+
+
+def refusing_repeated() -> Callable[[object], Upsert]:
+    """Return `to_upsert` for the customers of one batch, which also refuses an external id of an earlier one.
+
+    A customer that is invalid counts as an earlier one too.
+    """
+    seen: set[str] = set()
+
+    def validate(body: object) -> Upsert:
+        key = rules.unique_keys(body).get("externalId") if isinstance(body, dict) else None
+        if key in seen:
+            raise InvalidRequest([Finding.of_shape("/externalId", "repeated")])
+        if key is not None:
+            seen.add(key)
+        return to_upsert(body)
+
+    return validate
 
 
 def upsert(customers: CustomerRepository, new: Upsert, document: Document | None) -> UpsertResult:
@@ -108,8 +127,8 @@ def upsert_many(
 ) -> list[Outcome]:
     """Upsert each customer on its newest state; return each one's result, or the error that refused it.
 
-    No two upserts that `validate` returns may have the same key. One query finds all stored customers, one write adds
-    the new ones, and one changes those that differ.
+    No two upserts that `validate` returns may have the same key. One query for each kind of key finds the stored
+    customers, one write adds the new ones, and one changes those that differ.
     """
     validated = [_upsert_or_error(each, validate) for each in given]
     upserts = [each for each in validated if isinstance(each, Upsert)]

@@ -44,7 +44,7 @@ def validate(body: object) -> dict[str, Any]:
 
 
 def validate_replacement(document: Mapping[str, Any] | None, body: object) -> dict[str, Any]:
-    """Return the customer that replaces the document, if there is one; raises as `validate` and `to_input`."""
+    """Return the customer to store in place of the document, if there is one; raises as `validate` and `to_input`."""
     customer = validate(body)
     return customer if document is None else rules.with_place_of_new_zip(to_input(document), customer)
 
@@ -56,7 +56,7 @@ def to_input(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def for_restore(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the input of a deleted customer, normalized so that its unique keys can be compared."""
+    """Return the input of a deleted customer, normalized as that of a new customer is."""
     return rules.normalized(to_input(document))
 
 

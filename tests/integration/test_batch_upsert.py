@@ -7,8 +7,21 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 from bson import ObjectId
 
-from customer_service.repository import CustomerBatchRepository
-from tests.support import CUSTOMER_ID, Service, caller, customers_url, new_customer, problem, serve, stored
+from customer_service.errors import DatabaseError
+from customer_service.repository import CustomerBatchRepository, OrganizationScope
+from customer_service.services import validation
+from tests.support import (
+    CUSTOMER_ID,
+    ORGANIZATION,
+    WRITER,
+    Service,
+    caller,
+    customers_url,
+    new_customer,
+    problem,
+    serve,
+    stored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -214,6 +227,34 @@ def test_a_bulk_update_that_fails_otherwise_is_an_error(mongodb: Database[Docume
     finally:
         mongodb.command("collMod", "customers", validator={})
     problem(response, 500, "database-error")
+
+
+def test_a_bulk_update_that_fails_invalidates_the_caches(mongodb: Database[Document]) -> None:
+    invalidated: list[ObjectId] = []
+    customers = CustomerBatchRepository(mongodb, OrganizationScope(ORGANIZATION), WRITER, invalidated.append)
+    document, _ = customers.add(validation.validate(numbered(1)))
+    mongodb.command("collMod", "customers", validator={"phone": {"$ne": "1234567890"}})
+    try:
+        with pytest.raises(DatabaseError):
+            customers.update_many([(document, validation.validate(numbered(1, phone="1234567890")))])
+    finally:
+        mongodb.command("collMod", "customers", validator={})
+    assert invalidated == [document["_id"]]
+
+
+def test_a_unique_index_of_another_program_is_an_error(mongodb: Database[Document]) -> None:
+    editor = caller(serve(mongodb), "editor")
+    send(editor, numbered(1), numbered(2))
+    mongodb.customers.create_index(
+        "email", unique=True, name="theirs", partialFilterExpression={"externalId": {"$exists": True}}
+    )
+    taken = numbered(1)["email"]
+    try:
+        problem(editor.post(customers_url(), json=numbered(3, email=taken)), 500, "database-error")
+        problem(editor.post(BATCH_UPSERT, json={"customers": [numbered(3, email=taken)]}), 500, "database-error")
+    finally:
+        mongodb.customers.drop_index("theirs")
+    assert statuses(send(editor, numbered(3, email=taken))) == ["created"]
 
 
 def test_a_bulk_insert_that_fails_otherwise_is_an_error(mongodb: Database[Document]) -> None:

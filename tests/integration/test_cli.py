@@ -116,18 +116,19 @@ def test_customers_of_other_programs_are_completed(
             generic | {"_id": ObjectId(), "taxId": "xaxx010101000"},
             generic | {"_id": ObjectId(), "taxId": "xaxx010101000"},
             EXAMPLE_CUSTOMER | {"_id": ObjectId(), "taxId": "dum901231ab3"},
+            generic | {"_id": ObjectId(), "externalId": 4711},
             EXAMPLE_CUSTOMER | {"_id": ObjectId(), "legalName": None},
             EXAMPLE_CUSTOMER | {"_id": ObjectId(), "deletedAt": EXAMPLE_CUSTOMER["updatedAt"]},
         ]
     )
     done = CommandRun(monkeypatch, capsys, "indexes")
     *_, twins, completion = done.out.splitlines()
-    assert completion == "completed  4 customers, 1 of which share a tax id or external id with another"
+    assert completion == "completed  5 customers, 1 of which share a tax id or external id with another"
     twin = configured.customers.find_one({"taxId": "dum901231ab3"})
     assert twin is not None
     assert twins == f"twins  {twin['_id']} and {bare['_id']} of {ORGANIZATION} have the same taxId"
-    assert configured.customers.count_documents({"search": "dunder"}) == 4
-    assert configured.customers.count_documents({"unique": {}}) == 3
+    assert configured.customers.count_documents({"search": "dunder"}) == 5
+    assert configured.customers.count_documents({"unique": {}}) == 4
     completed = configured.customers.find_one({"_id": bare["_id"]})
     assert completed is not None
     assert completed["unique"] == {"taxId": "DUM901231AB3", "externalId": "crm-1"}

@@ -171,6 +171,16 @@ class TestVersions:
         patch(editor, url(), phone=None)
         assert kinds(editor, url()) == [(1, "changed", ["/phone"]), (0, "created", [])]
 
+    def test_pages_end_if_another_program_stored_no_time(self, editor: FlaskClient, service: Service) -> None:
+        for number in range(4):
+            patch(editor, url(), phone=f"647401010{number}")
+        first = page(editor, url(), "?limit=2")
+        service.database.customers.update_one({"_id": ObjectId(CUSTOMER_ID)}, {"$unset": {"updatedAt": ""}})
+        second = page(editor, url(), f"?limit=2&cursor={first['nextCursor']}")
+        last = page(editor, url(), f"?limit=2&cursor={second['nextCursor']}")
+        assert [each["version"] for each in first["data"] + second["data"] + last["data"]] == [5, 4, 3, 2, 1]
+        assert last["nextCursor"] is None
+
     @pytest.mark.parametrize("malformed", [{"updatedAt": None}, {"legalName": 5}, {"updatedAt": "x", "updatedBy": 7}])
     def test_a_version_that_cannot_be_serialized_has_an_entry(
         self, editor: FlaskClient, service: Service, malformed: dict[str, Any]

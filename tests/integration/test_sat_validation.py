@@ -139,6 +139,10 @@ class TestRefused:
             (MATCHED | {"status": None}, [("/status", "required")]),
             (MATCHED | {"x": 1}, [("/x", "unknown-field")]),
             (MATCHED | {"mismatches": ["/taxId"]}, [("/mismatches", "mismatches-not-allowed")]),
+            (
+                MATCHED | {"mismatches": ["/taxId"], "checkedAt": "yesterday"},
+                [("/mismatches", "mismatches-not-allowed"), ("/checkedAt", "invalid-instant")],
+            ),
             (MISMATCHED | {"mismatches": ["/email"]}, [("/mismatches/0", "invalid-value")]),
             (MISMATCHED | {"mismatches": "/taxId"}, [("/mismatches", "invalid-type")]),
             (MISMATCHED | {"mismatches": None}, [("/mismatches", "required")]),

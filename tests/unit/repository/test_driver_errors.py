@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteConcernError
 
 from customer_service.errors import CustomerServiceError, DatabaseError, DatabaseUnavailable
 from customer_service.repository.driver_errors import translates_errors
@@ -18,6 +18,9 @@ from customer_service.repository.driver_errors import translates_errors
         (OperationFailure("", 13), DatabaseError),
         (WriteConcernError("", 100), DatabaseError),
         (PyMongoError(), DatabaseError),
+        (BulkWriteError({"writeErrors": [{"code": 11602}]}), DatabaseUnavailable),
+        (BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 91}]}), DatabaseUnavailable),
+        (BulkWriteError({"writeErrors": [{"code": 121}]}), DatabaseError),
     ],
 )
 def test_errors_of_an_election_become_database_unavailable(
