@@ -20,8 +20,8 @@ REQUEST_HEADERS = (
     "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-Match, If-None-Match, traceparent, X-Request-ID"
 )
 RESPONSE_HEADERS = (
-    "ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, traceparent, "
-    "WWW-Authenticate, X-Request-ID"
+    "Allow, Content-Location, ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, "
+    "traceparent, WWW-Authenticate, X-Request-ID"
 )
 PREFLIGHT_SECONDS = 7200  # Chromium caches a preflight for two hours at most, other browsers for a day at most
 

@@ -1,4 +1,4 @@
-"""The examples of request bodies; each succeeds on the demo, however often it is sent, but a customer is created once.
+"""The examples of request bodies; each succeeds on the demo, however often it is sent, except that of a new customer.
 
 The companies are those that the SAT publishes for tests.
 """

@@ -19,11 +19,11 @@ from customer_service.schemas.outputs import ProblemSchema
 from customer_service.web import examples
 from customer_service.web.operations import Parameter, operation_of
 from customer_service.web.problems import (
-    COMMON_PROBLEMS,
     FRAMEWORK_PROBLEMS,
     INTERNAL_ERROR,
     PROBLEM_MEDIA_TYPE,
     PROBLEMS,
+    REQUEST_TIMEOUT,
     SERVER_PROBLEMS,
 )
 from customer_service.web.routing import BASE_PATHS
@@ -70,7 +70,7 @@ DEFAULT_PROBLEMS = [
     *(problem for problem in PROBLEMS.values() if problem.status in DEFAULT_STATUSES),
     *(problem for status, problem in FRAMEWORK_PROBLEMS.items() if status != HTTPStatus.METHOD_NOT_ALLOWED),
     *SERVER_PROBLEMS.values(),
-    *COMMON_PROBLEMS,
+    REQUEST_TIMEOUT,
     INTERNAL_ERROR,
 ]
 """The problems that do not depend on what an operation does: the `default` response of each operation has them all."""

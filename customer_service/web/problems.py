@@ -226,9 +226,6 @@ SERVER_PROBLEMS: dict[str, ProblemType] = {
 }
 """The problem types of the errors of gunicorn's parser by their class names; any other one is UNREADABLE."""
 
-COMMON_PROBLEMS = (OVERLOADED, REQUEST_TIMEOUT, SERVER_PROBLEMS["LimitRequestHeaders"])
-"""The problem types that the response to any request can have."""
-
 INTERNAL_ERROR = ProblemType(
     "internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer; the log knows why."
 )

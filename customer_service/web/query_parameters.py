@@ -182,7 +182,8 @@ def invalid_parameters(codes: Mapping[str, str]) -> InvalidRequest:
 def _find_error(name: str, value: str) -> str | None:
     """Return the code of the error in a parameter, None if it is valid."""
     if name in FILTERS:
-        return None if (name != "q") <= len(value) <= MAXIMUM_TEXT_LENGTH else "invalid-length"
+        minimum = 0 if name == "q" else 1
+        return None if minimum <= len(value) <= MAXIMUM_TEXT_LENGTH else "invalid-length"
     if RANGE.fullmatch(name):
         return None if _is_instant(value) else "invalid-instant"
     if entry := ENTRY.fullmatch(name):

@@ -81,12 +81,12 @@ def _count_members(value: object) -> int:
 def _require_unique_names(text: str) -> None:
     """Raise the error of 400 if an object has two members of one name: parsers disagree on which one is valid."""
     try:
-        json.loads(text, object_pairs_hook=_require_unique_names_of)
+        json.loads(text, object_pairs_hook=_refuse_repeated_names)
     except RecursionError:
         raise BadRequest(NOT_JSON) from None
 
 
-def _require_unique_names_of(members: list[tuple[str, object]]) -> None:
+def _refuse_repeated_names(members: list[tuple[str, object]]) -> None:
     names = set[str]()
     for name, _ in members:
         if name in names:

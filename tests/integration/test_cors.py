@@ -53,6 +53,7 @@ def test_a_page_may_read_what_it_asked(shared: Service) -> None:
     assert answer.headers["Vary"] == "Origin"
     exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
     assert exposed >= {"ETag", "Location", "Link", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID"}
+    assert exposed >= {"Allow", "Content-Location", "WWW-Authenticate"}
     assert cors_headers(answer) == {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers"}
 
 
