@@ -11,7 +11,7 @@ from customer_service.repository import CustomerBatchRepository
 from customer_service.routes.blueprint import MEMBER_ERRORS, blueprint, customers, scoped_repository
 from customer_service.schemas.inputs import BatchInputSchema, IdsInputSchema
 from customer_service.schemas.outputs import CustomerBatchSchema, UpsertsSchema
-from customer_service.services.upserts import refusing_repeated, upsert_many
+from customer_service.services.upserts import refusing_repeated, upsert_many, validate_many
 from customer_service.web import examples
 from customer_service.web.error_handlers import problem_of_error
 from customer_service.web.operations import Operation, SuccessResponse
@@ -73,7 +73,7 @@ def batch_upsert_customers() -> Response:
     refused keeps none of the others back. The results are in the order of the customers.
     """
     bodies = BATCH_SCHEMA.validated(json_body())["customers"]
-    outcomes = upsert_many(scoped_repository(CustomerBatchRepository), bodies, refusing_repeated())
+    outcomes = upsert_many(scoped_repository(CustomerBatchRepository), validate_many(bodies, refusing_repeated()))
     return json_response({"results": _results(outcomes)})
 
 

@@ -74,6 +74,7 @@ def refusing_repeated() -> Callable[[object], Upsert]:
     seen: set[str] = set()
 
     def validate(body: object) -> Upsert:
+        time.sleep(0)  # a gevent worker answers other requests between two customers
         key = rules.unique_keys(body).get("externalId") if isinstance(body, dict) else None
         if key in seen:
             raise InvalidRequest([Finding.of_shape("/externalId", "repeated")])
@@ -122,15 +123,17 @@ def _is_stored(document: Document, customer: dict[str, Any]) -> bool:
     return customer == validation.canonical(validation.to_input(document))
 
 
-def upsert_many(
-    customers: CustomerBatchRepository, given: Sequence[T], validate: Callable[[T], Upsert]
-) -> list[Outcome]:
-    """Upsert each customer on its newest state; return each one's result, or the error that refused it.
+def validate_many(given: Sequence[T], validate: Callable[[T], Upsert]) -> list[Upsert | InvalidRequest]:
+    """Return each customer's upsert, or the error that refuses it."""
+    return [_upsert_or_error(each, validate) for each in given]
 
-    No two upserts that `validate` returns may have the same key. One query for each kind of key finds the stored
+
+def upsert_many(customers: CustomerBatchRepository, validated: Sequence[Upsert | InvalidRequest]) -> list[Outcome]:
+    """Do each upsert on the newest state; return each one's result, or the error that refused it.
+
+    No two upserts may have the same key. One query for each kind of key finds the stored
     customers, one write adds the new ones, and one changes those that differ.
     """
-    validated = [_upsert_or_error(each, validate) for each in given]
     upserts = [each for each in validated if isinstance(each, Upsert)]
     found = _find(customers, upserts)
     done = _add_many(customers, [each for each in upserts if _key(each) not in found])
@@ -144,7 +147,6 @@ def upsert_many(
 
 
 def _upsert_or_error(item: T, validate: Callable[[T], Upsert]) -> Upsert | InvalidRequest:
-    time.sleep(0)  # a gevent worker answers other requests between two customers
     try:
         return validate(item)
     except InvalidRequest as error:

@@ -22,7 +22,7 @@ from customer_service.repository import versions as versions_module
 from customer_service.repository.database import connect, primary_of
 from customer_service.repository.versions import version_of
 from customer_service.services import validation
-from customer_service.services.upserts import to_upsert, upsert_many
+from customer_service.services.upserts import to_upsert, upsert_many, validate_many
 from customer_service.settings import MongoSettings
 from tests.support import (
     CUSTOMER_ID,
@@ -123,7 +123,7 @@ class TestArchive:
     ) -> None:
         document, _ = repository.add(validation.validate(new_customer(taxId="SAB010203AB1", externalId="crm-1")))
         repository.set_sat_validation(document, None)
-        (outcome,) = upsert_many(repository, [validation.to_input(document)], to_upsert)
+        (outcome,) = upsert_many(repository, validate_many([validation.to_input(document)], to_upsert))
         assert getattr(outcome, "status", None) == "unchanged"
         assert copies(service) == []
 
@@ -193,11 +193,11 @@ class TestBatch:
 
     def test_archives_what_changes_once(self, service: Service, repository: CustomerBatchRepository) -> None:
         bodies = [numbered(number) for number in range(4)]
-        created = upsert_many(repository, bodies, to_upsert)
+        created = upsert_many(repository, validate_many(bodies, to_upsert))
         assert [getattr(each, "status", None) for each in created] == ["created"] * 4
         before = {each["externalId"]: each for each in stored(service) if "externalId" in each}
         changes = [bodies[0], *({**body, "phone": None} for body in bodies[1:3])]
-        again = upsert_many(repository, [*changes, numbered(9)], to_upsert)
+        again = upsert_many(repository, validate_many([*changes, numbered(9)], to_upsert))
         assert [getattr(each, "status", None) for each in again] == ["unchanged", "changed", "changed", "created"]
         expected = [before[f"crm-{number}"] for number in (1, 2)]
         assert sorted((copy["document"] for copy in copies(service)), key=lambda each: each["externalId"]) == expected
@@ -208,7 +208,7 @@ class TestBatch:
             repository = CustomerBatchRepository(client[mongodb.name], OrganizationScope(ORGANIZATION), WRITER)
             bodies = [numbered(number) for number in range(5)]
             for phone in ("6474010101", None):
-                upsert_many(repository, [{**body, "phone": phone} for body in bodies], to_upsert)
+                upsert_many(repository, validate_many([{**body, "phone": phone} for body in bodies], to_upsert))
         inserts = [command["insert"] for command in recorder.commands if "insert" in command]
         assert inserts == ["customers", "customer_versions"]
         assert sum("update" in command for command in recorder.commands) == 1

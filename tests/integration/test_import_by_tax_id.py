@@ -9,7 +9,7 @@ import pytest
 from customer_service.errors import CustomerServiceError, DuplicateTaxId, InvalidRequest
 from customer_service.repository import CustomerBatchRepository, OrganizationScope
 from customer_service.repository.customers import DUPLICATE_ERRORS
-from customer_service.services.upserts import to_upsert, upsert_many
+from customer_service.services.upserts import to_upsert, upsert_many, validate_many
 from tests.support import ORGANIZATION, WRITER, fill, new_customer
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def customers(database: Database[Document]) -> CustomerBatchRepository:
 def store(customers: CustomerBatchRepository, country: str, **changes: Any) -> str:
     """Store one row as an import does; return what became of it, or the path and the code of what is wrong."""
     row = new_customer(**ABROAD | changes, address={"country": country})
-    (outcome,) = upsert_many(customers, [row], lambda body: to_upsert(body, tuple(DUPLICATE_ERRORS)))
+    (outcome,) = upsert_many(customers, validate_many([row], lambda body: to_upsert(body, tuple(DUPLICATE_ERRORS))))
     if isinstance(outcome, InvalidRequest):
         return " ".join(f"{finding.path} {finding.code}" for finding in outcome.findings)
     return type(outcome).__name__ if isinstance(outcome, CustomerServiceError) else outcome.status

@@ -19,6 +19,7 @@ from customer_service.cli import console
 from customer_service.cli.transfer import commands, exporting, formats, importing
 from customer_service.cli.transfer.columns import COLUMNS
 from customer_service.cli.transfer.importing import Importer
+from customer_service.errors import DatabaseUnavailable
 from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository
 from customer_service.repository.memberships import OrganizationScope
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
-    from customer_service.cli.transfer.rows import Row
+    from customer_service.errors import InvalidRequest
     from customer_service.repository.database import Document
+    from customer_service.services.upserts import Outcome, Upsert
 
     Shell = Callable[..., CommandRun]
 
@@ -321,6 +323,25 @@ class TestCutOff:
         )
         assert list(tmp_path.iterdir()) == []
 
+    def test_after_a_batch_that_failed_no_later_one_is_stored(
+        self, shell: Shell, filled: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add_many = CustomerBatchRepository.add_many
+
+        def failing(self: CustomerBatchRepository, customers: Sequence[dict[str, Any]]) -> list[Document | None]:
+            if customers[0]["externalId"] == "crm-10":
+                raise DatabaseUnavailable
+            return add_many(self, customers)
+
+        (tmp_path / "c.ndjson").write_bytes(ndjson([numbered(number) for number in range(35)]))
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", failing)
+        assert shell("import", ORGANIZATION, "c.ndjson").code == 1
+        assert len(stored(filled)) == 10
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", add_many)
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert run.err.splitlines()[0] == "continuing after row 10"
+        assert summary(run) == "rows 35  created 35  changed 0  unchanged 0  failed 0"
+
     @pytest.mark.usefixtures("cut")
     def test_another_organization_begins_anew(self, shell: Shell, filled: Database[Document]) -> None:
         filled.memberships.insert_one({"userId": MEMBER, "organizationId": OTHER_ORGANIZATION, "role": "admin"})
@@ -487,10 +508,10 @@ class TestRejects:
         (tmp_path / "c.csv").write_bytes(text(table(rows)).encode())
         store = Importer._store
 
-        def killed(self: Importer, batch: list[Row]) -> None:
-            if batch[0].line > 10:
+        def killed(self: Importer, validated: Sequence[Upsert | InvalidRequest]) -> list[Outcome]:
+            if len(validated) == 1:  # the second batch
                 raise KeyboardInterrupt
-            store(self, batch)
+            return store(self, validated)
 
         monkeypatch.setattr(Importer, "_store", killed)
         assert shell("import", ORGANIZATION, "c.csv", "--rejects", "r.csv").code == 130

@@ -1,6 +1,6 @@
 """How a consumer catches up with many changes, and what it costs the database that others wait for one.
 
-`python -m tests.catching_up CHANGES`: so many changes of an organization, and as many of another one between them.
+`python -m tests.tools.measure_feed CHANGES`: so many changes of an organization, and as many of another one between.
 """
 
 from __future__ import annotations

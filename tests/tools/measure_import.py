@@ -1,6 +1,6 @@
 """How fast an import is beside the driver's own bulk_write of the same documents, and how much memory it takes.
 
-`python -m tests.bulk ROWS PARTS`: the rows come in so many parts, and for each the two take turns.
+`python -m tests.tools.measure_import ROWS PARTS`: the rows come in so many parts, and for each the two take turns.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from customer_service.repository.database import Document
 
 BATCH = 500
+COMMAND = "from customer_service.cli import run_command"
 WORDS = ("COMERCIALIZADORA", "GRUPO", "INDUSTRIAL", "NORTE", "GARCIA", "LOPEZ", "HERNANDEZ", "PAPELERA", "SERVICIOS")
 
 
@@ -69,7 +70,7 @@ def command(uri: str, name: str, numbers: range) -> float:
             lines.writelines(json.dumps(row(number)) + "\n" for number in numbers)
         began = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-c", "from customer_service.cli import main; main()", "import", ORGANIZATION, str(file)],
+            [sys.executable, "-c", f"{COMMAND}; run_command()", "import", ORGANIZATION, str(file)],
             env={**os.environ, "MONGODB_URI": uri, "MONGODB_DATABASE": name},
             check=True,
         )

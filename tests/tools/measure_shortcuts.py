@@ -17,7 +17,7 @@ import pytest
 
 from customer_service.fiscal import contacts
 from customer_service.repository import CustomerBatchRepository, OrganizationScope
-from customer_service.services.upserts import UpsertResult, to_upsert, upsert_many
+from customer_service.services.upserts import UpsertResult, to_upsert, upsert_many, validate_many
 from tests.support import ORGANIZATION, WRITER, mongod
 from tests.tools.measure_import import BATCH, row
 
@@ -43,7 +43,7 @@ def upsert_batch(database: Database[Document], start: int, without: tuple[str, .
         for name in without:
             patch.setattr(contacts, name, NEVER)
         began = time.process_time()
-        outcomes = upsert_many(customers, rows, to_upsert)
+        outcomes = upsert_many(customers, validate_many(rows, to_upsert))
         seconds = time.process_time() - began
     assert all(isinstance(each, UpsertResult) for each in outcomes)
     return seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,11 +16,12 @@ from customer_service.fiscal.characters import CONTROL_CHARACTER
 from customer_service.repository.customers import DUPLICATE_ERRORS
 from customer_service.repository.database import deadline
 from customer_service.services import validation
-from customer_service.services.upserts import to_upsert, upsert_many
+from customer_service.services.upserts import to_upsert, upsert_many, validate_many
 from customer_service.web.problems import PROBLEMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from customer_service.cli.transfer.checkpoint import ImportCounts
     from customer_service.cli.transfer.rows import Row
@@ -47,20 +49,37 @@ class Importer:
         """Add to the counts; notify of each refused row with the reasons, and when a batch is counted."""
         self._customers, self._counts, self._on_refused, self._on_batch = customers, counts, on_refused, on_batch
         self._fingerprints = FingerprintSet()
+        self._storing: tuple[list[Row], Future[list[Outcome]]] | None = None
 
     def run(self, rows: Iterator[Row]) -> None:
-        """Store the rows after those that are counted already; raises DatabaseUnavailable and Unreadable."""
+        """Store the rows after those that are counted already; raises DatabaseUnavailable and Unreadable.
+
+        A thread stores a batch while the next one is validated: both take about as long.
+        """
         for row in islice(rows, self._counts.rows):
             self._repeated(row.body)
-        for batch in batches(rows):
-            self._store(batch)
+        with ThreadPoolExecutor(1) as thread:
+            try:
+                for batch in batches(rows):
+                    validated = validate_many(batch, self._validate)
+                    self._count_stored()
+                    self._storing = batch, thread.submit(self._store, validated)
+            except Unreadable:
+                self._count_stored()
+                raise
+            self._count_stored()
 
-    def _store(self, batch: list[Row]) -> None:
+    def _count_stored(self) -> None:
+        """Wait for the batch that is being stored, and count its rows."""
+        if self._storing is not None:
+            (batch, outcomes), self._storing = self._storing, None
+            for row, outcome in zip(batch, outcomes.result(), strict=True):
+                self._count(row, outcome)
+            self._on_batch()
+
+    def _store(self, validated: Sequence[Upsert | InvalidRequest]) -> list[Outcome]:
         with deadline(IMPORT_BATCH_SECONDS):
-            outcomes = upsert_many(self._customers, batch, self._validate)
-        for row, outcome in zip(batch, outcomes, strict=True):
-            self._count(row, outcome)
-        self._on_batch()
+            return upsert_many(self._customers, validated)
 
     def _validate(self, row: Row) -> Upsert:
         return to_upsert(row.body, KEYS, partial(self._errors_of, row))

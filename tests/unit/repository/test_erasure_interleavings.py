@@ -23,7 +23,7 @@ from customer_service.repository import (
 from customer_service.repository.memberships import OrganizationScope
 from customer_service.services import erasure, validation
 from customer_service.services.merge_patch import apply_patch
-from customer_service.services.upserts import replace, to_upsert, upsert_many
+from customer_service.services.upserts import replace, to_upsert, upsert_many, validate_many
 from tests.support import CUSTOMER_ID, INVOICED_ON, MEMBER, ORGANIZATION, WRITER, new_customer
 from tests.support.interleaving import interleavings
 
@@ -98,7 +98,7 @@ def import_it(database: Database[Document]) -> object:
     """Do what an import of a changed row does; it creates another customer if this one is gone."""
     customers = CustomerBatchRepository(database, SCOPE, WRITER)
     rows = [CUSTOMER | {"email": "gone-6@erased.example"}]
-    return upsert_many(customers, rows, lambda row: to_upsert(row, ("externalId", "taxId")))
+    return upsert_many(customers, validate_many(rows, lambda row: to_upsert(row, ("externalId", "taxId"))))
 
 
 def create_again(database: Database[Document]) -> object:
