@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
+    from customer_service.cli.transfer.rows import Row
     from customer_service.errors import InvalidRequest
     from customer_service.repository.database import Document
     from customer_service.services.upserts import Outcome, Upsert
@@ -322,6 +324,34 @@ class TestCutOff:
             "customer-service: interrupted; import it again from the beginning: nothing is stored twice\n"
         )
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(("patience", "said"), [(30, []), (0, [importing.LAST_BATCH])])
+    def test_a_batch_that_is_being_stored_is_counted(
+        self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float, said: list[str]
+    ) -> None:
+        validate, add_many = Importer._validate, CustomerBatchRepository.add_many
+
+        def killed(self: Importer, row: Row) -> Upsert:
+            if row.line == 25:
+                raise KeyboardInterrupt
+            return validate(self, row)
+
+        def slow(self: CustomerBatchRepository, customers: Sequence[dict[str, Any]]) -> list[Document | None]:
+            time.sleep(0.2)
+            return add_many(self, customers)
+
+        (tmp_path / "c.ndjson").write_bytes(ndjson([numbered(number) for number in range(30)]))
+        monkeypatch.setattr(Importer, "_validate", killed)
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", slow)
+        monkeypatch.setattr(importing, "PATIENCE_SECONDS", patience)
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert run.err.splitlines() == [
+            *said,
+            "customer-service: interrupted after row 20; run the same command again to continue there",
+        ]
+        monkeypatch.setattr(Importer, "_validate", validate)
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert summary(run) == "rows 30  created 30  changed 0  unchanged 0  failed 0"
 
     def test_after_a_batch_that_failed_no_later_one_is_stored(
         self, shell: Shell, filled: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -182,7 +182,7 @@ class _Run:
                     self.bar.update(raw.tell() - self.bar.pos)
 
             rows = sheet.rows() if sheet else formats.read_ndjson(stream)
-            Importer(customers, self.counts, on_refused, on_batch).run(rows)
+            Importer(customers, self.counts, on_refused, on_batch, self.print_line).run(rows)
 
     def print_line(self, text: str) -> None:
         """Print a line on standard error, over the progress bar."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,6 +34,8 @@ IMPORT_BATCH_SECONDS = 60.0
 """The deadline of one batch in the database: longer than that of a request, since it stores more."""
 
 KEYS = tuple(DUPLICATE_ERRORS)
+PATIENCE_SECONDS = 2.0  # how long an interrupted import waits for its last batch before it says so
+LAST_BATCH = "storing the last batch; press Ctrl-C again to leave it"
 
 
 class Importer:
@@ -45,16 +47,19 @@ class Importer:
         counts: ImportCounts,
         on_refused: Callable[[Row, list[str]], object],
         on_batch: Callable[[], object],
+        print_line: Callable[[str], object],
     ) -> None:
         """Add to the counts; notify of each refused row with the reasons, and when a batch is counted."""
         self._customers, self._counts, self._on_refused, self._on_batch = customers, counts, on_refused, on_batch
+        self._print_line = print_line
         self._fingerprints = FingerprintSet()
         self._storing: tuple[list[Row], Future[list[Outcome]]] | None = None
 
     def run(self, rows: Iterator[Row]) -> None:
         """Store the rows after those that are counted already; raises DatabaseUnavailable and Unreadable.
 
-        A thread stores a batch while the next one is validated: both take about as long.
+        A thread stores a batch while the next one is validated: both take about as long. So a batch is counted, or its
+        error raised, when the next one has been read.
         """
         for row in islice(rows, self._counts.rows):
             self._repeated(row.body)
@@ -67,13 +72,20 @@ class Importer:
             except Unreadable:
                 self._count_stored()
                 raise
+            except KeyboardInterrupt:
+                if self._storing is not None and wait([self._storing[1]], PATIENCE_SECONDS).not_done:
+                    self._print_line(LAST_BATCH)
+                self._count_stored()
+                raise
             self._count_stored()
 
     def _count_stored(self) -> None:
         """Wait for the batch that is being stored, and count its rows."""
         if self._storing is not None:
-            (batch, outcomes), self._storing = self._storing, None
-            for row, outcome in zip(batch, outcomes.result(), strict=True):
+            batch, storing = self._storing
+            outcomes = storing.result()
+            self._storing = None
+            for row, outcome in zip(batch, outcomes, strict=True):
                 self._count(row, outcome)
             self._on_batch()
 
