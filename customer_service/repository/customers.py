@@ -288,13 +288,13 @@ class CustomerRepository:
 
         Raises the driver's error if the key is of a unique index that another program created: to retry is no use.
         """
-        pattern = (error.details or {}).get("keyPattern") or {"_id": 1}
-        if not any(name == "_id" or name.startswith("unique.") for name in pattern):
-            raise error
         for name, value in rules.unique_keys(customer).items():
             other = self._find({"_id": {"$ne": customer_id}, f"unique.{name}": value})
             if other is not None:
                 raise DUPLICATE_ERRORS[name](self._scope, str(other["_id"])) from None
+        pattern = (error.details or {}).get("keyPattern") or {"_id": 1}
+        if not any(name == "_id" or name.startswith("unique.") for name in pattern):
+            raise error
 
 
 def search_and_unique_fields(customer: Mapping[str, Any]) -> Document:

@@ -86,7 +86,8 @@ class VersionRepository:
         """
         time = _time_of(current)
         if before is not None and (time is None or time >= before):
-            return self._copies(current, {"_id.updatedAt": {"$not": {"$gte": before}}}, limit)
+            criteria = [{"_id.updatedAt": {"$not": {"$gte": before}}}, _older_than(current)]
+            return self._copies(current, {"$and": criteria}, limit)
         return [current, *self._copies(current, _older_than(current), limit)][:limit]
 
     @translates_errors

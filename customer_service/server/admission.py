@@ -12,6 +12,7 @@ import socket
 import time
 from collections import Counter
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -106,7 +107,7 @@ class Permit:
         return self._is_acquired
 
     def release(self) -> None:
-        """Pass the permit to the request that has waited longest."""
+        """Release the permit; usually the request that has waited longest gets it."""
         if self._is_acquired:
             self._is_acquired = False
             self._permits.release()
@@ -139,13 +140,13 @@ class RequestBody:
         raises the same error, and does not wait again.
         """
         if self._error is not None:
-            raise self._error
+            raise copy(self._error)
         if self._received is None:
             try:
                 with self._permit.released():
                     self._received = BytesIO(self._receive())
             except Exception as error:
-                self._error = error
+                self._error = copy(error)  # the traceback of the error itself holds the bytes that were received
                 raise
         return self._received.read(size)
 

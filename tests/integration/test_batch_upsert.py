@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from customer_service.errors import DatabaseError
-from customer_service.repository import CustomerBatchRepository, OrganizationScope
+from customer_service.repository import CustomerBatchRepository, OrganizationScope, ensure_indexes
 from customer_service.services import validation
 from tests.support import (
     CUSTOMER_ID,
@@ -255,6 +255,23 @@ def test_a_unique_index_of_another_program_is_an_error(mongodb: Database[Documen
     finally:
         mongodb.customers.drop_index("theirs")
     assert statuses(send(editor, numbered(3, email=taken))) == ["created"]
+
+
+def test_a_duplicate_is_one_although_another_programs_index_finds_it_first(mongodb: Database[Document]) -> None:
+    editor = caller(serve(mongodb), "editor")
+    send(editor, numbered(1))
+    mongodb.customers.drop_index("customer-service.unique.taxId")
+    partial = {"externalId": {"$exists": True}}
+    mongodb.customers.create_index(
+        [("organizationId", 1), ("taxId", 1)], unique=True, name="theirs", partialFilterExpression=partial
+    )
+    try:
+        ensure_indexes(mongodb)
+        taken = numbered(2, taxId=numbered(1)["taxId"])
+        problem(editor.post(customers_url(), json=taken), 409, "duplicate-tax-id")
+        assert problems(send(editor, taken, numbered(3))) == [(409,), None]
+    finally:
+        mongodb.customers.drop_index("theirs")
 
 
 def test_a_bulk_insert_that_fails_otherwise_is_an_error(mongodb: Database[Document]) -> None:

@@ -9,6 +9,8 @@ from urllib.parse import quote
 import pytest
 from bson import ObjectId
 
+from customer_service.repository import OrganizationScope
+from customer_service.repository.versions import VersionRepository
 from customer_service.services import history
 from tests.support import (
     CUSTOMER_ID,
@@ -176,6 +178,9 @@ class TestVersions:
             patch(editor, url(), phone=f"647401010{number}")
         first = page(editor, url(), "?limit=2")
         service.database.customers.update_one({"_id": ObjectId(CUSTOMER_ID)}, {"$unset": {"updatedAt": ""}})
+        current = service.database.customers.find_one({"_id": ObjectId(CUSTOMER_ID)})
+        assert current is not None
+        VersionRepository(service.database, OrganizationScope(ORGANIZATION)).archive([current])
         second = page(editor, url(), f"?limit=2&cursor={first['nextCursor']}")
         last = page(editor, url(), f"?limit=2&cursor={second['nextCursor']}")
         assert [each["version"] for each in first["data"] + second["data"] + last["data"]] == [5, 4, 3, 2, 1]

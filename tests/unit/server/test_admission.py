@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import resource
 import socket
 import time
+import weakref
 from collections import Counter
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import gevent
@@ -227,6 +231,23 @@ class TestBodies:
             with pytest.raises(ClientDisconnected):
                 body.read()
         assert slow.reads == 1
+
+    def test_a_body_that_failed_is_freed_at_once(self) -> None:
+        def read(_size: int) -> bytes:
+            raise OSError("Invalid data")
+
+        stream: Any = SimpleNamespace(read=read)
+        body = admission.RequestBody(stream, Permit(BoundedSemaphore(1)), Counter())
+        alive = weakref.ref(body)
+        gc.disable()
+        try:
+            for _ in range(2):
+                with suppress(ClientDisconnected):
+                    body.read()
+            del body
+            assert alive() is None
+        finally:
+            gc.enable()
 
     def test_no_more_is_read_than_is_allowed(self, harness: AdmissionHarness) -> None:
         body = SlowBody(*[b"a" * 1024] * 2000)
