@@ -63,21 +63,27 @@ class DrainingWorker(GeventWorker):
         self.wsgi: Any = Admission(self.wsgi, lambda: not self.alive)
 
     def run(self) -> None:
-        """Serve until the worker has drained."""
+        """Serve until the worker has drained, or must stop at once."""
         self.servers = [self._listen(listener) for listener in self.sockets]
         self.started.set()
         while self.alive:
             self.notify()
             self.drained.wait(HEARTBEAT_SECONDS)
-        self._join(LEAVE_SECONDS)
-        gevent.get_hub().loop.run_callback(self._close_idle)
-        self._join(FINISH_SECONDS)
+        if self.is_draining:
+            self._join(LEAVE_SECONDS)
+            gevent.get_hub().loop.run_callback(self._close_idle)
+            self._join(FINISH_SECONDS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - gunicorn's signature
         """Start to drain on SIGTERM: for DRAIN_SECONDS if the server shuts down, without delay if it reloads."""
         if not self.is_draining:
             self.is_draining = True
             gevent.spawn(self._drain, ServerSettings.from_environment().drain_seconds if shutdown.in_progress() else 0)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - gunicorn's signature
+        """Stop at once on SIGINT or SIGQUIT; gunicorn's handler prints the traceback of its SystemExit."""
+        self.is_draining = self.alive = False
+        gevent.spawn(self.drained.set)
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:  # type: ignore[override]  # gunicorn's stub says None

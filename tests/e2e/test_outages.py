@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +81,19 @@ def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], a
         assert time.monotonic() - stopped > 0.3
         assert load.failures == []
         assert '"level":"error"' not in server.log().replace(" ", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_ctrl_c_stops_at_once_and_prints_no_traceback(
+    mongodb_uri: str, filled: Database[Document], number: signal.Signals
+) -> None:
+    with Server(mongodb_uri, filled.name) as server:
+        with socket.create_connection(("127.0.0.1", server.port)):
+            assert server.process is not None
+            os.killpg(server.process.pid, number)
+            assert server.wait() == 0
+        assert "Traceback" not in server.log()
+        assert "SystemExit" not in server.log()
 
 
 SLOW_START = """
