@@ -17,7 +17,7 @@ def _running_customer_service() -> Iterator[RunningService]:
     try:
         from customer_service.testing import RunningService  # noqa: PLC0415 - tests without the fixture do not pay
     except ModuleNotFoundError as error:
-        pytest.fail(f"{error}. Run: pip install 'customer-service[testing]'", pytrace=False)
+        pytest.fail(f"{error}. Install the extra: customer-service[testing]", pytrace=False)
     with RunningService() as running:
         yield running
 

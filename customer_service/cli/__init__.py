@@ -10,5 +10,5 @@ def run_command() -> None:
     try:
         from customer_service.cli.main import main  # noqa: PLC0415 - fails if the extra is not installed
     except ModuleNotFoundError as error:
-        sys.exit(f"customer-service: {error}. Run: pip install 'customer-service[server]'")
+        sys.exit(f"customer-service: {error}. Install the extra: customer-service[server]")
     main()

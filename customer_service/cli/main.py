@@ -47,7 +47,7 @@ def main() -> None:
 def command() -> None:
     """Run and maintain the customer service.
 
-    Settings come from the environment; the README lists them.
+    Settings come from the environment; docs/reference/settings.md lists them.
 
     \b
     Examples:

@@ -38,7 +38,7 @@ class TracingSettingsSchema(EnvironmentSchema):
         if name not in data or data.get("disabled"):
             return {}
         if not _is_installed(EXPORTER):
-            needed = 'needs the extra that `pip install "customer-service[otel]"` brings'
+            needed = "needs the extra customer-service[otel]"
             raise ValidationError(needed, self.fields[name].data_key or name)
         return {"endpoint": data[name] if name == "traces" else f"{data[name].rstrip('/')}/v1/traces"}
 

@@ -524,7 +524,7 @@ class TestPlugin:
         (tmp_path / "conftest.py").write_text("import sys\nsys.modules['customer_service.testing'] = None\n")
         (tmp_path / "test_other.py").write_text("def test_other(customer_service):\n    pass\n")
         run = self.run(tmp_path)
-        assert (run.returncode, "pip install 'customer-service[testing]'" in run.stdout) == (1, True)
+        assert (run.returncode, "Install the extra: customer-service[testing]" in run.stdout) == (1, True)
 
     def run(self, directory: Path) -> subprocess.CompletedProcess[str]:
         plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p customer_service.pytest_plugin"}

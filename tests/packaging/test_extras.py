@@ -131,4 +131,4 @@ def test_the_fixture_names_the_extra_that_it_needs(install: Install) -> None:
     (environment.directory / "test_consumer.py").write_text(CONSUMER_TEST)
     done = environment.run("python", "-m", "pytest", "-q", "test_consumer.py")
     assert done.returncode == 1
-    assert "pip install 'customer-service[testing]'" in done.stdout
+    assert "Install the extra: customer-service[testing]" in done.stdout
