@@ -102,6 +102,7 @@ def test_metrics_are_the_sum_of_the_workers_whichever_answers(own: Server) -> No
 
 def test_the_counts_of_a_dead_worker_stay_and_it_is_not_counted_as_a_worker(own: Server) -> None:
     read(own)
+    wait_until(lambda: len(workers(own)) == 2)
     (victim, survivor) = workers(own)
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: len(workers(own) - {victim}) == 2)
