@@ -10,6 +10,7 @@ import time
 import traceback
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -217,6 +218,8 @@ def _end(log: Any, metrics: Metrics, response: Response) -> Response:
     seconds = time.perf_counter() - current.started
     for name, value in current.ids.headers().items():
         response.headers.add(name, value)
+    if response.status_code == HTTPStatus.UNAUTHORIZED:  # the only status for which the log has the address
+        add_fields(client=request.remote_addr)
     if log.is_enabled_for(logging.INFO):
         log.info(
             "request",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from customer_service import errors
-from customer_service.errors.findings import serialize_findings
 from customer_service.routes.blueprint import MEMBER_ERRORS, READ_ERRORS, blueprint, customers
 from customer_service.schemas.inputs import ANYTHING, CustomerInputSchema
 from customer_service.schemas.outputs import TaxInfoSchema
@@ -31,7 +30,7 @@ def validate_customer_tax_info(customer_id: str) -> Response:
 
     Errors are what this service would not store; warnings are what the tax authority will probably refuse.
     """
-    return _tax_info_response(validation.to_input(customers().get(customer_id)))
+    return json_response(validation.tax_info_body(validation.to_input(customers().get(customer_id))))
 
 
 @blueprint.post("/customers/tax-info-validation")
@@ -48,15 +47,4 @@ def validate_tax_info() -> Response:
 
     Wrong shapes are errors in the answer too.
     """
-    return _tax_info_response(json_body())
-
-
-def _tax_info_response(customer: object) -> Response:
-    errors_found, warnings = validation.errors_of(customer), validation.warnings_of(customer)
-    return json_response(
-        {
-            "isValid": not errors_found,
-            "errors": serialize_findings(errors_found),
-            "warnings": serialize_findings(warnings),
-        }
-    )
+    return json_response(validation.tax_info_body(json_body()))

@@ -23,14 +23,10 @@ from gevent.monkey import get_original
 from werkzeug.exceptions import ClientDisconnected
 
 from customer_service.errors import Overloaded, RequestTimeout
-from customer_service.server.limits import (
-    MAXIMUM_BUFFERED_BYTES,
-    MAXIMUM_IN_FLIGHT,
-    MAXIMUM_LONG_POLLS,
-    QUEUE_SECONDS,
-)
+from customer_service.server.limits import MAXIMUM_BUFFERED_BYTES, MAXIMUM_IN_FLIGHT, QUEUE_SECONDS
 from customer_service.web import shutdown
 from customer_service.web.limits import MAXIMUM_BODY_BYTES, MAXIMUM_BODY_SECONDS
+from customer_service.web.long_polling import MAXIMUM_LONG_POLLS
 from customer_service.web.routing import BASE_PATHS
 from customer_service.web.wsgi_environ import IS_OVERLOADED, LONG_POLLING, RECEIVED_AT
 

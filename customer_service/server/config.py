@@ -13,13 +13,7 @@ from customer_service.auth.tokens import TokenVerifier
 from customer_service.errors import SettingsError
 from customer_service.observability import metrics, request_log
 from customer_service.repository.database import connect
-from customer_service.server.limits import (
-    CONNECTIONS,
-    FINISH_SECONDS,
-    KEEPALIVE_SECONDS,
-    LEAVE_SECONDS,
-    REFUSE_SECONDS,
-)
+from customer_service.server.limits import FINISH_SECONDS, LEAVE_SECONDS, REFUSE_SECONDS
 from customer_service.settings import IN_MEMORY_URI
 from customer_service.settings.server import DEFAULT_WORKERS
 from customer_service.web import limits, shutdown
@@ -31,6 +25,12 @@ if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
 
     from customer_service.settings import Settings
+
+CONNECTIONS = 10_000
+"""The maximum number of connections of a worker: an idle one takes about 20 kB."""
+
+KEEPALIVE_SECONDS = 75
+"""Longer than a gateway keeps an idle connection, so that the gateway closes it first."""
 
 
 def options(settings: Settings) -> dict[str, Any]:

@@ -1,10 +1,4 @@
-"""How many requests and connections a worker serves at once, and how long it waits for each of them."""
-
-CONNECTIONS = 10_000
-"""The maximum number of connections of a worker: an idle one takes about 20 kB."""
-
-KEEPALIVE_SECONDS = 75
-"""Longer than a gateway keeps an idle connection, so that the gateway closes it first."""
+"""How many requests a worker serves at once, and how long it waits for them and for its clients."""
 
 MAXIMUM_IN_FLIGHT = 16
 """How many requests a worker serves at once; the others wait in a queue."""
@@ -14,9 +8,6 @@ QUEUE_SECONDS = 1.0
 
 MAXIMUM_BUFFERED_BYTES = 32_000_000
 """How many bytes of incomplete bodies a worker buffers; it refuses a body that would exceed them."""
-
-MAXIMUM_LONG_POLLS = 32
-"""How many requests of a worker may wait for changes at once; they do not count as in flight."""
 
 SILENT_SECONDS = 10.0
 """How long a new connection may take to send its first request line and headers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from customer_service.errors import InvalidRequest
+from customer_service.errors.findings import serialize_findings
 from customer_service.fiscal import rules
 from customer_service.schemas.inputs import OPTIONAL_FIELDS, AddressInputSchema, CustomerInputSchema
 from customer_service.schemas.outputs import CustomerSchema
@@ -33,6 +34,16 @@ def errors_of(body: object) -> list[Finding]:
 def warnings_of(body: object) -> list[Finding]:
     """Return the values of a request's body that the tax authority will probably refuse."""
     return rules.warnings(rules.normalized(body)) if isinstance(body, dict) else []
+
+
+def tax_info_body(customer: object) -> dict[str, Any]:
+    """Return the errors and the warnings of a customer as JSON, and whether it has no errors."""
+    errors = errors_of(customer)
+    return {
+        "isValid": not errors,
+        "errors": serialize_findings(errors),
+        "warnings": serialize_findings(warnings_of(customer)),
+    }
 
 
 def validate(body: object) -> dict[str, Any]:

@@ -59,8 +59,6 @@ def _handle_service_error(error: errors.CustomerServiceError) -> Response:
     request_log.add_fields(error=type(error).__name__)
     if str(error):
         request_log.add_fields(reason=str(error))
-    if problem.status == HTTPStatus.UNAUTHORIZED:  # the only status for which the log has the address
-        request_log.add_fields(client=request.remote_addr)
     return problem_response(problem, _members(error))
 
 

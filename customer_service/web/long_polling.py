@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAXIMUM_WAIT_SECONDS = 20
+MAXIMUM_LONG_POLLS = 32
+"""How many requests of a worker may wait for changes at once; they do not count as in flight."""
 
 
 def slot() -> AbstractContextManager[Callable[[], bool] | None]:

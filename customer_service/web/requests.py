@@ -13,6 +13,7 @@ from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from customer_service.errors import VersionMismatch
+from customer_service.web.compression import require_uncompressed_body
 from customer_service.web.limits import MAXIMUM_BODY_BYTES
 from customer_service.web.wsgi_environ import DEADLINE
 
@@ -35,8 +36,7 @@ def json_body(*media_types: str) -> object:
     allowed = media_types or (JSON,)
     if request.mimetype not in allowed:
         raise UnsupportedMediaType(f"Send {' or '.join(allowed)}.")
-    if request.environ.get("HTTP_CONTENT_ENCODING", "").lower() not in ("", "identity"):
-        raise UnsupportedMediaType("Send the body without a Content-Encoding.")
+    require_uncompressed_body()
     with request.environ[DEADLINE].paused():
         body = request.get_data()
     if len(body) > MAXIMUM_BODY_BYTES:

@@ -18,8 +18,8 @@ from bson import ObjectId
 from customer_service.client import CustomerClient
 from customer_service.repository import backfill_search_fields
 from customer_service.server.limits import MAXIMUM_IN_FLIGHT
-from customer_service.server.limits import MAXIMUM_LONG_POLLS as WAITERS
 from customer_service.settings.server import DEFAULT_WORKERS
+from customer_service.web.long_polling import MAXIMUM_LONG_POLLS as WAITERS
 from tests import support
 from tests.support import documents
 from tests.support.server import Server

@@ -17,7 +17,8 @@ import pytest
 
 from customer_service.client import CustomerClient
 from customer_service.repository import backfill_search_fields
-from customer_service.server.limits import KEEPALIVE_SECONDS, QUEUE_SECONDS
+from customer_service.server.config import KEEPALIVE_SECONDS
+from customer_service.server.limits import QUEUE_SECONDS
 from customer_service.settings import MongoSettings
 from customer_service.web.limits import MAXIMUM_BODY_BYTES, MAXIMUM_BODY_SECONDS
 from customer_service.web.long_polling import MAXIMUM_WAIT_SECONDS

@@ -23,9 +23,10 @@ from werkzeug.exceptions import ClientDisconnected
 from customer_service.errors import Overloaded, RequestTimeout
 from customer_service.server import admission
 from customer_service.server.admission import Admission, Permit, has_disconnected
-from customer_service.server.limits import MAXIMUM_IN_FLIGHT, MAXIMUM_LONG_POLLS
+from customer_service.server.limits import MAXIMUM_IN_FLIGHT
 from customer_service.web import shutdown
 from customer_service.web.limits import MAXIMUM_BODY_BYTES
+from customer_service.web.long_polling import MAXIMUM_LONG_POLLS
 from customer_service.web.wsgi_environ import IS_OVERLOADED, LONG_POLLING, RECEIVED_AT
 
 if TYPE_CHECKING:
