@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from marshmallow import ValidationError, fields
 
-from customer_service.settings.group import EnvironmentSchema, SettingsGroup, words
+from customer_service.settings.environment import EnvironmentSchema, SettingsGroup, words
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

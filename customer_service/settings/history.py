@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from marshmallow import fields, validate
 
-from customer_service.settings.group import EnvironmentSchema, SettingsGroup
+from customer_service.settings.environment import EnvironmentSchema, SettingsGroup
 
 MAXIMUM_DAYS = 24_000
 """MongoDB keeps the seconds of a TTL index in 31 bits: they are at most 24,855 days."""

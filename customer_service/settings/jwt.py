@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from customer_service.settings.group import EnvironmentSchema, SettingsGroup, words
+from customer_service.settings.environment import EnvironmentSchema, SettingsGroup, words
 
 PEM_MARK = "-----BEGIN"
 KEY_SETTINGS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")

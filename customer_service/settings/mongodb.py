@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from marshmallow import fields, validate
 
-from customer_service.settings.group import EnvironmentSchema, SettingsGroup
+from customer_service.settings.environment import EnvironmentSchema, SettingsGroup
 
 IN_MEMORY_URI = "mongomock://"
 """The `MONGODB_URI` of a database in the process's memory."""

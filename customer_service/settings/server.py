@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from marshmallow import fields, validate
 
-from customer_service.settings.group import EnvironmentSchema, SettingsGroup
+from customer_service.settings.environment import EnvironmentSchema, SettingsGroup
 
 DEFAULT_WORKERS = 2
 """The worker processes without `WEB_CONCURRENCY`; a database in memory has one."""

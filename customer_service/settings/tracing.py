@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, post_load
 
-from customer_service.settings.group import EnvironmentSchema, SettingsGroup
+from customer_service.settings.environment import EnvironmentSchema, SettingsGroup
 
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 

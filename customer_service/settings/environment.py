@@ -1,4 +1,4 @@
-"""A group of settings, and the schema that reads it from environment variables."""
+"""Settings from environment variables: a group of them, and the schema that reads it."""
 
 from __future__ import annotations
 
