@@ -154,5 +154,5 @@ class NotReady(CustomerServiceError):
 
     def __init__(self, checks: Mapping[str, str]) -> None:
         """Store the state of each dependency."""
-        super().__init__(", ".join(name for name, state in checks.items() if state != "ok"))
+        super().__init__("; ".join(f"{name}: {state}" for name, state in checks.items() if state != "ok"))
         self.members = {"checks": checks}
