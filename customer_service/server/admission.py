@@ -76,6 +76,10 @@ class Admission:
         finally:
             permit.release()
 
+    def is_full(self) -> bool:
+        """Return whether MAXIMUM_IN_FLIGHT requests are in flight."""
+        return self._permits.locked()
+
     @contextmanager
     def _wait(self, permit: Permit, client: socket.socket) -> Iterator[Callable[[], bool] | None]:
         """Yield a function that returns whether to stop waiting, or None if MAXIMUM_LONG_POLLS wait already."""

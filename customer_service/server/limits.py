@@ -6,6 +6,19 @@ MAXIMUM_IN_FLIGHT = 16
 QUEUE_SECONDS = 1.0
 """How long a request waits in the queue before the worker refuses it."""
 
+ACCEPTED_AT_ONCE = 8
+"""How many connections a worker accepts before it serves others, so that all workers get about as many.
+
+With 16, one of two workers may get all of sixteen clients. With 1, the slowest reads of 64 clients take four times as
+long.
+"""
+
+ACCEPTED_AT_ONCE_IF_FULL = 100
+"""The same for a worker that serves MAXIMUM_IN_FLIGHT requests.
+
+A connection that waits in the kernel delays the probes behind it, and its request is not refused in time.
+"""
+
 MAXIMUM_BUFFERED_BYTES = 32_000_000
 """How many bytes of incomplete bodies a worker buffers; it refuses a body that would exceed them."""
 

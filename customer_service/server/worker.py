@@ -20,6 +20,8 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from customer_service.server.admission import Admission
 from customer_service.server.limits import (
+    ACCEPTED_AT_ONCE,
+    ACCEPTED_AT_ONCE_IF_FULL,
     FINISH_SECONDS,
     LEAVE_SECONDS,
     LINGER_SECONDS,
@@ -32,7 +34,7 @@ from customer_service.web import connection_errors, shutdown
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from gunicorn.http.message import Request
@@ -126,8 +128,9 @@ class DrainingWorker(GeventWorker):
         pool = Pool(self.worker_connections)
         self.pools.append(pool)
         # gunicorn asks a listener for its name, and this one may be closed when a connection's greenlet begins.
-        server = StreamServer(listener, lambda client, address: self.handle(client, client, address), spawn=pool)
-        server.max_accept = 1  # the other workers accept the next connection
+        server = ConnectionServer(
+            self.wsgi.is_full, listener, lambda client, address: self.handle(client, client, address), spawn=pool
+        )
         server.start()
         return server
 
@@ -162,6 +165,20 @@ class DrainingWorker(GeventWorker):
             for pool in self.pools:
                 pool.join()
         self.notify()
+
+
+class ConnectionServer(StreamServer):
+    """Accepts the connections of a worker."""
+
+    def __init__(self, is_full: Callable[[], bool], *args: Any, **kwargs: Any) -> None:
+        """Accept more at once if `is_full` returns that the worker serves as many requests as it may."""
+        self._is_full = is_full
+        super().__init__(*args, **kwargs)
+
+    @property
+    def max_accept(self) -> int:  # type: ignore[override]  # gevent reads it each time
+        """How many connections to accept at once."""
+        return ACCEPTED_AT_ONCE_IF_FULL if self._is_full() else ACCEPTED_AT_ONCE
 
 
 class UnreadBody:

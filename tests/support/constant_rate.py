@@ -52,8 +52,13 @@ def send_reads(port: int, rate: float, seconds: float) -> LoadResult:
 
 def measure_capacity(port: int, clients: int, seconds: float) -> float:
     """Return how many reads a second are answered if each client waits for its last response."""
-    done = _in_process(_send_when_answered, port, clients, seconds)
-    return float(done.answers["200"] / done.seconds)
+    done = send_when_answered(port, clients, seconds)
+    return done.answers["200"] / done.seconds
+
+
+def send_when_answered(port: int, clients: int, seconds: float) -> LoadResult:
+    """Send reads from another process: each client waits for its last response, and then opens a new connection."""
+    return _in_process(_send_when_answered, port, clients, seconds)
 
 
 def probe(port: int, data: bytes, seconds: float) -> Callable[[], LoadResult]:

@@ -15,7 +15,8 @@ import pytest
 from gevent.event import Event
 from gunicorn.workers.ggevent import GeventWorker
 
-from customer_service.server.admission import Admission
+from customer_service.server.admission import Admission, Permit
+from customer_service.server.limits import ACCEPTED_AT_ONCE, MAXIMUM_IN_FLIGHT
 from customer_service.server.worker import DrainingWorker
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def worker() -> DrainingWorker:
     made.started, made.drained = Event(), Event()
     made.alive, made.worker_connections = True, 100
     made.servers, made.pools, made.idle = [], [], set()
+    made.wsgi = Admission(lambda *_: [], lambda: False)
     return made
 
 
@@ -82,6 +84,27 @@ def test_a_worker_that_is_stopped_while_it_starts_serves_those_that_wait_for_it(
     gevent.sleep(0.01)
     worker.run()
     assert (len(served), worker.alive) == (20, False)
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "accepted"), [(MAXIMUM_IN_FLIGHT - 1, ACCEPTED_AT_ONCE), (MAXIMUM_IN_FLIGHT, 20)]
+)
+def test_only_a_full_worker_accepts_all_connections_at_once(
+    worker: DrainingWorker,
+    listener: gevent.socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    in_flight: int,
+    accepted: int,
+) -> None:
+    for _ in range(in_flight):
+        assert Permit(worker.wsgi._permits).acquire()
+    before: list[int] = []
+    monkeypatch.setattr(worker, "handle", lambda *_: before.append(len(worker.pools[0])))
+    server = worker._listen(listener)
+    while len(before) < 20:
+        gevent.sleep(0)
+    server.close()
+    assert before[0] == accepted
 
 
 def test_connections_that_the_kernel_accepted_before_a_drain_are_served(
