@@ -13,10 +13,11 @@ With 16, one of two workers may get all of sixteen clients. With 1, the slowest 
 long.
 """
 
-ACCEPTED_AT_ONCE_IF_FULL = 100
+ACCEPTED_AT_ONCE_IF_FULL = 32
 """The same for a worker that serves MAXIMUM_IN_FLIGHT requests.
 
-A connection that waits in the kernel delays the probes behind it, and its request is not refused in time.
+A connection that waits in the kernel delays the probes behind it, and its request is not refused in time. With 100,
+one of two workers may get nine tenths of 200 clients.
 """
 
 MAXIMUM_BUFFERED_BYTES = 32_000_000

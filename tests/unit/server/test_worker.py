@@ -89,7 +89,7 @@ def test_a_worker_that_is_stopped_while_it_starts_serves_those_that_wait_for_it(
 @pytest.mark.parametrize(
     ("in_flight", "accepted"), [(MAXIMUM_IN_FLIGHT - 1, ACCEPTED_AT_ONCE), (MAXIMUM_IN_FLIGHT, 20)]
 )
-def test_only_a_full_worker_accepts_all_connections_at_once(
+def test_a_full_worker_accepts_more_connections_at_once(
     worker: DrainingWorker,
     listener: gevent.socket.socket,
     monkeypatch: pytest.MonkeyPatch,
