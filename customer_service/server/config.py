@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 CONNECTIONS = 10_000
 """The maximum number of connections of a worker: an idle one takes about 20 kB."""
 
-KEEPALIVE_SECONDS = 75
-"""Longer than a gateway keeps an idle connection, so that the gateway closes it first."""
+KEEPALIVE_SECONDS = 620
+"""Longer than a gateway keeps an idle connection, so that the gateway closes it first.
+
+Load balancers keep it for up to 600 seconds, and a request that meets a connection which is being closed fails.
+"""
 
 
 def options(settings: Settings) -> dict[str, Any]:
