@@ -9,6 +9,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import uuid4
 
+from stdnum.mx import rfc
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from customer_service.app import create_app
@@ -96,9 +97,9 @@ class CustomerService:
         MembershipRepository(self._running.database).set_role(user_id, organization_id or self.organization_id, role)
         return user_id
 
-    def token(self, user_id: str) -> str:
-        """Return a token of this user for an hour; the user need not be a member."""
-        return mint(self._running.settings.jwt, user_id, TOKEN_SECONDS)
+    def token(self, user_id: str, *, expires_in: int = TOKEN_SECONDS) -> str:
+        """Return a token of this user for so many seconds; the user need not be a member."""
+        return mint(self._running.settings.jwt, user_id, expires_in)
 
     def client(self, role: Role = "editor", *, organization_id: str | None = None) -> CustomerClient:
         """Return a client of a new member in this role; it is closed after the test."""
@@ -107,9 +108,9 @@ class CustomerService:
         return self._clients.enter_context(client)
 
     def customer(self, *, organization_id: str | None = None, **changes: Any) -> Customer:
-        """Store a valid customer with these changes; return it as the service answers it."""
+        """Store a customer that the fiscal rules do not warn of, with these changes; return it as it is answered."""
         valid: CustomerInput = {
-            "legalName": "Dunder Mifflin",
+            "legalName": "DUNDER MIFFLIN",
             "taxId": _tax_id(next(self._numbers)),
             "taxSystem": "601",
             "email": "billing@dundermifflin.com",
@@ -140,9 +141,11 @@ def _serialize_requests(app: WSGIApplication) -> WSGIApplication:
 
 
 def _tax_id(number: int) -> str:
-    """Return a different RFC for each number below 26,000."""
-    thousands, rest = divmod(number, 1000)
-    return f"{chr(ord('A') + thousands)}UM901231{rest:03d}"
+    """Return a different RFC, with its check digit, for each number below 67,600."""
+    letters, rest = divmod(number, 100)
+    first, second = (chr(ord("A") + each) for each in divmod(letters, 26))
+    unchecked = f"{first}{second}M901231{rest:02d}"
+    return unchecked + rfc.calc_check_digit(unchecked)
 
 
 class _SilentHandler(WSGIRequestHandler):

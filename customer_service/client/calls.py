@@ -215,9 +215,12 @@ def conditions(if_match: str | None) -> dict[str, str]:
 
 
 def query_of(filters: Mapping[str, object]) -> dict[str, str]:
-    """Return the filters as parameters of a query; raises ValueError for a time without its offset."""
-    entries: Any = filters.get("metadata", {})
-    plain = {name: value for name, value in filters.items() if name != "metadata"}
+    """Return the filters as parameters of a query, without those that are None.
+
+    Raises ValueError for a time without its offset.
+    """
+    entries: Any = filters.get("metadata") or {}
+    plain = {name: value for name, value in filters.items() if name != "metadata" and value is not None}
     return {
         **{name: _instant(value) if isinstance(value, datetime) else str(value) for name, value in plain.items()},
         **{f"metadata[{name}]": value for name, value in entries.items()},

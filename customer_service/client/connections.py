@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from customer_service import __version__
 from customer_service.client.calls import Answer
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+HEADERS = {"User-Agent": f"customer-service-client/{__version__}"}
+
 
 class SyncConnection:
     """Blocks: its coroutines end without an event loop (`run`); threads may share it."""
@@ -29,7 +32,7 @@ class SyncConnection:
     def __init__(self, base_url: str, transport: httpx.BaseTransport) -> None:
         """Send over this transport."""
         self._transport = transport
-        self._http = httpx.Client(base_url=base_url, transport=transport)
+        self._http = httpx.Client(base_url=base_url, headers=HEADERS, transport=transport)
 
     def build_request(self, method: str, path: str, **parts: Any) -> httpx.Request:
         """Return the request to a path below the base URL."""
@@ -56,7 +59,7 @@ class AsyncConnection:
     def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport) -> None:
         """Send over this transport."""
         self._transport = transport
-        self._http = httpx.AsyncClient(base_url=base_url, transport=transport)
+        self._http = httpx.AsyncClient(base_url=base_url, headers=HEADERS, transport=transport)
 
     def build_request(self, method: str, path: str, **parts: Any) -> httpx.Request:
         """Return the request to a path below the base URL."""

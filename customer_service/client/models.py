@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -62,6 +62,20 @@ class Customer:
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     satValidation: SatValidation | None = None
     etag: str | None = field(default=None, compare=False)
+
+    def to_input(self) -> CustomerInput:
+        """Return the values that a caller may send, for `create`, `put_by_external_id` and `batch_upsert`."""
+        return {
+            "legalName": self.legalName,
+            "taxId": self.taxId,
+            "taxSystem": self.taxSystem,
+            "email": self.email,
+            "phone": self.phone,
+            "defaultInvoiceUse": self.defaultInvoiceUse,
+            "address": cast("AddressInput", asdict(self.address)),
+            "externalId": self.externalId,
+            "metadata": dict(self.metadata),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,24 +294,27 @@ class CustomerPatch(TypedDict, total=False):
 Filters = TypedDict(
     "Filters",
     {
-        "q": str,
-        "taxId": str,
-        "email": str,
-        "externalId": str,
-        "metadata": "Mapping[str, str]",
-        "satValidation": SatFilter,
-        "createdAt[gt]": datetime,
-        "createdAt[gte]": datetime,
-        "createdAt[lt]": datetime,
-        "createdAt[lte]": datetime,
-        "updatedAt[gt]": datetime,
-        "updatedAt[gte]": datetime,
-        "updatedAt[lt]": datetime,
-        "updatedAt[lte]": datetime,
+        "q": "str | None",
+        "taxId": "str | None",
+        "email": "str | None",
+        "externalId": "str | None",
+        "metadata": "Mapping[str, str] | None",
+        "satValidation": "SatFilter | None",
+        "createdAt[gt]": "datetime | None",
+        "createdAt[gte]": "datetime | None",
+        "createdAt[lt]": "datetime | None",
+        "createdAt[lte]": "datetime | None",
+        "updatedAt[gt]": "datetime | None",
+        "updatedAt[gte]": "datetime | None",
+        "updatedAt[lt]": "datetime | None",
+        "updatedAt[lte]": "datetime | None",
     },
     total=False,
 )
-"""What a list may be narrowed to: a time has its offset from UTC, `metadata` at most five entries."""
+"""What a list may be narrowed to: a time has its offset from UTC, `metadata` at most five entries.
+
+A filter that is None counts as absent.
+"""
 
 
 def customer_of(body: Mapping[str, Any], etag: str | None = None) -> Customer:

@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import typing
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import jwt
 import pytest
 
 from customer_service import pytest_plugin
@@ -220,6 +222,17 @@ class TestCustomers:
         since = {"createdAt[gte]": stored[2].createdAt, "createdAt[lte]": stored[2].createdAt}
         assert stored[2] in client.search(typing.cast("Filters", since))
         assert list(client.search({"q": "sabre"})) == []
+        assert list(client.search({"q": "dunder", "taxId": None, "metadata": None, "createdAt[gte]": None})) == stored
+
+    def test_a_customer_that_is_read_can_be_sent(self, customer_service: CustomerService) -> None:
+        client, metadata = customer_service.client(), {"segment": "paper"}
+        known = customer_service.customer(externalId="crm-4711", phone="6474010101", metadata=metadata)
+        assert client.put_by_external_id("crm-4711", known.to_input()) == known
+        changed = client.put_by_external_id("crm-4711", {**known.to_input(), "legalName": "SABRE"})
+        assert changed.to_input() == {**known.to_input(), "legalName": "SABRE"}
+        assert set(known.to_input()) == set(models.CustomerInput.__annotations__)
+        plain = customer_service.customer()
+        assert client.create({**plain.to_input(), "taxId": "SAB010203AB1"}).metadata == {}
 
     def test_a_list_by_metadata(self, customer_service: CustomerService) -> None:
         stored = [customer_service.customer(metadata={"a b": "ñ&=", "of": of}) for of in ("one", "two")]
@@ -279,8 +292,9 @@ class TestCustomers:
 
     def test_what_the_tax_authority_would_say(self, customer_service: CustomerService) -> None:
         client = customer_service.client()
-        judged = client.validate_tax_info(customer_service.customer().id)
-        assert (judged.isValid, judged.errors) == (True, ())
+        customers = [customer_service.customer() for _ in range(120)]
+        judged = client.validate_tax_info(customers[-1].id)
+        assert (judged.isValid, judged.errors, judged.warnings) == (True, (), ())
         wrong = client.validate_tax_info(new(taxId="SAB"))
         assert [(each.path, each.code) for each in wrong.errors] == [("/taxId", "invalid-rfc")]
         assert [each.suggestion for each in client.validate_tax_info(new(legalName="Sabre")).warnings][:1] == ["SABRE"]
@@ -435,6 +449,11 @@ class TestErrors:
         client.create(new(externalId="private-id"))
         assert client.get_by_external_id("private-id") in client.search({"email": new()["email"]})
         assert messages_of(threading.current_thread(), caplog.records) == []
+
+    def test_of_tokens_for_some_seconds(self, customer_service: CustomerService) -> None:
+        token = customer_service.token("a user", expires_in=60)
+        expires = jwt.decode(token, options={"verify_signature": False})["exp"]
+        assert 0 < expires - time.time() <= 60
 
     def test_of_methods(self, customer_service: CustomerService) -> None:
         with pytest.raises(ProblemError, match="405 method-not-allowed"):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 import pytest
 
+from customer_service import __version__
 from customer_service.client import (
     BadRequest,
     ClientError,
@@ -288,6 +289,11 @@ class TestRepetition:
             client_of(Script(httpx.ReadError("reset"), refused(404, "not-found"))).delete("x")
         with pytest.raises(CustomerNotFound):
             client_of(Script(httpx.ReadError("reset"), refused(404, "customer-not-found"))).get("x")
+
+    def test_each_request_names_the_client(self) -> None:
+        script = Script(found())
+        client_of(script).get("x")
+        assert script.requests[0].headers["User-Agent"] == f"customer-service-client/{__version__}"
 
     def test_each_attempt_asks_for_a_token(self) -> None:
         tokens = iter(["first", "second"])
