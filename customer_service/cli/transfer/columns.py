@@ -25,11 +25,14 @@ REASON = "reason"
 """The column that `--rejects` adds, and that an import ignores."""
 
 SPANISH = {
-    "legalName": ("Razón social", "Nombre", "Nombre o razón social"),
-    "taxId": ("RFC",),
-    "taxSystem": ("Régimen fiscal", "Régimen"),
-    "email": ("Correo", "Correo electrónico", "E-mail"),
-    "phone": ("Teléfono", "Tel."),
+    "legalName": (
+        *("Razón social", "Denominación social", "Nombre", "Nombre o razón social", "Denominación o razón social"),
+        *("Nombre receptor", "Razón social receptor"),
+    ),
+    "taxId": ("RFC", "RFC receptor"),
+    "taxSystem": ("Régimen fiscal", "Régimen", "Régimen fiscal receptor"),
+    "email": ("Correo", "Correo electrónico", "E-mail", "Correo receptor", "Correo de facturación"),
+    "phone": ("Teléfono", "Tel.", "Celular", "Móvil"),
     "defaultInvoiceUse": ("Uso de CFDI", "Uso CFDI", "Uso del CFDI", "Uso"),
     "address.street": ("Calle",),
     "address.exterior": ("Número exterior", "Núm. exterior", "No. exterior", "Núm. ext.", "No. ext."),
@@ -37,10 +40,10 @@ SPANISH = {
     "address.neighborhood": ("Colonia",),
     "address.city": ("Localidad", "Ciudad"),
     "address.municipality": ("Municipio", "Alcaldía"),
-    "address.zip": ("Código postal", "C.P."),
-    "address.state": ("Estado",),
+    "address.zip": ("Código postal", "C.P.", "Domicilio fiscal receptor"),
+    "address.state": ("Estado", "Entidad federativa"),
     "address.country": ("País",),
-    "externalId": ("Id externo",),
+    "externalId": ("Id externo", "Clave de cliente", "Número de cliente"),
 }
 IGNORED = re.compile(r'[^\w,;\t|"\0]|_')  # but not the signs of a wrong separator or encoding
 SHOWN = 20

@@ -93,7 +93,7 @@ COA 25-27 Coahuila|Coahuila de Zaragoza|COAHUILA  DE\tZARAGOZA
 COL 28-28 Colima
 CHP 29-30 Chiapas
 CHH 31-33 Chihuahua
-DIF 00-16 CDMX|CMX|Ciudad de México|ciudad de mexico|Distrito Federal|D.F.|México, D.F.|DF
+DIF 00-16 CDMX|CMX|Cd. de México|Cd. Mx.|Ciudad de México|ciudad de mexico|Distrito Federal|D.F.|México, D.F.|DF
 DUR 34-35 Durango
 GUA 36-38 Guanajuato|Gto.
 GRO 39-41 Guerrero
@@ -171,6 +171,10 @@ SOCIEDAD ANÓNIMA DE CAPITAL VARIABLE
 Sociedad Anónima
 SOCIEDAD CIVIL
 Asociación Civil
+A.R.
+Asociación Religiosa
+Sociedad de Solidaridad Social
+Sociedad Mutualista
 S. de Responsabilidad Limitada
 """
 
