@@ -12,7 +12,7 @@ from customer_service.errors import DatabaseError, DatabaseUnavailable, IndexesM
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TRANSIENT_CODES = {6, 7, 64, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
+TRANSIENT_CODES = {6, 7, 64, 89, 91, 133, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
 """The server's error codes that end when a replica set has a primary again, of a write or of its write concern."""
 BAD_VALUE = 2
 DUPLICATE_KEY = 11000

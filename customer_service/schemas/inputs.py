@@ -256,7 +256,7 @@ class SatValidationInputSchema(InputSchema):
         metadata={
             "schema": {
                 "format": "date-time",
-                "description": "When the SAT answered; not in the future.",
+                "description": "When the SAT answered; at most a minute in the future.",
                 "example": "2025-01-26T10:00:00Z",
             }
         },

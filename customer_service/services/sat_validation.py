@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from customer_service.errors import InvalidRequest
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SAT_VALIDATION_INPUT = SatValidationInputSchema()
 CHECKED_AT = "/checkedAt"
+CLOCK_DIFFERENCE = timedelta(minutes=1)
+"""How far the clock of the program that asked the SAT may be ahead."""
 
 
 def validate(body: object) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def _findings_of_mismatches(status: str, mismatches: Sequence[str]) -> list[Find
 
 def _findings_of_time(text: str) -> list[Finding]:
     try:
-        is_future = parse_instant(text) > datetime.now(UTC).replace(tzinfo=None)
+        is_future = parse_instant(text) > datetime.now(UTC).replace(tzinfo=None) + CLOCK_DIFFERENCE
     except ValueError:
         return [Finding(CHECKED_AT, "invalid-instant", INVALID_INSTANT)]
     return [Finding(CHECKED_AT, "future-instant", "Give the time at which the SAT answered.")] if is_future else []

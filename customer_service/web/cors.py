@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 REQUEST_METHOD = "Access-Control-Request-Method"
 REQUEST_HEADERS = (
-    "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-Match, If-None-Match, traceparent, X-Request-ID"
+    "Authorization, baggage, Cache-Control, Content-Type, Idempotency-Key, If-Match, If-None-Match, traceparent, "
+    "tracestate, X-Request-ID"
 )
 RESPONSE_HEADERS = (
     "Allow, Content-Location, ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, "

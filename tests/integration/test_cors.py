@@ -123,7 +123,7 @@ class TestPreflight:
         }
         answer = shared.client.options(url(), headers=ASKS)
         sent = set(answer.headers["Access-Control-Allow-Headers"].lower().split(", "))
-        assert contract | {"authorization", "content-type"} <= sent
+        assert contract | {"authorization", "content-type"} | {"traceparent", "tracestate", "baggage"} <= sent
 
     def test_credentials_are_not_allowed(self, shared: Service) -> None:
         assert "Access-Control-Allow-Credentials" not in shared.client.options(url(), headers=ASKS).headers

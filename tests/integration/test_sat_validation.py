@@ -163,9 +163,12 @@ class TestRefused:
         assert stored(service) == before
 
     def test_the_future(self, editor: FlaskClient) -> None:
-        soon = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+        soon = (datetime.now(UTC) + timedelta(minutes=2)).isoformat()
         assert findings(editor.put(PATH, json=MATCHED | {"checkedAt": soon})) == [("/checkedAt", "future-instant")]
         put(editor, checkedAt=datetime.now(UTC).isoformat())
+
+    def test_the_clock_of_the_program_that_asked_may_be_ahead(self, editor: FlaskClient) -> None:
+        put(editor, checkedAt=(datetime.now(UTC) + timedelta(seconds=30)).isoformat())
 
     def test_by_every_other_write(self, editor: FlaskClient) -> None:
         body = new_customer(taxId="SAB010203AB1") | {"satValidation": MATCHED}

@@ -12,6 +12,7 @@ from customer_service.repository.driver_errors import translates_errors
 @pytest.mark.parametrize(
     ("raised", "expected"),
     [
+        (OperationFailure("", 133), DatabaseUnavailable),  # of mongos, if a shard has no primary
         (OperationFailure("", 134), DatabaseUnavailable),
         (OperationFailure("", 11602), DatabaseUnavailable),
         (WriteConcernError("", 91), DatabaseUnavailable),
