@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 SERVICE_VARIABLE = re.compile(r".*_SERVICE_(HOST|PORT(_.*)?)|.*_PORT_[0-9]+_.*")
 """The variables that Kubernetes sets for each service, unless the pod has `enableServiceLinks: false`."""
 
+FILE = "_FILE"
+"""The end of the name of a variable that holds the path of a file with the setting, such as a mounted secret."""
+
 FOREIGN_PREFIXES = {"OTEL_"}
 """The prefixes of variables that other libraries read too: OpenTelemetry has many more than this service reads."""
 
@@ -30,10 +34,9 @@ class SettingsGroup:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings of the group; raises SettingsError."""
-        given = {name: value for name, value in environ.items() if value.strip()}
+        """Read the settings of the group, from the file of NAME_FILE for a NAME that has one; raises SettingsError."""
         try:
-            return cls(**cls.SCHEMA.load(given))
+            return cls(**cls.SCHEMA.load(_given(environ, cls.SCHEMA)))
         except ValidationError as error:
             messages = cast("dict[str, list[str]]", error.messages)
             raise SettingsError("; ".join(f"{name}: {' '.join(messages[name])}" for name in sorted(messages))) from None
@@ -55,6 +58,25 @@ class EnvironmentSchema(Schema):
         unknown = [name for name in original if name.startswith(prefixes) and name not in settings]
         if problems := {name: _advice(name, settings) for name in unknown if not _is_injected(name, original[name])}:
             raise ValidationError(problems)
+
+
+def _given(environ: Mapping[str, str], schema: Schema) -> dict[str, str]:
+    """Return the variables that are not blank, and in place of each NAME_FILE the setting; raises ValidationError."""
+    given = {name: value for name, value in environ.items() if value.strip()}
+    for setting in (str(each.data_key) for each in schema.fields.values()):
+        if path := given.pop(setting + FILE, None):
+            if setting in given:
+                raise ValidationError({setting + FILE: [f"set it or {setting}, and not both"]})
+            given[setting] = _read(setting + FILE, path)
+    return {name: value for name, value in given.items() if value.strip()}
+
+
+def _read(name: str, path: str) -> str:
+    """Return the text of a file without the line end behind it."""
+    try:
+        return Path(path).read_text("utf-8").rstrip("\r\n")
+    except (OSError, ValueError):
+        raise ValidationError({name: ["names no text file that can be read"]}) from None
 
 
 def _advice(name: str, settings: list[str]) -> list[str]:

@@ -181,6 +181,45 @@ def test_every_wrong_setting_is_named_in_one_line(changes: dict[str, str | None]
     assert "\n" not in message
 
 
+class TestFiles:
+    """A setting may be in a file, whose path is in NAME_FILE."""
+
+    def test_each_setting_may_be_in_a_file(self, tmp_path: Path) -> None:
+        files = {name: tmp_path / name for name in (*LEAST, "MONGODB_TIMEOUT_MS")}
+        for name, value in {**LEAST, "MONGODB_TIMEOUT_MS": "500"}.items():
+            files[name].write_text(f"{value}\r\n")
+        read = Settings.from_environment({f"{name}_FILE": str(file) for name, file in files.items()})
+        assert read == Settings.from_environment({**LEAST, "MONGODB_TIMEOUT_MS": "500"})
+
+    def test_a_space_is_part_of_a_secret(self, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_text(f" {SECRET} \n")
+        read = JwtSettings.from_environment({"JWT_SECRET_FILE": str(tmp_path / "secret")})
+        assert read.secret == f" {SECRET} "
+
+    @pytest.mark.parametrize("content", [None, b"\xff" * 40])
+    def test_a_file_that_cannot_be_read(self, tmp_path: Path, content: bytes | None) -> None:
+        file = tmp_path / "secret"
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(SettingsError, match=r"^JWT_SECRET_FILE: names no text file that can be read$"):
+            JwtSettings.from_environment({"JWT_SECRET_FILE": str(file)})
+
+    def test_a_blank_file_is_no_setting(self, tmp_path: Path) -> None:
+        (tmp_path / "blank").write_text("\n")
+        assert (
+            JwtSettings.from_environment({"JWT_SECRET": SECRET, "JWT_ISSUER_FILE": str(tmp_path / "blank")}).issuer
+            is None
+        )
+
+    def test_a_setting_and_its_file(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match=r"^JWT_SECRET_FILE: set it or JWT_SECRET, and not both$"):
+            JwtSettings.from_environment({"JWT_SECRET": SECRET, "JWT_SECRET_FILE": str(tmp_path)})
+
+    def test_a_misspelt_setting_in_a_file(self) -> None:
+        with pytest.raises(SettingsError, match="JWT_SECRT_FILE: is not a setting"):
+            JwtSettings.from_environment({"JWT_SECRET": SECRET, "JWT_SECRT_FILE": "/x"})
+
+
 MISSPELT = {
     "JWT_ISUER": "JWT_ISSUER",
     "JWT_AUDIENCES": "JWT_AUDIENCE",
