@@ -61,6 +61,7 @@ class Admission:
         self._permits = BoundedSemaphore(MAXIMUM_IN_FLIGHT)
         self._long_polling = BoundedSemaphore(MAXIMUM_LONG_POLLS)
         self._buffered = Counter[str]()
+        self._waiting = 0
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Pass the request on, marked as IS_OVERLOADED if it got no permit in time: then the application refuses it."""
@@ -70,15 +71,19 @@ class Admission:
         permit = Permit(self._permits)
         environ["wsgi.input"] = RequestBody(environ["wsgi.input"], permit, self._buffered)
         environ[LONG_POLLING] = partial(self._wait, permit, environ["gunicorn.socket"])
-        environ[IS_OVERLOADED] = not permit.acquire()
+        self._waiting += 1
+        try:
+            environ[IS_OVERLOADED] = not permit.acquire()
+        finally:
+            self._waiting -= 1
         try:
             return self._application(environ, start_response)
         finally:
             permit.release()
 
     def is_full(self) -> bool:
-        """Return whether MAXIMUM_IN_FLIGHT requests are in flight."""
-        return self._permits.locked()
+        """Return whether a request waits for its permit, or would have to."""
+        return self._waiting > 0 or self._permits.locked()  # a released permit is free until its waiter runs
 
     @contextmanager
     def _wait(self, permit: Permit, client: socket.socket) -> Iterator[Callable[[], bool] | None]:

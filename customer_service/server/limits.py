@@ -6,15 +6,15 @@ MAXIMUM_IN_FLIGHT = 16
 QUEUE_SECONDS = 1.0
 """How long a request waits in the queue before the worker refuses it."""
 
-ACCEPTED_AT_ONCE = 8
+ACCEPTED_AT_ONCE = 4
 """How many connections a worker accepts before it serves others, so that all workers get about as many.
 
-With 16, one of two workers may get all of sixteen clients. With 1, the slowest reads of 64 clients take four times as
-long.
+With 16, one of two workers may get all of sixteen clients that connect at once. With 1, the slowest reads of 64 clients
+take three times as long.
 """
 
 ACCEPTED_AT_ONCE_IF_FULL = 32
-"""The same for a worker that serves MAXIMUM_IN_FLIGHT requests.
+"""The same for a worker that has MAXIMUM_IN_FLIGHT requests, or more.
 
 A connection that waits in the kernel delays the probes behind it, and its request is not refused in time. With 100,
 one of two workers may get nine tenths of 200 clients.

@@ -155,6 +155,14 @@ class TestPlaces:
         harness.fill()
         assert harness.request().get(timeout=5) == [b"overloaded"]
 
+    def test_a_worker_is_full_while_a_request_waits(self, harness: AdmissionHarness) -> None:
+        harness.fill()
+        harness.request()
+        gevent.sleep(0)
+        harness.admission._permits.release()  # free until the request that waits for it runs
+        assert harness.admission.is_full()
+        harness.admission._permits.acquire()
+
     def test_the_first_come_is_the_first_served(self) -> None:
         order: list[str] = []
 
