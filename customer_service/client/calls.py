@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import httpx
@@ -29,6 +29,7 @@ from customer_service.client.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from customer_service.client.connections import AsyncConnection, SyncConnection
     from customer_service.client.errors import ClientError
 
 Token = str | Callable[[], str]
@@ -131,26 +132,10 @@ class CallDeadline(Mapping[str, float]):
         return part
 
 
-class Connection(Protocol):
-    """How requests are sent and pauses made, by blocking or by awaiting (connections.py)."""
-
-    def build_request(self, method: str, path: str, **parts: Any) -> httpx.Request:
-        """Return the request to a path below the base URL."""
-
-    async def exchange(self, request: httpx.Request, deadline: CallDeadline) -> Answer:
-        """Send the request; raises httpx.RequestError."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-
-    async def close(self) -> None:
-        """Close the connections of the pool."""
-
-
 class CallSender:
     """Sends calls with the caller's token."""
 
-    def __init__(self, connection: Connection, token: AsyncToken, seconds: float) -> None:
+    def __init__(self, connection: SyncConnection | AsyncConnection, token: AsyncToken, seconds: float) -> None:
         """Send over this connection; `seconds` is the deadline of each call, with all its attempts and pauses."""
         self.connection = connection
         self._token = token
@@ -185,7 +170,7 @@ class CallSender:
         return answer if answer.status < HTTPStatus.BAD_REQUEST else _refused(call, answer)
 
     async def _exchange(self, call: Call, deadline: CallDeadline) -> Answer:
-        request = self.connection.build_request(
+        request = self.connection.http.build_request(
             call.method,
             call.path,
             params=call.query or None,

@@ -32,11 +32,7 @@ class SyncConnection:
     def __init__(self, base_url: str, transport: httpx.BaseTransport) -> None:
         """Send over this transport."""
         self._transport = transport
-        self._http = httpx.Client(base_url=base_url, headers=HEADERS, transport=transport)
-
-    def build_request(self, method: str, path: str, **parts: Any) -> httpx.Request:
-        """Return the request to a path below the base URL."""
-        return self._http.build_request(method, path, **parts)
+        self.http = httpx.Client(base_url=base_url, headers=HEADERS, transport=transport)
 
     async def exchange(self, request: httpx.Request, deadline: CallDeadline) -> Answer:
         """Send the request; raises httpx.RequestError."""
@@ -50,7 +46,7 @@ class SyncConnection:
 
     async def close(self) -> None:
         """Close the connections of the pool."""
-        self._http.close()
+        self.http.close()
 
 
 class AsyncConnection:
@@ -59,11 +55,7 @@ class AsyncConnection:
     def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport) -> None:
         """Send over this transport."""
         self._transport = transport
-        self._http = httpx.AsyncClient(base_url=base_url, headers=HEADERS, transport=transport)
-
-    def build_request(self, method: str, path: str, **parts: Any) -> httpx.Request:
-        """Return the request to a path below the base URL."""
-        return self._http.build_request(method, path, **parts)
+        self.http = httpx.AsyncClient(base_url=base_url, headers=HEADERS, transport=transport)
 
     async def exchange(self, request: httpx.Request, deadline: CallDeadline) -> Answer:
         """Send the request; raises httpx.RequestError."""
@@ -77,7 +69,7 @@ class AsyncConnection:
 
     async def close(self) -> None:
         """Close the connections of the pool."""
-        await self._http.aclose()
+        await self.http.aclose()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
