@@ -28,9 +28,13 @@ class UnexpectedAnswer(ClientError):
     """The answer is not one of the contract: another server may have sent it, or a proxy between."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemDetails:
-    """The problem of an answer (RFC 9457); all but `status` may be empty if a proxy answered."""
+@dataclass(eq=False)
+class ProblemError(ClientError):
+    """The service refused: `status`, `slug` and `detail`, and the `request_id` that its log has too (RFC 9457).
+
+    `errors` are the findings about the values, `existing` is the path of the customer that conflicts, and `retry_after`
+    the seconds to wait. All but `status` may be empty if a proxy answered.
+    """
 
     status: int
     slug: str = ""
@@ -39,25 +43,6 @@ class ProblemDetails:
     errors: tuple[Finding, ...] = ()
     existing: str | None = None
     retry_after: float | None = None
-
-
-class ProblemError(ClientError):
-    """The service refused: `status`, `slug` and `detail`, and the `request_id` that its log has too.
-
-    `errors` are the findings about the values, `existing` is the path of the customer that conflicts, and `retry_after`
-    the seconds to wait.
-    """
-
-    def __init__(self, problem: ProblemDetails) -> None:
-        """Copy the members of the problem."""
-        super().__init__(problem)
-        self.status = problem.status
-        self.slug = problem.slug
-        self.detail = problem.detail
-        self.request_id = problem.request_id
-        self.errors = problem.errors
-        self.existing = problem.existing
-        self.retry_after = problem.retry_after
 
     def __str__(self) -> str:
         """Return one line to search the log for."""
@@ -194,17 +179,17 @@ def problem_of(
     status: int, body: Mapping[str, Any], request_id: str = "", retry_after: float | None = None
 ) -> ProblemError:
     """Return the exception for a problem, whose body may have none of its members."""
-    problem = ProblemDetails(
+    slug = _text(body, "type").removeprefix(TYPE_PREFIX)
+    of_status = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ProblemError
+    return BY_SLUG.get(slug, BY_STATUS.get(status, of_status))(
         status,
-        _text(body, "type").removeprefix(TYPE_PREFIX),
+        slug,
         _text(body, "detail"),
         _text(body, "requestId") or request_id,
         _findings(body),
         _text(body, "existing") or None,
         retry_after,
     )
-    of_status = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ProblemError
-    return BY_SLUG.get(problem.slug, BY_STATUS.get(status, of_status))(problem)
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
