@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -77,26 +78,35 @@ def _within(check: Callable[[Database[Document]], str], database: Database[Docum
         return check(database)
 
 
+def explains_errors(ask: Check) -> Check:
+    """Return what the driver's error means; after a refused login the driver has the code of its server."""
+
+    @functools.wraps(ask)
+    def check(database: Database[Document]) -> str:
+        try:
+            return ask(database)
+        except PyMongoError as error:
+            servers = database.client.topology_description.server_descriptions().values()
+            codes = [getattr(each, "code", None) for each in (error, *(server.error for server in servers))]
+            return next((ADVICE[code] for code in codes if code in ADVICE), UNAVAILABLE)
+
+    return check
+
+
+@explains_errors
 def connection(database: Database[Document]) -> str:
     """Check that a server responds, accepts the login, and takes writes."""
-
-    def ask() -> str:
-        database.command("ping")
-        return OK if database.client.is_primary else NOT_WRITABLE
-
-    return _state_of(database, ask)
+    database.command("ping")
+    return OK if database.client.is_primary else NOT_WRITABLE
 
 
+@explains_errors
 def rights(database: Database[Document]) -> str:
     """Check that the user may read and write customers, with a read and a write that match no document."""
     customers = database[CustomerRepository.COLLECTION].with_options(write_concern=WriteConcern(w=1))
-
-    def ask() -> str:
-        customers.find_one(NO_CUSTOMER)
-        customers.update_one(NO_CUSTOMER, {"$set": {"version": 0}})
-        return OK
-
-    return _state_of(database, ask)
+    customers.find_one(NO_CUSTOMER)
+    customers.update_one(NO_CUSTOMER, {"$set": {"version": 0}})
+    return OK
 
 
 @translates_errors
@@ -105,40 +115,21 @@ def hello(database: Database[Document]) -> Document:
     return database.command("hello")
 
 
+@explains_errors
 def majority(database: Database[Document]) -> str:
     """Check that a majority of the replica set acknowledges a write; it matches no customer."""
-
-    def ask() -> str:
-        database[CustomerRepository.COLLECTION].update_one(NO_CUSTOMER, {"$set": {"version": 0}})
-        return OK
-
-    return _state_of(database, ask)
+    database[CustomerRepository.COLLECTION].update_one(NO_CUSTOMER, {"$set": {"version": 0}})
+    return OK
 
 
+@explains_errors
 def members(database: Database[Document]) -> str:
     """Check that any organization has a member; without one every request is refused."""
-
-    def ask() -> str:
-        return OK if database[MembershipRepository.COLLECTION].find_one({}, {"_id": 1}) else NO_MEMBER
-
-    return _state_of(database, ask)
+    return OK if database[MembershipRepository.COLLECTION].find_one({}, {"_id": 1}) else NO_MEMBER
 
 
+@explains_errors
 def indexes(database: Database[Document]) -> str:
     """Check that every index exists."""
-
-    def ask() -> str:
-        missing = ", ".join(missing_indexes(database))
-        return f"missing: {missing}; run `customer-service indexes`" if missing else OK
-
-    return _state_of(database, ask)
-
-
-def _state_of(database: Database[Document], ask: Callable[[], str]) -> str:
-    """Return what it returns, or what its error means; after a refused login the driver has the code of its server."""
-    try:
-        return ask()
-    except PyMongoError as error:
-        servers = database.client.topology_description.server_descriptions().values()
-        codes = [getattr(each, "code", None) for each in (error, *(server.error for server in servers))]
-        return next((ADVICE[code] for code in codes if code in ADVICE), UNAVAILABLE)
+    missing = ", ".join(missing_indexes(database))
+    return f"missing: {missing}; run `customer-service indexes`" if missing else OK
