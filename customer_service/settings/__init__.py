@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from customer_service.errors import SettingsError
 from customer_service.settings.caches import CacheSettings
@@ -47,20 +47,12 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read all settings; raises one SettingsError that names every missing or wrong setting."""
         problems: list[str] = []
-        groups: list[Any] = []
-        for group in (
-            MongoSettings,
-            JwtSettings,
-            ServerSettings,
-            CacheSettings,
-            TracingSettings,
-            GatewaySettings,
-            HistorySettings,
-        ):
+        groups: dict[str, Any] = {}
+        for name, group in get_type_hints(cls).items():
             try:
-                groups.append(group.from_environment(environ))
+                groups[name] = group.from_environment(environ)
             except SettingsError as error:
                 problems.append(str(error))
         if problems:
             raise SettingsError("; ".join(problems))
-        return cls(*groups)
+        return cls(**groups)
