@@ -33,6 +33,13 @@ NO_MAJORITY = "no majority of the replica set acknowledges a write in time: star
 NO_KEYS = "no usable key comes from JWT_JWKS_URL: is it the issuer's JWK set, and may this machine reach it?"
 ANY_AUDIENCE = "each token of the issuer is accepted, also one for another service: set JWT_ISSUER and JWT_AUDIENCE"
 
+CONNECTION = {
+    UNAVAILABLE: (NO_ANSWER, NOT_CHECKED, NOT_CHECKED),
+    LOGIN_REFUSED: (OK, LOGIN_REFUSED, NOT_CHECKED),
+    NOT_WRITABLE: (OK, OK, NOT_WRITABLE),
+}
+"""What each fault of the connection means for itself, for the login, and for the primary."""
+
 Check = tuple[str, str]
 """What is checked, and "ok", a note, or what to do."""
 
@@ -87,23 +94,10 @@ def _audience(settings: JwtSettings) -> str:
 
 def _checks_of(database: Database[Document]) -> Iterator[Check]:
     """Yield each check of the database; without an answer or a login nothing more can be asked."""
-    reached = True
+    states = CONNECTION.get(readiness.connection(database), (OK, OK, OK))
+    yield from zip(("connection", "login", "primary"), states, strict=True)
     for name, ask in CHECKS.items():
-        state = ask(database) if reached else NOT_CHECKED
-        reached = reached and (state == OK or name not in {"connection", "login"})
-        yield name, state
-
-
-def _connection(database: Database[Document]) -> str:
-    return NO_ANSWER if readiness.connection(database) == UNAVAILABLE else OK
-
-
-def _login(database: Database[Document]) -> str:
-    return LOGIN_REFUSED if readiness.connection(database) == LOGIN_REFUSED else OK
-
-
-def _primary(database: Database[Document]) -> str:
-    return NOT_WRITABLE if readiness.connection(database) == NOT_WRITABLE else OK
+        yield name, NOT_CHECKED if NOT_CHECKED in states else ask(database)
 
 
 def _replica_set(database: Database[Document]) -> str:
@@ -125,9 +119,6 @@ def _clock(database: Database[Document]) -> str:
 
 
 CHECKS: Mapping[str, Callable[[Database[Document]], str]] = {
-    "connection": _connection,
-    "login": _login,
-    "primary": _primary,
     "rights": readiness.rights,
     "replica set": _replica_set,
     "majority": _majority,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Checked = Callable[..., tuple[int, dict[str, str]]]
 
-NAMES = ["settings", "keys", "audience", *check.CHECKS]
+NAMES = ["settings", "keys", "audience", "connection", "login", "primary", *check.CHECKS]
 ALL_OK = dict.fromkeys(NAMES, "ok")
 AUDIENCE = {"JWT_ISSUER": "issuer", "JWT_AUDIENCE": "customers"}
 RSA = "RSA"
