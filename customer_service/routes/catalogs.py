@@ -76,7 +76,7 @@ def list_invoice_uses() -> Response:
     They are those of the SAT's c_UsoCFDI, each with all the regimes that allow it. `taxSystem` and `taxId` leave those
     that a receiver may choose.
     """
-    receiver = rules.normalized(query_values(_find_unknown))
+    receiver = rules.normalized(query_values(USE_PARAMETERS))
     if findings := rules.errors(receiver):
         raise InvalidRequest(findings)
     possible = rules.possible_tax_systems(receiver)
@@ -120,10 +120,6 @@ def get_zip_code(zip_code: str) -> Response:
         raise ZipCodeNotFound
     parts = {name: _named(part) for name, part in place._asdict().items()}
     return cacheable_response({"zip": zip_code, **parts}, FOR_A_DAY)
-
-
-def _find_unknown(name: str, _value: str) -> str | None:
-    return None if name in USE_PARAMETERS else "unknown-parameter"
 
 
 def _tax_systems_of(use: str) -> list[str]:

@@ -95,7 +95,7 @@ def _read_or_wait(requested: ChangesRequest) -> FeedPage:
 
 def changes_request(organization_id: str) -> ChangesRequest:
     """Return the parsed query string for this organization; raises InvalidRequest with every finding."""
-    values = query_values(_find_error)
+    values = query_values(CHANGES_PARAMETERS, wait=WAIT_VALUES)
     position = _decode_position(values["cursor"], organization_id) if "cursor" in values else None
     return ChangesRequest(position, int(values.get("wait", 0)))
 
@@ -103,13 +103,6 @@ def changes_request(organization_id: str) -> ChangesRequest:
 def cursor_of(position: ChangePosition, organization_id: str) -> str:
     """Return the cursor of this position, which is valid for this organization only."""
     return encode_cursor([organization_id, *position])
-
-
-def _find_error(name: str, value: str) -> str | None:
-    """Return the code of the error in a parameter, None if it is valid."""
-    if name == "wait":
-        return None if value in WAIT_VALUES else "invalid-value"
-    return None if name == "cursor" else "unknown-parameter"
 
 
 def _decode_position(cursor: str, organization_id: str) -> ChangePosition:

@@ -147,16 +147,9 @@ def _moment(values: Sequence[str]) -> datetime:
 
 def _versions_request() -> VersionsRequest:
     """Return the parsed query string of a history; raises InvalidRequest with every finding."""
-    values = query_values(_find_error)
+    values = query_values(VERSIONS_PARAMETERS, limit=CHOICES["limit"])
     before = _decode_cursor(values["cursor"]) if "cursor" in values else None
     return VersionsRequest(int(values.get("limit", DEFAULT_LIMIT)), before)
-
-
-def _find_error(name: str, value: str) -> str | None:
-    """Return the code of the error in a parameter, None if it is valid."""
-    if name == "limit":
-        return None if value in CHOICES[name] else "invalid-value"
-    return None if name == "cursor" else "unknown-parameter"
 
 
 def _next_cursor(documents: Sequence[Document], limit: int) -> str | None:

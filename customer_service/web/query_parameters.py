@@ -29,7 +29,7 @@ from customer_service.schemas.instants import INVALID_INSTANT, parse_instant
 from customer_service.web.operations import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from customer_service.repository.customer_lists import ListPosition
 
@@ -134,7 +134,7 @@ class ListRequest:
 
 def list_request() -> ListRequest:
     """Return the parsed query string of a list; raises InvalidRequest with every finding."""
-    values = query_values(_find_error)
+    values = _query_values(_find_error)
     filters = {name: value for name, value in values.items() if name not in NOT_FILTERS}
     if _has_too_many(filters):
         raise invalid_parameters({"metadata": "too-many-filters"})
@@ -148,20 +148,18 @@ def list_request() -> ListRequest:
     return ListRequest(filters, limit, after, "include" in values)
 
 
-def query_values(find_error: Callable[[str, str], str | None]) -> dict[str, str]:
+def query_values(names: Container[str], **choices: Container[str]) -> dict[str, str]:
     """Return the value of each parameter of the query string; raises InvalidRequest with every finding.
 
-    `find_error` returns the code of the error in a parameter with this name and value, None if it is valid.
+    Only these names are known, and a parameter that is among `choices` has only the values there.
     """
-    given = request.args.to_dict(flat=False)
-    codes = {
-        name: code
-        for name, values in given.items()
-        if (code := "repeated-parameter" if len(values) > 1 else find_error(name, values[0]))
-    }
-    if codes:
-        raise invalid_parameters(codes)
-    return {name: values[0] for name, values in given.items()}
+
+    def find_error(name: str, value: str) -> str | None:
+        if name not in names:
+            return "unknown-parameter"
+        return None if name not in choices or value in choices[name] else "invalid-value"
+
+    return _query_values(find_error)
 
 
 def encode_cursor(value: object) -> str:
@@ -177,6 +175,19 @@ def decode_cursor(cursor: str) -> Any:
 def invalid_parameters(codes: Mapping[str, str]) -> InvalidRequest:
     """Return the error of invalid parameters, given the error code of each."""
     return InvalidRequest([Finding(to_pointer(name), code, PARAMETER_MESSAGES[code]) for name, code in codes.items()])
+
+
+def _query_values(find_error: Callable[[str, str], str | None]) -> dict[str, str]:
+    """Return the values; `find_error` returns the code of the error in a parameter, None if it is valid."""
+    given = request.args.to_dict(flat=False)
+    codes = {
+        name: code
+        for name, values in given.items()
+        if (code := "repeated-parameter" if len(values) > 1 else find_error(name, values[0]))
+    }
+    if codes:
+        raise invalid_parameters(codes)
+    return {name: values[0] for name, values in given.items()}
 
 
 def _find_error(name: str, value: str) -> str | None:
