@@ -6,13 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from customer_service.cli.sat.legends import fold
 from customer_service.cli.sat.receivers import Receiver, comparable_name, receiver_of, registered
 from customer_service.cli.transfer.importing import batches
 from customer_service.cli.transfer.rows import Lines, LineTooLong, Unreadable
 from customer_service.errors import CustomerNotFound, MalformedDocument, VersionMismatch
 from customer_service.fiscal import rules
-from customer_service.fiscal.characters import CONTROL_CHARACTER
+from customer_service.fiscal.characters import CONTROL_CHARACTER, folded
 from customer_service.services import sat_validation
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ class SatImporter:
                 yield SatRow(line, receiver, cells[4])
 
     def _store(self, row: SatRow, documents: Sequence[Document]) -> None:
-        answer = self._answers.get(fold(row.legend))
+        answer = self._answers.get(folded(row.legend))
         meant = [document for document in documents if _is_meant(document, row.receiver)]
         if answer is None:
             self._leave(row.line, _unknown(row.legend))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from customer_service.fiscal import rules
-from customer_service.repository import search
+from customer_service.fiscal.characters import folded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-IGNORED = re.compile(r"[\W_]+")
 
 
 class Legend(NamedTuple):
@@ -19,11 +16,6 @@ class Legend(NamedTuple):
 
     status: str
     mismatches: tuple[str, ...] = ()
-
-
-def fold(text: str) -> str:
-    """Return a legend without accents, case and punctuation, its words one space apart."""
-    return IGNORED.sub(" ", search.fold(text)).strip()
 
 
 # Source of each: docs.kiban.cloud/reference/validation-for-rfc-with-data, whose API returns what the validator answers.
@@ -36,13 +28,13 @@ _TEXTS = {
     "RFC no registrado en el padrón de contribuyentes": Legend("not-found"),
     "El Código Postal no coincide con el registrado en el RFC": Legend(rules.MISMATCHED, (rules.ZIP,)),
 }
-LEGENDS: Mapping[str, Legend] = {fold(text): legend for text, legend in _TEXTS.items()}
+LEGENDS: Mapping[str, Legend] = {folded(text): legend for text, legend in _TEXTS.items()}
 """The known legends, folded."""
 
 
 def parse_legend(text: str) -> tuple[str, Legend]:
     """Return the legend of `text=status`, folded, and what it says; raises ValueError."""
     legend, _, status = text.rpartition("=")
-    if not fold(legend) or status not in rules.SAT_STATUSES:
+    if not folded(legend) or status not in rules.SAT_STATUSES:
         raise ValueError
-    return fold(legend), Legend(status)
+    return folded(legend), Legend(status)
