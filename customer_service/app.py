@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -25,7 +25,6 @@ from customer_service.web.deadline import with_deadline
 from customer_service.web.limits import MAXIMUM_BODY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from wsgiref.types import WSGIApplication
 
     from pymongo.database import Database
@@ -34,20 +33,9 @@ if TYPE_CHECKING:
     from customer_service.repository.database import Document
     from customer_service.web.responses import Representation
 
-
-Function = TypeVar("Function", bound="Callable[..., Any]")
-
 ANY_AUDIENCE = "any token of the issuer is accepted, also one for another service: set JWT_ISSUER and JWT_AUDIENCE"
 
 logger = logging.getLogger(__name__)
-
-
-class Service(Flask):
-    """Flask without its check, at each call of a view or a hook, for coroutines: the service has none."""
-
-    def ensure_sync(self, func: Function) -> Function:
-        """Return the function unchanged."""
-        return func
 
 
 def create_app(settings: Settings | None = None, database: Database[Document] | None = None) -> Flask:
@@ -59,7 +47,7 @@ def create_app(settings: Settings | None = None, database: Database[Document] | 
     settings = settings or Settings.from_environment()
     tracing = _tracing(settings)
     verifier = _token_verifier(settings)
-    app = Service(__name__, static_folder=None)
+    app = Flask(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.config["MAX_CONTENT_LENGTH"] = MAXIMUM_BODY_BYTES + 1  # a longer chunked body is cut; requests.py refuses it
     app.extensions["database"] = _connect(settings, tracing) if database is None else database

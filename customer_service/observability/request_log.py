@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
 import re
 import time
 import traceback
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 import structlog
 from flask import current_app, g, request
-from flask.globals import request_ctx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -33,13 +32,6 @@ TRACEPARENT = re.compile(
 """A `traceparent` of W3C Trace Context: any version but ff, ids that are not all zero."""
 
 SAMPLED = 0x01
-RANDOM_BYTES = 40
-"""The bytes of a request id (16), a trace id (16) and a span id (8), generated at once.
-
-They come from the process' own generator, which Python seeds again after a fork. A call of the system's generator would
-let another thread take the interpreter.
-"""
-
 PROCESSORS: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -126,7 +118,7 @@ def request_id() -> str:
 
 def route() -> str | None:
     """Return the path template of the current request's route, None if no route matched."""
-    rule = request_ctx.request.url_rule
+    rule = request.url_rule
     return current_app.extensions["path_template"](rule.rule) if rule else None
 
 
@@ -172,11 +164,10 @@ def logging_config(log_level: str) -> dict[str, Any]:
 
 def assign_ids(request_id: str = "", traceparent: str = "") -> RequestIds:
     """Return the ids of a request: those that the client sent if they are valid, else new ones."""
-    random_hex = f"{random.getrandbits(8 * RANDOM_BYTES):0{2 * RANDOM_BYTES}x}"
-    own_id = request_id if SAFE_REQUEST_ID.fullmatch(request_id) else random_hex[:32]
+    own_id = request_id if SAFE_REQUEST_ID.fullmatch(request_id) else token_hex(16)
     parent = parse_traceparent(traceparent)
-    trace_id, flags = (parent.trace_id, parent.trace_flags) if parent else (random_hex[32:64], "00")
-    return RequestIds(own_id, trace_id, flags, random_hex[64:])
+    trace_id, flags = (parent.trace_id, parent.trace_flags) if parent else (token_hex(16), "00")
+    return RequestIds(own_id, trace_id, flags, token_hex(8))
 
 
 def parse_traceparent(traceparent: str) -> ParentSpan | None:
@@ -214,7 +205,7 @@ def _begin() -> None:
 
 
 def _end(log: Any, metrics: Metrics, response: Response) -> Response:
-    current, method, template = _current(), request_ctx.request.method, route()
+    current, method, template = _current(), request.method, route()
     seconds = time.perf_counter() - current.started
     for name, value in current.ids.headers().items():
         response.headers.add(name, value)

@@ -12,7 +12,7 @@ import socket
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from flask.globals import request_ctx
+from flask import request
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -81,7 +81,6 @@ class Tracing:
         self._provider.shutdown()
 
     def _begin(self) -> None:
-        request = request_ctx.request
         method = request.method if request.method in METHODS else None
         route = request_log.route()
         attributes: dict[str, AttributeValue] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Blueprint, current_app, request, url_for
-from flask.globals import request_ctx
 from werkzeug.exceptions import NotFound
 
 from customer_service import errors
@@ -80,10 +79,9 @@ def _require_token() -> None:
 
 
 def _guard() -> None:
-    current = request_ctx.request  # without the proxy's look-up at each attribute
-    view = current_app.view_functions[current.endpoint or ""]
-    authorize((current.view_args or {}).pop("organization_id"), role_of(view))
-    if REPLACEMENT in current.path and not _is_utf8(current.environ["PATH_INFO"]):
+    view = current_app.view_functions[request.endpoint or ""]
+    authorize((request.view_args or {}).pop("organization_id"), role_of(view))
+    if REPLACEMENT in request.path and not _is_utf8(request.environ["PATH_INFO"]):
         raise NotFound
 
 
