@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 from customer_service.fiscal.rules import unique_keys
 from customer_service.repository.customers import NOT_DELETED, CustomerRepository, search_and_unique_fields
 from customer_service.repository.driver_errors import translates_errors
-from customer_service.repository.search import SAT_TERMS
+from customer_service.repository.search import PHONE_TERM, SAT_TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
     from customer_service.repository.database import Document
 
-INCOMPLETE = {"search": {"$nin": list(SAT_TERMS.values())}, **NOT_DELETED}
+INCOMPLETE = {
+    "$or": [
+        {"search": {"$nin": list(SAT_TERMS.values())}},
+        {"search": {"$not": {"$regex": f"^{PHONE_TERM}"}}, "phone": {"$regex": "[0-9]"}},
+    ],
+    **NOT_DELETED,
+}
 """The filter for active customers that lack a search term: another program or an earlier release stored them."""
 
 READ = dict.fromkeys(("organizationId", "externalId", "taxId", "address.country", "unique"), 1)
@@ -55,7 +61,7 @@ def backfill_search_fields(
 
 def _backfill(customers: Collection[Document], document: Document) -> bool | None:
     """Return whether the customer has unique keys now, or None if another write changed it first."""
-    unchanged = {name: document.get(name) for name in ("_id", "organizationId", "updatedAt", *INCOMPLETE)}
+    unchanged = {name: document.get(name) for name in ("_id", "organizationId", "updatedAt", "search", *NOT_DELETED)}
     fields = search_and_unique_fields(document)
     try:
         return True if customers.update_one(unchanged, {"$set": fields}).matched_count else None

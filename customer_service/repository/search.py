@@ -1,7 +1,8 @@
 """Search terms: those that a customer stores, and those that a query looks for.
 
 An active customer stores its terms in one array, `search`: the edge n-grams of its words, a term for each exact key,
-each metadata entry and the status of the SAT's answer, and the empty n-gram, which every active customer has.
+each metadata entry, its phone and the status of the SAT's answer, and the empty n-gram, which every active customer
+has.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from customer_service.fiscal.characters import ASCII_CONTROLS, comparable
+from customer_service.fiscal.contacts import NATIONAL_DIGITS, PHONE_PATTERN
 from customer_service.fiscal.limits import MAXIMUM_LEGAL_NAME_LENGTH
 from customer_service.fiscal.rules import SAT_STATUSES
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 MAXIMUM_NGRAM_LENGTH = 10
 MAXIMUM_TERMS = 115  # with the keys of the five other indexes, a customer makes at most 120 keys
+NO_DIGIT = re.compile("[^0-9]")
 ASCII_CONTROL = re.compile(f"[{ASCII_CONTROLS}]")
 EMPTY_NGRAM = ""  # the prefix of every word
 ACTIVE = {"search": EMPTY_NGRAM}
@@ -34,6 +37,9 @@ KEY_FORMS: Mapping[str, Callable[[str], str]] = {"externalId": comparable, "taxI
 
 EXACT_FIELDS = tuple(KEY_FORMS)
 
+PHONE_TERM = "phone "
+"""The beginning of the search term of a phone; its last ten digits follow, so that a country code does not matter."""
+
 UNCHECKED = "unchecked"
 SAT_TERMS = {status: f"satValidation {status}" for status in (*SAT_STATUSES, UNCHECKED)}
 """The search term of each status of the SAT's answer, and of a customer without one."""
@@ -43,7 +49,8 @@ SAT_TERMS = {status: f"satValidation {status}" for status in (*SAT_STATUSES, UNC
 class CustomerQuery:
     """The filters of a list: folded words, exact keys, metadata, the status of the SAT's answer, and time ranges.
 
-    The ranges are {field: {operator: time}}.
+    The ranges are {field: {operator: time}}. If the words may be a phone, `phone` has its last digits, and a customer
+    with either of them is in the list.
     """
 
     words: tuple[str, ...] = ()
@@ -51,6 +58,7 @@ class CustomerQuery:
     metadata: Mapping[str, str] = field(default_factory=dict)
     ranges: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
     sat_status: str | None = None
+    phone: str | None = None
 
     @property
     def order(self) -> str:
@@ -59,18 +67,28 @@ class CustomerQuery:
 
     def terms(self) -> list[Any]:
         """Return the search terms that every customer of the list has, those that are usually rare first."""
-        plain = [word[:MAXIMUM_NGRAM_LENGTH] for word in self.words if " " not in word]
-        rare = list(dict.fromkeys((*key_terms(self.exact), *plain, *_metadata_terms(self.metadata))))
+        rare: list[Any] = [*key_terms(self.exact), *self._terms_of_words(), *_metadata_terms(self.metadata)]
         common = [SAT_TERMS[self.sat_status]] if self.sat_status else []
         return [*(rare or (_any_of_joined_and_longest_part(word) for word in self.words)), *common] or [EMPTY_NGRAM]
 
     def conditions(self) -> list[dict[str, Any]]:
         """Return the conditions that the search terms do not cover."""
         return [
-            *(_prefix_condition(word) for word in self.words if " " in word or len(word) > MAXIMUM_NGRAM_LENGTH),
+            *self._conditions_of_words(),
             *({f"metadata.{key}": value} for key, value in self.metadata.items()),
             *({name: {f"${o}": time for o, time in bounds.items()}} for name, bounds in self.ranges.items()),
         ]
+
+    def _terms_of_words(self) -> list[Any]:
+        if self.phone:
+            return [{"$in": [self.words[0][:MAXIMUM_NGRAM_LENGTH], PHONE_TERM + self.phone]}]
+        return list(dict.fromkeys(word[:MAXIMUM_NGRAM_LENGTH] for word in self.words if " " not in word))
+
+    def _conditions_of_words(self) -> list[dict[str, Any]]:
+        if self.phone:
+            words = {"$and": [_prefix_condition(word) for word in self.words]}
+            return [{"$or": [{"search": PHONE_TERM + self.phone}, words]}]
+        return [_prefix_condition(word) for word in self.words if " " in word or len(word) > MAXIMUM_NGRAM_LENGTH]
 
     def matches_nothing(self) -> bool:
         """Whether a word has a control character: no stored text has one, and no regular expression may."""
@@ -81,6 +99,12 @@ def words_of(q: str) -> tuple[str, ...]:
     """Split a search text into folded words, the longest first, without words that are a prefix of another."""
     words = sorted({_query_word(word) for word in _split(q)}, key=lambda word: (-len(word), word))
     return tuple(word for index, word in enumerate(words) if not any(w.startswith(word) for w in words[:index]))
+
+
+def phone_of(text: str) -> str | None:
+    """Return the last ten digits of a text that is a phone, of ten digits or more, with the punctuation of phones."""
+    digits = NO_DIGIT.sub("", text)
+    return digits[-NATIONAL_DIGITS:] if len(digits) >= NATIONAL_DIGITS and PHONE_PATTERN.fullmatch(text) else None
 
 
 def fold(text: str) -> str:
@@ -103,7 +127,8 @@ def search_terms(customer: Mapping[str, Any]) -> list[str]:
         words += (*word.split(), _join(word))
     metadata = customer.get("metadata")
     entries = metadata if isinstance(metadata, Mapping) else {}
-    own = (EMPTY_NGRAM, sat_term(customer.get("satValidation")), *key_terms(keys), *_metadata_terms(entries))
+    phones = _phone_terms(customer.get("phone"))
+    own = (EMPTY_NGRAM, sat_term(customer.get("satValidation")), *key_terms(keys), *phones, *_metadata_terms(entries))
     return list(dict.fromkeys((*own, *_whole(words), *_ngrams(words))))[:MAXIMUM_TERMS]
 
 
@@ -176,6 +201,11 @@ def _whole(words: Iterable[str]) -> Iterator[str]:
 def key_terms(keys: Mapping[str, str]) -> Iterator[str]:
     """Return the search term of each exact key."""
     return (f"{name} {KEY_FORMS[name](value)}" for name, value in keys.items())  # no n-gram has a space
+
+
+def _phone_terms(phone: object) -> list[str]:
+    digits = NO_DIGIT.sub("", phone) if isinstance(phone, str) else ""
+    return [PHONE_TERM + digits[-NATIONAL_DIGITS:]] if digits else []
 
 
 def _metadata_terms(entries: Mapping[str, Any]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from customer_service.fiscal.limits import (
     MAXIMUM_TEXT_LENGTH,
 )
 from customer_service.repository.customers import OBJECT_ID
-from customer_service.repository.search import EXACT_FIELDS, SAT_TERMS, CustomerQuery, words_of
+from customer_service.repository.search import EXACT_FIELDS, SAT_TERMS, CustomerQuery, phone_of, words_of
 from customer_service.schemas.inputs import (
     METADATA,
     METADATA_VALUE,
@@ -49,8 +49,8 @@ LIST_PARAMETERS = {
     ),
     "cursor": Parameter("The `nextCursor` of the page before; it keeps the filters."),
     "q": Parameter(
-        "Words that each begin a word of the legal name, or the tax id, email or external id. Case, accents and "
-        "punctuation are ignored.",
+        "Words that each begin a word of the legal name, or the tax id, email or external id; or a whole phone. Case, "
+        "accents and punctuation are ignored.",
         {"type": "string", "maxLength": MAXIMUM_TEXT_LENGTH},
     ),
     **{
@@ -122,9 +122,9 @@ class ListRequest:
             if bound := RANGE.fullmatch(name):
                 ranges.setdefault(bound[1], {})[bound[2]] = parse_instant(value, round_up=bound[2] in ROUNDED_UP)
         exact = {name: self.filters[name] for name in EXACT_FIELDS if name in self.filters}
-        words, metadata = words_of(self.filters.get("q", "")), _metadata_of(self.filters)
+        q, metadata = self.filters.get("q", ""), _metadata_of(self.filters)
         sat_status = self.filters.get("satValidation")
-        return CustomerQuery(words, exact, metadata, dict(sorted(ranges.items())), sat_status)
+        return CustomerQuery(words_of(q), exact, metadata, dict(sorted(ranges.items())), sat_status, phone_of(q))
 
     def cursor(self, value: Any, customer_id: str) -> str:
         """Return the cursor of the page after this position; it has the filters too."""

@@ -137,6 +137,19 @@ def test_customers_of_other_programs_are_completed(
     assert "completed  0 customers" in again.out
 
 
+def test_customers_of_an_earlier_release_are_found_by_phone(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    customers = configured.customers
+    phones = ("6474010101", "no number", None)
+    customers.insert_many([EXAMPLE_CUSTOMER | {"_id": ObjectId(), "phone": phone} for phone in phones])
+    CommandRun(monkeypatch, capsys, "indexes")
+    customers.update_many({}, {"$pull": {"search": "phone 6474010101"}})
+    assert "completed  1 customers" in CommandRun(monkeypatch, capsys, "indexes").out
+    assert [each["phone"] for each in customers.find({"search": "phone 6474010101"})] == ["6474010101"]
+    assert "completed  0 customers" in CommandRun(monkeypatch, capsys, "indexes").out
+
+
 def test_unique_keys_of_an_earlier_release_are_changed(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -180,6 +180,36 @@ class TestSearch:
         assert list(chain(*pages(service.client, {"q": q, "limit": 1}))) == expected
 
     @pytest.mark.parametrize(
+        ("q", "expected"),
+        [
+            ("6474010101", [1, 2, 3, 5]),
+            ("647 401 0101", [1, 2, 3]),
+            (" (647) 401-01.01 ", [1, 2, 3]),
+            ("+52 647 401 0101", [1, 2, 3]),
+            ("526474010101", [1, 2, 3]),
+            ("dunder 6474010101", [5]),
+            ("sabre 6474010101", []),
+            ("647401010", [5]),
+            ("64740101019", [5]),
+            ("647 401 010", []),
+            ("2025550143", [6]),
+            ("+1 202-555-0143", [6]),
+        ],
+    )
+    def test_a_whole_phone(self, service: Service, q: str, expected: list[int]) -> None:
+        phones = ["6474010101", "+52 647 401 0101", "(647) 401\u00a001-01", "5512345678", None, "+1 202 555 0143", "x"]
+        customers = [living(number, phone=phone) for number, phone in enumerate(phones, 1) if number != 5]
+        store(service.database, [*customers, living(5, phone=None, externalId="64740101019")])
+        assert found(service, q=q) == expected
+        assert found(service, q=q, **{"createdAt[gte]": "2025-01-01T00:00:00Z"}) == expected
+        assert list(chain(*pages(service.client, {"q": q, "limit": 1}))) == expected
+
+    def test_a_phone_that_changes(self, editor: FlaskClient) -> None:
+        editor.patch(url(), json={"phone": "55 1234 5678"}, content_type="application/merge-patch+json")
+        for q, count in (("6474010101", 0), ("5512345678", 1)):
+            assert len(editor.get(customers_url(), query_string={"q": q}).get_json()["data"]) == count
+
+    @pytest.mark.parametrize(
         ("query", "expected"),
         [
             ({"taxId": "zzz010101ab1"}, [5]),

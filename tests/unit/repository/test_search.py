@@ -22,6 +22,7 @@ from customer_service.repository.search import (
     SAT_TERMS,
     CustomerQuery,
     fold,
+    phone_of,
     search_terms,
     with_sat_term,
     words_of,
@@ -63,6 +64,7 @@ KEYS = st.sampled_from(["ABC010101AB1", "Abc010101", "ana@x.mx", "Ana@X.mx", "cr
 CUSTOMERS = st.fixed_dictionaries(
     {"legalName": TEXTS, "taxId": KEYS, "email": KEYS}, optional={"externalId": KEYS | st.none()}
 )
+PHONES = {"8650086500": None, "86500 1": "x", "ANA": "86500-86500", "EVA": "8650", "86501": "+52 186 500 8650"}
 ENTRIES = st.dictionaries(st.sampled_from(["a", "a b", "b"]), st.sampled_from(["", "b c", "c", "x" * 400]), max_size=2)
 
 
@@ -337,6 +339,28 @@ def test_exact_keys_are_compared_in_one_form() -> None:
     query = CustomerQuery(("ana",), {"taxId": "abc", "email": "Ñ@X.mx", "externalId": "aB"}, {"a b": "C"})
     assert query.terms() == ["taxId ABC", "email ñ@x.mx", "externalId aB", "ana", "metadata a b C"]
     assert query.conditions() == [{"metadata.a b": "C"}]
+
+
+def test_a_search_by_phone_also_finds_what_its_words_find() -> None:
+    customers = [{"legalName": name, "taxId": "T", "email": "e", "phone": phone} for name, phone in PHONES.items()]
+    query = CustomerQuery(words_of("86500 86500"), phone=phone_of("86500 86500"))
+    assert [each["legalName"] for each in customers if is_found(each, query)] == ["8650086500", "86500 1", "ANA"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("6474010101", "6474010101"),
+        ("+52 1 (647) 401\u201101\u00a001.", "6474010101"),
+        ("647401010", None),
+        ("647401010x1", None),
+        ("6474010101\n", None),
+        ("٦٤٧٤٠١٠١٠١", None),
+        ("", None),
+    ],
+)
+def test_phone_of(text: str, expected: str | None) -> None:
+    assert phone_of(text) == expected
 
 
 def test_the_conditions_of_time_ranges() -> None:
