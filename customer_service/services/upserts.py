@@ -20,7 +20,7 @@ from customer_service.repository.customers import DUPLICATE_ERRORS
 from customer_service.services import validation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from customer_service.repository import CustomerBatchRepository, CustomerRepository
     from customer_service.repository.database import Document
@@ -47,6 +47,8 @@ class UpsertResult(NamedTuple):
 
 
 Outcome: TypeAlias = UpsertResult | CustomerServiceError
+UpsertBatch: TypeAlias = "Callable[[Sequence[Upsert | InvalidRequest]], list[Outcome]]"
+"""A function that upserts the valid customers of a batch, such as `upsert_many` of a repository."""
 
 
 def to_upsert(
@@ -135,7 +137,7 @@ def upsert_many(customers: CustomerBatchRepository, validated: Sequence[Upsert |
     customers, one write adds the new ones, and one changes those that differ.
     """
     upserts = [each for each in validated if isinstance(each, Upsert)]
-    found = _find(customers, upserts)
+    found = _find(customers, map(_key, upserts))
     done = _add_many(customers, [each for each in upserts if _key(each) not in found])
     done |= _change_many(customers, [(each, found[_key(each)]) for each in upserts if _key(each) in found])
     return [
@@ -144,6 +146,30 @@ def upsert_many(customers: CustomerBatchRepository, validated: Sequence[Upsert |
         else done.get(_key(each)) or _upsert_until_current(customers, each, found.get(_key(each)))
         for each in validated
     ]
+
+
+def preview_many(customers: CustomerBatchRepository, validated: Sequence[Upsert | InvalidRequest]) -> list[Outcome]:
+    """Return what `upsert_many` would do with the stored customers as they are, and store nothing.
+
+    The document of a customer that it would create is empty.
+    """
+    upserts = [each for each in validated if isinstance(each, Upsert)]
+    keys = {key for each in upserts for key in (_key(each), *rules.unique_keys(each.customer).items())}
+    found = _find(customers, keys)
+    return [each if isinstance(each, CustomerServiceError) else _preview(each, found) for each in validated]
+
+
+def _preview(new: Upsert, found: Mapping[tuple[str, str], Document]) -> Outcome:
+    document = found.get(_key(new), {})
+    for name, value in rules.unique_keys(new.customer).items():
+        other = found.get((name, value), document)
+        if other != document:
+            return DUPLICATE_ERRORS[name](other["organizationId"], str(other["_id"]))
+    try:
+        status: Status = "created" if not document else "changed" if _difference(new, document) else "unchanged"
+    except (DuplicateTaxId, MalformedDocument) as error:
+        return error
+    return UpsertResult(status, document)
 
 
 def _upsert_or_error(item: T, validate: Callable[[T], Upsert]) -> Upsert | InvalidRequest:
@@ -184,10 +210,11 @@ def _change_many(
     return done
 
 
-def _find(customers: CustomerBatchRepository, wanted: Iterable[Upsert]) -> dict[tuple[str, str], Document]:
+def _find(customers: CustomerBatchRepository, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Document]:
+    """Return the stored customers that have one of these unique keys, by the key."""
     values: dict[str, list[str]] = {name: [] for name in DUPLICATE_ERRORS}
-    for each in wanted:
-        values[each.name].append(each.value)
+    for name, value in keys:
+        values[name].append(value)
     return {
         (name, value): document
         for name, those in values.items()

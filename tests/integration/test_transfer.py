@@ -96,6 +96,13 @@ def ndjson(bodies: Sequence[object]) -> bytes:
     return b"".join(json.dumps(body).encode() + b"\n" for body in bodies)
 
 
+def write(file: Path, bodies: Sequence[dict[str, Any]]) -> Path:
+    """Write the customers in the format of the file's name."""
+    with file.open("wb") as stream:
+        formats.write(bodies, stream, "csv" if file.suffix == ".csv" else "ndjson", [])
+    return file
+
+
 def stored(database: Database[Document]) -> list[Document]:
     return list(database.customers.find({"organizationId": ORGANIZATION}).sort("_id"))
 
@@ -124,6 +131,49 @@ class TestImport:
         assert {each["version"] for each in stored(filled)} == {1, 2}
         assert {(each["updatedBy"], each["requestId"]) for each in stored(filled)} == {("cli:import", None)}
         assert [each.name for each in tmp_path.iterdir()] == ["customers.ndjson"]
+
+    @pytest.mark.parametrize("form", ["ndjson", "csv"])
+    def test_a_dry_run_says_what_the_import_would_do(
+        self, shell: Shell, filled: Database[Document], tmp_path: Path, form: str
+    ) -> None:
+        file = tmp_path / f"customers.{form}"
+        shell("import", ORGANIZATION, str(write(file, [numbered(number) for number in range(30)])))
+        filled.customers.update_one({"externalId": "crm-9"}, {"$set": {"email": None}})
+        own = {"externalId": None}
+        rows = [
+            *(numbered(number) for number in range(3)),
+            *(numbered(number, email="new@example.com") for number in range(3, 6)),
+            *(numbered(number) for number in range(40, 43)),
+            numbered(6, **own),
+            numbered(7, **own, phone=None),
+            numbered(50, taxId=numbered(8)["taxId"]),
+            numbered(51, **own, taxId=numbered(9)["taxId"]),
+            numbered(9),
+            numbered(10, email="no address"),
+            numbered(11, taxId="XAXX010101000", taxSystem="616", defaultInvoiceUse="S01"),
+            numbered(52, **own, taxId="XAXX010101000", taxSystem="616", defaultInvoiceUse="S01"),
+            numbered(40),
+        ]
+        write(file, rows)
+        before = stored(filled)
+        preview = shell("import", ORGANIZATION, file.name, "--dry-run")
+        assert stored(filled) == before
+        assert [each.name for each in tmp_path.iterdir()] == [file.name]
+        done = shell("import", ORGANIZATION, file.name)
+        assert preview.code == done.code == 1
+        assert preview.err == done.err.replace(f"\n{summary(done)}", f"\ndry run, nothing is stored:  {summary(done)}")
+        assert "failed 0" not in summary(done)
+
+    def test_a_dry_run_of_a_stream(
+        self, shell: Shell, filled: Database[Document], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(ndjson([numbered(1)]))))
+        run = shell("import", ORGANIZATION, "-", "--format", "ndjson", "--dry-run")
+        assert (run.code, run.err) == (
+            0,
+            "dry run, nothing is stored:  rows 1  created 1  changed 0  unchanged 0  failed 0\n",
+        )
+        assert stored(filled) == []
 
     def test_what_the_sat_answered_is_gone_with_what_it_is_about(
         self, shell: Shell, filled: Database[Document], tmp_path: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from customer_service.cli.transfer.files import STANDARD
 from customer_service.cli.transfer.importing import Importer
 from customer_service.cli.transfer.rejects import Rejects
 from customer_service.cli.transfer.rows import Unreadable
+from customer_service.services.upserts import preview_many, upsert_many
 from customer_service.settings import MongoSettings
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from customer_service.cli.transfer.formats import Format
     from customer_service.cli.transfer.rows import Row
     from customer_service.cli.transfer.sheets import Layout
-    from customer_service.repository import CustomerBatchRepository
+    from customer_service.services.upserts import UpsertBatch
 
 FORMAT = click.option(
     "--format",
@@ -74,8 +76,9 @@ def _fields(_context: click.Context, _parameter: click.Parameter, values: Sequen
     type=click.Path(dir_okay=False, path_type=Path),
     help="A new CSV for the refused rows of a CSV, with a column of reasons. Correct it, and import it.",
 )
-def import_customers(
-    organization: str, file: str, form: Format | None, fields: dict[str, str], rejects: Path | None
+@click.option("--dry-run", is_flag=True, help="Print what the import would do, and store nothing.")
+def import_customers(  # noqa: PLR0913 - click passes each option
+    organization: str, file: str, form: Format | None, fields: dict[str, str], rejects: Path | None, *, dry_run: bool
 ) -> None:
     """Create or replace the customers of ORGANIZATION that FILE holds, or the standard input for `-`.
 
@@ -87,6 +90,7 @@ def import_customers(
 
     \b
     Examples:
+      customer-service import ORGANIZATION customers.csv --dry-run
       customer-service import ORGANIZATION customers.csv
       customer-service import ORGANIZATION customers.csv --column "Cliente=legalName" --rejects rejects.csv
       zcat customers.ndjson.gz | customer-service import ORGANIZATION - --format ndjson
@@ -99,20 +103,22 @@ def import_customers(
     customers = customers_of(organization)
     settings = MongoSettings.from_environment()
     target = (settings.uri, settings.database, organization, form, repr(fields), str(rejects))
-    checkpoint = None if file == STANDARD else Checkpoint(Path(file), *target)
+    checkpoint = None if dry_run or file == STANDARD else Checkpoint(Path(file), *target)
     before = checkpoint.load() if checkpoint else None
+    upsert = partial(preview_many if dry_run else upsert_many, customers)
     run = _Run(file, before or ImportCounts(), checkpoint, rejects, resumed=before is not None)
     if run.counts.rows:
         click.echo(f"continuing after row {run.counts.rows}", err=True)
     try:
-        run.store(form, customers, fields)
+        run.store(form, upsert, fields)
     except KeyboardInterrupt:
         sys.exit(print_error(run.how_to_resume(), EXIT_INTERRUPTED))
     except (Unreadable, OSError) as error:
         sys.exit(print_error(f"{file}: {error}", EXIT_FAILURE))
     if checkpoint:
         checkpoint.remove()
-    click.echo("  ".join(f"{name} {count}" for name, count in asdict(run.counts).items()), err=True)
+    counts = "  ".join(f"{name} {count}" for name, count in asdict(run.counts).items())
+    click.echo(f"dry run, nothing is stored:  {counts}" if dry_run else counts, err=True)
     if run.counts.failed:
         sys.exit(EXIT_FAILURE)
 
@@ -159,7 +165,7 @@ class _Run:
     resumed: bool
     bar: Any = None
 
-    def store(self, form: Format, customers: CustomerBatchRepository, fields: Mapping[str, str]) -> None:
+    def store(self, form: Format, upsert: UpsertBatch, fields: Mapping[str, str]) -> None:
         """Store the rows; raises Unreadable, OSError and DatabaseUnavailable."""
         with ExitStack() as stack:
             stream, raw = stack.enter_context(files.reading(self.file))
@@ -182,7 +188,7 @@ class _Run:
                     self.bar.update(raw.tell() - self.bar.pos)
 
             rows = sheet.rows() if sheet else formats.read_ndjson(stream)
-            Importer(customers, self.counts, on_refused, on_batch, self.print_line).run(rows)
+            Importer(upsert, self.counts, on_refused, on_batch, self.print_line).run(rows)
 
     def print_line(self, text: str) -> None:
         """Print a line on standard error, over the progress bar."""

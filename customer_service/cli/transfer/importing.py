@@ -16,7 +16,7 @@ from customer_service.fiscal.characters import CONTROL_CHARACTER
 from customer_service.repository.customers import DUPLICATE_ERRORS
 from customer_service.repository.database import deadline
 from customer_service.services import validation
-from customer_service.services.upserts import to_upsert, upsert_many, validate_many
+from customer_service.services.upserts import to_upsert, validate_many
 from customer_service.web.problems import PROBLEMS
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from customer_service.cli.transfer.checkpoint import ImportCounts
     from customer_service.cli.transfer.rows import Row
-    from customer_service.repository import CustomerBatchRepository
-    from customer_service.services.upserts import Outcome, Upsert
+    from customer_service.services.upserts import Outcome, Upsert, UpsertBatch
 
 T = TypeVar("T")
 IMPORT_BATCH_LENGTH = 500
@@ -43,14 +42,14 @@ class Importer:
 
     def __init__(
         self,
-        customers: CustomerBatchRepository,
+        upsert: UpsertBatch,
         counts: ImportCounts,
         on_refused: Callable[[Row, list[str]], object],
         on_batch: Callable[[], object],
         print_line: Callable[[str], object],
     ) -> None:
-        """Add to the counts; notify of each refused row with the reasons, and when a batch is counted."""
-        self._customers, self._counts, self._on_refused, self._on_batch = customers, counts, on_refused, on_batch
+        """Upsert with this function; notify of each refused row with the reasons, and when a batch is counted."""
+        self._upsert, self._counts, self._on_refused, self._on_batch = upsert, counts, on_refused, on_batch
         self._print_line = print_line
         self._fingerprints = FingerprintSet()
         self._storing: tuple[list[Row], Future[list[Outcome]]] | None = None
@@ -91,7 +90,7 @@ class Importer:
 
     def _store(self, validated: Sequence[Upsert | InvalidRequest]) -> list[Outcome]:
         with deadline(IMPORT_BATCH_SECONDS):
-            return upsert_many(self._customers, validated)
+            return self._upsert(validated)
 
     def _validate(self, row: Row) -> Upsert:
         return to_upsert(row.body, KEYS, partial(self._errors_of, row))
