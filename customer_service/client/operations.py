@@ -166,7 +166,7 @@ class Operations:
         """Create a customer, once, however often the request is sent.
 
         A program that may itself be started again passes a key of its own: with the same key and customer it gets the
-        same answer for 24 hours.
+        same answer for 72 hours.
         """
         headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
         call = Call("create", "POST", self._customers, repeatable=True, headers=headers)

@@ -122,7 +122,7 @@ class CustomerClient:
         """Create a customer, once, however often the request is sent.
 
         A program that may itself be started again passes a key of its own: with the same key and customer it gets the
-        same answer for 24 hours.
+        same answer for 72 hours.
         """
         return run(self._operations.create(customer, idempotency_key=idempotency_key))
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from customer_service.repository.memberships import OrganizationScope
 
-RETENTION_SECONDS = 24 * 3600
+RETENTION_HOURS = 72
+"""How long a key is stored: a program may repeat on Monday what failed on Friday evening."""
+
+RETENTION_SECONDS = RETENTION_HOURS * 3600
 TAKEOVER_SECONDS = 10
 
 

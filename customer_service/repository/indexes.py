@@ -30,7 +30,10 @@ REPOSITORIES = (
 
 @translates_errors
 def ensure_indexes(database: Database[Document]) -> list[tuple[str, bool]]:
-    """Create the missing indexes; return each one's name as `collection.index`, and whether it was created."""
+    """Create the missing indexes; return each one's name as `collection.index`, and whether it was created.
+
+    An index by which an earlier release deleted documents after another time is created again.
+    """
     return [_ensure(database[each.COLLECTION], index) for each in REPOSITORIES for index in each.INDEXES]
 
 
@@ -58,6 +61,9 @@ def drop_unused_indexes(database: Database[Document]) -> list[str]:
 
 def _ensure(collection: Collection[Document], index: IndexModel) -> tuple[str, bool]:
     options = {name: value for name, value in index.document.items() if name != "key"}
-    existed = options["name"] in collection.index_information()
+    present = collection.index_information().get(options["name"])
+    existed = present is not None and present.get("expireAfterSeconds") == options.get("expireAfterSeconds")
+    if present is not None and not existed:
+        collection.drop_index(options["name"])  # to change it in place, the user would need the role dbAdmin
     collection.create_index(list(index.document["key"].items()), **options)
     return f"{collection.name}.{options['name']}", not existed

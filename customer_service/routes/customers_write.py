@@ -13,6 +13,7 @@ from customer_service.errors import InvalidRequest
 from customer_service.errors.findings import Finding
 from customer_service.fiscal.characters import comparable
 from customer_service.repository import IdempotencyRepository
+from customer_service.repository.idempotency import RETENTION_HOURS
 from customer_service.routes.blueprint import (
     BODY_ERRORS,
     DELETED_ETAG_HEADER,
@@ -56,7 +57,8 @@ if TYPE_CHECKING:
     example=examples.NEW_CUSTOMER,
     request_headers={
         "Idempotency-Key": Parameter(
-            "Makes retries safe for 24 hours.", {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"}
+            f"Makes retries safe for {RETENTION_HOURS} hours.",
+            {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
         )
     },
 )

@@ -81,6 +81,17 @@ def test_indexes_say_what_they_did(
     assert second.out == first.out.replace("created  ", "present  ")
 
 
+def test_the_keys_of_an_earlier_release_are_stored_as_long_as_those_of_this_one(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = configured.idempotencyKeys
+    keys.drop()
+    keys.create_index("claimedAt", expireAfterSeconds=24 * 3600)
+    for done in ("created", "present"):
+        assert f"{done}  idempotencyKeys.claimedAt_1\n" in CommandRun(monkeypatch, capsys, "indexes").out
+        assert keys.index_information()["claimedAt_1"]["expireAfterSeconds"] == 72 * 3600
+
+
 def test_the_history_is_stored_for_some_days(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
