@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     Environ = dict[str, Any]
 
-PATIENCE_SECONDS = 0.1
+PATIENCE_SECONDS = 10  # longer than any pause of a busy machine
+IMPATIENCE_SECONDS = 0.1
 DESCRIPTOR = 2000
 
 
@@ -108,8 +109,14 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "QUEUE_SECONDS", PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def impatient(_patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue in which a request waits for a moment only."""
+    monkeypatch.setattr(admission, "QUEUE_SECONDS", IMPATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -142,10 +149,12 @@ class TestPlaces:
         assert {request.get(timeout=5)[0] for request in requests} == {b"answered"}
         assert harness.application.most == MAXIMUM_IN_FLIGHT
 
+    @pytest.mark.usefixtures("impatient")
     def test_a_request_without_a_place_in_time_is_marked_as_overloaded(self, harness: AdmissionHarness) -> None:
         harness.fill()
         assert harness.request().get(timeout=5) == [b"overloaded"]
 
+    @pytest.mark.usefixtures("impatient")
     def test_a_refused_request_gives_no_place_back(self, harness: AdmissionHarness, go_on: Event) -> None:
         requests = harness.fill()
         gevent.joinall([harness.request() for _ in range(MAXIMUM_IN_FLIGHT)], timeout=5)
@@ -167,8 +176,8 @@ class TestPlaces:
         order: list[str] = []
 
         def answer(environ: Environ) -> None:
-            gevent.sleep(0.001)
             order.append(environ["PATH_INFO"])
+            gevent.sleep(0.001)
 
         harness = AdmissionHarness(answer)
         paths = [f"/{number}" for number in range(3 * MAXIMUM_IN_FLIGHT)]
@@ -191,10 +200,10 @@ class TestPlaces:
     ) -> None:
         harness.fill()
         late = harness.request()
-        gevent.sleep(PATIENCE_SECONDS / 2)
+        gevent.sleep(IMPATIENCE_SECONDS / 2)
         go_on.set()
         late.get(timeout=5)
-        assert time.monotonic() - harness.environs[-1][RECEIVED_AT] >= PATIENCE_SECONDS / 2
+        assert time.monotonic() - harness.environs[-1][RECEIVED_AT] >= IMPATIENCE_SECONDS / 2
 
 
 class TestBodies:
@@ -214,6 +223,7 @@ class TestBodies:
         arrives.set()
         assert {request.get(timeout=5)[0] for request in slow} == {b"1"}
 
+    @pytest.mark.usefixtures("impatient")
     def test_a_request_whose_body_came_too_late_for_a_place_is_overloaded(self, harness: AdmissionHarness) -> None:
         arrives = Event()
         body = SlowBody(b"a", arrives=arrives)
