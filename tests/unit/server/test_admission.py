@@ -172,16 +172,22 @@ class TestPlaces:
         assert harness.admission.is_full()
         harness.admission._permits.acquire()
 
-    def test_the_first_come_is_the_first_served(self) -> None:
+    def test_the_first_that_waits_is_the_first_served(self, go_on: Event) -> None:
         order: list[str] = []
 
         def answer(environ: Environ) -> None:
-            order.append(environ["PATH_INFO"])
-            gevent.sleep(0.001)
+            if environ["PATH_INFO"] == "/":
+                go_on.wait()
+            else:
+                order.append(environ["PATH_INFO"])
 
         harness = AdmissionHarness(answer)
-        paths = [f"/{number}" for number in range(3 * MAXIMUM_IN_FLIGHT)]
-        gevent.joinall([harness.request(path) for path in paths], timeout=5)
+        harness.fill()
+        paths = [f"/{number}" for number in range(2 * MAXIMUM_IN_FLIGHT)]
+        requests = [harness.request(path) for path in paths]
+        wait_until(lambda: harness.admission._waiting == len(paths))
+        go_on.set()
+        gevent.joinall(requests, timeout=5)
         assert order == paths
 
     @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/api/livez"])
