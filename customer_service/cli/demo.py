@@ -84,7 +84,7 @@ def demo_environment(environ: Mapping[str, str], port: int | None) -> dict[str, 
         "DRAIN_SECONDS": "0",
     }
     if port is not None:
-        chosen["PORT"] = str(port)
+        chosen |= {"PORT": str(port), "PORT_FILE": ""}
     _require_free(ServerSettings.from_environment(chosen).port)
     return chosen
 

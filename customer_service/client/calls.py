@@ -208,7 +208,7 @@ def query_of(filters: Mapping[str, object]) -> dict[str, str]:
     plain = {name: value for name, value in filters.items() if name != "metadata" and value is not None}
     return {
         **{name: _instant(value) if isinstance(value, datetime) else str(value) for name, value in plain.items()},
-        **{f"metadata[{name}]": value for name, value in entries.items()},
+        **{f"metadata[{name}]": value for name, value in entries.items() if value is not None},
     }
 
 

@@ -64,7 +64,10 @@ class Customer:
     etag: str | None = field(default=None, compare=False)
 
     def to_input(self) -> CustomerInput:
-        """Return the values that a caller may send, for `create`, `put_by_external_id` and `batch_upsert`."""
+        """Return the values that a caller may send, for `create`, `put_by_external_id` and `batch_upsert`.
+
+        They are all values of the customer: send them with `if_match`, or what others changed meanwhile is overwritten.
+        """
         return {
             "legalName": self.legalName,
             "taxId": self.taxId,

@@ -60,9 +60,11 @@ def backfill_search_fields(
 
 
 def _backfill(customers: Collection[Document], document: Document) -> bool | None:
-    """Return whether the customer has unique keys now, or None if another write changed it first."""
+    """Return whether the customer has unique keys now, or None if it was complete or another write changed it first."""
     unchanged = {name: document.get(name) for name in ("_id", "organizationId", "updatedAt", "search", *NOT_DELETED)}
     fields = search_and_unique_fields(document)
+    if fields["search"] == document.get("search"):
+        return None
     try:
         return True if customers.update_one(unchanged, {"$set": fields}).matched_count else None
     except DuplicateKeyError:

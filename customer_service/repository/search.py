@@ -38,7 +38,7 @@ KEY_FORMS: Mapping[str, Callable[[str], str]] = {"externalId": comparable, "taxI
 EXACT_FIELDS = tuple(KEY_FORMS)
 
 PHONE_TERM = "phone "
-"""The beginning of the search term of a phone; its last ten digits follow, so that a country code does not matter."""
+"""The beginning of the search term of a phone; its last ten digits follow: in Mexico these are the national number."""
 
 UNCHECKED = "unchecked"
 SAT_TERMS = {status: f"satValidation {status}" for status in (*SAT_STATUSES, UNCHECKED)}
@@ -80,15 +80,15 @@ class CustomerQuery:
         ]
 
     def _terms_of_words(self) -> list[Any]:
-        if self.phone:
-            return [{"$in": [self.words[0][:MAXIMUM_NGRAM_LENGTH], PHONE_TERM + self.phone]}]
-        return list(dict.fromkeys(word[:MAXIMUM_NGRAM_LENGTH] for word in self.words if " " not in word))
+        ngrams = dict.fromkeys(word[:MAXIMUM_NGRAM_LENGTH] for word in self.words if " " not in word)
+        return [{"$in": [each, PHONE_TERM + self.phone]} if self.phone else each for each in ngrams]
 
     def _conditions_of_words(self) -> list[dict[str, Any]]:
+        words = [word for word in self.words if " " in word or len(word) > MAXIMUM_NGRAM_LENGTH]
+        conditions = [_prefix_condition(word) for word in words]
         if self.phone:
-            words = {"$and": [_prefix_condition(word) for word in self.words]}
-            return [{"$or": [{"search": PHONE_TERM + self.phone}, words]}]
-        return [_prefix_condition(word) for word in self.words if " " in word or len(word) > MAXIMUM_NGRAM_LENGTH]
+            return [{"$or": [{"search": PHONE_TERM + self.phone}, condition]} for condition in conditions]
+        return conditions
 
     def matches_nothing(self) -> bool:
         """Whether a word has a control character: no stored text has one, and no regular expression may."""

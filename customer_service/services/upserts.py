@@ -149,7 +149,7 @@ def upsert_many(customers: CustomerBatchRepository, validated: Sequence[Upsert |
 
 
 def preview_many(customers: CustomerBatchRepository, validated: Sequence[Upsert | InvalidRequest]) -> list[Outcome]:
-    """Return what `upsert_many` would do with the stored customers as they are, and store nothing.
+    """Return what `upsert_many` would do with each customer alone, as the others are stored; store nothing.
 
     The document of a customer that it would create is empty.
     """
@@ -161,15 +161,16 @@ def preview_many(customers: CustomerBatchRepository, validated: Sequence[Upsert 
 
 def _preview(new: Upsert, found: Mapping[tuple[str, str], Document]) -> Outcome:
     document = found.get(_key(new), {})
-    for name, value in rules.unique_keys(new.customer).items():
-        other = found.get((name, value), document)
-        if other != document:
-            return DUPLICATE_ERRORS[name](other["organizationId"], str(other["_id"]))
     try:
-        status: Status = "created" if not document else "changed" if _difference(new, document) else "unchanged"
+        if document and _difference(new, document) is None:
+            return UpsertResult("unchanged", document)
     except (DuplicateTaxId, MalformedDocument) as error:
         return error
-    return UpsertResult(status, document)
+    for name, value in rules.unique_keys(new.customer).items():
+        other = found.get((name, value), document)
+        if other.get("_id") != document.get("_id"):
+            return DUPLICATE_ERRORS[name](other["organizationId"], str(other["_id"]))
+    return UpsertResult("changed" if document else "created", document)
 
 
 def _upsert_or_error(item: T, validate: Callable[[T], Upsert]) -> Upsert | InvalidRequest:

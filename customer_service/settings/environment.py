@@ -74,7 +74,7 @@ def _given(environ: Mapping[str, str], schema: Schema) -> dict[str, str]:
 def _read(name: str, path: str) -> str:
     """Return the text of a file without the line end behind it."""
     try:
-        return Path(path).read_text("utf-8").rstrip("\r\n")
+        return Path(path).read_text("utf-8-sig").rstrip("\r\n")
     except (OSError, ValueError):
         raise ValidationError({name: ["names no text file that can be read"]}) from None
 

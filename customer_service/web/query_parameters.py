@@ -49,8 +49,8 @@ LIST_PARAMETERS = {
     ),
     "cursor": Parameter("The `nextCursor` of the page before; it keeps the filters."),
     "q": Parameter(
-        "Words that each begin a word of the legal name, or the tax id, email or external id; or a whole phone. Case, "
-        "accents and punctuation are ignored.",
+        "Words that each begin a word of the legal name, or the tax id, email or external id; or the last ten digits "
+        "of the phone. Case, accents and punctuation are ignored.",
         {"type": "string", "maxLength": MAXIMUM_TEXT_LENGTH},
     ),
     **{

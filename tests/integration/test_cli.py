@@ -152,7 +152,7 @@ def test_customers_of_an_earlier_release_are_found_by_phone(
     configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     customers = configured.customers
-    phones = ("6474010101", "no number", None)
+    phones = ("6474010101", "no number", None, ["6474010101"])
     customers.insert_many([EXAMPLE_CUSTOMER | {"_id": ObjectId(), "phone": phone} for phone in phones])
     CommandRun(monkeypatch, capsys, "indexes")
     customers.update_many({}, {"$pull": {"search": "phone 6474010101"}})

@@ -164,6 +164,12 @@ class TestImport:
         assert preview.err == done.err.replace(f"\n{summary(done)}", f"\ndry run, nothing is stored:  {summary(done)}")
         assert "failed 0" not in summary(done)
 
+    def test_a_dry_run_writes_no_rejects(self, shell: Shell, tmp_path: Path) -> None:
+        write(tmp_path / "customers.csv", [numbered(1)])
+        run = shell("import", ORGANIZATION, "customers.csv", "--dry-run", "--rejects", "rejects.csv")
+        assert (run.code, (tmp_path / "rejects.csv").exists()) == (2, False)
+        assert "--rejects is not for --dry-run" in run.err
+
     def test_a_dry_run_of_a_stream(
         self, shell: Shell, filled: Database[Document], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -98,6 +98,8 @@ def import_customers(  # noqa: PLR0913 - click passes each option
     form = _format(file, form)
     if form != "csv" and (fields or rejects):
         raise click.UsageError("--column and --rejects are for a CSV.")
+    if dry_run and rejects:
+        raise click.UsageError("--rejects is not for --dry-run: it is a new file for what was not stored.")
     if rejects and rejects.suffix != ".csv":
         raise click.BadParameter("must end in .csv", param_hint="--rejects")
     customers = customers_of(organization)
@@ -106,7 +108,7 @@ def import_customers(  # noqa: PLR0913 - click passes each option
     checkpoint = None if dry_run or file == STANDARD else Checkpoint(Path(file), *target)
     before = checkpoint.load() if checkpoint else None
     upsert = partial(preview_many if dry_run else upsert_many, customers)
-    run = _Run(file, before or ImportCounts(), checkpoint, rejects, resumed=before is not None)
+    run = _Run(file, before or ImportCounts(), checkpoint, rejects, before is not None, dry_run)
     if run.counts.rows:
         click.echo(f"continuing after row {run.counts.rows}", err=True)
     try:
@@ -163,13 +165,16 @@ class _Run:
     checkpoint: Checkpoint | None
     rejects: Path | None
     resumed: bool
+    dry_run: bool
     bar: Any = None
 
     def store(self, form: Format, upsert: UpsertBatch, fields: Mapping[str, str]) -> None:
         """Store the rows; raises Unreadable, OSError and DatabaseUnavailable."""
         with ExitStack() as stack:
             stream, raw = stack.enter_context(files.reading(self.file))
-            self.bar = stack.enter_context(_bar(self.file, "importing", lambda: Path(self.file).stat().st_size))
+            self.bar = stack.enter_context(
+                _bar(self.file, "checking" if self.dry_run else "importing", lambda: Path(self.file).stat().st_size)
+            )
             sheet = stack.enter_context(sheets.reading(stream, fields, self.print_line)) if form == "csv" else None
             rejects = stack.enter_context(self._open(self.rejects, sheet.layout)) if sheet and self.rejects else None
 
@@ -196,6 +201,8 @@ class _Run:
 
     def how_to_resume(self) -> str:
         """Return what to do after an interruption."""
+        if self.dry_run:
+            return "interrupted; nothing was stored"
         if self.checkpoint is None:
             return "interrupted; import it again from the beginning: nothing is stored twice"
         return f"interrupted after row {self.counts.rows}; run the same command again to continue there"

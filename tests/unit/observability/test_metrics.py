@@ -132,12 +132,14 @@ class TestProcess:
         deadline = time.process_time() + 0.05
         while time.process_time() < deadline:
             memory[-1] = 1
-        with Path(os.devnull).open() as _file:
-            numbers = metric_values(counted)
+        files = [os.open(os.devnull, os.O_RDONLY) for _ in range(100)]  # threads of other tests open and close some too
+        numbers = metric_values(counted)
+        for file in files:
+            os.close(file)
         assert numbers["process_resident_memory_bytes"] > before["process_resident_memory_bytes"] + 40_000_000
         assert numbers["process_virtual_memory_bytes"] > numbers["process_resident_memory_bytes"]
         assert numbers["process_cpu_seconds_total"] >= before["process_cpu_seconds_total"] + 0.05
-        assert numbers["process_open_fds"] == before["process_open_fds"] + 1 < numbers["process_max_fds"]
+        assert before["process_open_fds"] + 50 < numbers["process_open_fds"] < numbers["process_max_fds"]
         assert 0 < time.time() - numbers["process_start_time_seconds"] < 3600
 
     def test_a_system_without_proc_has_the_cpu_time_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -347,6 +347,13 @@ def test_a_search_by_phone_also_finds_what_its_words_find() -> None:
     assert [each["legalName"] for each in customers if is_found(each, query)] == ["8650086500", "86500 1", "ANA"]
 
 
+def test_each_word_of_a_phone_bounds_the_search() -> None:
+    query = CustomerQuery(words_of("00000 123456789012"), phone=phone_of("00000 123456789012"))
+    term = "phone 3456789012"
+    assert query.terms() == [{"$in": ["1234567890", term]}, {"$in": ["00000", term]}]
+    assert query.conditions() == [{"$or": [{"search": term}, {"search": {"$regex": "^123456789012"}}]}]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

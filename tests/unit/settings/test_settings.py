@@ -191,6 +191,10 @@ class TestFiles:
         read = Settings.from_environment({f"{name}_FILE": str(file) for name, file in files.items()})
         assert read == Settings.from_environment({**LEAST, "MONGODB_TIMEOUT_MS": "500"})
 
+    def test_a_byte_order_mark_is_no_part_of_a_setting(self, tmp_path: Path) -> None:
+        (tmp_path / "uri").write_text(LEAST["MONGODB_URI"], "utf-8-sig")
+        assert MongoSettings.from_environment({"MONGODB_URI_FILE": str(tmp_path / "uri")}).uri == LEAST["MONGODB_URI"]
+
     def test_a_space_is_part_of_a_secret(self, tmp_path: Path) -> None:
         (tmp_path / "secret").write_text(f" {SECRET} \n")
         read = JwtSettings.from_environment({"JWT_SECRET_FILE": str(tmp_path / "secret")})
