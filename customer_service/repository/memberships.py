@@ -109,9 +109,9 @@ class MembershipRepository:
             return self.set_role(user_id, organization_id, role)
         others = {"organizationId": organization_id, "userId": user_id, "role": {"$ne": "admin"}}
         while True:
-            if self.demote(user_id, organization_id, role):
+            if self._demote(user_id, organization_id, role):
                 return False
-            with suppress(DuplicateKeyError):  # another request made the member an admin after `demote`
+            with suppress(DuplicateKeyError):  # another request made the member an admin after `_demote`
                 change = self._collection.update_one(others, {"$set": {"role": role}}, upsert=True)
                 return change.upserted_id is not None
 
@@ -121,15 +121,13 @@ class MembershipRepository:
         """End the membership as `remove` does; raises LastAdmin if no admin would be left."""
         key = {"organizationId": organization_id, "userId": user_id}
         while self._collection.find_one(key):
-            if self.demote(user_id, organization_id, None):
+            if self._demote(user_id, organization_id, None):
                 return True
             if self._collection.delete_one({**key, "role": {"$ne": "admin"}}).deleted_count:
                 return True
         return False
 
-    @_clears_cache
-    @translates_errors
-    def demote(self, user_id: str, organization_id: str, role: Role | None) -> bool:
+    def _demote(self, user_id: str, organization_id: str, role: Role | None) -> bool:
         """Give an admin a lower role, or end the membership if it is None; return whether this call changed an admin.
 
         It returns False for a user who is no admin, and if another request has removed this call's mark: try again.
