@@ -164,6 +164,19 @@ class TestImport:
         assert preview.err == done.err.replace(f"\n{summary(done)}", f"\ndry run, nothing is stored:  {summary(done)}")
         assert "failed 0" not in summary(done)
 
+    def test_an_interrupted_dry_run(
+        self, shell: Shell, filled: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        write(tmp_path / "customers.csv", [numbered(1)])
+        monkeypatch.setattr(Importer, "_validate", killed)
+        run = shell("import", ORGANIZATION, "customers.csv", "--dry-run")
+        assert (run.code, summary(run)) == (130, "customer-service: interrupted; nothing was stored")
+        assert [each.name for each in tmp_path.iterdir()] == ["customers.csv"]
+        assert stored(filled) == []
+
     def test_a_dry_run_writes_no_rejects(self, shell: Shell, tmp_path: Path) -> None:
         write(tmp_path / "customers.csv", [numbered(1)])
         run = shell("import", ORGANIZATION, "customers.csv", "--dry-run", "--rejects", "rejects.csv")
