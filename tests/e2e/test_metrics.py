@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,9 +40,17 @@ ANSWERED = (
 @pytest.fixture
 def own(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
     """A service that no other test has asked anything."""
+    remove_directories_of_dead_servers()
     support.fill(mongodb)
     with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
         yield running
+
+
+def remove_directories_of_dead_servers() -> None:
+    """Remove what servers that were killed left: a new server may get the process id of one of them."""
+    for directory in MEMORY.glob("customer-service-metrics-*"):
+        if not Path("/proc", directory.name.split("-")[3]).exists():
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def read_metrics(server: Server) -> dict[str, float]:
