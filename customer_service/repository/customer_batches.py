@@ -82,11 +82,18 @@ class CustomerBatchRepository(CustomerRepository):
             return duplicates_of(error), error.details["nMatched"]
 
     def _confirmed(self, documents: Sequence[Document | None]) -> list[Document | None]:
-        """Return the documents that are stored exactly so, and None for each other one."""
-        ids = [each["_id"] for each in documents if each is not None]
-        found = self._collection.find({"organizationId": self._scope, "_id": {"$in": ids}})
-        stored = {each["_id"]: each for each in found}
-        return [each if each is not None and stored.get(each["_id"]) == each else None for each in documents]
+        """Return the documents that were stored exactly so, and None for each other one.
+
+        A later write may have replaced one already: it archived the copy first, so read the copies last.
+        """
+        own = [each for each in documents if each is not None]
+        found = self._collection.find({"organizationId": self._scope, "_id": {"$in": [each["_id"] for each in own]}})
+        current = {each["_id"]: each for each in found}
+        copies = self._versions().copies_of(own)
+        return [
+            each if each is not None and each in (current.get(each["_id"]), copies.get(each["_id"])) else None
+            for each in documents
+        ]
 
 
 def _updated(document: Document, update: Document) -> Document:

@@ -62,6 +62,13 @@ class VersionRepository:
         if documents:
             self._insert(self._collection, documents)
 
+    @translates_errors
+    def copies_of(self, documents: Sequence[Document]) -> dict[ObjectId, Document]:
+        """Return the copies of exactly these documents, of which each is another customer's, by the customer's id."""
+        ids = [self._copy(each)["_id"] for each in documents]
+        found = self._collection.find({"organizationId": self._scope, "_id": {"$in": ids}})
+        return {each["_id"]["customer"]: each["document"] for each in found}
+
     @contextmanager
     def archiving(self, document: Document) -> Iterator[None]:
         """Archive the document, and then let the context's write replace it.

@@ -22,6 +22,7 @@ from tests.support import (
     serve,
     stored,
 )
+from tests.support.interleaving import Process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +40,15 @@ def numbered(number: int, **changes: Any) -> dict[str, Any]:
     """Return a customer to send whose keys are its number's."""
     keys = {"externalId": f"crm-{number}", "taxId": f"AAA010101{number:03}"}
     return new_customer(**keys | {"email": f"box{number}@example.com"} | changes)
+
+
+def repository(database: Database[Document]) -> CustomerBatchRepository:
+    return CustomerBatchRepository(database, OrganizationScope(ORGANIZATION), WRITER)
+
+
+def find_stored(database: Database[Document], number: int) -> Document:
+    (document,) = database.customers.find({"externalId": f"crm-{number}"})
+    return document
 
 
 def send(client: FlaskClient, *bodies: object) -> list[dict[str, Any]]:
@@ -204,6 +214,22 @@ class TestMeanwhile:
         for number, result in enumerate(results[:3], 1):
             read = editor.get(customers_url(f"/by-external-id/crm-{number}"))
             assert (read.get_json()["legalName"], read.headers["ETag"]) == ("Ours", result["etag"])
+
+    def test_a_change_that_is_replaced_at_once_is_written_once(self, mongodb: Database[Document]) -> None:
+        editor = caller(serve(mongodb), "editor")
+        send(editor, numbered(1), numbered(2))
+        changes = [
+            (find_stored(mongodb, each), validation.validate(numbered(each, legalName="Ours"))) for each in (1, 2)
+        ]
+        bulk = Process(mongodb, lambda database: repository(database).update_many(changes))
+        bulk.go_on()  # insert the copies
+        editor.put(customers_url("/by-external-id/crm-2"), json=numbered(2, legalName="Theirs"))
+        bulk.go_on()  # update the customers
+        editor.put(customers_url("/by-external-id/crm-1"), json=numbered(1, legalName="Theirs"))
+        while not bulk.is_done:
+            bulk.go_on()
+        written: Any = bulk.outcome
+        assert [each and each["legalName"] for each in written] == ["Ours", None]
 
 
 def test_a_change_is_answered_as_it_is_stored(editor: FlaskClient) -> None:
