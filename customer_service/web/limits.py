@@ -1,4 +1,4 @@
-"""The sizes and times that a request must not exceed; docs/how-to/deploy-and-operate.md lists them for a gateway."""
+"""The sizes and times that a request must not exceed; docs/how-to/run-behind-a-gateway.md lists them."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_killed_primaries_leave_no_gap_in_the_history(measured: Callable[[str, s
                 members.wait_until_whole()
         figures = compared(server, model, load)
     measured(
-        "kill -9 of the primary under changes, whose copies for the history only the primary acknowledges: as above",
+        "kill -9 of the primary under changes, whose copies it alone has: each version is there once, in order",
         f"{KILLS} kills, {figures}",
     )
 
