@@ -11,7 +11,7 @@ from customer_service.fiscal.limits import MAXIMUM_EMAIL_LENGTH
 
 HOME_REGION = "MX"
 NATIONAL_DIGITS = 10
-PHONE_PATTERN = re.compile(r"[ \u00a0]*\+?[0-9 \u00a0().\u2010-\u2015-]+")
+PHONE_PATTERN = re.compile(r"(?:[ \u00a0]*\+)?[0-9 \u00a0().\u2010-\u2015-]+")
 E164_PATTERN = re.compile(r"\+[1-9][0-9]{1,14}")
 PLAIN_EMAIL = re.compile(r"[a-z0-9]{1,30}(?:[._-][a-z0-9]{1,30})?@[a-z0-9]{5,30}\.(?:com|org|net|mx|com\.mx)", re.ASCII)
 PLAIN_PHONE = re.compile(r"[2-9][0-9]{9}", re.ASCII)

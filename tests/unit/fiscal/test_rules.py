@@ -1277,6 +1277,7 @@ class TestFindings:
             "a" + "\u0301\u0327" * 50_000 + "@b.mx",
             "(" * 250,
             "1-" * 125,
+            *(f"{each * 20_000}x" for each in " \u00a00a.(-+&@Ñ\u0301\u200b"),
         ]:
             started = time.process_time()
             given_customer = normalized(customer(**{field: text}))
