@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymongo import ReturnDocument
+from pymongo.errors import OperationFailure
 
 from customer_service.errors import CustomerNotFound, VersionMismatch
 from customer_service.repository.customers import ACCESSIBLE, UNCHANGED, CustomerRepository, object_id
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database
 
+AFTER = ReturnDocument.AFTER
+PATH_NOT_VIABLE = 28
 UNCHANGED_AND_RETENTION = (*UNCHANGED, "blockedAt", "retention")
 """The fields that a customer still has if neither it nor its retention was written since it was read."""
 
@@ -56,7 +59,8 @@ class CustomerKey(NamedTuple):
 def find_due(database: Database[Document], latest: date) -> list[CustomerKey]:
     """Return the blocked customers that are not held, with no last invoice or one of this date or an earlier one."""
     is_over = [{"retention.lastInvoicedOn": None}, {"retention.lastInvoicedOn": {"$lte": latest.isoformat()}}]
-    return _keys(database, {"blockedAt": {"$exists": True}, "retention.hold": None, "$or": is_over})
+    is_blocked = {"blockedAt": {"$exists": True, "$ne": None}}  # its index has only documents in which it exists
+    return _keys(database, {**is_blocked, "retention.hold": {"$in": [None, False]}, "$or": is_over})
 
 
 @translates_errors
@@ -66,6 +70,7 @@ def find_reduced_since(database: Database[Document], moment: datetime) -> list[C
 
 
 def _keys(database: Database[Document], criteria: Mapping[str, Any]) -> list[CustomerKey]:
+    criteria = {**criteria, "organizationId": {"$type": "string"}}
     found = database[CustomerRepository.COLLECTION].find(criteria, {"organizationId": 1})
     return [CustomerKey(OrganizationScope(each["organizationId"]), str(each["_id"])) for each in found]
 
@@ -96,11 +101,15 @@ class ErasureRepository(CustomerRepository):
 
         It is no new version of the customer.
         """
-        changed = self._collection.find_one_and_update(
-            {"organizationId": self._scope, **_retainable(customer_id, also_blocked=also_blocked)},
-            change.as_update(),
-            return_document=ReturnDocument.AFTER,
-        )
+        own = {"organizationId": self._scope, **_retainable(customer_id, also_blocked=also_blocked)}
+        try:
+            changed = self._collection.find_one_and_update(own, change.as_update(), return_document=AFTER)
+        except OperationFailure as error:
+            if error.code != PATH_NOT_VIABLE:
+                raise
+            # another program stored a null, in which MongoDB sets no field
+            self._collection.update_one({**own, "retention": None}, {"$unset": {"retention": ""}})
+            changed = self._collection.find_one_and_update(own, change.as_update(), return_document=AFTER)
         if changed is None:
             raise CustomerNotFound
         return changed
@@ -133,7 +142,7 @@ class ErasureRepository(CustomerRepository):
         unchanged = {name: document.get(name) for name in UNCHANGED_AND_RETENTION}
         try:
             replaced = self._collection.find_one_and_replace(
-                {"organizationId": self._scope, **unchanged}, replacement, return_document=ReturnDocument.AFTER
+                {"organizationId": self._scope, **unchanged}, replacement, return_document=AFTER
             )
         finally:
             self._on_write(document["_id"])

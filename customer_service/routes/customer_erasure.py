@@ -57,7 +57,8 @@ def put_customer_retention(customer_id: str) -> Response:
     if not is_admin:
         _refuse_hold()
     customers = _customers()
-    customers.get_retainable(customer_id, also_blocked=is_admin)  # 404 comes before the errors of the body
+    document = customers.get_retainable(customer_id, also_blocked=is_admin)  # 404 comes before the errors of the body
+    erasure.retention_body(document)  # raises MalformedDocument: a change would keep what cannot be read
     change = erasure.to_retention_change(json_body())
     return json_response(erasure.retention_body(customers.change_retention(customer_id, change, also_blocked=is_admin)))
 

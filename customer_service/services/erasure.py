@@ -121,6 +121,7 @@ def _reduce(customers: ErasureRepository, document: Document) -> Document:
     if is_erased(document):
         return document
     if document.get("deletedAt") is None:
+        _must_be_retained(document)  # raises MalformedDocument before anything is written
         document = customers.remove(document)
     if not _must_be_retained(document):
         return customers.erase(document)
@@ -133,7 +134,7 @@ def _must_be_retained(document: Mapping[str, Any]) -> bool:
 
 
 def _is_held(document: Mapping[str, Any]) -> bool:
-    return _retention_of(document).get("hold") is not None
+    return _retention_of(document).get("hold") not in (None, False)
 
 
 def _last_invoiced_on(document: Mapping[str, Any]) -> date | None:

@@ -18,14 +18,19 @@ from tests.support import (
     STRANGER,
     Service,
     bearer,
+    caller,
     findings,
     problem,
+    serve,
     stored,
     url,
 )
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
+    from pymongo.database import Database
+
+    from customer_service.repository.database import Document
 
 PATH = f"{url()}/retention"
 KEY = {"_id": ObjectId(CUSTOMER_ID)}
@@ -189,9 +194,23 @@ def test_a_retention_is_no_version_of_the_customer(service: Service, admin: Flas
     assert (service.database.customers.find_one(KEY) or {})["retention"] == DATED | HELD
 
 
-@pytest.mark.parametrize("broken", [1, {"lastInvoicedOn": "x"}, {"lastInvoicedOn": "9999-12-31"}])
+@pytest.mark.parametrize(
+    "broken",
+    [1, *({"lastInvoicedOn": each} for each in ("x", "9999-12-31", datetime(2025, 5, 20, tzinfo=UTC)))],
+)
 def test_a_stored_retention_of_another_shape_is_500(service: Service, admin: FlaskClient, broken: Any) -> None:
     service.database.customers.update_one(KEY, {"$set": {"retention": broken}})
+    before = stored(service)
     problem(admin.get(PATH), 500, "malformed-document")
+    problem(admin.put(PATH, json=DATED), 500, "malformed-document")
     problem(admin.post(url() + "/erasure"), 500, "malformed-document")
-    assert (service.database.customers.find_one(KEY) or {})["legalName"]
+    assert stored(service) == before
+
+
+@pytest.mark.parametrize("empty", [None, {}, {"hold": False}, {"hold": None, "lastInvoicedOn": None}])
+def test_another_program_may_store_an_empty_retention(mongodb: Database[Document], empty: Any) -> None:
+    admin = caller(serve(mongodb), "admin")
+    mongodb.customers.update_one(KEY, {"$set": {"retention": empty}})
+    assert admin.get(PATH).get_json() == NONE
+    assert put(admin, DATED).items() >= DATED.items()
+    assert put(admin, HELD).items() >= (DATED | HELD).items()
