@@ -14,7 +14,7 @@ from customer_service.errors import ChangesUnsupported, CursorExpired
 from customer_service.repository import customer_lists
 from customer_service.repository.change_position import ChangePosition, EventReader
 from customer_service.repository.customers import MAJORITY, NOT_DELETED, CustomerRepository
-from customer_service.repository.database import STREAM_AWAIT_SECONDS, Document
+from customer_service.repository.database import Document, stream_await_ms
 from customer_service.repository.driver_errors import translates_errors
 from customer_service.repository.driver_internals import has_next
 from customer_service.repository.search import ACTIVE
@@ -71,7 +71,7 @@ IS_NO_CHANGE: Document = {
         "branches": [
             {
                 "case": {"$eq": ["$operationType", "replace"]},
-                "then": {"$or": [_has(f"$fullDocument.{name}") for name in ("blockedAt", "erasedAt")]},
+                "then": {"$or": [{"$gt": [f"$fullDocument.{name}", None]} for name in ("blockedAt", "erasedAt")]},
             },
             {
                 "case": {"$and": [{"$eq": ["$operationType", "update"]}, {"$not": [_has(VERSION)]}]},
@@ -214,19 +214,14 @@ class CustomerFeed:
                 },
             ],
             batch_size=EVENTS_PER_REQUEST,
-            max_await_time_ms=self._await_ms() if keep_waiting() else 1,
+            max_await_time_ms=stream_await_ms(self._database) if keep_waiting() else 1,
             session=session,
             start_at_operation_time=Timestamp(position.seconds, position.increment),
         )
 
-    def _await_ms(self) -> int:
-        """Return the milliseconds that one read may wait: fewer than the driver's own timeout."""
-        timeout = self._database.client.options.timeout
-        return round(1000 * min(STREAM_AWAIT_SECONDS, STREAM_AWAIT_SECONDS if timeout is None else timeout / 2))
-
     def _changes_of(self, session: ClientSession, events: Sequence[Document]) -> list[CustomerChange]:
         """Return the organization's changes among the events, each with the customer as it is after the last event."""
-        events = [event for event in events if self._is_of_one_customer(event) and not event["isNoChange"]]
+        events = [event for event in events if self._is_of_one_document(event) and _is_of_customer(event)]
         if not events:
             return []
         ids = [event["documentKey"]["_id"] for event in events]
@@ -238,10 +233,10 @@ class CustomerFeed:
             if event["isOwn"] or customer_id in found
         ]
 
-    def _is_of_one_customer(self, event: Document) -> bool:
-        """Whether an event is about one customer of any organization.
+    def _is_of_one_document(self, event: Document) -> bool:
+        """Whether an event is about one document of the collection.
 
-        Raises CursorExpired if it is about all customers. An event of the whole database has no collection, and
+        Raises CursorExpired if it is about all of them. An event of the whole database has no collection, and
         `invalidate` has no `ns`.
         """
         kind, names = event["operationType"], [event.get(place, {}).get("coll") for place in ("ns", "to")]
@@ -260,6 +255,11 @@ def _batch(stream: ChangeStream[Document]) -> list[Document]:
         batch.append(event)
         event = stream.try_next() if has_next(stream) else None
     return batch
+
+
+def _is_of_customer(event: Document) -> bool:
+    """Whether an event is a change of a customer; no request names an `_id` that is a document itself."""
+    return not isinstance(event["documentKey"]["_id"], dict) and not event["isNoChange"]
 
 
 def _change(operation: str, customer_id: object, document: Document | None) -> CustomerChange:

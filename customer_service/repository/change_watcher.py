@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import PyMongoError
 
-from customer_service.repository.database import STREAM_AWAIT_SECONDS
+from customer_service.repository.database import stream_await_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,7 +99,7 @@ class ChangeWatcher:
             {"$match": {"ns.coll": {"$in": list(self._collections)}}},
             {"$project": dict.fromkeys(("operationType", "ns", "documentKey", "clusterTime"), 1)},
         ]
-        return self._database.aggregate(pipeline, session=session, maxAwaitTimeMS=round(STREAM_AWAIT_SECONDS * 1000))
+        return self._database.aggregate(pipeline, session=session, maxAwaitTimeMS=stream_await_ms(self._database))
 
     def _stream_fault(
         self, changes: CommandCursor[Document], session: ClientSession, change: Document | None

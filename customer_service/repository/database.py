@@ -80,6 +80,12 @@ def primary_of(database: Database[Document]) -> tuple[object, object] | None:
     return next(((each.address, each.election_id) for each in servers if each.server_type_name == PRIMARY), None)
 
 
+def stream_await_ms(database: Database[Document]) -> int:
+    """Return the milliseconds that one read of a change stream may wait: fewer than the driver's own timeout."""
+    timeout = database.client.options.timeout
+    return round(1000 * min(STREAM_AWAIT_SECONDS, STREAM_AWAIT_SECONDS if timeout is None else timeout / 2))
+
+
 def outside_deadline(operation: Callable[[], R]) -> R:
     """Return the operation's result, without the request's deadline or any other context of the request.
 

@@ -41,6 +41,11 @@ def of_documents(kind: str) -> Table:
             "returned",
             OVER,
         ),
+        f"{kind} with a document as its _id": (
+            {"operationType": kind, **NS, "documentKey": {"_id": {"another": "program"}}},
+            "passed",
+            OVER,
+        ),
         f"{kind} without documentKey": ({"operationType": kind, **NS}, "expired", NAMELESS),
         f"{kind} without its _id": ({"operationType": kind, **NS, "documentKey": {}}, "expired", NAMELESS),
         f"{kind} without ns.coll": ({"operationType": kind, **OF_DATABASE, **KEY}, "passed", NAMELESS),
@@ -159,4 +164,4 @@ def test_the_watcher(
     primary = database.client.primary
     monkeypatch.setattr(ChangeWatcher, "_open", lambda *_: Scripted([at_once(event)], primary))
     assert watcher._follow() == reason
-    assert forgotten == ([ObjectId(CUSTOMER_ID)] if reason == OVER else [])
+    assert forgotten == ([event["documentKey"]["_id"]] if reason == OVER else [])

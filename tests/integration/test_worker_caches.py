@@ -103,6 +103,18 @@ def start(mongodb_uri: str, database: Database[Document]) -> Iterator[Callable[.
         client.close()
 
 
+def test_the_stream_waits_for_less_than_the_drivers_timeout(mongodb_uri: str, database: Database[Document]) -> None:
+    """Otherwise a quiet stream would break each time, and nothing be cached."""
+    recorder, timeout_ms = CommandRecorder(), 900
+    with pymongo.MongoClient[dict[str, Any]](mongodb_uri, event_listeners=[recorder], timeoutMS=timeout_ms) as client:
+        watcher = change_watcher.ChangeWatcher(client[database.name], {"customers": lambda _: None}, lambda: None)
+        watcher.start()
+        wait_until(lambda: any("getMore" in command for command in recorder.commands))
+        watcher.close()
+    waits = [command["maxTimeMS"] for command in recorder.commands if "getMore" in command]
+    assert all(0 < wait < timeout_ms for wait in waits)
+
+
 class TestMemberships:
     """Memberships are cached by default, and invalidated as soon as they change."""
 
