@@ -41,6 +41,9 @@ def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) 
     Reads and writes use the majority concern, and no option of the connection string weakens it. A write that only
     the primary has can be lost with it, so a repeated write must not find it and report success.
 
+    Times are naive. One outside the years of Python's datetime is a DatetimeMS, and bytes that are not UTF-8 become
+    U+FFFD: else a single document of another program would make each read fail that finds it among others.
+
     Call this after the server has forked: a client's threads and sockets do not survive a fork.
     """
     if settings.in_memory:
@@ -50,6 +53,9 @@ def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) 
             settings.uri,
             timeoutMS=settings.timeout_ms,
             connect=False,
+            tz_aware=False,
+            datetime_conversion="DATETIME_AUTO",
+            unicode_decode_error_handler="replace",
             appname="customer-service",
             event_listeners=listeners,
         )

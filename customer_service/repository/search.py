@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -22,13 +23,15 @@ from customer_service.fiscal.rules import SAT_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
 
 MAXIMUM_NGRAM_LENGTH = 10
 MAXIMUM_TERMS = 115  # with the keys of the five other indexes, a customer makes at most 120 keys
 NO_DIGIT = re.compile("[^0-9]")
 ASCII_CONTROL = re.compile(f"[{ASCII_CONTROLS}]")
 EMPTY_NGRAM = ""  # the prefix of every word
+READABLE = {"$gte": datetime.min, "$lte": datetime.max}  # noqa: DTZ901 - as BSON has it
+"""The condition for a time that the driver returns as a datetime, so that the next page can begin after it."""
+
 ACTIVE = {"search": EMPTY_NGRAM}
 """The filter for active customers."""
 
@@ -76,7 +79,7 @@ class CustomerQuery:
         return [
             *self._conditions_of_words(),
             *({f"metadata.{key}": value} for key, value in self.metadata.items()),
-            *({name: {f"${o}": time for o, time in bounds.items()}} for name, bounds in self.ranges.items()),
+            *({name: READABLE | {f"${o}": time for o, time in bounds.items()}} for name, bounds in self.ranges.items()),
         ]
 
     def _terms_of_words(self) -> list[Any]:

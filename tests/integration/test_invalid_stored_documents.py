@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bson import ObjectId
+from bson import DatetimeMS, ObjectId
+from bson.raw_bson import RawBSONDocument
 
-from customer_service.repository import backfill_search_fields
+from customer_service.repository import backfill_search_fields, ensure_indexes
+from customer_service.repository.database import connect
+from customer_service.settings import MongoSettings
 from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
@@ -15,18 +18,28 @@ from tests.support import (
     STRANGER,
     Service,
     bearer,
+    caller,
     customers_url,
     findings,
     new_customer,
     problem,
+    serve,
     stored,
     url,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flask.testing import FlaskClient
+    from pymongo.database import Database
+
+    from customer_service.repository.database import Document
 
 KEY = {"_id": ObjectId(CUSTOMER_ID)}
+NOT_UTF_8 = b"\x0e\x00\x00\x00\x02a\x00\x02\x00\x00\x00\xff\x00\x00"
+"""{"a": "\xff"} in BSON."""
+
 ODDITIES: list[dict[str, Any]] = [
     {"legalName": "A|B"},
     {"taxId": "NOT AN RFC"},
@@ -50,6 +63,28 @@ def oddly(service: Service, change: dict[str, Any]) -> None:
         service.database.customers.replace_one(KEY, (service.database.customers.find_one(KEY) or {}) | change)
     else:
         service.database.customers.update_one(KEY, {"$set": change})
+
+
+@pytest.fixture
+def of_the_service(mongodb: Database[Document], mongodb_uri: str) -> Iterator[Service]:
+    """The service with a client of its own, as a worker has it."""
+    database = connect(MongoSettings(f"{mongodb_uri}&tz_aware=true", mongodb.name))
+    yield serve(database)
+    database.client.close()
+
+
+@pytest.mark.parametrize("value", [DatetimeMS(2**53), DatetimeMS(-(2**53)), RawBSONDocument(NOT_UTF_8)], ids=str)
+def test_a_value_that_python_cannot_read_hides_no_other_customer(of_the_service: Service, value: object) -> None:
+    editor, customers = caller(of_the_service, "editor"), of_the_service.database.customers
+    ensure_indexes(of_the_service.database)
+    customers.update_one(KEY, {"$set": {"search": [""]}})
+    example = customers.find_one(KEY) or {}
+    customers.insert_many([example | {"_id": ObjectId(), field: value} for field in ("validUntil", "createdAt")])
+    page = editor.get(customers_url()).get_json()
+    assert (len(page["data"]), len(page["unreadable"])) == (2, 1)
+    since = editor.get(customers_url("?createdAt[gte]=0001-01-01T00:00:00Z&limit=1")).get_json()
+    rest = editor.get(customers_url(f"?limit=1&cursor={since['nextCursor']}")).get_json()
+    assert (len(since["data"]), len(rest["data"]), rest["nextCursor"]) == (1, 1, None)
 
 
 class TestPatch:

@@ -19,6 +19,7 @@ from customer_service.repository.search import (
     EXACT_FIELDS,
     MAXIMUM_NGRAM_LENGTH,
     MAXIMUM_TERMS,
+    READABLE,
     SAT_TERMS,
     CustomerQuery,
     fold,
@@ -373,7 +374,10 @@ def test_phone_of(text: str, expected: str | None) -> None:
 def test_the_conditions_of_time_ranges() -> None:
     moment = datetime(2025, 1, 1)  # noqa: DTZ001 - as the repository has it
     query = CustomerQuery(ranges={"createdAt": {"gt": moment}, "updatedAt": {"gte": moment, "lt": moment}})
-    assert query.conditions() == [{"createdAt": {"$gt": moment}}, {"updatedAt": {"$gte": moment, "$lt": moment}}]
+    assert query.conditions() == [
+        {"createdAt": READABLE | {"$gt": moment}},
+        {"updatedAt": READABLE | {"$gte": moment, "$lt": moment}},
+    ]
     assert [each.order for each in (query, CustomerQuery())] == ["createdAt", "_id"]
 
 
