@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAXIMUM_TERM_COUNT = 1000
 """The number of customers up to which a search term is counted, and so the most that MongoDB sorts in memory."""
 
+MAXIMUM_COUNTED_TERMS = 8
+"""The number of search terms of a list that are counted, each by one command; a text may have 128 words."""
+
 ListPosition = tuple[Any, str]
 """The sort value and the id of a page's last customer (keyset pagination)."""
 
@@ -68,10 +71,10 @@ class CustomerList:
     @cached_property
     def _plan(self) -> tuple[list[Any], str]:
         """Return the search terms, the rarest first, and the index to read by."""
-        counts = [(self._count(term), term) for term in self._query.terms()]
-        counts.sort(key=itemgetter(0))
+        terms = self._query.terms()
+        counts = sorted(((self._count(term), term) for term in terms[:MAXIMUM_COUNTED_TERMS]), key=itemgetter(0))
         index = BY_TERM if counts[0][0] < MAXIMUM_TERM_COUNT else BY_TIME.get(self._query.order, BY_TERM)
-        return [term for _, term in counts], index
+        return [*(term for _, term in counts), *terms[MAXIMUM_COUNTED_TERMS:]], index
 
     def _count(self, term: object) -> int:
         """Return how many customers have the term, at most MAXIMUM_TERM_COUNT.

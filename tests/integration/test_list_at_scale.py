@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import string
 import threading
 import time
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from bson import ObjectId
 
 from customer_service.repository import ensure_indexes
-from customer_service.repository.customer_lists import MAXIMUM_TERM_COUNT
+from customer_service.repository.customer_lists import MAXIMUM_COUNTED_TERMS, MAXIMUM_TERM_COUNT
 from customer_service.settings import MongoSettings
 from customer_service.web.query_parameters import ListRequest
 from tests.support import Service, serve, settings
@@ -147,6 +148,7 @@ def explained(service: Service, recorder: CommandRecorder, query: dict[str, Any]
     finds = [command for command in recorder.commands if command.get("find") == "customers"]
     assert len(finds) == 1, "a list is one find"
     counts = [command for command in recorder.commands if command.get("aggregate") == "customers"]
+    assert len(counts) <= MAXIMUM_COUNTED_TERMS
     assert all({"$limit": MAXIMUM_TERM_COUNT} in command["pipeline"] for command in counts)
     asked = {name: finds[0][name] for name in ("find", "filter", "sort", "limit", "hint")}
     plan = service.database.command("explain", asked, verbosity="executionStats")
@@ -185,6 +187,13 @@ def test_one_criterion_examines_a_page_and_one(
     assert execution["totalDocsExamined"] <= LIMIT + 1 + ties
     assert execution["nReturned"] in {returned, returned + 1}
     assert returned or depth is not None or criterion == "no-word"
+
+
+def test_a_text_of_many_words_is_a_few_commands(large: Service, recorder: CommandRecorder) -> None:
+    query = {"q": " ".join(string.ascii_lowercase + string.digits)}
+    returned, _ = explained(large, recorder, query)
+    assert returned == 0
+    assert len(recorder.commands) <= MAXIMUM_COUNTED_TERMS + 3  # the membership, the find and the plan
 
 
 @pytest.mark.parametrize("limit", [1, LIMIT, 100])
