@@ -47,6 +47,7 @@ READ_ERRORS = (*MEMBER_ERRORS, errors.MalformedDocument)
 WRITE_ERRORS = (*READ_ERRORS, errors.InsufficientRole)
 BODY_ERRORS = (errors.InvalidRequest, errors.DuplicateTaxId, errors.DuplicateExternalId)
 IF_NONE_MATCH = {"If-None-Match": Parameter("ETags of the answers at hand; 304 where one is still current.")}
+IF_NONE_MATCH_OF_WRITE = {"If-None-Match": Parameter("`*` to create only; 412 if there is a customer.")}
 IF_MATCH = {"If-Match": Parameter("The ETag of the state to write on; 412 where it is another by now.")}
 
 STRONG_ETAG = {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}

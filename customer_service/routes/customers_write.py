@@ -19,6 +19,7 @@ from customer_service.routes.blueprint import (
     DELETED_ETAG_HEADER,
     ETAG_HEADER,
     IF_MATCH,
+    IF_NONE_MATCH_OF_WRITE,
     LOCATION_HEADER,
     REPLAYED_HEADER,
     WRITE_ERRORS,
@@ -181,7 +182,7 @@ def restore_customer(customer_id: str) -> Response:
     errors=(*WRITE_ERRORS, *BODY_ERRORS, errors.VersionMismatch),
     request={JSON: CustomerInputSchema},
     example=examples.OWN_CUSTOMER,
-    request_headers=IF_MATCH,
+    request_headers=IF_MATCH | IF_NONE_MATCH_OF_WRITE,
 )
 def put_customer_by_external_id(external_id: str) -> Response:
     """Create or replace a customer by the caller's own ID.

@@ -108,8 +108,14 @@ def idempotency_key() -> str | None:
 
 
 def require_match(document: Document | None, etag_of: Callable[[Document], str]) -> None:
-    """Raise VersionMismatch if If-Match does not allow a write on this document (RFC 9110, section 13.1.1)."""
-    if has_if_match() and (document is None or not request.if_match.contains(etag_of(document))):
+    """Raise VersionMismatch if If-Match or If-None-Match does not allow a write on this document.
+
+    `*` stands for any document, also for one whose ETag cannot be computed (RFC 9110, sections 13.1.1 and 13.1.2).
+    """
+    accepted, refused = request.if_match, request.if_none_match
+    if has_if_match() and (document is None or not (accepted.star_tag or accepted.contains(etag_of(document)))):
+        raise VersionMismatch
+    if document is not None and (refused.star_tag or (refused and refused.contains_weak(etag_of(document)))):
         raise VersionMismatch
 
 

@@ -228,6 +228,32 @@ class TestIds:
         assert editor.get(customers_url("/by-external-id/a/b//c")).get_json() == created
 
 
+class TestIfNoneMatch:
+    """If-None-Match compares weakly; with * only a new customer is stored."""
+
+    def test_a_star_only_creates(self, service: Service, editor: FlaskClient) -> None:
+        headers = {"If-None-Match": "*"}
+        assert editor.put(path_of("crm-1"), json=new_customer(), headers=headers).status_code == 201
+        before = stored(service)
+        for changes in ({}, {"phone": None}):
+            response = editor.put(path_of("crm-1"), json=new_customer(**changes), headers=headers)
+            problem(response, 412, "version-mismatch")
+        assert stored(service) == before
+
+    @pytest.mark.parametrize(
+        ("form", "status"), [("{}", 412), ("W/{}", 412), ('"a", {}', 412), ('"a"', 200), ("", 200)]
+    )
+    def test_an_etag(self, editor: FlaskClient, form: str, status: int) -> None:
+        headers = {"If-None-Match": form.format(put(editor).headers["ETag"])}
+        assert editor.put(path_of("crm-1"), json=new_customer(phone=None), headers=headers).status_code == status
+
+    @pytest.mark.parametrize(("name", "status"), [("If-Match", 204), ("If-None-Match", 412)])
+    def test_a_star_needs_no_etag(self, service: Service, editor: FlaskClient, name: str, status: int) -> None:
+        path = put(editor).headers["Location"]
+        service.database.customers.update_one({"externalId": "crm-1"}, {"$set": {"email": 1}})
+        assert editor.delete(path, headers={name: "*"}).status_code == status
+
+
 class TestIfMatch:
     """If-Match compares strongly; if there is no customer, nothing matches."""
 
