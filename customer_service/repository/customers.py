@@ -187,7 +187,8 @@ class CustomerRepository:
         """
         if document.get("satValidation") == validation:
             return document
-        search = {"search": with_sat_term(document["search"], validation)} if "search" in document else {}
+        terms = document.get("search")
+        search = {"search": with_sat_term(terms, validation)} if isinstance(terms, list) else {}
         if validation is None:
             return self._write(document, search, {"satValidation": ""})
         return self._write(document, {**search, "satValidation": validation}, {})
@@ -234,11 +235,11 @@ class CustomerRepository:
         self, document: Document, customer: Mapping[str, Any], values: Mapping[str, Any], absent: Mapping[str, str]
     ) -> Document:
         """Write as `_write` does, with the search and unique fields of an active customer; raises as `update` does."""
-        try:
-            return self._write(document, {**values, **search_fields_of(document, customer, absent)}, absent)
-        except DuplicateKeyError as error:
-            self._raise_duplicate(error, document["_id"], customer)
-            raise VersionMismatch from None
+        while True:
+            try:
+                return self._write(document, {**values, **search_fields_of(document, customer, absent)}, absent)
+            except DuplicateKeyError as error:
+                self._raise_duplicate(error, document["_id"], customer)
 
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
         """Update the document if it is unchanged since it was read.

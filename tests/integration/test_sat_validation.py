@@ -229,17 +229,22 @@ class TestFilter:
     ) -> None:
         put(editor, f"{checked}/sat-validation")
         key = {"_id": ObjectId(checked.rpartition("/")[2])}
-        for without in ({"$pull": {"search": "satValidation matched"}}, {"$unset": {"search": ""}}):
+        for without in (
+            {"$pull": {"search": "satValidation matched"}},
+            {"$unset": {"search": ""}},
+            {"$set": {"search": None}},
+        ):
             service.database.customers.update_one(key, without)
             assert status_found(editor) == []
             backfill_search_fields(service.database)
             assert status_found(editor) == ["matched"]
             assert backfill_search_fields(service.database) == (0, 0)
-        service.database.customers.update_one(key, {"$unset": {"search": ""}})
-        put(editor, f"{checked}/sat-validation", status="not-found")
-        editor.delete(f"{checked}/sat-validation")
-        backfill_search_fields(service.database)
-        assert status_found(editor) == ["unchecked"]
+        for without in ({"$unset": {"search": ""}}, {"$set": {"search": None}}):
+            service.database.customers.update_one(key, without)
+            put(editor, f"{checked}/sat-validation", status="not-found")
+            assert editor.delete(f"{checked}/sat-validation").status_code == 204
+            backfill_search_fields(service.database)
+            assert status_found(editor) == ["unchecked"]
 
     def test_with_other_filters_and_by_pages(self, service: Service, editor: FlaskClient, checked: str) -> None:
         put(editor, f"{checked}/sat-validation")
