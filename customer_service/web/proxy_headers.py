@@ -54,11 +54,15 @@ def _client_address(environ: WSGIEnvironment, is_trusted: Callable[[str], bool])
 
 
 def _parse_address(text: str) -> str | None:
-    """Return an IP address in its canonical form, None for anything else; a zone is refused, it can be any text."""
+    """Return an IP address in its canonical form, None for anything else; a zone is refused, it can be any text.
+
+    An IPv4 address that an IPv6 socket has mapped (RFC 4291, section 2.5.5.2) is the IPv4 address.
+    """
     try:
-        return None if "%" in text else str(ip_address(text))
+        address = ip_address(text)
     except ValueError:
         return None
+    return None if "%" in text else str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _is_in(address: str, networks: Sequence[Network]) -> bool:

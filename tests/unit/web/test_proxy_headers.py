@@ -49,7 +49,7 @@ def test_a_stranger_is_not_believed(peer: str | None) -> None:
     assert FORWARDED_PREFIX not in environ
 
 
-@pytest.mark.parametrize("peer", [PROXY, OUTER_PROXY, "2001:db8::1", "2001:0DB8:0::1"])
+@pytest.mark.parametrize("peer", [PROXY, OUTER_PROXY, "2001:db8::1", "2001:0DB8:0::1", f"::ffff:{PROXY}"])
 def test_a_trusted_proxy_is_believed(peer: str) -> None:
     environ = seen(peer, X_FORWARDED_FOR=CLIENT, X_FORWARDED_PREFIX="/crm")
     assert environ["REMOTE_ADDR"] == CLIENT
