@@ -35,7 +35,8 @@ class CustomerBatchRepository(CustomerRepository):
         criteria = {"organizationId": self._scope, "search": {"$in": terms}}
         found: dict[str, list[Document]] = {}
         for document in self._collection.find(criteria).hint(BY_TERM):
-            found.setdefault(document["taxId"].upper(), []).append(document)
+            if isinstance(tax_id := document.get("taxId"), str):  # else another program changed it, but not its term
+                found.setdefault(tax_id.upper(), []).append(document)
         return found
 
     @translates_errors

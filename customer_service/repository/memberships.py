@@ -151,7 +151,7 @@ class MembershipRepository:
         return self._collection.update_one(marked, change).matched_count == 1
 
     def _has_remaining_admin(self, organization_id: str) -> bool:
-        admins = {"organizationId": organization_id, "role": "admin"}
+        admins = {"organizationId": organization_id, "role": "admin", "userId": {"$type": "string"}}
         abandoned = {"$lt": datetime.now(UTC) - timedelta(seconds=LEAVING_MARK_SECONDS)}
         self._collection.update_many({**admins, "leaving.at": abandoned}, {"$pull": {"leaving": {"at": abandoned}}})
         return self._collection.count_documents({**admins, "leaving.0": {"$exists": False}}, limit=1) == 1
@@ -165,6 +165,7 @@ class MembershipRepository:
 
 
 def _membership(document: Document) -> Membership | None:
-    if document.get("role") not in ROLES:
+    user_id = document.get("userId")
+    if document.get("role") not in ROLES or not isinstance(user_id, str):  # another program stored it
         return None
-    return Membership(document["userId"], OrganizationScope(document["organizationId"]), document["role"])
+    return Membership(user_id, OrganizationScope(document["organizationId"]), document["role"])

@@ -12,6 +12,7 @@ from customer_service.auth.authorization import current_membership
 from customer_service.auth.tokens import is_valid_subject
 from customer_service.errors import InvalidRequest, MemberNotFound
 from customer_service.errors.findings import Finding
+from customer_service.repository.memberships import MAXIMUM_USER_ID_LENGTH
 from customer_service.routes.blueprint import MEMBER_ERRORS, guarded_blueprint
 from customer_service.schemas.inputs import RoleInputSchema
 from customer_service.schemas.outputs import MemberListSchema, MemberSchema
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 blueprint = guarded_blueprint("members")
 
 ROLE_SCHEMA = RoleInputSchema()
+INVALID_USER_ID = f"Give a user id of 1 to {MAXIMUM_USER_ID_LENGTH} characters without control characters."
 ADMIN_ERRORS = (*MEMBER_ERRORS, errors.InsufficientRole)
 
 
@@ -56,7 +58,7 @@ def put_member(user_id: str) -> Response:
     """
     role = ROLE_SCHEMA.validated(json_body())["role"]
     if not is_valid_subject(user_id):
-        raise InvalidRequest([Finding.of_shape("/userId", "invalid-value")])
+        raise InvalidRequest([Finding("/userId", "invalid-value", INVALID_USER_ID)])
     created = _memberships().set_role_keeping_admin(user_id, current_membership().scope, role)
     response = json_response({"userId": user_id, "role": role})
     response.status_code = HTTPStatus.CREATED if created else HTTPStatus.OK

@@ -232,6 +232,14 @@ class TestMeanwhile:
         assert [each and each["legalName"] for each in written] == ["Ours", None]
 
 
+@pytest.mark.parametrize("update", [{"$set": {"taxId": 5}}, {"$unset": {"taxId": ""}}])
+def test_a_tax_id_that_another_program_changed_is_not_found(mongodb: Database[Document], update: Document) -> None:
+    send(caller(serve(mongodb), "editor"), numbered(1), numbered(2))
+    mongodb.customers.update_one({"externalId": "crm-1"}, update)
+    tax_ids = [numbered(number)["taxId"] for number in (1, 2)]
+    assert repository(mongodb).find_by_tax_ids(tax_ids).keys() == {tax_ids[1]}
+
+
 def test_a_change_is_answered_as_it_is_stored(editor: FlaskClient) -> None:
     given = {"metadata": {"a": "1"}, "phone": "6474010101"}
     (created,) = send(editor, numbered(1, **given))

@@ -115,7 +115,8 @@ class TestMembers:
 
     def test_list(self, service: Service, admin: FlaskClient) -> None:
         other = {"userId": "x", "organizationId": OTHER_ORGANIZATION, "role": "admin"}
-        service.database.memberships.insert_one(other)
+        nameless = {"user": "ana", "organizationId": ORGANIZATION, "role": "admin"}  # of another program
+        service.database.memberships.insert_many([other, nameless])
         for user_id in ("zoe", "ana", "Bob"):
             admin.put(members(user_id), json={"role": "editor"})
         response = admin.get(members())
@@ -188,6 +189,7 @@ class TestLastAdmin:
         ]
 
     def test_nothing_is_left_behind(self, service: Service, admin: FlaskClient) -> None:
+        service.database.memberships.insert_one({"organizationId": ORGANIZATION, "user": "x", "role": "admin"})
         problem(admin.delete(members(ADMIN)), 409, "last-admin")
         problem(admin.put(members(ADMIN), json={"role": "viewer"}), 409, "last-admin")
         admin.put(members("second"), json={"role": "admin"})
