@@ -13,7 +13,7 @@ import click
 
 from customer_service.cli.console import EXIT_FAILURE, advancing, customers_of, print_error, print_line, progress_bar
 from customer_service.cli.sat import exporting
-from customer_service.cli.sat.importing import SatCounts, SatImporter, to_stored
+from customer_service.cli.sat.importing import SatCounts, SatImporter, answer_of
 from customer_service.cli.sat.legends import LEGENDS, Legend, parse_legend
 from customer_service.cli.transfer.exporting import EXPORT_PAGE_LENGTH
 from customer_service.cli.transfer.formats import GZIP
@@ -44,7 +44,7 @@ def _past(_context: click.Context, _parameter: click.Parameter, value: str | Non
     """Return the time of `--checked-at`, if it has passed."""
     try:
         if value is not None:
-            to_stored(Legend("matched"), value)
+            answer_of(Legend("matched"), value)
     except InvalidRequest:
         raise click.BadParameter("give a past time of RFC 3339, such as 2025-01-26T10:00:00Z") from None
     return value
@@ -81,21 +81,21 @@ def export_for_the_sat(organization: str, file: Path, older_than: int | None) ->
       customer-service sat export ORGANIZATION sat.txt
       customer-service sat export ORGANIZATION sat.txt --older-than 90
     """
-    if file.suffix == GZIP:
+    if file.suffix.lower() == GZIP:
         raise click.BadParameter("the validator takes no compressed file", param_hint="FILE")
     customers = customers_of(organization)
     checked_before = as_stored(datetime.now(UTC) - timedelta(days=older_than)) if older_than else None
-    counts = Counter(rows=0, files=0, left=0)
+    counts = Counter(rows=0, files=0, skipped=0)
     bar: Any
     with progress_bar("exporting", lambda: sum(map(customers.count, exporting.queries(checked_before)))) as bar:
 
-        def on_left_out(text: str) -> None:
-            counts["left"] += 1
+        def on_skipped(text: str) -> None:
+            counts["skipped"] += 1
             print_line(text, bar)
 
         documents = advancing(exporting.due(customers, checked_before), bar, EXPORT_PAGE_LENGTH)
         try:
-            for path, rows in exporting.write(exporting.receivers(documents, on_left_out), file):
+            for path, rows in exporting.write(exporting.receivers(documents, on_skipped), file):
                 counts.update(rows=rows, files=1)
                 print_line(f"{path}: {rows} rows", bar)
         except OSError as error:
@@ -126,7 +126,7 @@ def import_from_the_sat(
     """Store the answers of the SAT's validator in FILES with the customers of ORGANIZATION.
 
     An answer is stored with the customer that has its RFC, name and zip now. A row that is about none, or whose legend
-    is not known, is printed with its line and left; the others are stored. The same file again changes nothing.
+    is not known, is printed with its line and skipped; the others are stored. The same file again changes nothing.
 
     \b
     Examples:
@@ -145,20 +145,20 @@ def _import(
 ) -> dict[str, int]:
     """Return what became of the rows of a file."""
 
-    def on_left(line: int, reason: str) -> None:
+    def on_skipped(line: int, reason: str) -> None:
         print_line(f"{file}:{line}: {reason}", bar)
 
     try:
-        importer = SatImporter(customers, legends, checked_at, on_left)
+        importer = SatImporter(customers, legends, checked_at, on_skipped)
     except InvalidRequest:
         print_line(f"{file}: {FUTURE}", bar)
-        return {"left": 1}
+        return {"skipped": 1}
     try:
         with file.open("rb") as stream:
             importer.run(stream, lambda size: bar and bar.update(size))
     except (Unreadable, OSError) as error:
         print_line(f"{file}: {error}", bar)
-        importer.counts.left += 1
+        importer.counts.skipped += 1
     return asdict(importer.counts)
 
 
@@ -167,7 +167,7 @@ def _changed_at(file: Path) -> str:
 
 
 def _end(counts: Mapping[str, int]) -> None:
-    """Print the counts, and exit with 1 if anything was left."""
+    """Print the counts, and exit with 1 if anything was skipped."""
     click.echo("  ".join(f"{name} {count}" for name, count in counts.items()), err=True)
-    if counts["left"]:
+    if counts["skipped"]:
         sys.exit(EXIT_FAILURE)

@@ -39,20 +39,20 @@ def due(customers: CustomerRepository, checked_before: datetime | None) -> Itera
                 yield document
 
 
-def receivers(documents: Iterable[Document], on_left_out: Callable[[str], object]) -> Iterator[Receiver]:
+def receivers(documents: Iterable[Document], on_skipped: Callable[[str], object]) -> Iterator[Receiver]:
     """Yield what the SAT compares of each customer; notify of those that it cannot be asked about."""
     for document in documents:
         try:
             customer = registered(document)
         except MalformedDocument as error:
-            on_left_out(f"customer {document['_id']}: {error}")
+            on_skipped(f"customer {document['_id']}: {error}")
             continue
         if customer is None:
             continue
         reasons = faults(customer)
-        for reason in reasons:
-            on_left_out(f"customer {document['_id']}: {reason}")
-        if not reasons:
+        if reasons:
+            on_skipped(f"customer {document['_id']}: {'; '.join(reasons)}")
+        else:
             yield receiver_of(customer)
 
 

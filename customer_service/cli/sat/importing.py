@@ -23,15 +23,19 @@ if TYPE_CHECKING:
 
 SOURCE = "sat-file"
 COLUMNS = "consecutivo|RFC|nombre|CP|leyenda"
-MAXIMUM_LINE = 2000
+MAXIMUM_ROW_LENGTH = 2000
 SHOWN = 100
 """How many characters of an unknown legend are printed."""
 
-LINE_TOO_LONG = f"Keep each line within {MAXIMUM_LINE:,} characters: {COLUMNS}."
+LINE_TOO_LONG = f"Keep each line within {MAXIMUM_ROW_LENGTH:,} characters: {COLUMNS}."
 COLUMN_COUNT = f"Give {COLUMNS.count('|') + 1} cells, as the validator does: {COLUMNS}."
 INVALID_RFC = "The second cell is no RFC."
+GENERIC_RFC = "A generic RFC is not in the SAT's register."
 NO_CUSTOMER = "No customer has this RFC."
-CHANGED = "The customer with this RFC has not this name and zip now: it changed, or is another organization's too."
+CHANGED = (
+    "The customer with this RFC has another name or zip now: it changed after the export, or the answer is about a "
+    "customer of another organization."
+)
 CONTRADICTED = "Another line of this file answers differently about the same RFC, name and zip; the first one counts."
 
 
@@ -50,7 +54,7 @@ class SatCounts:
     rows: int = 0
     stored: int = 0
     unchanged: int = 0
-    left: int = 0
+    skipped: int = 0
 
 
 class SatImporter:
@@ -61,11 +65,11 @@ class SatImporter:
         customers: CustomerBatchRepository,
         legends: Mapping[str, Legend],
         checked_at: str,
-        on_left: Callable[[int, str], object],
+        on_skipped: Callable[[int, str], object],
     ) -> None:
-        """Notify of each row that is left, by its line, with the reason; raises InvalidRequest for a future time."""
-        self._customers, self._on_left = customers, on_left
-        self._answers = {text: to_stored(legend, checked_at) for text, legend in legends.items()}
+        """Notify of each row that is skipped, by its line, with the reason; raises InvalidRequest for a future time."""
+        self._customers, self._on_skipped = customers, on_skipped
+        self._answers = {text: answer_of(legend, checked_at) for text, legend in legends.items()}
         self._first: dict[Receiver, Mapping[str, Any]] = {}
         self.counts = SatCounts()
 
@@ -89,7 +93,7 @@ class SatImporter:
             self.counts.rows += 1
             cells = [cell.strip() for cell in text.split("|")]
             if reason := _fault(text, cells):
-                self._leave(line, reason)
+                self._skip(line, reason)
             else:
                 receiver = Receiver(cells[1].upper(), comparable_name(cells[2]), cells[3])
                 yield SatRow(line, receiver, cells[4])
@@ -98,11 +102,11 @@ class SatImporter:
         answer = self._answers.get(folded(row.legend))
         meant = [document for document in documents if _is_meant(document, row.receiver)]
         if answer is None:
-            self._leave(row.line, _unknown(row.legend))
+            self._skip(row.line, _unknown(row.legend))
         elif not meant:
-            self._leave(row.line, CHANGED if documents else NO_CUSTOMER)
+            self._skip(row.line, CHANGED if documents else NO_CUSTOMER)
         elif self._first.setdefault(row.receiver, answer) != answer:
-            self._leave(row.line, CONTRADICTED)
+            self._skip(row.line, CONTRADICTED)
         else:
             self._store_all(row, meant, answer)
 
@@ -110,14 +114,14 @@ class SatImporter:
         """Store the answer with each customer that has these values: another program may have stored twins."""
         outcomes = {self._store_one(document, row.receiver, answer) for document in documents}
         if None in outcomes:
-            self._leave(row.line, CHANGED)
+            self._skip(row.line, CHANGED)
         elif True in outcomes:
             self.counts.stored += 1
         else:
             self.counts.unchanged += 1
 
     def _store_one(self, document: Document, receiver: Receiver, answer: Mapping[str, Any]) -> bool | None:
-        """Return whether the answer was stored, or it is there or a newer one is; None if the values changed."""
+        """Return True if it was stored, False if the customer has it or a newer one, None if its values changed."""
         while _is_meant(document, receiver):
             if _is_answered(document, answer):
                 return False
@@ -135,12 +139,12 @@ class SatImporter:
             return self._customers.get(str(document["_id"]))
         return {}
 
-    def _leave(self, line: int, reason: str) -> None:
-        self.counts.left += 1
-        self._on_left(line, reason)
+    def _skip(self, line: int, reason: str) -> None:
+        self.counts.skipped += 1
+        self._on_skipped(line, reason)
 
 
-def to_stored(legend: Legend, checked_at: str) -> dict[str, Any]:
+def answer_of(legend: Legend, checked_at: str) -> dict[str, Any]:
     """Return the answer of a legend as it is stored; raises InvalidRequest for a time that has not passed."""
     mismatches = {"mismatches": list(legend.mismatches)} if legend.mismatches else {}
     return sat_validation.validate({"status": legend.status, **mismatches, "checkedAt": checked_at, "source": SOURCE})
@@ -154,7 +158,7 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
         try:
             line = next(lines, None)
         except LineTooLong:
-            yield lines.number, " " * (MAXIMUM_LINE + 1)
+            yield lines.number, " " * (MAXIMUM_ROW_LENGTH + 1)
             continue
         if b"\0" in (line or b""):
             raise Unreadable(f"Line {lines.number} is no text: give the file that the validator answered.")
@@ -164,7 +168,7 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
 
 
 def _decode(line: bytes) -> str:
-    """Return a line of UTF-8 or of Windows-1252: of the wrong one, no customer would have the name."""
+    """Return a line of UTF-8, else of Windows-1252. A wrong guess stores nothing: no customer has such a name."""
     try:
         return line.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -173,10 +177,12 @@ def _decode(line: bytes) -> str:
 
 def _fault(text: str, cells: Sequence[str]) -> str | None:
     """Return why a row is no answer, or None."""
-    if len(text) > MAXIMUM_LINE:
+    if len(text) > MAXIMUM_ROW_LENGTH:
         return LINE_TOO_LONG
     if len(cells) != COLUMNS.count("|") + 1:
         return COLUMN_COUNT
+    if cells[1].upper() in rules.GENERIC_RFCS:  # of many customers, and none of them could have this answer
+        return GENERIC_RFC
     return None if rules.RFC_PATTERN.fullmatch(cells[1].upper()) else INVALID_RFC
 
 
