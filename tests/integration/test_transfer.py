@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 import sys
 import time
@@ -293,8 +294,11 @@ class TestImport:
             ("c.ndjson.gz", b"no gzip", "Not a gzipped file"),
             ("c.ndjson.gz", gzip.compress(ndjson([numbered(1)]))[:-20], "end-of-stream"),
             ("c.ndjson.gz", gzip.compress(b"{}")[:10] + b"\xff" * 20, "invalid"),
+            ("c.csv.gz", gzip.compress(b"legalName\nx\n")[:-20], "end-of-stream"),
+            ("c.csv.gz", gzip.compress(b"{}")[:10] + b"\xff" * 20, "invalid"),
+            ("c.csv", b"legalName,metadata.regi\xa2n\nSecret,x\n", "The header is in another encoding"),
         ],
-        ids=["a column", "no gzip", "cut off", "no deflate"],
+        ids=["a column", "no gzip", "cut off", "no deflate", "a cut CSV", "a CSV of no deflate", "a header in cp850"],
     )
     def test_a_file_that_cannot_be_read(
         self, shell: Shell, tmp_path: Path, name: str, text: bytes, message: str
@@ -305,6 +309,16 @@ class TestImport:
         assert run.err.startswith(f"customer-service: {name}: ")
         assert message in run.err
         assert "Secret" not in run.err
+
+    def test_nothing_is_stored_if_the_position_cannot_be_saved(
+        self, shell: Shell, filled: Database[Document], tmp_path: Path
+    ) -> None:
+        (tmp_path / "c.ndjson").write_bytes(ndjson([numbered(1)]))
+        (tmp_path / f"c.ndjson.progress.{os.getpid()}.new").mkdir()
+        run = shell("import", ORGANIZATION, "c.ndjson")
+        assert run.code == 1
+        assert run.err.startswith("customer-service: c.ndjson: the position of the import cannot be saved beside it")
+        assert stored(filled) == []
 
     def test_what_stands_before_a_cut_is_kept(
         self, shell: Shell, filled: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -674,6 +688,19 @@ class TestExport:
         run = shell("export", ORGANIZATION)
         assert run.out.count("\n") == 29
         assert set(json.loads(run.out.partition("\n")[0])) == set(numbered(0))
+
+    @pytest.mark.usefixtures("customers")
+    def test_a_metadata_name_that_comes_meanwhile_is_not_lost(
+        self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        names = exporting.metadata_names
+        monkeypatch.setattr(commands, "metadata_names", lambda customers: names(customers)[1:])
+        run = shell("export", ORGANIZATION, "c.csv")
+        assert run.code == 1
+        assert (
+            run.err == "customer-service: c.csv: a customer got a new metadata name during the export: export again\n"
+        )
+        assert [each.name for each in tmp_path.iterdir()] == ["in.ndjson"]
 
     @pytest.mark.usefixtures("customers")
     def test_one_that_cannot_be_serialized(self, shell: Shell, filled: Database[Document]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ class Checkpoint:
         names: Sequence[object] = (state.st_size, state.st_mtime_ns, *target)
         self._of = digest(repr(names).encode()).hex()
         self._path = source.with_name(f"{source.name}.progress")
+        self._new = source.with_name(f"{self._path.name}.{os.getpid()}.new")  # two imports may have one source
 
     def load(self) -> ImportCounts | None:
         """Return the counts of the run before, or None if there was none, or of another file or target."""
@@ -43,11 +45,15 @@ class Checkpoint:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
+    def require_writable(self) -> None:
+        """Raise OSError if the counts cannot be saved."""
+        self._new.touch()
+        self._new.unlink()
+
     def save(self, counts: ImportCounts) -> None:
         """Replace the saved counts; a kill meanwhile leaves the earlier ones."""
-        new = self._path.with_name(f"{self._path.name}.new")
-        new.write_bytes(orjson.dumps({"of": self._of, "counts": asdict(counts)}))
-        new.replace(self._path)
+        self._new.write_bytes(orjson.dumps({"of": self._of, "counts": asdict(counts)}))
+        self._new.replace(self._path)
 
     def remove(self) -> None:
         """Remove the saved counts: the import is done."""

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from customer_service.cli.transfer.sheets import Layout
     from customer_service.services.upserts import UpsertBatch
 
+NO_POSITION = (
+    "{file}: the position of the import cannot be saved beside it ({reason}); copy the file into a directory that you "
+    "can write, or pipe it: customer-service import ORGANIZATION - --format FORMAT < FILE"
+)
 FORMAT = click.option(
     "--format",
     "form",
@@ -111,6 +115,8 @@ def import_customers(  # noqa: PLR0913 - click passes each option
     run = _Run(file, before or ImportCounts(), checkpoint, rejects, before is not None, dry_run)
     if run.counts.rows:
         click.echo(f"continuing after row {run.counts.rows}", err=True)
+    if checkpoint:
+        _require_writable(checkpoint, file)
     try:
         run.store(form, upsert, fields)
     except KeyboardInterrupt:
@@ -123,6 +129,14 @@ def import_customers(  # noqa: PLR0913 - click passes each option
     click.echo(f"dry run, nothing is stored:  {counts}" if dry_run else counts, err=True)
     if run.counts.failed:
         sys.exit(EXIT_FAILURE)
+
+
+def _require_writable(checkpoint: Checkpoint, file: str) -> None:
+    """Exit if the position of the import cannot be saved, before anything is stored."""
+    try:
+        checkpoint.require_writable()
+    except OSError as error:
+        sys.exit(print_error(NO_POSITION.format(file=file, reason=error.strerror), EXIT_FAILURE))
 
 
 @click.command("export")
@@ -148,8 +162,8 @@ def export_customers(organization: str, file: str, form: Format | None) -> None:
             )
     except BrokenPipeError:
         raise
-    except OSError as error:
-        sys.exit(print_error(f"{file}: {error.strerror}", EXIT_FAILURE))
+    except (OSError, formats.NewMetadata) as error:
+        sys.exit(print_error(f"{file}: {getattr(error, 'strerror', error)}", EXIT_FAILURE))
     for each in unreadable:
         click.echo(each, err=True)
     if unreadable:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import codecs
 import io
 import re
+import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
+
+from customer_service.cli.transfer.rows import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +49,12 @@ def _decode(raw: bytes) -> tuple[str | None, str]:
 
 @contextmanager
 def decoding(stream: BinaryIO) -> Iterator[tuple[io.TextIOWrapper, LineDecoder]]:
-    """Yield the text of a stream, and what decodes its lines; the stream stays open."""
+    """Yield the text of a stream, and what decodes its lines; the stream stays open. Raises Unreadable."""
     buffered = io.BufferedReader(cast("io.RawIOBase", stream))
-    start = buffered.peek(len(codecs.BOM_UTF8))
+    try:
+        start = buffered.peek(len(codecs.BOM_UTF8))
+    except (EOFError, OSError, zlib.error) as error:
+        raise Unreadable(f"After line 0: {error}") from error
     encoding = next((encoding for mark, encoding in MARKS.items() if start.startswith(mark)), None)
     codec = ("utf-16", "surrogatepass") if encoding == UTF_16 else ("utf-8-sig", "surrogateescape")
     text = io.TextIOWrapper(buffered, *codec, newline="")

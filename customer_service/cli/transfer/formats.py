@@ -25,13 +25,21 @@ FORMATS: dict[str, Format] = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "
 GZIP = ".gz"
 
 
+class NewMetadata(Exception):
+    """A customer got a metadata name after the columns of the CSV were chosen."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__("a customer got a new metadata name during the export: export again")
+
+
 def format_of(name: str) -> Format | None:
     """Return the format of a file by its name, or None."""
     return FORMATS.get(Path(name.lower().removesuffix(GZIP)).suffix)
 
 
 def write(customers: Iterable[dict[str, Any]], stream: BinaryIO, form: Format, metadata: Sequence[str]) -> None:
-    """Write the customers; a CSV has a column for each of these names of their metadata."""
+    """Write the customers; a CSV has a column for each of these names of their metadata. Raises NewMetadata."""
     if form == "ndjson":
         stream.writelines(orjson.dumps(customer, option=orjson.OPT_APPEND_NEWLINE) for customer in customers)
         return
@@ -40,6 +48,8 @@ def write(customers: Iterable[dict[str, Any]], stream: BinaryIO, form: Format, m
     rows = csv.writer(text)
     rows.writerow(columns)
     for customer in customers:
+        if not customer.get("metadata", {}).keys() <= set(metadata):
+            raise NewMetadata
         flat = _flat(customer)
         rows.writerow([cells.defused(column, flat.get(column)) for column in columns])
     text.detach()

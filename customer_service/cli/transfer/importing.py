@@ -34,7 +34,7 @@ IMPORT_BATCH_SECONDS = 60.0
 
 KEYS = tuple(DUPLICATE_ERRORS)
 PATIENCE_SECONDS = 2.0  # how long an interrupted import waits for its last batch before it says so
-LAST_BATCH = "storing the last batch; press Ctrl-C again to leave it"
+LAST_BATCH = f"storing the last batch; this takes at most {IMPORT_BATCH_SECONDS:.0f} seconds"
 
 
 class Importer:
@@ -68,6 +68,7 @@ class Importer:
                     validated = validate_many(batch, self._validate)
                     self._count_stored()
                     self._storing = batch, thread.submit(self._store, validated)
+                self._count_stored()
             except Unreadable:
                 self._count_stored()
                 raise
@@ -76,7 +77,6 @@ class Importer:
                     self._print_line(LAST_BATCH)
                 self._count_stored()
                 raise
-            self._count_stored()
 
     def _count_stored(self) -> None:
         """Wait for the batch that is being stored, and count its rows."""

@@ -120,6 +120,8 @@ def _layout(lines: Iterator[str], given: Mapping[str, str]) -> Layout:
     if not headers:
         raise Unreadable("The header is not a line of a CSV.")
     separator = max(headers, key=lambda each: sum(columns.is_known(name, given) for name in headers[each]))
+    if not _is_decoded(headers[separator]):
+        raise Unreadable('The header is in another encoding: save the file as "CSV UTF-8".')
     return Layout(separator, headers[separator], columns.fields_of(headers[separator], given))
 
 
