@@ -196,7 +196,7 @@ def _object(body: bytes) -> Mapping[str, Any]:
     """Return the JSON object of the body, or an empty one: a proxy answers HTML."""
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -221,5 +221,5 @@ def _seconds(retry_after: str | None, now: float) -> float | None:
         return float(retry_after)
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -152,8 +152,8 @@ class Operations:
     async def batch_upsert(self, customers: Iterable[CustomerInput]) -> tuple[UpsertResult, ...]:
         """Create or replace any number of customers by their externalId; return a result for each, in that order.
 
-        A customer that is refused keeps none of the others back. The service takes 100 in a request: if an error is
-        raised, the customers of earlier requests are stored. Sending all of them again changes nothing twice.
+        A customer that is refused keeps none of the others back. A request has 100 of them, which must fit into 1 MB.
+        If an error is raised, those of earlier requests are stored: sending all again changes nothing twice.
         """
         results: list[UpsertResult] = []
         call = Call("batch_upsert", "POST", f"{self._customers}/batch-upsert", repeatable=True)
@@ -357,5 +357,5 @@ def _read(reader: Callable[[Any], T], answer: Answer) -> T:
     """Return what the reader makes of the body; raises UnexpectedAnswer if the body breaks the contract."""
     try:
         return reader(answer.json())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnexpectedAnswer(f"{answer.status}: {type(error).__name__}") from None

@@ -113,8 +113,8 @@ class CustomerClient:
     def batch_upsert(self, customers: Iterable[CustomerInput]) -> tuple[UpsertResult, ...]:
         """Create or replace any number of customers by their externalId; return a result for each, in that order.
 
-        A customer that is refused keeps none of the others back. The service takes 100 in a request: if an error is
-        raised, the customers of earlier requests are stored. Sending all of them again changes nothing twice.
+        A customer that is refused keeps none of the others back. A request has 100 of them, which must fit into 1 MB.
+        If an error is raised, those of earlier requests are stored: sending all again changes nothing twice.
         """
         return run(self._operations.batch_upsert(customers))
 

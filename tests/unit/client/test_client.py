@@ -341,7 +341,9 @@ class TestDeadline:
         client_of(Script(refused(503, Retry_After=format_datetime(at, usegmt=True)), found())).get("x")
         assert clock.pauses == [5]
 
-    @pytest.mark.parametrize("strange", ["soon", "-1", "²", "99999999999 Jan"])
+    @pytest.mark.parametrize(
+        "strange", ["soon", "-1", "²", "99999999999 Jan", f"Mon, 20 Nov 1995 19:12:08 +{'9' * 19}"]
+    )
     def test_what_cannot_be_read_is_passed_over(self, clock: Clock, strange: str) -> None:
         client_of(Script(refused(503, Retry_After=strange), found())).get("x")
         assert clock.pauses[0] <= 0.1
@@ -439,7 +441,17 @@ class TestErrors:
         assert str(error) == "422 validation-error · No. · /taxId invalid-rfc · id r-1"
 
     @pytest.mark.parametrize(
-        "body", [b"<html>", b"", b"[]", b'{"type": 1, "errors": 1}', b'{"errors": ["x"]}', b'{"errors": [{}]}', b"\xff"]
+        "body",
+        [
+            b"<html>",
+            b"",
+            b"[]",
+            b'{"type": 1, "errors": 1}',
+            b'{"errors": ["x"]}',
+            b'{"errors": [{}]}',
+            b"\xff",
+            b"[" * 200_000,
+        ],
     )
     def test_a_proxy_may_answer(self, body: bytes) -> None:
         response = httpx.Response(404, content=body, headers={"X-Request-ID": "r-2"})
@@ -456,6 +468,7 @@ class TestErrors:
         [
             httpx.Response(200, text="<html>"),
             httpx.Response(200, json=[]),
+            httpx.Response(200, content=b"[" * 200_000),
             httpx.Response(200, json={}),
             httpx.Response(302, headers={"Location": "http://elsewhere.test/"}),
             found(address=None),
