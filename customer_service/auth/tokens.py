@@ -18,7 +18,7 @@ from customer_service.auth.jwks import JwkSetKeys
 from customer_service.auth.keys import SECRET_ALGORITHMS, single_key
 from customer_service.digests import digest
 from customer_service.errors import ExpiredToken, InvalidToken, SettingsError
-from customer_service.fiscal.characters import CONTROL_CHARACTER
+from customer_service.fiscal.characters import UNSTORABLE
 from customer_service.repository import MAXIMUM_USER_ID_LENGTH
 from customer_service.repository.expiring_cache import Cache
 
@@ -144,7 +144,7 @@ def _check_name(claim: str, received: object, expected: str) -> None:
 
 def is_valid_subject(text: str) -> bool:
     """Return whether this text may be the subject of a token."""
-    return 0 < len(text) <= MAXIMUM_USER_ID_LENGTH and not CONTROL_CHARACTER.search(text)
+    return 0 < len(text) <= MAXIMUM_USER_ID_LENGTH and not UNSTORABLE.search(text)
 
 
 def key_source(settings: JwtSettings) -> KeySource:

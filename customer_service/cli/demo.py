@@ -138,4 +138,6 @@ def _require_free(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError:
-            raise SettingsError(f"PORT: {port} is taken on this machine; choose another, as in PORT=3002") from None
+            raise SettingsError(
+                f"PORT: {port} is taken or needs more rights; choose another, as in PORT=3002"
+            ) from None

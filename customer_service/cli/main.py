@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from customer_service.roles import Role
+
+NO_PATH_SEGMENT = re.compile(r"[/\ud800-\udfff]")  # a slash, and bytes that are not UTF-8, which no request can name
 
 
 def main() -> None:
@@ -164,13 +167,13 @@ def add_member(organization: str, user: str, role: Role) -> None:
     """
     _require(
         "ORGANIZATION",
-        0 < len(organization) <= repository.MAXIMUM_ORGANIZATION_ID_LENGTH,
-        f"1 to {repository.MAXIMUM_ORGANIZATION_ID_LENGTH} characters",
+        0 < len(organization) <= repository.MAXIMUM_ORGANIZATION_ID_LENGTH and not NO_PATH_SEGMENT.search(organization),
+        f"1 to {repository.MAXIMUM_ORGANIZATION_ID_LENGTH} characters in UTF-8, none of them a slash",
     )
     _require(
         "USER",
         tokens.is_valid_subject(user),
-        f"1 to {repository.MAXIMUM_USER_ID_LENGTH} characters, none of them a control character",
+        f"1 to {repository.MAXIMUM_USER_ID_LENGTH} characters in UTF-8, none of them a control character",
     )
     added = _memberships().set_role_keeping_admin(user, organization, role)
     click.echo(f"{'added' if added else 'already a member, now'}  {user}  {role}")

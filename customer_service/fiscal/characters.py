@@ -16,6 +16,7 @@ CONTROL_CHARACTERS = rf"{ASCII_CONTROLS}-\u009f"
 """The control characters of Unicode (category Cc), in the same form."""
 
 CONTROL_CHARACTER = re.compile(f"[{CONTROL_CHARACTERS}]")
+UNSTORABLE = re.compile(rf"[{CONTROL_CHARACTERS}\ud800-\udfff]")  # also lone surrogates, which UTF-8 does not have
 
 IGNORABLE = (
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"

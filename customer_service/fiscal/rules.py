@@ -17,7 +17,7 @@ from stdnum.mx import rfc
 from customer_service.errors.findings import Finding, value_at
 from customer_service.fiscal import catalogues, characters, legal_forms, states
 from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME
-from customer_service.fiscal.characters import CONTROL_CHARACTERS, comparable, has_bidi_control, is_blank
+from customer_service.fiscal.characters import UNSTORABLE, comparable, has_bidi_control, is_blank
 from customer_service.fiscal.contacts import is_email, is_phone
 from customer_service.fiscal.limits import (
     MAXIMUM_FOREIGN_TAX_ID_LENGTH,
@@ -72,7 +72,6 @@ PERSON_RFC_LENGTH = 13
 RFC_PATTERN = re.compile(r"[A-Z&Ñ]{3,4}[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[A-Z0-9]{2}[0-9A]")
 ZIP_PATTERN = re.compile(r"[0-9]{5}")
 OLD_MOBILE_PHONE = re.compile(r"521[0-9]{10}")  # until 2019, a 1 came before mobile numbers in calls from abroad
-UNSTORABLE = re.compile(rf"[{CONTROL_CHARACTERS}\ud800-\udfff]")  # control characters, and lone surrogates
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,7 +284,16 @@ def test_ctrl_c_ends_a_command_in_one_line(monkeypatch: pytest.MonkeyPatch, caps
 
 @pytest.mark.parametrize(
     "arguments",
-    [["", "user"], ["x" * 129, "user"], ["org", ""], ["org", "x" * 257], ["o", "user", "--role", "owner"]],
+    [
+        ["", "user"],
+        ["x" * 129, "user"],
+        ["acme/mx", "user"],
+        ["jos\udce9", "user"],
+        ["org", ""],
+        ["org", "x" * 257],
+        ["org", "jos\udce9"],
+        ["o", "user", "--role", "owner"],
+    ],
 )
 def test_members_of_wrong_form_are_refused(
     configured: Database[Document],
