@@ -231,7 +231,7 @@ def _require_purpose(jwk: dict[str, Any]) -> None:
         raise OtherPurpose("its use is not sig")
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or operations.count("verify") != 1:
-        raise OtherPurpose("its key_ops do not have verify, once")
+        raise OtherPurpose("its key_ops must have verify exactly once")
 
 
 def _material(jwk: dict[str, Any]) -> AllowedPublicKeys:

@@ -26,7 +26,7 @@ FINDING_MESSAGES = {
     "invalid-value": "Give one of the documented values.",
     "too-many": "Give fewer.",
     "repeated": "Give each customer once: an earlier one has the same key.",
-    "unknown-field": "Remove it: there is no such field, or it is not the caller's to set.",
+    "unknown-field": "Remove it: there is no such field, or the service sets it.",
 }
 """The messages of the findings about a value's shape, by their codes; fiscal.rules has those of its own findings."""
 
@@ -78,7 +78,7 @@ def _bytes_of(finding: Mapping[str, str]) -> int:
 
 
 def _count_of_rest(count: int) -> dict[str, str]:
-    return Finding("", "more-findings", f"{count:,} more findings are left out: mend the others first.").as_json()
+    return Finding("", "more-findings", f"{count:,} more findings are left out: fix the ones above first.").as_json()
 
 
 def to_pointer(name: str) -> str:

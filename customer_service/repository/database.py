@@ -28,7 +28,9 @@ STREAM_AWAIT_SECONDS = 1.0  # the longest that one read of a change stream waits
 DRIVER_TIME_SHARE = 0.95
 MINIMUM_DEADLINE_SECONDS = 0.001  # 0 would mean no deadline to the driver
 PRIMARY = "RSPrimary"
-POOL_TOO_SMALL = "MONGODB_URI: maxPoolSize=1 leaves no connection for requests beside the one that follows the changes"
+POOL_TOO_SMALL = (
+    "MONGODB_URI: maxPoolSize must be at least 2: one connection follows the changes, the others serve requests"
+)
 
 R = TypeVar("R")
 

@@ -46,16 +46,16 @@ MEMBER_ERRORS = (*TOKEN_ERRORS, errors.NotAMember)
 READ_ERRORS = (*MEMBER_ERRORS, errors.MalformedDocument)
 WRITE_ERRORS = (*READ_ERRORS, errors.InsufficientRole)
 BODY_ERRORS = (errors.InvalidRequest, errors.DuplicateTaxId, errors.DuplicateExternalId)
-IF_NONE_MATCH = {"If-None-Match": Parameter("ETags of the answers at hand; 304 where one is still current.")}
+IF_NONE_MATCH = {"If-None-Match": Parameter("ETags of the answers at hand; 304 if one is still current.")}
 IF_NONE_MATCH_OF_WRITE = {"If-None-Match": Parameter("`*` to create only; 412 if there is a customer.")}
-IF_MATCH = {"If-Match": Parameter("The ETag of the state to write on; 412 where it is another by now.")}
+IF_MATCH = {"If-Match": Parameter("The customer's ETag; 412 if the customer has another one now.")}
 
 STRONG_ETAG = {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}
 ETAG_HEADER = {"ETag": Parameter("Changes with every write.", STRONG_ETAG, required=True)}
 DELETED_ETAG_HEADER = {"ETag": Parameter("Of the deleted customer, for a restore with If-Match.", STRONG_ETAG)}
 LOCATION_HEADER = {"Location": Parameter("The path of the customer.", required=True)}
-LINK_HEADER = {"Link": Parameter('The next page, with `rel="next"`, where there is one.')}
-REPLAYED_HEADER = {"Idempotent-Replayed": Parameter("Where the key was used before.", {"const": "true"})}
+LINK_HEADER = {"Link": Parameter('The next page, with `rel="next"`, if there is one.')}
+REPLAYED_HEADER = {"Idempotent-Replayed": Parameter("If the key was used before.", {"const": "true"})}
 
 
 def guarded_blueprint(name: str) -> Blueprint:

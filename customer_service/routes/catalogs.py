@@ -73,8 +73,8 @@ def list_tax_systems() -> Response:
 def list_invoice_uses() -> Response:
     """List the uses that an invoice may have.
 
-    They are those of the SAT's c_UsoCFDI, each with all the regimes that allow it. `taxSystem` and `taxId` leave those
-    that a receiver may choose.
+    They are those of the SAT's c_UsoCFDI, each with all the regimes that allow it. With `taxSystem` or `taxId`,
+    the list has only the uses that such a receiver may choose.
     """
     receiver = rules.normalized(query_values(USE_PARAMETERS))
     if findings := rules.errors(receiver):

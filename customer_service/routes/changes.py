@@ -32,7 +32,7 @@ CHANGES_PARAMETERS = {
         "The `cursor` of the page before; without it the changes begin with the customers that there are."
     ),
     "wait": Parameter(
-        "How many seconds to wait for a change where there is none yet; the answer may come earlier.",
+        "How many seconds to wait for a change if there is none yet; the answer may come earlier.",
         {"type": "integer", "minimum": 0, "maximum": long_polling.MAXIMUM_WAIT_SECONDS, "default": 0},
     ),
 }
@@ -65,7 +65,8 @@ def list_customer_changes() -> Response:
     It needs MongoDB to be a replica set. The demo stores in memory, and answers 501 instead.
 
     Without a cursor it begins with the customers that there are, as created; then comes what changed since, in order,
-    and each customer as it is now. Some may come twice, none is left out: put each in the place of what you had.
+    and each customer as it is now. A customer may come twice, and none is left out: replace what
+    you stored by what comes.
     """
     scope = current_membership().scope
     page = _read_or_wait(changes_request(scope))

@@ -69,8 +69,9 @@ def batch_get_customers() -> Response:
 def batch_upsert_customers() -> Response:
     """Create or replace up to 100 customers by the caller's own IDs.
 
-    Each is a whole customer with its `externalId`, and is judged by itself as a PUT under that id is: one that is
-    refused keeps none of the others back. The results are in the order of the customers.
+    Each is a whole customer with its `externalId`, and is validated by itself: if one is refused, the others are
+    stored. Unlike a PUT, a batch never replaces the place names of a former zip. The results are in the order of the
+    customers.
     """
     bodies = BATCH_SCHEMA.validated(json_body())["customers"]
     outcomes = upsert_many(scoped_repository(CustomerBatchRepository), validate_many(bodies, refusing_repeated()))

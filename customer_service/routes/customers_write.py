@@ -160,7 +160,7 @@ def delete_customer(customer_id: str) -> Response:
 def restore_customer(customer_id: str) -> Response:
     """Restore a deleted customer.
 
-    A living one is answered as it is.
+    An active customer is returned unchanged.
     """
 
     def write(document: Document, _body: object) -> Document:
@@ -187,7 +187,7 @@ def restore_customer(customer_id: str) -> Response:
 def put_customer_by_external_id(external_id: str) -> Response:
     """Create or replace a customer by the caller's own ID.
 
-    The body is the whole customer. Where it says what is stored already, nothing is written and the ETag stays.
+    The body is the whole customer. If it equals the stored customer, nothing is written and the ETag stays.
     """
 
     def write(document: Document | None, body: object) -> tuple[Document, str | None]:

@@ -47,8 +47,9 @@ def get_liveness() -> dict[str, Any]:
 def get_readiness() -> dict[str, Any]:
     """Return whether the service should be sent requests.
 
-    It is not while it drains, while MongoDB does not answer within 500 ms or takes no writes, before it may read and
-    write there, before every index is there, or before signing keys are at hand. `checks` names what is missing.
+    It is not ready while it drains, or while one of these is missing: an answer of MongoDB within 500 ms, its primary,
+    the right to read and write, every index, the signing keys. `checks` names it. The right and the indexes are
+    checked until they are there once.
     """
     checks = {
         "server": "draining" if shutdown.in_progress() else "ok",

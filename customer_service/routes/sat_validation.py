@@ -61,7 +61,7 @@ def put_sat_validation(customer_id: str) -> Response:
 def delete_sat_validation(customer_id: str) -> Response:
     """Remove the SAT's answer about a customer.
 
-    The answer is the same if there is none.
+    If there is none, the response is 204 too.
     """
 
     def write(document: Document, _body: object) -> Document:

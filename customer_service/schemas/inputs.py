@@ -69,7 +69,7 @@ ZIP = {
     ),
     "example": "86500",
 }
-COUNTRY = {"pattern": "^[A-Za-z]{3}$", "description": "ISO 3166-1 alpha-3; MEX where absent or null.", "example": "MEX"}
+COUNTRY = {"pattern": "^[A-Za-z]{3}$", "description": "ISO 3166-1 alpha-3; MEX if absent or null.", "example": "MEX"}
 METADATA = {
     "maxProperties": MAXIMUM_METADATA_KEYS,
     "propertyNames": {
@@ -80,7 +80,7 @@ METADATA = {
     "example": {"segment": "paper"},
 }
 METADATA_VALUE = {"type": "string", "maxLength": MAXIMUM_METADATA_VALUE_LENGTH}
-ANYTHING = {"description": "Anything else is answered with what is wrong."}
+ANYTHING = {"description": "Any other JSON value; the response lists its errors."}
 
 ERROR_CODES: dict[str, Any] = {
     "required": "required",

@@ -190,11 +190,11 @@ class CustomerSchema(DocumentSchema):
     phone = _text("6474010101", "Phone number.", allow_none=True)
     defaultInvoiceUse = _text("G01", "Use of the invoice, SAT c_UsoCFDI.")
     address = NestedObject(AddressSchema, required=True)
-    externalId = OptionalText(metadata={"description": "The caller's own id, where one is set.", "example": "crm-4711"})
+    externalId = OptionalText(metadata={"description": "The caller's own id, if one is set.", "example": "crm-4711"})
     metadata = Metadata(
         keys=fields.String(),
         values=fields.String(),
-        metadata={"description": "The caller's own data, where some is set.", "example": {"segment": "paper"}},
+        metadata={"description": "The caller's own data, if some is set.", "example": {"segment": "paper"}},
     )
     satValidation = OptionalNestedObject(SatValidationSchema)
     createdAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
@@ -404,7 +404,7 @@ class ChangeSchema(Schema):
         CustomerSchema,
         required=True,
         allow_none=True,
-        metadata={"description": "Null where it is deleted or unreadable."},
+        metadata={"description": "Null if it is deleted or unreadable."},
     )
 
 

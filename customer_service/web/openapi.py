@@ -52,14 +52,14 @@ customer of the examples.
 Every response has the headers `X-Request-ID` (the request's own if it is plain, else a new one), `traceparent` (W3C
 Trace Context) and `X-Content-Type-Options: nosniff`. If callers are limited, it also has `RateLimit-Policy` (the
 requests of a window, and its seconds) and `RateLimit` (the requests left, and the seconds to the next window). Large
-answers are compressed if `Accept-Encoding` allows it. What is about an organization has
-`Cache-Control: private, no-cache`: a cache asks again each time. An error has `no-store`; the page of
+answers are compressed if `Accept-Encoding` allows it. A response about an organization has
+`Cache-Control: private, no-cache`: a cache must revalidate it each time. An error has `no-store`; the page of
 the [problem types](docs/errors) explains each."""
 TAGS = {
     "Customers": "Read, search, write and check customers. Viewers read, editors write.",
     "Members": "Who may see the organization's customers, and change them. For admins.",
     "Catalogs": "The SAT's codes with their names, and the places of zips. For every caller with a token.",
-    "Health": "For whoever runs the service; a gateway keeps these inside.",
+    "Health": "For the operator; a gateway must not expose these.",
 }
 
 STATUSES_WITH_EXAMPLES = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}

@@ -63,7 +63,7 @@ OVERLOADED = ProblemType(
 REQUEST_TIMEOUT = ProblemType(
     "request-timeout",
     HTTPStatus.REQUEST_TIMEOUT,
-    f"The request did not arrive whole within {MAXIMUM_BODY_SECONDS} seconds.",
+    f"The body did not arrive completely within {MAXIMUM_BODY_SECONDS} seconds.",
 )
 
 INVALID_TOKEN = ProblemType(
@@ -108,7 +108,7 @@ PROBLEMS: dict[type[errors.CustomerServiceError], ProblemType] = {
     errors.VersionMismatch: ProblemType(
         "version-mismatch",
         HTTPStatus.PRECONDITION_FAILED,
-        "The customer was changed since. Get it again, and repeat the change on what it is now.",
+        "If-Match does not match the customer's current state. Get it again, and repeat your change on that.",
     ),
     errors.DuplicateTaxId: ProblemType(
         "duplicate-tax-id",
@@ -133,7 +133,7 @@ PROBLEMS: dict[type[errors.CustomerServiceError], ProblemType] = {
     errors.RequestInProgress: ProblemType(
         "request-in-progress",
         HTTPStatus.CONFLICT,
-        "The first request with this Idempotency-Key is not done. Try again.",
+        "The first request with this Idempotency-Key is still running. Try again.",
         RETRY_AFTER,
     ),
     errors.MalformedDocument: ProblemType(
@@ -144,12 +144,12 @@ PROBLEMS: dict[type[errors.CustomerServiceError], ProblemType] = {
     errors.ChangesUnsupported: ProblemType(
         "changes-unsupported",
         HTTPStatus.NOT_IMPLEMENTED,
-        "Changes are told where MongoDB is a replica set, and here it is none. List the customers.",
+        "The change feed needs a MongoDB replica set, and this database is none. List the customers instead.",
     ),
     errors.CursorExpired: ProblemType(
         "cursor-expired",
         HTTPStatus.GONE,
-        "What changed since this cursor is not known any more. Begin again without a cursor.",
+        "The changes after this cursor are no longer stored. Begin again without a cursor.",
     ),
     errors.DatabaseUnavailable: ProblemType(
         "database-unavailable",
@@ -175,7 +175,7 @@ PROBLEMS: dict[type[errors.CustomerServiceError], ProblemType] = {
     errors.NotReady: ProblemType(
         "not-ready",
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "The service should not be sent requests now; `checks` says why.",
+        "Send the service no requests now; `checks` says why.",
         RETRY_AFTER,
         {
             "checks": {
@@ -227,7 +227,9 @@ SERVER_PROBLEMS: dict[str, ProblemType] = {
 """The problem types of the errors of gunicorn's parser by their class names; any other one is UNREADABLE."""
 
 INTERNAL_ERROR = ProblemType(
-    "internal-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer; the log knows why."
+    "internal-error",
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "The service failed. The operator finds the cause in the log by `requestId`.",
 )
 
 ALL_PROBLEMS = (*PROBLEMS.values(), *FRAMEWORK_PROBLEMS.values(), *SERVER_PROBLEMS.values(), INTERNAL_ERROR)

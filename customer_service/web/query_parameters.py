@@ -100,8 +100,8 @@ PARAMETER_MESSAGES = {
     "invalid-metadata": f"Give a name of 1 to {MAXIMUM_METADATA_KEY_LENGTH} characters without `$`, `.` and control "
     f"characters, and a value of at most {MAXIMUM_METADATA_VALUE_LENGTH}.",
     "too-many-filters": f"Give at most {MAXIMUM_METADATA_FILTERS} metadata filters.",
-    "invalid-instant": f"{INVALID_INSTANT[:-1]}, its plus sign encoded.",
-    "invalid-cursor": "Give a cursor as it was answered at this path, or none.",
+    "invalid-instant": f"{INVALID_INSTANT} Encode a plus sign as %2B.",
+    "invalid-cursor": "Give a cursor from a response at this path, or none.",
     "other-filter": "Leave the filters out, or repeat those of the first page: the cursor keeps them.",
 }
 

@@ -188,7 +188,7 @@ ACCEPTED: dict[str, tuple[list[Any], dict[str | None, list[tuple[str, ...]]]]] =
 """Key sets as issuers publish them, with the algorithms of each usable key by kid."""
 
 WARNING, ERROR, INFO = logging.WARNING, logging.ERROR, logging.INFO
-KEY_OPS = "its key_ops do not have verify, once"
+KEY_OPS = "its key_ops must have verify exactly once"
 NOT_ONE_OF_RSA = f"its alg is not one of {', '.join(RSA)}"
 NO_KEY = "its members describe no public key that is supported: "
 SECRET_KEY = "it is a symmetric or private key, which must not be published"

@@ -23,7 +23,7 @@ def test_no_option_weakens_the_write_and_read_concern(options: str) -> None:
 
 
 def test_a_pool_of_one_connection_is_refused() -> None:
-    with pytest.raises(SettingsError, match="MONGODB_URI: maxPoolSize=1 "):
+    with pytest.raises(SettingsError, match="MONGODB_URI: maxPoolSize must "):
         connect(MongoSettings("mongodb://localhost/?maxPoolSize=1"))
 
 
