@@ -95,7 +95,7 @@ def _start_caches(settings: Settings, database: Database[Document]) -> WorkerCac
 
 
 def _add_request_hooks(app: Flask, settings: Settings) -> None:
-    """Add what happens before and after every request; Flask runs the hooks after it in reverse order."""
+    """Add what happens before and after every request; Flask runs the after-request hooks in reverse order."""
     request_log.init_app(app, settings.server.log_level, app.extensions["metrics"], openapi.path_template)
     error_handlers.init_app(app)
     connection_errors.init_app(app)

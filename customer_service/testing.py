@@ -88,7 +88,7 @@ class CustomerService:
         self.organization_id = self.organization()
 
     def organization(self) -> str:
-        """Return the id of another organization; calls that name none use the first."""
+        """Return a new organization id; calls without `organization_id` use the first."""
         return str(uuid4())
 
     def member(self, role: Role = "editor", *, organization_id: str | None = None) -> str:

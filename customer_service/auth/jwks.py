@@ -140,7 +140,8 @@ class JwkSetKeys:
 def fetch(url: str) -> bytes:
     """Return the body of the URL, without following redirects; raises OSError, HTTPException or ValueError.
 
-    The connection and the transfer may take FETCH_TIMEOUT_SECONDS each, and the body has at most MAXIMUM_SET_BYTES.
+    The transfer may take FETCH_TIMEOUT_SECONDS; each step of connecting has the same timeout. The body has at most
+    MAXIMUM_SET_BYTES.
     """
     request = urllib.request.Request(url, headers=FETCH_HEADERS)  # noqa: S310 - JwtSettings admits only https and loopback http
     handlers = [_Handler(), _NoRedirect()]

@@ -48,7 +48,10 @@ ROCA_RESIDUES = {
     for prime in range(3, 168, 2)
     if all(prime % divisor for divisor in range(3, prime, 2))
 }
-"""For each small odd prime the powers of 65537; a modulus made by a chip with CVE-2017-15361 always is one."""
+"""For each small odd prime, the residues of the powers of 65537.
+
+The modulus of a key with CVE-2017-15361 has such a residue for every prime.
+"""
 
 
 class UnusableKey(Exception):

@@ -1,4 +1,4 @@
-"""A client of the service for other services: typed, and safe to leave to itself (docs/how-to/use-the-client.md)."""
+"""A client for other services (docs/how-to/use-the-client.md): typed, and it retries what is safe to repeat."""
 
 from customer_service.client.async_client import AsyncCustomerClient
 from customer_service.client.errors import (

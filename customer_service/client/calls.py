@@ -98,7 +98,10 @@ class Failure(NamedTuple):
 
 
 class CallDeadline(Mapping[str, float]):
-    """The rest of some seconds, as the timeout of each step of an exchange: httpcore reads it when the step begins."""
+    """A deadline that httpcore reads as the timeout of each step.
+
+    A step may take the seconds that are left when it begins.
+    """
 
     def __init__(self, seconds: float) -> None:
         """Begin now."""

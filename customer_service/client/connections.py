@@ -1,4 +1,4 @@
-"""The two ways to send a request and to let time pass: one blocks the thread, the other awaits.
+"""Two connections: one blocks the thread, the other awaits in asyncio's event loop.
 
 httpx's clients only build the requests: their `send` would log the URLs, which hold what is searched for.
 """

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 15.0
-"""Beyond the 10 seconds after which a creation that the service did not survive can be taken up again."""
+"""Longer than the 10 seconds after which a retry can complete a creation that a crash of the service interrupted."""
 
 BATCH_LENGTH = 100
 PAGE_LENGTH = 100
@@ -196,13 +196,13 @@ class Operations:
         return (await self._delete(call)).get("ETag")
 
     async def restore(self, customer_id: str, *, if_match: str | None = None) -> Customer:
-        """Restore a deleted customer; the request is repeated as that of `update` is."""
+        """Restore a deleted customer. Without `if_match` the request is sent once, as for `update`."""
         path, repeatable = f"{self._customer(customer_id)}/restore", if_match is not None
         call = Call("restore", "POST", path, repeatable=repeatable, headers=conditions(if_match))
         return self._written(await self._sender.send(call))
 
     async def validate_tax_info(self, customer: str | CustomerInput) -> TaxInfo:
-        """Return what the tax authority will probably refuse of a customer: a stored one by its id, or any other."""
+        """Return the errors and warnings of a customer: of a stored one by its id, or of one that you pass."""
         if isinstance(customer, str):
             path = f"{self._customer(customer)}/tax-info-validation"
             call = Call("validate_tax_info", "GET", path, repeatable=True)
@@ -237,7 +237,7 @@ class Operations:
         hold: bool | None = None,
         reason: str | None = None,
     ) -> Retention:
-        """Store when the customer was invoiced last, of which the latest date stays; or hold it, for a reason.
+        """Store the date of the last invoice (the latest date stays), or hold the customer for a reason.
 
         A hold, and `hold=False` that ends it, are for admins.
         """

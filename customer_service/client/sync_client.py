@@ -142,11 +142,11 @@ class CustomerClient:
         return run(self._operations.delete(customer_id, if_match=if_match))
 
     def restore(self, customer_id: str, *, if_match: str | None = None) -> Customer:
-        """Restore a deleted customer; the request is repeated as that of `update` is."""
+        """Restore a deleted customer. Without `if_match` the request is sent once, as for `update`."""
         return run(self._operations.restore(customer_id, if_match=if_match))
 
     def validate_tax_info(self, customer: str | CustomerInput) -> TaxInfo:
-        """Return what the tax authority will probably refuse of a customer: a stored one by its id, or any other."""
+        """Return the errors and warnings of a customer: of a stored one by its id, or of one that you pass."""
         return run(self._operations.validate_tax_info(customer))
 
     def put_sat_validation(
@@ -171,7 +171,7 @@ class CustomerClient:
         hold: bool | None = None,
         reason: str | None = None,
     ) -> Retention:
-        """Store when the customer was invoiced last, of which the latest date stays; or hold it, for a reason.
+        """Store the date of the last invoice (the latest date stays), or hold the customer for a reason.
 
         A hold, and `hold=False` that ends it, are for admins.
         """

@@ -1,7 +1,7 @@
 """The limits of a customer: the maximum lengths of its texts, in characters, and of its metadata."""
 
 MAXIMUM_LEGAL_NAME_LENGTH = 300
-"""The SAT's limit, and the highest of all: only another program can store a longer text."""
+"""The SAT's limit; also the longest text that is normalized or made into a search term."""
 
 MAXIMUM_TEXT_LENGTH = 255
 """The maximum length of every other text."""

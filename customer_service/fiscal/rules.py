@@ -110,7 +110,10 @@ def with_place(customer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_place_of_new_zip(before: Mapping[str, Any], customer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of the changed customer; if its zip is new, the names of the former zip's place are replaced."""
+    """Return a copy of the changed customer.
+
+    If its zip is new, the place names of the old zip are replaced by those of the new one.
+    """
     if _text(before, ZIP) == _text(customer, ZIP):
         return dict(customer)
     names, address = _place_names(before), customer["address"]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAXIMUM_CHANGES = 100
 EVENTS_PER_REQUEST = MAXIMUM_CHANGES // 2
-"""Half a page. While the page has at most this many changes, another batch fits, so no event is read twice."""
+"""Half a page. A batch is read only if the page has room for all of it: no event is read again for the next page."""
 
 MARKER_INTERVAL = 100
 """The stream returns one of this many operations of the whole database, and the first of each second.
@@ -81,10 +81,9 @@ IS_NO_CHANGE: Document = {
         "default": False,
     }
 }
-"""Whether an event is no change to a consumer: a write of the retention alone, or what follows a deletion.
+"""Whether a consumer must not see the event: it writes only the retention, or blocks or erases a deleted customer.
 
-A customer is deleted before it is replaced by its tombstone, or by what is retained of it. Nearly every update has a
-new version, and is decided by that.
+An update with a new version is always a change, so most updates are decided by that alone.
 """
 
 
@@ -195,7 +194,7 @@ class CustomerFeed:
         """Open the stream of the organization's inserts and replacements, of every update, and of the markers.
 
         An update event does not hold the organization's id. If the server looked up each updated document, a consumer
-        never caught up with the changes of a busy organization.
+        would never catch up with the changes of a busy organization.
         """
         own = {"operationType": {"$in": WHOLE_DOCUMENT_EVENTS}, "fullDocument.organizationId": self._scope}
         others = {"operationType": {"$nin": [*WHOLE_DOCUMENT_EVENTS, "delete"]}}

@@ -259,9 +259,9 @@ class CustomerRepository:
         return written
 
     def _reduce_copies(self, customer: Document) -> None:
-        """Remove from the history what a customer that is blocked or erased by now must not leave there.
+        """Remove or redact the copies of a customer that was erased or blocked.
 
-        A write that was late has added a copy after the erasure removed them.
+        A late write calls it too: its copy may have come after the erasure's clean-up.
         """
         if customer.get("erasedAt") is not None:
             self._versions().remove_all(customer["_id"])
@@ -285,9 +285,10 @@ class CustomerRepository:
         return VersionRepository(self._collection.database, self._scope)
 
     def _raise_duplicate(self, error: DuplicateKeyError, customer_id: ObjectId, customer: Mapping[str, Any]) -> None:
-        """Raise the error that names the other active customer with the key, unless it is gone by now.
+        """Raise the Duplicate error that names the active customer with the key.
 
-        Raises the driver's error if the key is of a unique index that another program created: to retry is no use.
+        Return if there is none any more, so that the caller tries again. Raise the driver's error for another program's
+        unique index: a retry cannot succeed.
         """
         for name, value in rules.unique_keys(customer).items():
             other = self._find({"_id": {"$ne": customer_id}, f"unique.{name}": value})

@@ -40,8 +40,9 @@ def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) 
 
     The listeners receive each command that goes to a server; mongomock has none.
 
-    Reads and writes use the majority concern, and no option of the connection string weakens it. A write that only
-    the primary has can be lost with it, so a repeated write must not find it and report success.
+    Reads and writes use the majority concern, and no option of the connection string weakens it. A failover can
+    lose a write that only the primary has. If a retry read such a write, it would report a success that the failover
+    takes back.
 
     Times are naive. One outside the years of Python's datetime is a DatetimeMS, and bytes that are not UTF-8 become
     U+FFFD: else a single document of another program would make each read fail that finds it among others.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TRANSIENT_CODES = {6, 7, 64, 89, 91, 133, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
-"""The server's error codes that end when a replica set has a primary again, of a write or of its write concern."""
+"""The server's error codes, of a write or of its write concern, that stop once the replica set has a primary again."""
 BAD_VALUE = 2
 DUPLICATE_KEY = 11000
 BAD_HINT = "hint provided does not correspond to an existing index"

@@ -57,7 +57,7 @@ class CustomerKey(NamedTuple):
 
 @translates_errors
 def find_due(database: Database[Document], latest: date) -> list[CustomerKey]:
-    """Return the blocked customers that are not held, with no last invoice or one of this date or an earlier one."""
+    """Return the blocked customers whose retention is over: not held, and without an invoice after `latest`."""
     is_over = [{"retention.lastInvoicedOn": None}, {"retention.lastInvoicedOn": {"$lte": latest.isoformat()}}]
     is_blocked = {"blockedAt": {"$exists": True, "$ne": None}}  # its index has only documents in which it exists
     return _keys(database, {**is_blocked, "retention.hold": {"$in": [None, False]}, "$or": is_over})
@@ -118,8 +118,8 @@ class ErasureRepository(CustomerRepository):
     def block(self, document: Document) -> Document:
         """Replace the deleted customer by what is retained of it; return that.
 
-        Its copy for the history is redacted already, so that a late write finds it there, and adds no other. Raises
-        VersionMismatch if another write changed the customer, or its retention, since it was read.
+        First archive a redacted copy. A late write of the same version then finds that copy and inserts no full one.
+        Raises VersionMismatch if another write changed the customer, or its retention, since it was read.
         """
         self._versions().archive([redacted(document)])
         following = self._next_fields(document)

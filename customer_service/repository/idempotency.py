@@ -29,7 +29,10 @@ TAKEOVER_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to create one customer under a key, or the stored response, as body and ETag, of the first request."""
+    """A request's claim of a key: the right to create the customer `customer_id`.
+
+    If `response` is set (body and ETag), it is the first request's, and nothing may be created.
+    """
 
     id: str
     customer_id: ObjectId

@@ -32,7 +32,7 @@ REPOSITORIES = (
 def ensure_indexes(database: Database[Document]) -> list[tuple[str, bool]]:
     """Create the missing indexes; return each one's name as `collection.index`, and whether it was created.
 
-    An index by which an earlier release deleted documents after another time is created again.
+    A TTL index with another time than this release's is dropped and created again.
     """
     return [_ensure(database[each.COLLECTION], index) for each in REPOSITORIES for index in each.INDEXES]
 

@@ -130,7 +130,9 @@ class MembershipRepository:
     def _demote(self, user_id: str, organization_id: str, role: Role | None) -> bool:
         """Give an admin a lower role, or end the membership if it is None; return whether this call changed an admin.
 
-        It returns False for a user who is no admin, and if another request has removed this call's mark: try again.
+        It returns False if the user is no admin, or if another request removed this call's mark. The caller then
+        changes a member who is no admin, or tries again.
+
         Raises LastAdmin if no other admin would be left. Without transactions, the order of the writes keeps an admin:
         first mark this admin as leaving, then count the admins without a mark. If two admins remove each other at
         the same time, at least one request sees the other's mark. A request that crashes leaves its mark behind; the

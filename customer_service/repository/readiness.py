@@ -1,4 +1,4 @@
-"""The readiness checks of MongoDB: each one returns "ok", or a text that names the fault and what to do."""
+"""The readiness checks of MongoDB: each returns "ok", or a text that names the fault. `hello` is not a check."""
 
 from __future__ import annotations
 
@@ -73,13 +73,16 @@ class Readiness:
 
 
 def _within(check: Callable[[Database[Document]], str], database: Database[Document]) -> str:
-    """Return the state that a check finds within READINESS_SECONDS; on a busy machine, all three may take longer."""
+    """Return the state that a check finds within READINESS_SECONDS. Up to three checks run one after another."""
     with deadline(READINESS_SECONDS):
         return check(database)
 
 
 def explains_errors(ask: Check) -> Check:
-    """Return what the driver's error means; after a refused login the driver has the code of its server."""
+    """Return what the driver's error means.
+
+    After a refused login, the code is in the driver's description of the server.
+    """
 
     @functools.wraps(ask)
     def check(database: Database[Document]) -> str:

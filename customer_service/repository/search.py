@@ -52,8 +52,8 @@ SAT_TERMS = {status: f"satValidation {status}" for status in (*SAT_STATUSES, UNC
 class CustomerQuery:
     """The filters of a list: folded words, exact keys, metadata, the status of the SAT's answer, and time ranges.
 
-    The ranges are {field: {operator: time}}. If the words may be a phone, `phone` has its last digits, and a customer
-    with either of them is in the list.
+    The ranges are {field: {operator: time}}. If the text may be a phone, `phone` has its last ten digits: the list
+    then has the customers that match the words and those with this phone.
     """
 
     words: tuple[str, ...] = ()
@@ -173,7 +173,10 @@ def _join(word: str) -> str:
 
 
 def _query_word(word: str) -> str:
-    """Return the word to search for: without spaces if it is a code with digits or initials, else in its parts."""
+    """Return the word to search for, with a space between its parts.
+
+    They are joined if a part has a character that is no letter, or if each is a single letter.
+    """
     parts = word.split()
     return word if all(map(str.isalpha, parts)) and max(map(len, parts)) > 1 else _join(word)
 

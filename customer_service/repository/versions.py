@@ -73,8 +73,9 @@ class VersionRepository:
     def archiving(self, document: Document) -> Iterator[None]:
         """Archive the document, and then let the context's write replace it.
 
-        Of a replica set, the primary alone acknowledges the copy: a majority that acknowledges the write has what the
-        same primary stored before it. If another primary may have taken the write, archive the document again.
+        On a replica set only the primary acknowledges the copy. That is enough: members replicate in order, so a
+        majority that has the write also has the copy that the same primary stored before it. If the primary changed
+        meanwhile, the copy may be lost: archive the document again.
         """
         primary = primary_of(self._collection.database)
         write_concern = self._collection.write_concern if primary is None else PRIMARY_ALONE

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 WAIT_VALUES = {str(seconds) for seconds in range(long_polling.MAXIMUM_WAIT_SECONDS + 1)}
 MAXIMUM_UINT32 = 2**32 - 1
-"""Of the two numbers of a MongoDB timestamp."""
+"""The maximum of each of the two numbers of a MongoDB timestamp."""
 
 CHANGES_PARAMETERS = {
     "cursor": Parameter(

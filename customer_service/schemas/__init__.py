@@ -1,1 +1,1 @@
-"""The marshmallow schemas: `documents` serializes stored documents, `inputs` validates what callers send."""
+"""The marshmallow schemas: `outputs` serializes stored documents, `inputs` validates what callers send."""

@@ -12,7 +12,10 @@ INVALID_INSTANT = "Give a time as in RFC 3339, such as 2025-01-26T10:00:00Z."
 
 
 def parse_instant(value: str, *, round_up: bool = False) -> datetime:
-    """Return a time of RFC 3339 as MongoDB stores it: naive UTC, in milliseconds, rounded; raises ValueError."""
+    """Return a time of RFC 3339 as MongoDB stores it; raises ValueError.
+
+    It is naive UTC, in milliseconds, rounded down, or up with `round_up`.
+    """
     match = INSTANT.fullmatch(value)
     if match is None:
         raise ValueError

@@ -2,7 +2,7 @@
 
 design: gevent serves any number of connections at once, so without a bound an overload would make every request late.
 A request acquires a permit before the application receives it. If there is none within QUEUE_SECONDS, the request is
-refused. It releases the permit while it waits for its own client or for a change, which costs other requests nothing.
+refused. While it waits for its own client or for a change, it releases the permit: this wait delays no other request.
 """
 
 from __future__ import annotations

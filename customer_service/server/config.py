@@ -90,8 +90,8 @@ def start_readiness_checks(worker: Worker) -> None:
 def announce_shutdown(arbiter: Arbiter) -> None:
     """Set the shutdown flag on SIGTERM to the master, before gunicorn handles it; a reload does not set it.
 
-    A worker has the master's handlers until it sets its own. gunicorn's would lose the signal, and the worker would
-    serve until it is killed; it has accepted no connection yet, so it exits.
+    Until a new worker sets its own handlers, it has the master's. gunicorn's would drop the signal, and the worker
+    would run until it is killed. It has accepted no connection yet, so it exits.
     """
 
     def begin(signum: int, frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ QUEUE_SECONDS = 1.0
 """How long a request waits in the queue before the worker refuses it."""
 
 ACCEPTED_AT_ONCE = 4
-"""How many connections a worker accepts before it serves others, so that all workers get about as many.
+"""How many connections a worker accepts before it serves those that it has, so that all workers get about as many.
 
 With 16, one of two workers may get all of sixteen clients that connect at once. With 1, the slowest reads of 64 clients
 take three times as long.

@@ -155,7 +155,10 @@ class DrainingWorker(GeventWorker):
             server.do_handle(*accepted)
 
     def _close_idle(self) -> None:
-        """Close the connections that wait for a request when the hub calls this, and none that has got one by then."""
+        """Close the connections that wait for a request.
+
+        It runs in the hub, between greenlets, so none of them can receive one meanwhile.
+        """
         for connection in list(self.idle):
             connection.throw(gevent.GreenletExit)
 

@@ -42,7 +42,10 @@ def _entry(document: Document, older: Document | None) -> dict[str, Any]:
 
 
 def _kind(document: Document, older: Document | None) -> Literal["created", "changed", "deleted", "restored"]:
-    """Return the kind of the change; without an older document it is `changed` if older ones were dropped by now."""
+    """Return the kind of the change.
+
+    Without an older document it is `changed` if older versions existed and are no longer stored.
+    """
     if document.get("deletedAt") is not None:
         return "deleted"
     if older is None:

@@ -43,8 +43,8 @@ def _new_errors(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Fin
 def _merged(customer: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """Apply a merge patch (RFC 7396, section 2) to the customer, its address and its metadata.
 
-    A null stays, so that the schema refuses an unknown field with it, too. In the metadata, whose names are the
-    caller's own, a null removes the name, unless the name is not valid.
+    A null is not removed, so the schema also refuses an unknown field that is null. In the metadata a null removes the
+    entry; if none is stored and the name is invalid, it stays and is refused.
     """
     merged = {**customer, **patch}
     if isinstance(address := patch.get("address"), dict):

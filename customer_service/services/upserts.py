@@ -133,8 +133,8 @@ def validate_many(given: Sequence[T], validate: Callable[[T], Upsert]) -> list[U
 def upsert_many(customers: CustomerBatchRepository, validated: Sequence[Upsert | InvalidRequest]) -> list[Outcome]:
     """Do each upsert on the newest state; return each one's result, or the error that refused it.
 
-    No two upserts may have the same key. One query for each kind of key finds the stored
-    customers, one write adds the new ones, and one changes those that differ.
+    No two upserts may have the same key. One query for each kind of key finds the stored customers, one write adds the
+    new ones, and one changes those that differ.
     """
     upserts = [each for each in validated if isinstance(each, Upsert)]
     found = _find(customers, map(_key, upserts))
@@ -149,7 +149,7 @@ def upsert_many(customers: CustomerBatchRepository, validated: Sequence[Upsert |
 
 
 def preview_many(customers: CustomerBatchRepository, validated: Sequence[Upsert | InvalidRequest]) -> list[Outcome]:
-    """Return what `upsert_many` would do with each customer alone, as the others are stored; store nothing.
+    """Return what `upsert_many` would do with each customer if it were alone in the batch; store nothing.
 
     The document of a customer that it would create is empty.
     """
