@@ -108,7 +108,7 @@ PROBLEMS: dict[type[errors.CustomerServiceError], ProblemType] = {
     errors.VersionMismatch: ProblemType(
         "version-mismatch",
         HTTPStatus.PRECONDITION_FAILED,
-        "If-Match does not match the customer's current state. Get it again, and repeat your change on that.",
+        "If-Match or If-None-Match refuses the customer's current state. Get it again, and repeat your change on that.",
     ),
     errors.DuplicateTaxId: ProblemType(
         "duplicate-tax-id",

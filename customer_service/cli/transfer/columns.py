@@ -46,6 +46,9 @@ SPANISH = {
     "externalId": ("Id externo", "Clave de cliente", "Número de cliente"),
 }
 IGNORED = re.compile(r'[^\w,;\t|"\0]|_')  # but not the signs of a wrong separator or encoding
+MAXIMUM_NAME_LENGTH = 200
+"""The length of a name that is compared: many accents on one letter take quadratic time to sort."""
+
 SHOWN = 20
 """How many columns a message names: a file that is not a CSV may have a hundred thousand."""
 
@@ -53,8 +56,8 @@ KNOWN = f"{', '.join(COLUMNS)}, {METADATA}*"
 
 
 def fold(name: str) -> str:
-    """Return a name without accents, case, spaces and punctuation."""
-    return IGNORED.sub("", unicodedata.normalize("NFKD", name).casefold())
+    """Return a name without accents, case, spaces and punctuation; only the beginning of one that is no column's."""
+    return IGNORED.sub("", unicodedata.normalize("NFKD", name[:MAXIMUM_NAME_LENGTH]).casefold())
 
 
 FIELDS = {fold(name): name for name in (*COLUMNS, REASON)}
