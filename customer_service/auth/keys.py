@@ -153,13 +153,13 @@ def parse_jwk_set(text: bytes, allowed: tuple[str, ...] = ()) -> JwkSet:
     """
     entries = _entries(text)
     read = entries[:MAXIMUM_KEYS]
-    published = _published_keys(read)
+    compromised = _compromised_keys(read)
     keys: dict[str | None, list[VerificationKey]] = {}
     dropped: list[DroppedKey] = []
     for place, entry in enumerate(read, 1):
         try:
             jwk = _members(entry)
-            key = _signing_key(jwk, allowed, published)
+            key = _signing_key(jwk, allowed, compromised)
             _add(keys.setdefault(jwk.get("kid") or None, []), key)
         except UnusableKey as reason:
             dropped.append(DroppedKey(_name_of(entry, place), reason))
@@ -197,7 +197,9 @@ def _add(alike: list[VerificationKey], key: VerificationKey) -> None:
     alike.append(key)
 
 
-def _signing_key(jwk: dict[str, Any], allowed: tuple[str, ...], published: list[AllowedPublicKeys]) -> VerificationKey:
+def _signing_key(
+    jwk: dict[str, Any], allowed: tuple[str, ...], compromised: list[AllowedPublicKeys]
+) -> VerificationKey:
     """Return the key of a JWK that may verify signatures (RFC 7517, sections 4.2 to 4.5); raises UnusableKey."""
     if _is_secret(jwk):
         raise PublishedSecret("it is a symmetric or private key, which must not be published")
@@ -205,7 +207,7 @@ def _signing_key(jwk: dict[str, Any], allowed: tuple[str, ...], published: list[
         raise UnusableKey("its kid is not a string")
     _require_purpose(jwk)
     material = _material(jwk)
-    if material in published:
+    if material in compromised:
         raise PublishedSecret("its private key is published in the same JWK set")
     key = _restricted_to_alg(VerificationKey(material, _algorithms(material)), jwk)
     try:
@@ -218,7 +220,7 @@ def _is_secret(jwk: dict[str, Any]) -> bool:
     return jwk.get("kty") == "oct" or not SECRET_MEMBERS.isdisjoint(jwk)
 
 
-def _published_keys(entries: Iterable[Any]) -> list[AllowedPublicKeys]:
+def _compromised_keys(entries: Iterable[Any]) -> list[AllowedPublicKeys]:
     """Return the public keys whose private key is published too, so that every reader of the set can sign."""
     keys = []
     for entry in entries:

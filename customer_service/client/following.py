@@ -21,7 +21,7 @@ WAIT_SECONDS = 20
 PAUSE_SECONDS = 1.0
 """The pause after a page that came empty and too early, and the first after an error."""
 
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_FOLLOW_PAUSE_SECONDS = 30.0
 
 
 async def follow(
@@ -40,7 +40,7 @@ async def follow(
                 raise
             spread = random.uniform(pause / 2, pause)  # noqa: S311 - it spreads, and hides nothing
             await sleep(max(getattr(error, "retry_after", None) or 0.0, spread))
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, LONGEST_FOLLOW_PAUSE_SECONDS)
             continue
         pause = PAUSE_SECONDS
         cursor = page.cursor

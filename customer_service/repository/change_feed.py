@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from customer_service.repository.memberships import OrganizationScope
 
 MAXIMUM_CHANGES = 100
-EVENTS_PER_REQUEST = MAXIMUM_CHANGES // 2
+EVENTS_PER_BATCH = MAXIMUM_CHANGES // 2
 """Half a page. A batch is read only if the page has room for all of it: no event is read again for the next page."""
 
 MARKER_INTERVAL = 100
@@ -179,11 +179,11 @@ class CustomerFeed:
         while True:
             batch = _batch(stream)
             changes += self._changes_of(session, reader.unread(batch))
-            is_full = len(batch) == EVENTS_PER_REQUEST
+            is_full = len(batch) == EVENTS_PER_BATCH
             if not stream.alive:
                 raise CursorExpired
             may_continue = (is_full and time.monotonic() < ends) or (not changes and keep_waiting())
-            if not may_continue or len(changes) > MAXIMUM_CHANGES - EVENTS_PER_REQUEST:
+            if not may_continue or len(changes) > MAXIMUM_CHANGES - EVENTS_PER_BATCH:
                 return FeedPage(changes, reader.position(stream.resume_token), is_full)
             if batch and not is_full:
                 time.sleep(OTHERS_PAUSE_SECONDS)
@@ -212,7 +212,7 @@ class CustomerFeed:
                     }
                 },
             ],
-            batch_size=EVENTS_PER_REQUEST,
+            batch_size=EVENTS_PER_BATCH,
             max_await_time_ms=stream_await_ms(self._database) if keep_waiting() else 1,
             session=session,
             start_at_operation_time=Timestamp(position.seconds, position.increment),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from customer_service.repository.memberships import OrganizationScope
     from customer_service.repository.search import CustomerQuery
 
-MAXIMUM_TERM_COUNT = 1000
+MAXIMUM_COUNTED_CUSTOMERS = 1000
 """The number of customers up to which a search term is counted, and so the most that MongoDB sorts in memory."""
 
 MAXIMUM_COUNTED_TERMS = 8
@@ -73,18 +73,18 @@ class CustomerList:
         """Return the search terms, the rarest first, and the index to read by."""
         terms = self._query.terms()
         counts = sorted(((self._count(term), term) for term in terms[:MAXIMUM_COUNTED_TERMS]), key=itemgetter(0))
-        index = BY_TERM if counts[0][0] < MAXIMUM_TERM_COUNT else BY_TIME.get(self._query.order, BY_TERM)
+        index = BY_TERM if counts[0][0] < MAXIMUM_COUNTED_CUSTOMERS else BY_TIME.get(self._query.order, BY_TERM)
         return [*(term for _, term in counts), *terms[MAXIMUM_COUNTED_TERMS:]], index
 
     def _count(self, term: object) -> int:
-        """Return how many customers have the term, at most MAXIMUM_TERM_COUNT.
+        """Return how many customers have the term, at most MAXIMUM_COUNTED_CUSTOMERS.
 
         It returns that maximum without counting if the count cannot change the plan.
         """
         if term == EMPTY_NGRAM or (self._query.order == "_id" and len(self._query.terms()) == 1):
-            return MAXIMUM_TERM_COUNT
+            return MAXIMUM_COUNTED_CUSTOMERS
         criteria = {"organizationId": self._scope, "search": term}
-        return self._collection.count_documents(criteria, hint=BY_TERM, limit=MAXIMUM_TERM_COUNT)
+        return self._collection.count_documents(criteria, hint=BY_TERM, limit=MAXIMUM_COUNTED_CUSTOMERS)
 
 
 def _after(order: str, after: ListPosition | None) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ SECONDS_PER_DAY = 86_400
 GRACE_SECONDS = 3600
 """Added to HISTORY_DAYS: a copy is inserted before its document is replaced, and the clocks of workers differ."""
 
-BY_TIME = (("_id.updatedAt", DESCENDING),)
+NEWEST_FIRST = (("_id.updatedAt", DESCENDING),)
 
 
 class VersionRepository:
@@ -46,7 +46,7 @@ class VersionRepository:
     COLLECTION = "customer_versions"
     INDEXES = (
         IndexModel(
-            [("organizationId", ASCENDING), ("_id.customer", ASCENDING), *BY_TIME, ("_id.version", ASCENDING)],
+            [("organizationId", ASCENDING), ("_id.customer", ASCENDING), *NEWEST_FIRST, ("_id.version", ASCENDING)],
             name="customer-service.history",
         ),
     )
@@ -135,7 +135,7 @@ class VersionRepository:
 
     def _copies(self, current: Document, criteria: Document, limit: int) -> list[Document]:
         """Return the documents of up to `limit` copies, the newest first."""
-        found = self._collection.find({**self._of(current["_id"]), **criteria}).sort(BY_TIME).limit(limit)
+        found = self._collection.find({**self._of(current["_id"]), **criteria}).sort(NEWEST_FIRST).limit(limit)
         return [each["document"] for each in found]
 
     def _copy(self, document: Document) -> Document:

@@ -13,7 +13,7 @@ from customer_service.auth.tokens import TokenVerifier
 from customer_service.errors import SettingsError
 from customer_service.observability import metrics, request_log
 from customer_service.repository.database import connect
-from customer_service.server.limits import FINISH_SECONDS, LEAVE_SECONDS, REFUSE_SECONDS
+from customer_service.server.limits import FINISH_SECONDS, IDLE_SECONDS, OTHER_WORKERS_SECONDS
 from customer_service.settings import IN_MEMORY_URI
 from customer_service.settings.server import DEFAULT_WORKERS
 from customer_service.web import limits, shutdown
@@ -47,7 +47,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "worker_class": "customer_service.server.worker.DrainingWorker",
         "worker_connections": CONNECTIONS,
         "keepalive": KEEPALIVE_SECONDS,
-        "graceful_timeout": int(server.drain_seconds + REFUSE_SECONDS + LEAVE_SECONDS + FINISH_SECONDS) + 1,
+        "graceful_timeout": int(server.drain_seconds + OTHER_WORKERS_SECONDS + IDLE_SECONDS + FINISH_SECONDS) + 1,
         "worker_tmp_dir": "/dev/shm",  # noqa: S108 - for the heartbeat, in memory: the root may be read-only
         "control_socket_disable": True,
         "limit_request_line": limits.MAXIMUM_REQUEST_LINE_BYTES,

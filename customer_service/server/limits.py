@@ -35,13 +35,13 @@ LINGER_SECONDS = 2.0
 The kernel resets a connection that is closed with unread bytes, and the client may lose its response.
 """
 
-REFUSE_SECONDS = 0.5
+OTHER_WORKERS_SECONDS = 0.5
 """How long a worker that has stopped listening keeps connections open, until all other workers have stopped too.
 
 A client whose connection is closed earlier would connect to a worker that is about to stop.
 """
 
-LEAVE_SECONDS = 2.0
+IDLE_SECONDS = 2.0
 """How long a stopping worker waits for a next request on an idle connection, to answer it with `Connection: close`."""
 
 FINISH_SECONDS = 5.0

@@ -23,9 +23,9 @@ from customer_service.server.limits import (
     ACCEPTED_AT_ONCE,
     ACCEPTED_AT_ONCE_IF_FULL,
     FINISH_SECONDS,
-    LEAVE_SECONDS,
+    IDLE_SECONDS,
     LINGER_SECONDS,
-    REFUSE_SECONDS,
+    OTHER_WORKERS_SECONDS,
     RESPONSE_SECONDS,
     SILENT_SECONDS,
 )
@@ -72,7 +72,7 @@ class DrainingWorker(GeventWorker):
             self.notify()
             self.drained.wait(HEARTBEAT_SECONDS)
         if self.is_draining:
-            self._join(LEAVE_SECONDS)
+            self._join(IDLE_SECONDS)
             gevent.get_hub().loop.run_callback(self._close_idle)
             self._join(FINISH_SECONDS)
 
@@ -145,7 +145,7 @@ class DrainingWorker(GeventWorker):
             with suppress(OSError):  # such as too many open files
                 self._accept_queue(server)
             server.close()
-        gevent.sleep(REFUSE_SECONDS)
+        gevent.sleep(OTHER_WORKERS_SECONDS)
         self.alive = False
         self.drained.set()
 

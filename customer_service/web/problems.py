@@ -72,7 +72,7 @@ INVALID_TOKEN = ProblemType(
     "Authentication required.",
     {"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750, section 3.1
 )
-EXPIRED = {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="The token expired."'}
+EXPIRED_TOKEN_HEADERS = {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="The token expired."'}
 
 PROBLEMS: dict[type[errors.CustomerServiceError], ProblemType] = {
     errors.AuthenticationRequired: ProblemType(
@@ -82,7 +82,7 @@ PROBLEMS: dict[type[errors.CustomerServiceError], ProblemType] = {
         {"WWW-Authenticate": "Bearer"},
     ),
     errors.InvalidToken: INVALID_TOKEN,
-    errors.ExpiredToken: replace(INVALID_TOKEN, headers=EXPIRED),
+    errors.ExpiredToken: replace(INVALID_TOKEN, headers=EXPIRED_TOKEN_HEADERS),
     errors.RateLimited: ProblemType(
         "rate-limited",
         HTTPStatus.TOO_MANY_REQUESTS,

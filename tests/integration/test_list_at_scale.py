@@ -16,7 +16,7 @@ import pytest
 from bson import ObjectId
 
 from customer_service.repository import ensure_indexes
-from customer_service.repository.customer_lists import MAXIMUM_COUNTED_TERMS, MAXIMUM_TERM_COUNT
+from customer_service.repository.customer_lists import MAXIMUM_COUNTED_CUSTOMERS, MAXIMUM_COUNTED_TERMS
 from customer_service.settings import MongoSettings
 from customer_service.web.query_parameters import ListRequest
 from tests.support import Service, serve, settings
@@ -149,13 +149,13 @@ def explained(service: Service, recorder: CommandRecorder, query: dict[str, Any]
     assert len(finds) == 1, "a list is one find"
     counts = [command for command in recorder.commands if command.get("aggregate") == "customers"]
     assert len(counts) <= MAXIMUM_COUNTED_TERMS
-    assert all({"$limit": MAXIMUM_TERM_COUNT} in command["pipeline"] for command in counts)
+    assert all({"$limit": MAXIMUM_COUNTED_CUSTOMERS} in command["pipeline"] for command in counts)
     asked = {name: finds[0][name] for name in ("find", "filter", "sort", "limit", "hint")}
     plan = service.database.command("explain", asked, verbosity="executionStats")
     stages, execution = stages_of(plan["queryPlanner"]["winningPlan"]), plan["executionStats"]
     assert "IXSCAN" in stages
     assert "COLLSCAN" not in stages
-    assert "SORT" not in stages or execution["totalDocsExamined"] <= MAXIMUM_TERM_COUNT
+    assert "SORT" not in stages or execution["totalDocsExamined"] <= MAXIMUM_COUNTED_CUSTOMERS
     return returned, execution
 
 
@@ -205,7 +205,7 @@ def test_several_criteria_examine_those_that_meet_the_rarest(
     assert returned
     rarest = fewest(large, recorder)
     if execution["totalDocsExamined"] > rarest:  # along the time's index
-        assert rarest >= MAXIMUM_TERM_COUNT
+        assert rarest >= MAXIMUM_COUNTED_CUSTOMERS
         assert any("At[" in name for name in SEVERAL[criteria])
 
 

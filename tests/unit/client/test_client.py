@@ -695,7 +695,7 @@ class TestFollowing:
         assert [next(pages).cursor, next(pages).cursor] == ["1", "2"]
         assert {request.url.params["cursor"] for request in script.requests[1:]} == {"1"}
         assert clock.now > 1000 + 2 * (operations.TIMEOUT_SECONDS + following.WAIT_SECONDS)
-        assert max(clock.pauses) <= following.LONGEST_PAUSE_SECONDS
+        assert max(clock.pauses) <= following.LONGEST_FOLLOW_PAUSE_SECONDS
         assert max(clock.pauses) > following.PAUSE_SECONDS
 
     @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def shared() -> Database[Document]:
 @pytest.fixture(params=[1, 12, 1000], autouse=True)
 def _common(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Any list can be read by either index."""
-    monkeypatch.setattr(customer_lists, "MAXIMUM_TERM_COUNT", request.param)
+    monkeypatch.setattr(customer_lists, "MAXIMUM_COUNTED_CUSTOMERS", request.param)
 
 
 def is_asked_for(customer: Document, q: str, exact: Mapping[str, str], query: CustomerQuery) -> bool:

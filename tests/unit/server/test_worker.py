@@ -78,7 +78,7 @@ def test_a_worker_that_is_stopped_while_it_starts_serves_those_that_wait_for_it(
     worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch, listener: gevent.socket.socket, served: list[object]
 ) -> None:
     monkeypatch.setattr(worker, "notify", lambda: None)
-    monkeypatch.setattr("customer_service.server.worker.REFUSE_SECONDS", 0)
+    monkeypatch.setattr("customer_service.server.worker.OTHER_WORKERS_SECONDS", 0)
     worker.sockets = [listener]
     worker.handle_exit(signal.SIGTERM, None)
     gevent.sleep(0.01)
