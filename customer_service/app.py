@@ -20,6 +20,7 @@ from customer_service.repository.driver_internals import connections
 from customer_service.repository.readiness import Readiness
 from customer_service.routes import catalogs, docs, health, members
 from customer_service.settings import Settings
+from customer_service.settings.jwt import ANY_AUDIENCE
 from customer_service.web import connection_errors, cors, error_handlers, openapi, proxy_headers, responses, routing
 from customer_service.web.deadline import with_deadline
 from customer_service.web.limits import MAXIMUM_BODY_BYTES
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from customer_service.observability.tracing import Tracing
     from customer_service.repository.database import Document
     from customer_service.web.responses import Representation
-
-ANY_AUDIENCE = "any token of the issuer is accepted, also one for another service: set JWT_ISSUER and JWT_AUDIENCE"
 
 logger = logging.getLogger(__name__)
 

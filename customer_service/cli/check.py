@@ -15,6 +15,7 @@ from customer_service.repository import readiness
 from customer_service.repository.database import connect
 from customer_service.repository.readiness import LOGIN_REFUSED, NOT_WRITABLE, OK, UNAVAILABLE
 from customer_service.settings import Settings
+from customer_service.settings.jwt import ANY_AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +32,6 @@ NOT_CHECKED = "not checked"
 NO_ANSWER = "MongoDB does not answer at MONGODB_URI: is it running, and may this machine reach it?"
 NO_MAJORITY = "no majority of the replica set acknowledges a write in time: start its other members"
 NO_KEYS = "no usable key comes from JWT_JWKS_URL: is it the issuer's JWK set, and may this machine reach it?"
-ANY_AUDIENCE = "each token of the issuer is accepted, also one for another service: set JWT_ISSUER and JWT_AUDIENCE"
 
 CONNECTION = {
     UNAVAILABLE: (NO_ANSWER, NOT_CHECKED, NOT_CHECKED),

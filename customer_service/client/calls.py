@@ -210,12 +210,13 @@ def query_of(filters: Mapping[str, object]) -> dict[str, str]:
     entries: Any = filters.get("metadata") or {}
     plain = {name: value for name, value in filters.items() if name != "metadata" and value is not None}
     return {
-        **{name: _instant(value) if isinstance(value, datetime) else str(value) for name, value in plain.items()},
+        **{name: instant(value) if isinstance(value, datetime) else str(value) for name, value in plain.items()},
         **{f"metadata[{name}]": value for name, value in entries.items() if value is not None},
     }
 
 
-def _instant(moment: datetime) -> str:
+def instant(moment: datetime) -> str:
+    """Return the time in RFC 3339; raises ValueError for a time without its offset."""
     if moment.tzinfo is None:
         raise ValueError("give a time with its offset from UTC, as datetime.now(UTC) has it")
     return moment.isoformat()

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from customer_service.client.calls import Call, CallSender, conditions, query_of, segment
+from customer_service.client.calls import Call, CallSender, conditions, instant, query_of, segment
 from customer_service.client.customer_cache import CustomerCache
 from customer_service.client.errors import UnexpectedAnswer
 from customer_service.client.following import WAIT_SECONDS, follow
@@ -215,7 +215,7 @@ class Operations:
     ) -> Customer:
         """Store the SAT's answer about the customer, which is removed when a value changes that it is about."""
         path, headers = f"{self._customer(customer_id)}/sat-validation", conditions(if_match)
-        body = {**validation, **query_of({"checkedAt": validation["checkedAt"]})}
+        body = {**validation, "checkedAt": instant(validation["checkedAt"])}
         call = Call("put_sat_validation", "PUT", path, repeatable=True, headers=headers)
         return self._written(await self._send(call, body))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
@@ -175,8 +175,9 @@ class CustomerClient:
 
         A hold, and `hold=False` that ends it, are for admins.
         """
-        given: dict[str, Any] = {"last_invoiced_on": last_invoiced_on, "hold": hold, "reason": reason}
-        return run(self._operations.put_retention(customer_id, **given))
+        return run(
+            self._operations.put_retention(customer_id, last_invoiced_on=last_invoiced_on, hold=hold, reason=reason)
+        )
 
     def get_erasure(self, customer_id: str) -> Erasure:
         """Return the state of the customer's erasure, for admins."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DATA = Path(__file__).with_name("names_and_places.dat")
-ZIP_NUMBERS = 100_000
 ZIP_DIGITS = 5
 
 Catalogue = Literal["taxSystems", "invoiceUses", "countries", "states"]

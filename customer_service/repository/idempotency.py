@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bson import ObjectId
@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 
 from customer_service.digests import digest
 from customer_service.errors import KeyReused, RequestInProgress
-from customer_service.repository.database import Document, as_stored
+from customer_service.repository.database import Document, now_as_stored
 from customer_service.repository.driver_errors import translates_errors
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class IdempotencyRepository:
         claim_id = digest(f"{self._scope}\0{self._user_id}\0{key}".encode()).hex()
         body_digest = digest(body).hex()
         while True:
-            now = as_stored(datetime.now(UTC))
+            now = now_as_stored()
             customer_id = ObjectId()
             claim = {"_id": claim_id, "organizationId": self._scope, "customerId": customer_id, "claimedAt": now}
             try:

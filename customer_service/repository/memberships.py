@@ -83,7 +83,7 @@ class MembershipRepository:
     def _read(self, user_id: str, organization_id: str) -> Membership | None:
         if len(organization_id) > MAXIMUM_ORGANIZATION_ID_LENGTH:
             return None
-        document = self._collection.find_one({"organizationId": organization_id, "userId": user_id})
+        document = self._collection.find_one(_key(user_id, organization_id))
         return _membership(document) if document else None
 
     @translates_errors
@@ -96,9 +96,7 @@ class MembershipRepository:
     @translates_errors
     def set_role(self, user_id: str, organization_id: str, role: Role) -> bool:
         """Make the user a member with this role; return whether the user is a new member."""
-        result = self._collection.update_one(
-            {"organizationId": organization_id, "userId": user_id}, {"$set": {"role": role}}, upsert=True
-        )
+        result = self._collection.update_one(_key(user_id, organization_id), {"$set": {"role": role}}, upsert=True)
         return result.upserted_id is not None
 
     @_clears_cache
@@ -107,7 +105,7 @@ class MembershipRepository:
         """Set the role as `set_role` does; raises LastAdmin if no admin would be left."""
         if role == "admin":
             return self.set_role(user_id, organization_id, role)
-        others = {"organizationId": organization_id, "userId": user_id, "role": {"$ne": "admin"}}
+        others = {**_key(user_id, organization_id), "role": {"$ne": "admin"}}
         while True:
             if self._demote(user_id, organization_id, role):
                 return False
@@ -119,7 +117,7 @@ class MembershipRepository:
     @translates_errors
     def remove_keeping_admin(self, user_id: str, organization_id: str) -> bool:
         """End the membership as `remove` does; raises LastAdmin if no admin would be left."""
-        key = {"organizationId": organization_id, "userId": user_id}
+        key = _key(user_id, organization_id)
         while self._collection.find_one(key):
             if self._demote(user_id, organization_id, None):
                 return True
@@ -138,7 +136,7 @@ class MembershipRepository:
         the same time, at least one request sees the other's mark. A request that crashes leaves its mark behind; the
         next count removes old marks. The change itself requires that its own mark is still there.
         """
-        key = {"organizationId": organization_id, "userId": user_id, "role": "admin"}
+        key = {**_key(user_id, organization_id), "role": "admin"}
         own = secrets.token_hex(8)
         mark = {"by": own, "at": datetime.now(UTC)}
         if self._collection.update_one(key, {"$push": {"leaving": mark}}).matched_count == 0:
@@ -162,8 +160,12 @@ class MembershipRepository:
     @translates_errors
     def remove(self, user_id: str, organization_id: str) -> bool:
         """End the user's membership; return whether there was one."""
-        key = {"organizationId": organization_id, "userId": user_id}
-        return self._collection.delete_one(key).deleted_count == 1
+        return self._collection.delete_one(_key(user_id, organization_id)).deleted_count == 1
+
+
+def _key(user_id: str, organization_id: str) -> Document:
+    """Return the filter for the user's membership of the organization."""
+    return {"organizationId": organization_id, "userId": user_id}
 
 
 def _membership(document: Document) -> Membership | None:

@@ -201,6 +201,9 @@ class CustomerSchema(DocumentSchema):
     updatedAt = Instant(required=True, metadata={"example": "2025-01-26T10:00:00Z"})
 
 
+CUSTOMER_SCHEMA = CustomerSchema()
+
+
 class CustomersSchema(Schema):
     """Several customers."""
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from customer_service.errors import MalformedDocument
 from customer_service.errors.findings import to_pointer
 from customer_service.repository.versions import version_of
-from customer_service.schemas.outputs import CustomerSchema, VersionSchema
+from customer_service.schemas.outputs import CUSTOMER_SCHEMA, VersionSchema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from customer_service.repository.database import Document
 
-CUSTOMER_SCHEMA = CustomerSchema()
 VERSION_SCHEMA = VersionSchema()
 CHANGED_WITH_EVERY_WRITE = "/updatedAt"
 FIRST_VERSIONS = (0, 1)

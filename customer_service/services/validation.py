@@ -8,7 +8,7 @@ from customer_service.errors import InvalidRequest
 from customer_service.errors.findings import serialize_findings
 from customer_service.fiscal import rules
 from customer_service.schemas.inputs import OPTIONAL_FIELDS, AddressInputSchema, CustomerInputSchema
-from customer_service.schemas.outputs import CustomerSchema
+from customer_service.schemas.outputs import CUSTOMER_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from customer_service.errors.findings import Finding
 
 CUSTOMER_INPUT = CustomerInputSchema()
-STORED_CUSTOMER = CustomerSchema()
 READ_ONLY_FIELDS = ("id", "organizationId", "satValidation", "createdAt", "updatedAt")
 ADDRESS_FIELDS = tuple(AddressInputSchema().fields)
 ALWAYS_STORED = tuple(name for name in CUSTOMER_INPUT.fields if name not in OPTIONAL_FIELDS)
@@ -62,7 +61,7 @@ def validate_replacement(document: Mapping[str, Any] | None, body: object) -> di
 
 def to_input(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the input that would store this document; raises MalformedDocument."""
-    customer: dict[str, Any] = STORED_CUSTOMER.dump_document(document)
+    customer: dict[str, Any] = CUSTOMER_SCHEMA.dump_document(document)
     return {name: value for name, value in customer.items() if name not in READ_ONLY_FIELDS}
 
 

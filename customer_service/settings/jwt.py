@@ -17,6 +17,8 @@ PEM_MARK = "-----BEGIN"
 KEY_SETTINGS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
 RESERVED_CLAIMS = ("iss", "sub", "exp", "nbf", "iat", "jti")  # RFC 7519, section 4.1, without aud
 MINIMUM_SECRET_BYTES = 32  # RFC 7518, section 3.2: a key at least as long as the hash
+ANY_AUDIENCE = "any token of the issuer is accepted, also one for another service: set JWT_ISSUER and JWT_AUDIENCE"
+"""The warning about settings of which `accepts_any_audience` is true."""
 
 
 class JwtSettingsSchema(EnvironmentSchema):

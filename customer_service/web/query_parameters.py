@@ -12,7 +12,7 @@ import orjson
 from flask import request
 
 from customer_service.errors import InvalidRequest
-from customer_service.errors.findings import Finding, to_pointer
+from customer_service.errors.findings import FINDING_MESSAGES, Finding, to_pointer
 from customer_service.fiscal.limits import (
     MAXIMUM_METADATA_KEY_LENGTH,
     MAXIMUM_METADATA_VALUE_LENGTH,
@@ -95,7 +95,7 @@ CHOICES = {
 PARAMETER_MESSAGES = {
     "unknown-parameter": "Remove it: there is no such parameter.",
     "repeated-parameter": "Give it once.",
-    "invalid-value": "Give one of the documented values.",
+    "invalid-value": FINDING_MESSAGES["invalid-value"],
     "invalid-length": f"Give 1 to {MAXIMUM_TEXT_LENGTH} characters.",
     "invalid-metadata": f"Give a name of 1 to {MAXIMUM_METADATA_KEY_LENGTH} characters without `$`, `.` and control "
     f"characters, and a value of at most {MAXIMUM_METADATA_VALUE_LENGTH}.",

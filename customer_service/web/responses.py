@@ -11,7 +11,7 @@ from flask import Response, request
 from customer_service.digests import digest
 from customer_service.errors import MalformedDocument
 from customer_service.observability.request_log import add_fields
-from customer_service.schemas.outputs import CustomerSchema
+from customer_service.schemas.outputs import CUSTOMER_SCHEMA
 from customer_service.web.compression import compressed
 from customer_service.web.requests import JSON
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from customer_service.repository import CustomerChange
     from customer_service.repository.database import Document
 
-CUSTOMER_SCHEMA = CustomerSchema()
 REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 

@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt import InsecureKeyLengthWarning
 from jwt.algorithms import ECAlgorithm
 
-from customer_service.app import ANY_AUDIENCE, create_app
+from customer_service.app import create_app
 from customer_service.auth.keys import MAXIMUM_KEYS_OF_A_KID
+from customer_service.settings.jwt import ANY_AUDIENCE
 from tests.support import issuer, problem, serve, settings, url
 from tests.support.issuer import JwksServer
 from tests.support.tokens import base64url, claims, forge, issue, jwk, private_jwk, public_der, public_pem

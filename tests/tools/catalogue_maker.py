@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME
-from customer_service.fiscal.names_and_places import DATA, ZIP_NUMBERS
+from customer_service.fiscal.names_and_places import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+ZIP_NUMBERS = 100_000
 DATABASE = "satcfdi/catalogs/catalogs.db"
 OLD_FEDERAL_DISTRICT = "DIF"
 OF_NO_PLACE = "00000"  # its municipality and locality are in none of the SAT's own catalogues

@@ -21,7 +21,6 @@ from customer_service.fiscal import names_and_places
 from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME
 from customer_service.fiscal.names_and_places import (
     DATA,
-    ZIP_NUMBERS,
     CatalogueEntry,
     ZipCodePlace,
     names_of,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEAD = json.loads(DATA.read_bytes().partition(b"\n")[0])
-ZIPS = [f"{number:05}" for number in range(ZIP_NUMBERS)]
+ZIPS = [f"{number:05}" for number in range(catalogue_maker.ZIP_NUMBERS)]
 BEYOND: dict[str, dict[Any, Any]] = {
     "RegimenFiscal": {"609": "Consolidación"},
     "UsoCFDI": {"P01": "Por definir"},

@@ -15,8 +15,9 @@ from stdnum.mx import rfc as stdnum_rfc
 from customer_service.errors.findings import Finding
 from customer_service.fiscal import catalogues, rules, states
 from customer_service.fiscal.characters import comparable, plain_spaces, without_html_entities, without_mojibake
-from customer_service.fiscal.names_and_places import ZIP_NUMBERS, place_of
+from customer_service.fiscal.names_and_places import place_of
 from customer_service.fiscal.rules import normalized, unique_keys
+from tests.tools.catalogue_maker import ZIP_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

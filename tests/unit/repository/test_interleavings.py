@@ -20,6 +20,7 @@ from customer_service.repository import (
     idempotency,
     memberships,
 )
+from customer_service.repository.database import as_stored
 from customer_service.repository.memberships import OrganizationScope
 from tests.support import MEMBER, NEW_CUSTOMER, ORGANIZATION, WRITER
 from tests.support.interleaving import interleavings
@@ -66,7 +67,7 @@ class Skewed(datetime):
 def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether every process is in time, or so slow that others think it dead."""
     if request.param == "late":
-        monkeypatch.setattr(idempotency, "datetime", Clock)
+        monkeypatch.setattr(idempotency, "now_as_stored", lambda: as_stored(Clock.now(UTC)))
         monkeypatch.setattr(memberships, "datetime", Skewed)
 
 
@@ -166,7 +167,7 @@ class TestSlowRequest:
     @pytest.fixture
     def keys(self, monkeypatch: pytest.MonkeyPatch) -> IdempotencyRepository:
         """Keys whose claims are abandoned whenever the next request comes."""
-        monkeypatch.setattr(idempotency, "datetime", Clock)
+        monkeypatch.setattr(idempotency, "now_as_stored", lambda: as_stored(Clock.now(UTC)))
         return IdempotencyRepository(new_database(), SCOPE, MEMBER)
 
     def test_does_not_release_a_claim_that_was_taken_over(self, keys: IdempotencyRepository) -> None:
