@@ -140,10 +140,9 @@ lint: $(VENV)/dev words ## Check style, types, the direction of imports, and the
 	$(BIN)/lint-imports
 
 .PHONY: words
-words: ## Find the words of .ci/words-to-avoid.txt, except the lines of .ci/words-allowed.txt
+words: ## Find the words of .ci/words-to-avoid.txt
 	@test -s .ci/words-to-avoid.txt
-	@! grep -rnwIiE -f .ci/words-to-avoid.txt --exclude="*.json" --exclude-dir={".venv-*",node_modules,__pycache__} $(WORDED) \
-		| grep -vE -f .ci/words-allowed.txt
+	@! grep -rnwIiE -f .ci/words-to-avoid.txt --exclude="*.json" --exclude-dir={".venv-*",node_modules,__pycache__} $(WORDED)
 
 .PHONY: format
 format: $(VENV)/dev ## Format the code
