@@ -162,8 +162,10 @@ def export_customers(organization: str, file: str, form: Format | None) -> None:
             )
     except BrokenPipeError:
         raise
-    except (OSError, formats.NewMetadata) as error:
-        sys.exit(print_error(f"{file}: {getattr(error, 'strerror', error)}", EXIT_FAILURE))
+    except OSError as error:
+        sys.exit(print_error(f"{file}: {error.strerror}", EXIT_FAILURE))
+    except formats.NewMetadata as error:
+        sys.exit(print_error(f"{file}: {error}", EXIT_FAILURE))
     for each in unreadable:
         click.echo(each, err=True)
     if unreadable:
