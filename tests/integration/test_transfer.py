@@ -8,7 +8,9 @@ import io
 import json
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -435,6 +437,32 @@ class TestCutOff:
         monkeypatch.setattr(Importer, "_validate", validate)
         run = shell("import", ORGANIZATION, "c.ndjson")
         assert summary(run) == "rows 30  created 30  changed 0  unchanged 0  failed 0"
+
+    @pytest.mark.parametrize("rest", [b"", b"\xff" * 20], ids=["whole", "damaged"])
+    def test_the_only_batch_is_counted(
+        self, shell: Shell, filled: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest: bytes
+    ) -> None:
+        add_many = CustomerBatchRepository.add_many
+
+        def interrupted(self: CustomerBatchRepository, customers: Sequence[dict[str, Any]]) -> list[Document | None]:
+            reached.wait(30)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+            return add_many(self, customers)
+
+        count_stored, reached = Importer._count_stored, threading.Event()
+
+        def counting(self: Importer) -> None:
+            if self._storing:
+                reached.set()
+            count_stored(self)
+
+        (tmp_path / "c.ndjson.gz").write_bytes(gzip.compress(ndjson([numbered(number) for number in range(5)])) + rest)
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", interrupted)
+        monkeypatch.setattr(Importer, "_count_stored", counting)
+        run = shell("import", ORGANIZATION, "c.ndjson.gz")
+        assert (run.code, len(stored(filled))) == (130, 5)
+        assert summary(run).startswith("customer-service: interrupted after row 5; ")
 
     def test_after_a_batch_that_failed_no_later_one_is_stored(
         self, shell: Shell, filled: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -64,19 +64,23 @@ class Importer:
             self._repeated(row.body)
         with ThreadPoolExecutor(1) as thread:
             try:
-                for batch in batches(rows):
-                    validated = validate_many(batch, self._validate)
-                    self._count_stored()
-                    self._storing = batch, thread.submit(self._store, validated)
-                self._count_stored()
-            except Unreadable:
-                self._count_stored()
-                raise
+                self._run(rows, thread)
             except KeyboardInterrupt:
                 if self._storing is not None and wait([self._storing[1]], PATIENCE_SECONDS).not_done:
                     self._print_line(LAST_BATCH)
                 self._count_stored()
                 raise
+
+    def _run(self, rows: Iterator[Row], thread: ThreadPoolExecutor) -> None:
+        try:
+            for batch in batches(rows):
+                validated = validate_many(batch, self._validate)
+                self._count_stored()
+                self._storing = batch, thread.submit(self._store, validated)
+        except Unreadable:
+            self._count_stored()
+            raise
+        self._count_stored()
 
     def _count_stored(self) -> None:
         """Wait for the batch that is being stored, and count its rows."""
