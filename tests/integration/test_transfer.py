@@ -106,6 +106,12 @@ def write(file: Path, bodies: Sequence[dict[str, Any]]) -> Path:
     return file
 
 
+def position(file: Path) -> Path:
+    """Return the file that holds how far the import of this one came."""
+    (found,) = file.parent.glob(f"{file.name}.*.progress")
+    return found
+
+
 def stored(database: Database[Document]) -> list[Document]:
     return list(database.customers.find({"organizationId": ORGANIZATION}).sort("_id"))
 
@@ -315,11 +321,11 @@ class TestImport:
     def test_nothing_is_stored_if_the_position_cannot_be_saved(
         self, shell: Shell, filled: Database[Document], tmp_path: Path
     ) -> None:
-        (tmp_path / "c.ndjson").write_bytes(ndjson([numbered(1)]))
-        (tmp_path / f"c.ndjson.progress.{os.getpid()}.new").mkdir()
-        run = shell("import", ORGANIZATION, "c.ndjson")
+        name = f"{'c' * 240}.ndjson"  # with the suffix, the name of the position is too long
+        (tmp_path / name).write_bytes(ndjson([numbered(1)]))
+        run = shell("import", ORGANIZATION, name)
         assert run.code == 1
-        assert run.err.startswith("customer-service: c.ndjson: the position of the import cannot be saved beside it")
+        assert run.err.startswith(f"customer-service: {name}: the position of the import cannot be saved beside it")
         assert stored(filled) == []
 
     def test_what_stands_before_a_cut_is_kept(
@@ -488,15 +494,34 @@ class TestCutOff:
         filled.memberships.insert_one({"userId": MEMBER, "organizationId": OTHER_ORGANIZATION, "role": "admin"})
         run = shell("import", OTHER_ORGANIZATION, "c.ndjson")
         assert summary(run) == "rows 25  created 23  changed 0  unchanged 0  failed 2"
+        assert shell("import", ORGANIZATION, "c.ndjson").err.startswith("continuing after row 20\n")
+
+    def test_an_import_with_other_options_ends_it(
+        self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add_many = CustomerBatchRepository.add_many
+
+        def killed(self: CustomerBatchRepository, customers: Sequence[dict[str, Any]]) -> list[Document | None]:
+            if customers[0]["externalId"] == "crm-10":
+                raise KeyboardInterrupt
+            return add_many(self, customers)
+
+        file = write(tmp_path / "c.csv", [numbered(number) for number in range(15)])
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", killed)
+        assert shell("import", ORGANIZATION, "c.csv").code == 130
+        assert json.loads(position(file).read_bytes())["counts"]["rows"] == 10
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", add_many)
+        assert shell("import", ORGANIZATION, "c.csv", "--column", "email=email").code == 0
+        assert list(tmp_path.iterdir()) == [file]
 
     @pytest.mark.parametrize("kept", [b"", b"[]", b"{}", b'{"of": 1, "counts": {"x": 1}}', b"\xff"])
     def test_what_is_no_checkpoint_is_none(self, shell: Shell, cut: Path, kept: bytes) -> None:
-        cut.with_name("c.ndjson.progress").write_bytes(kept)
+        position(cut).write_bytes(kept)
         run = shell("import", ORGANIZATION, "c.ndjson")
         assert summary(run) == "rows 25  created 2  changed 0  unchanged 21  failed 2"
 
     def test_it_holds_no_customers_data(self, cut: Path) -> None:
-        kept = json.loads(cut.with_name("c.ndjson.progress").read_bytes())
+        kept = json.loads(position(cut).read_bytes())
         assert kept["counts"] == {"rows": 20, "created": 19, "changed": 0, "unchanged": 0, "failed": 1}
         assert set(kept) == {"of", "counts"}
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+NAME_BYTES = 4
+
 
 @dataclass(slots=True)
 class ImportCounts:
@@ -29,13 +31,18 @@ class ImportCounts:
 class Checkpoint:
     """The counts of an import, in a file of its own; it holds no customer's data."""
 
-    def __init__(self, source: Path, *target: str) -> None:
-        """Keep it beside the source, for this very content of it and this target."""
+    def __init__(self, source: Path, target: Sequence[str], *options: str) -> None:
+        """Store the counts beside the source, in a file for each target.
+
+        They are valid only for its present size and time, and for this target and these options.
+        """
         state = source.stat()
-        names: Sequence[object] = (state.st_size, state.st_mtime_ns, *target)
+        names: Sequence[object] = (state.st_size, state.st_mtime_ns, *target, *options)
         self._of = digest(repr(names).encode()).hex()
-        self._path = source.with_name(f"{source.name}.progress")
-        self._new = source.with_name(f"{self._path.name}.{os.getpid()}.new")  # two imports may have one source
+        # Without the options: with others, an import into this target replaces the position of the one before.
+        name = digest(repr(tuple(target)).encode(), NAME_BYTES).hex()
+        self._path = source.with_name(f"{source.name}.{name}.progress")
+        self._new = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")  # two imports may have one target too
 
     def load(self) -> ImportCounts | None:
         """Return the counts of the run before, or None if there was none, or of another file or target."""

@@ -108,8 +108,8 @@ def import_customers(  # noqa: PLR0913 - click passes each option
         raise click.BadParameter("must end in .csv", param_hint="--rejects")
     customers = customers_of(organization)
     settings = MongoSettings.from_environment()
-    target = (settings.uri, settings.database, organization, form, repr(fields), str(rejects))
-    checkpoint = None if dry_run or file == STANDARD else Checkpoint(Path(file), *target)
+    target, options = (settings.uri, settings.database, organization), (form, repr(fields), str(rejects))
+    checkpoint = None if dry_run or file == STANDARD else Checkpoint(Path(file), target, *options)
     before = checkpoint.load() if checkpoint else None
     upsert = partial(preview_many if dry_run else upsert_many, customers)
     run = _Run(file, before or ImportCounts(), checkpoint, rejects, before is not None, dry_run)
