@@ -185,6 +185,15 @@ class TestExport:
         assert done.err.startswith(f"customer {document['_id']}: {code} ")
         assert (tmp_path / "sat.txt").read_text().startswith(f"1|{rfc(1)}|")
 
+    @pytest.mark.usefixtures("customers")
+    def test_one_with_more_faults_is_counted_once(self, shell: Shell, filled: Database[Document]) -> None:
+        document, *_ = state(filled)
+        wrong = {"address.zip": "6600", "legalName": "A|B", "taxId": "N/A"}
+        filled.customers.update_one({"_id": document["_id"]}, {"$set": wrong})
+        line, *_, counts = shell("export", ORGANIZATION, "sat.txt").err.splitlines()
+        assert all(f"{path} invalid-" in line for path in ("/address/zip", "/legalName", "/taxId"))
+        assert counts == "rows 2  files 1  skipped 1"
+
     def test_as_many_files_as_it_takes(
         self, shell: Shell, customers: CustomerBatchRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -213,6 +222,7 @@ class TestExport:
     def test_wrong_usage(self, shell: Shell) -> None:
         for arguments, message in (
             (("sat.txt.gz",), "the validator takes no compressed file"),
+            (("sat.txt.GZ",), "the validator takes no compressed file"),
             (("sat.txt", "--older-than", "0"), "--older-than"),
             (("missing/sat.txt",), "missing/sat.txt: No such file or directory"),
         ):
