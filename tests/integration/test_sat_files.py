@@ -194,6 +194,17 @@ class TestExport:
         assert all(f"{path} invalid-" in line for path in ("/address/zip", "/legalName", "/taxId"))
         assert counts == "rows 2  files 1  skipped 1"
 
+    @pytest.mark.usefixtures("customers")
+    def test_files_of_a_longer_export_are_not_mixed_with_new_ones(self, shell: Shell, tmp_path: Path) -> None:
+        for name in ("sat.txt", "sat-3.txt", "sat-12.txt", "sat-2025.txt", "sat-2.csv", "other-2.txt"):
+            (tmp_path / name).write_text("earlier")
+        done = shell("export", ORGANIZATION, "sat.txt")
+        assert (done.code, (tmp_path / "sat.txt").read_text()) == (2, "earlier")
+        assert "remove the files of an earlier export first: sat-12.txt, sat-3.txt" in done.err
+        for name in ("sat-3.txt", "sat-12.txt"):
+            (tmp_path / name).unlink()
+        assert shell("export", ORGANIZATION, "sat.txt").code == 0
+
     def test_as_many_files_as_it_takes(
         self, shell: Shell, customers: CustomerBatchRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

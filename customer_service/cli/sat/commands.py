@@ -83,6 +83,8 @@ def export_for_the_sat(organization: str, file: Path, older_than: int | None) ->
     """
     if file.suffix.lower() == GZIP:
         raise click.BadParameter("the validator takes no compressed file", param_hint="FILE")
+    if earlier := ", ".join(map(str, exporting.following(file))):
+        raise click.BadParameter(f"remove the files of an earlier export first: {earlier}", param_hint="FILE")
     customers = customers_of(organization)
     checked_before = as_stored(datetime.now(UTC) - timedelta(days=older_than)) if older_than else None
     counts = Counter(rows=0, files=0, skipped=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 FILE_ROWS = 5000
 """The rows that the validator takes in one file."""
+
+NUMBER = "-([2-9]|[1-9][0-9]{1,2})"  # of a file from the second on; `sat-2025.txt` is another file
 
 
 def queries(checked_before: datetime | None) -> list[CustomerQuery]:
@@ -54,6 +57,12 @@ def receivers(documents: Iterable[Document], on_skipped: Callable[[str], object]
             on_skipped(f"customer {document['_id']}: {'; '.join(reasons)}")
         else:
             yield receiver_of(customer)
+
+
+def following(file: Path) -> list[Path]:
+    """Return the files that an earlier export wrote after this one: a shorter export does not replace all of them."""
+    name = re.compile(re.escape(file.stem) + NUMBER + re.escape(file.suffix))
+    return sorted(each for each in file.parent.glob("*") if name.fullmatch(each.name))
 
 
 def write(asked: Iterator[Receiver], file: Path) -> Iterator[tuple[Path, int]]:
