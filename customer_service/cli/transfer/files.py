@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STANDARD = "-"
+DEVICES = Path("/dev")
 
 
 @contextmanager
@@ -30,20 +31,37 @@ def reading(name: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
 
 @contextmanager
 def writing(name: str) -> Iterator[BinaryIO]:
-    """Open a file for its owner alone, or the standard output for `-`; the file gets its name when it is complete."""
+    """Open a file for its owner alone, or the standard output for `-`; the file gets its name when it is complete.
+
+    A device or a pipe is written to as it is.
+    """
     if name == STANDARD:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    target = Path(name)
+    with _opened(Path(name)) as raw:
+        if name.lower().endswith(GZIP):
+            with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as compressed:
+                yield cast("BinaryIO", compressed)
+        else:
+            yield raw
+
+
+@contextmanager
+def _opened(target: Path) -> Iterator[BinaryIO]:
+    if _is_device(target):
+        with target.open("ab") as raw:  # appends, since /dev/stdout may be a file that has a beginning
+            yield raw
+        return
     descriptor, part = tempfile.mkstemp(".part", f"{target.name}.", target.parent)  # a new file, with O_EXCL and 0600
     try:
         with os.fdopen(descriptor, "wb") as raw:
-            if name.lower().endswith(GZIP):
-                with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as compressed:
-                    yield cast("BinaryIO", compressed)
-            else:
-                yield raw
+            yield raw
         Path(part).replace(target)
     finally:
         Path(part).unlink(missing_ok=True)
+
+
+def _is_device(target: Path) -> bool:
+    """Return whether this is a device, a pipe or the like: root could replace it by a file."""
+    return target.exists() and (not target.is_file() or target.parent == DEVICES)
