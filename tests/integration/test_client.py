@@ -75,7 +75,7 @@ from customer_service.schemas.outputs import (
 )
 from customer_service.web.problems import ALL_PROBLEMS
 from customer_service.web.query_parameters import FILTERS, LIST_PARAMETERS, NOT_FILTERS
-from tests.support import INVOICED_ON, RETAIN_UNTIL, messages_of, new_customer
+from tests.support import INVOICED_ON, RETAIN_UNTIL, new_customer, own_records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -448,7 +448,7 @@ class TestErrors:
         client = customer_service.client()
         client.create(new(externalId="private-id"))
         assert client.get_by_external_id("private-id") in client.search({"email": new()["email"]})
-        assert messages_of(threading.current_thread(), caplog.records) == []
+        assert own_records(caplog.records) == []
 
     def test_of_tokens_for_some_seconds(self, customer_service: CustomerService) -> None:
         token = customer_service.token("a user", expires_in=60)

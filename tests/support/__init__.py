@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,6 @@ from customer_service.settings import CacheSettings, JwtSettings, MongoSettings,
 
 if TYPE_CHECKING:
     import logging
-    import threading
     from collections.abc import Callable, Iterable
 
     from flask import Flask
@@ -129,9 +129,9 @@ def wait_until(condition: Callable[[], object], seconds: float = 10, pause: floa
     return time.perf_counter() - began
 
 
-def messages_of(thread: threading.Thread, records: Iterable[logging.LogRecord]) -> list[str]:
-    """Return what this thread logged: one that an earlier test left behind may log too."""
-    return [record.getMessage() for record in records if record.thread == thread.ident]
+def own_records(records: Iterable[logging.LogRecord]) -> list[logging.LogRecord]:
+    """Return what the test's thread logged: a thread that an earlier test left behind may log too."""
+    return [record for record in records if record.thread == threading.get_ident()]
 
 
 def url(organization: str = ORGANIZATION, customer: str = CUSTOMER_ID, base: str = "/api") -> str:

@@ -43,7 +43,7 @@ def test_an_error_becomes_the_problem_of_its_kind(
     problem = json.loads(body)
     assert problem["status"] == status
     assert QUOTED not in (head + body).decode()
-    (record,) = caplog.records
+    (record,) = support.own_records(caplog.records)
     assert record.levelno == (logging.ERROR if status == 500 else logging.INFO)
     assert QUOTED not in record.getMessage()
     assert {name: getattr(record, name) for name in ("status", "requestId", "error")} == {
