@@ -71,7 +71,7 @@ def run(environ: Mapping[str, str], port: int | None = None) -> NoReturn:
 
 
 def demo_environment(environ: Mapping[str, str], port: int | None) -> dict[str, str]:
-    """Return this environment with a database in memory and a fresh secret; raises SettingsError if the port is taken.
+    """Return this environment with a database in memory and a fresh secret; raises SettingsError for an unusable port.
 
     No other way of verifying tokens is left in it.
     """
@@ -137,7 +137,6 @@ def _require_free(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OSError:
-            raise SettingsError(
-                f"PORT: {port} is taken or needs more rights; choose another, as in PORT=3002"
-            ) from None
+        except OSError as error:
+            reason = f"{port} cannot be used on this machine ({error.strerror})"
+            raise SettingsError(f"PORT: {reason}; choose another, as in PORT=3002") from None

@@ -48,7 +48,7 @@ def test_the_demo_says_that_its_port_is_taken() -> None:
         done = run(COMMAND, "demo", "--port", str(port))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert f"PORT: {port} is taken" in done.stderr
+    assert f"PORT: {port} cannot be used on this machine (Address already in use)" in done.stderr
 
 
 @pytest.mark.parametrize(

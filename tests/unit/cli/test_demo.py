@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
+
 import pytest
 
 from customer_service.cli import demo
+from customer_service.errors import SettingsError
 from customer_service.settings import Settings
 
 
@@ -34,3 +39,15 @@ def test_each_demo_has_a_secret_of_its_own() -> None:
 
 def test_other_settings_are_kept() -> None:
     assert demo.demo_environment({"CORS_ALLOWED_ORIGINS": "*"}, None)["CORS_ALLOWED_ORIGINS"] == "*"
+
+
+@pytest.mark.parametrize("code", [errno.EADDRINUSE, errno.EACCES])
+def test_a_port_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.undo()
+    monkeypatch.setattr(socket.socket, "bind", refused)
+    with pytest.raises(SettingsError) as caught:
+        demo.demo_environment({}, 80)
+    assert f"80 cannot be used on this machine ({os.strerror(code)})" in str(caught.value)
