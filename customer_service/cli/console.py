@@ -44,6 +44,19 @@ class Commands(click.Group):
             sys.exit(EXIT_CLOSED_PIPE)
 
 
+def _in_utf_8(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Return the argument, if its bytes are UTF-8: no stored name has others."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("is not in UTF-8") from None
+    return value
+
+
+ORGANIZATION = click.argument("organization", callback=_in_utf_8)
+USER = click.argument("user", callback=_in_utf_8)
+
+
 def open_database() -> Database[Document]:
     """Return the database of the settings, to be closed when the command ends; raises SettingsError."""
     database = connect(MongoSettings.from_environment())

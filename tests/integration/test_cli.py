@@ -306,6 +306,27 @@ def test_members_of_wrong_form_are_refused(
     assert configured.memberships.count_documents({}) == 0
 
 
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["members", "list", "M\udce9xico"], "ORGANIZATION"),
+        (["members", "remove", "M\udce9xico", "user"], "ORGANIZATION"),
+        (["members", "remove", ORGANIZATION, "jos\udce9"], "USER"),
+        (["export", "M\udce9xico"], "ORGANIZATION"),
+        (["import", "M\udce9xico", "-", "--format", "csv"], "ORGANIZATION"),
+        (["sat", "export", "M\udce9xico", "sat.txt"], "ORGANIZATION"),
+        (["sat", "import", "M\udce9xico", __file__], "ORGANIZATION"),
+    ],
+)
+def test_a_name_in_another_encoding_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], name: str
+) -> None:
+    done = CommandRun(monkeypatch, capsys, *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert f"Invalid value for '{name}': is not in UTF-8" in done.err
+
+
 def test_a_token_is_printed_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("JWT_SECRET", SECRET)
     monkeypatch.setenv("JWT_ISSUER", "me")

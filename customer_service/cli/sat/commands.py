@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from customer_service.cli.console import EXIT_FAILURE, advancing, customers_of, print_error, print_line, progress_bar
+from customer_service.cli.console import (
+    EXIT_FAILURE,
+    ORGANIZATION,
+    advancing,
+    customers_of,
+    print_error,
+    print_line,
+    progress_bar,
+)
 from customer_service.cli.sat import exporting
 from customer_service.cli.sat.importing import SatCounts, SatImporter, answer_of
 from customer_service.cli.sat.legends import LEGENDS, Legend, parse_legend
@@ -62,7 +70,7 @@ def sat() -> None:
 
 
 @sat.command("export")
-@click.argument("organization")
+@ORGANIZATION
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--older-than",
@@ -106,7 +114,7 @@ def export_for_the_sat(organization: str, file: Path, older_than: int | None) ->
 
 
 @sat.command("import")
-@click.argument("organization")
+@ORGANIZATION
 @click.argument("files", nargs=-1, required=True, type=EXISTING)
 @click.option(
     "--checked-at",

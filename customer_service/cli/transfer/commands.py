@@ -14,6 +14,7 @@ import click
 from customer_service.cli.console import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
+    ORGANIZATION,
     advancing,
     customers_of,
     print_error,
@@ -64,7 +65,7 @@ def _fields(_context: click.Context, _parameter: click.Parameter, values: Sequen
 
 
 @click.command("import")
-@click.argument("organization")
+@ORGANIZATION
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @FORMAT
 @click.option(
@@ -140,7 +141,7 @@ def _require_writable(checkpoint: Checkpoint, file: str) -> None:
 
 
 @click.command("export")
-@click.argument("organization")
+@ORGANIZATION
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), default=STANDARD)
 @FORMAT
 def export_customers(organization: str, file: str, form: Format | None) -> None:
