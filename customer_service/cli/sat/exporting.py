@@ -6,7 +6,7 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from customer_service.cli.sat.receivers import faults, receiver_of, registered
+from customer_service.cli.sat.receivers import faults, receiver_of, registrable
 from customer_service.cli.transfer import files
 from customer_service.cli.transfer.exporting import walk
 from customer_service.errors import MalformedDocument
@@ -46,7 +46,7 @@ def receivers(documents: Iterable[Document], on_skipped: Callable[[str], object]
     """Yield what the SAT compares of each customer; notify of those that it cannot be asked about."""
     for document in documents:
         try:
-            customer = registered(document)
+            customer = registrable(document)
         except MalformedDocument as error:
             on_skipped(f"customer {document['_id']}: {error}")
             continue

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from customer_service.cli.sat.receivers import Receiver, comparable_name, receiver_of, registered
+from customer_service.cli.sat.receivers import Receiver, comparable_name, receiver_of, registrable
 from customer_service.cli.transfer.importing import batches
 from customer_service.cli.transfer.rows import Lines, LineTooLong, Unreadable
 from customer_service.errors import CustomerNotFound, MalformedDocument, VersionMismatch
@@ -194,7 +194,7 @@ def _unknown(legend: str) -> str:
 def _is_meant(document: Document, receiver: Receiver) -> bool:
     """Return whether the SAT's answer about the receiver is about this customer as it is."""
     with suppress(MalformedDocument):
-        customer = registered(document) if document else None
+        customer = registrable(document) if document else None
         return customer is not None and receiver_of(customer) == receiver
     return False
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from customer_service.repository.database import Document
 
-COMPARED = (rules.TAX_ID, rules.LEGAL_NAME, rules.ZIP)
+VALIDATOR_COMPARES = (rules.TAX_ID, rules.LEGAL_NAME, rules.ZIP)
 
 
 class Receiver(NamedTuple):
@@ -30,7 +30,7 @@ def comparable_name(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip())
 
 
-def registered(document: Document) -> dict[str, Any] | None:
+def registrable(document: Document) -> dict[str, Any] | None:
     """Return a customer whom the SAT may have in its register, or None; raises MalformedDocument.
 
     It has no foreign customers, and a generic RFC names none.
@@ -47,5 +47,5 @@ def receiver_of(customer: Mapping[str, Any]) -> Receiver:
 
 def faults(customer: Mapping[str, Any]) -> list[str]:
     """Return why the validator cannot be asked about a normalized customer."""
-    found = (finding for finding in rules.errors(customer) if finding.path in COMPARED)
+    found = (finding for finding in rules.errors(customer) if finding.path in VALIDATOR_COMPARES)
     return [f"{finding.path} {finding.code} {finding.message}" for finding in found]

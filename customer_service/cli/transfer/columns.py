@@ -55,13 +55,13 @@ SHOWN = 20
 KNOWN = f"{', '.join(COLUMNS)}, {METADATA}*"
 
 
-def fold(name: str) -> str:
+def column_key(name: str) -> str:
     """Return a name without accents, case, spaces and punctuation; only the beginning of one that is no column's."""
     return IGNORED.sub("", unicodedata.normalize("NFKD", name[:MAXIMUM_NAME_LENGTH]).casefold())
 
 
-FIELDS = {fold(name): name for name in (*COLUMNS, REASON)}
-FIELDS |= {fold(name): field for field, names in SPANISH.items() for name in names}
+FIELDS = {column_key(name): name for name in (*COLUMNS, REASON)}
+FIELDS |= {column_key(name): field for field, names in SPANISH.items() for name in names}
 
 
 def field_of(name: str) -> str | None:
@@ -69,12 +69,12 @@ def field_of(name: str) -> str | None:
     prefix, own = name.lstrip()[: len(METADATA)], name.lstrip()[len(METADATA) :]
     if own and prefix.lower() == METADATA:
         return METADATA + own
-    return FIELDS.get(fold(name))
+    return FIELDS.get(column_key(name))
 
 
 def is_known(name: str, given: Mapping[str, str]) -> bool:
     """Return whether a column of this name holds a field."""
-    return fold(name) in given or field_of(name) is not None
+    return column_key(name) in given or field_of(name) is not None
 
 
 def fields_of(names: Sequence[str], given: Mapping[str, str]) -> list[str | None]:
@@ -82,9 +82,9 @@ def fields_of(names: Sequence[str], given: Mapping[str, str]) -> list[str | None
 
     Messages name a column by its number: in a file without a header, its name is a customer's data.
     """
-    folded = [fold(name) for name in names]
-    fields = [given.get(key) or field_of(name) for key, name in zip(folded, names, strict=True)]
-    if missing := given.keys() - set(folded):
+    keys = [column_key(name) for name in names]
+    fields = [given.get(key) or field_of(name) for key, name in zip(keys, names, strict=True)]
+    if missing := given.keys() - set(keys):
         raise Unreadable(f"The header has no column of --column: {', '.join(sorted(missing))}.")
     if unknown := [place for place, name in enumerate(names) if name.strip() and fields[place] is None]:
         raise Unreadable(_unknown(unknown))

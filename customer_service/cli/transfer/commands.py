@@ -23,7 +23,7 @@ from customer_service.cli.console import (
 )
 from customer_service.cli.transfer import files, formats, sheets
 from customer_service.cli.transfer.checkpoint import Checkpoint, ImportCounts
-from customer_service.cli.transfer.columns import KNOWN, REASON, field_of, fold
+from customer_service.cli.transfer.columns import KNOWN, REASON, column_key, field_of
 from customer_service.cli.transfer.exporting import ALL_CUSTOMERS, EXPORT_PAGE_LENGTH, exported, metadata_names
 from customer_service.cli.transfer.files import STANDARD
 from customer_service.cli.transfer.importing import Importer
@@ -54,13 +54,13 @@ FORMAT = click.option(
 
 
 def _fields(_context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
-    """Return the fields of `--column` by the folded names of their columns."""
+    """Return the fields of `--column` by the keys of their columns."""
     given: dict[str, str] = {}
     for value in values:
         name, _, field = value.rpartition("=")
-        if not fold(name) or fold(name) in given or (known := field_of(field)) in {None, REASON}:
+        if not column_key(name) or column_key(name) in given or (known := field_of(field)) in {None, REASON}:
             raise click.BadParameter(f'{value}: write it as "My header=taxId", each once; the fields are {KNOWN}')
-        given[fold(name)] = known
+        given[column_key(name)] = known
     return given
 
 

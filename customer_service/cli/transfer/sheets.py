@@ -56,7 +56,7 @@ class Sheet:
     def __init__(
         self, lines: Lines, decoder: LineDecoder, given: Mapping[str, str], notify: Callable[[str], object]
     ) -> None:
-        """Read the header; raises Unreadable. `given` has fields by the folded names of their columns."""
+        """Read the header; raises Unreadable. `given` has fields by the keys of their columns."""
         self._lines, self._decoder, self._notify = lines, decoder, notify
         self._text: Iterator[str] = map(decoder, lines)
         self.layout = _layout(self._text, given)
