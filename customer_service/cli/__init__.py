@@ -6,7 +6,10 @@ import sys
 
 
 def run_command() -> None:
-    """Run the command, which is installed with the client too, but without its libraries."""
+    """Run the command.
+
+    The extra `client` installs it without its libraries: then print which extra it needs.
+    """
     try:
         from customer_service.cli.main import main  # noqa: PLC0415 - fails if the extra is not installed
     except ModuleNotFoundError as error:

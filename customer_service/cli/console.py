@@ -65,7 +65,10 @@ def open_database() -> Database[Document]:
 
 
 def members_of(database: Database[Document], organization: str) -> list[Membership]:
-    """Return the organization's members; raises click.BadParameter if it has none, since its name is then misspelt."""
+    """Return the organization's members; raises click.BadParameter if it has none.
+
+    Its name is probably misspelt then.
+    """
     members = MembershipRepository(database).page(organization)
     if not members:
         raise click.BadParameter("has no members; `customer-service members add` makes one", param_hint="ORGANIZATION")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 WRITER = Writer("cli:erase-due", None)
 CHECKED_AGAIN = timedelta(days=2)
-"""The age of the erasures whose traces are removed again: a writer that was killed may have left a copy since."""
+"""Erasures that are not older have their traces removed again: a writer that was killed may have left a copy."""
 
 
 @click.command("erase-due")

@@ -436,7 +436,7 @@ class TestImport:
         os.utime("answer.txt", (4_000_000_000, 4_000_000_000))
         done = shell("import", ORGANIZATION, "answer.txt")
         assert done.code == 1
-        assert done.err.splitlines()[0].startswith("answer.txt: was changed in the future")
+        assert done.err.splitlines()[0].startswith("answer.txt: its time of change is in the future")
         assert found(filled) == {}
 
     @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from customer_service.repository import CustomerBatchRepository
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-FUTURE = "was changed in the future by this machine's clock; say when the SAT answered: --checked-at"
+FUTURE = "its time of change is in the future by this machine's clock; give the time of the answer: --checked-at"
 
 
 def _legends(_context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> dict[str, Legend]:

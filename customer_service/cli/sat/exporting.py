@@ -29,7 +29,7 @@ NUMBER = "-([2-9]|[1-9][0-9]{1,2})"  # of a file from the second on; `sat-2025.t
 
 
 def queries(checked_before: datetime | None) -> list[CustomerQuery]:
-    """Return the lists of the customers to ask about, or that may be: a checked one may have been so too recently."""
+    """Return the queries of the customers that may be due; `_is_due` leaves out those that were checked since."""
     statuses = (UNCHECKED,) if checked_before is None else (UNCHECKED, *SAT_STATUSES)
     return [CustomerQuery(sat_status=status) for status in statuses]
 

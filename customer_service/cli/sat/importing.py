@@ -33,8 +33,8 @@ INVALID_RFC = "The second cell is no RFC."
 GENERIC_RFC = "A generic RFC is not in the SAT's register."
 NO_CUSTOMER = "No customer has this RFC."
 CHANGED = (
-    "The customer with this RFC has another name or zip now: it changed after the export, or the answer is about a "
-    "customer of another organization."
+    "The customer with this RFC has another name or zip now: it changed after the export, or the answer is about "
+    "another organization's customer."
 )
 CONTRADICTED = "Another line of this file answers differently about the same RFC, name and zip; the first one counts."
 
@@ -121,7 +121,10 @@ class SatImporter:
             self.counts.unchanged += 1
 
     def _store_one(self, document: Document, receiver: Receiver, answer: Mapping[str, Any]) -> bool | None:
-        """Return True if it was stored, False if the customer has it or a newer one, None if its values changed."""
+        """Return True if the answer was stored, False if the customer has it or a newer one.
+
+        Return None if its values changed.
+        """
         while _is_meant(document, receiver):
             if _is_answered(document, answer):
                 return False
@@ -168,7 +171,10 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
 
 
 def _decode(line: bytes) -> str:
-    """Return a line of UTF-8, else of Windows-1252. A wrong guess stores nothing: no customer has such a name."""
+    """Return the text of a line in UTF-8, else in Windows-1252.
+
+    A wrong guess stores nothing: no customer has such a name.
+    """
     try:
         return line.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -31,7 +31,7 @@ def comparable_name(name: str) -> str:
 
 
 def registrable(document: Document) -> dict[str, Any] | None:
-    """Return a customer whom the SAT may have in its register, or None; raises MalformedDocument.
+    """Return the normalized customer if the SAT may have it in its register, else None; raises MalformedDocument.
 
     It has no foreign customers, and a generic RFC names none.
     """

@@ -1,4 +1,7 @@
-"""The cells of a CSV: a spreadsheet runs none that is written, and none that it changed is read."""
+"""The cells of a CSV.
+
+None is written that a spreadsheet would run, and none is accepted that a spreadsheet has damaged.
+"""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ SEPARATOR_LINE = re.compile(r'"?sep=([,;\t])"?[,;\t]*[\r\n]*', re.IGNORECASE)
 """The line before the header that names the separator; some spreadsheets write it."""
 
 BLANK = " \t\r\n,;"
+ASCII_BEFORE = "the lines before have only ASCII, which is the same in both"
 
 
 class Layout(NamedTuple):
@@ -62,14 +63,17 @@ class Sheet:
         self.layout = _layout(self._text, given)
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows that are not blank; notify before the first, or as soon as it shows, of what was assumed."""
+        """Yield the rows that are not blank.
+
+        Notify of what was assumed: before the first row, or at the row that shows the encoding.
+        """
         known: str | None = None
         for place, row in enumerate(self._read()):
             encoding = self._decoder.encoding
             if place == 0:
                 self._report(self.layout.assumed(encoding))
             elif encoding != known and encoding == WINDOWS_1252:
-                self._report(f"read as {WINDOWS_1252} from line {row.line}: the lines before read the same in it")
+                self._report(f"from line {row.line} read as {WINDOWS_1252}; {ASCII_BEFORE}")
             known = encoding
             yield row
 
