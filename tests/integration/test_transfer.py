@@ -34,7 +34,7 @@ from tests.support.command_line import CommandRun
 from tests.support.spreadsheets import CUSTOMERS, FILES, SPANISH, changed, table, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pymongo.database import Database
@@ -444,6 +444,14 @@ class TestCutOff:
         run = shell("import", ORGANIZATION, "c.ndjson")
         assert summary(run) == "rows 30  created 30  changed 0  unchanged 0  failed 0"
 
+    @pytest.fixture
+    def interruptible(self) -> Iterator[None]:
+        """Make SIGINT a KeyboardInterrupt: a shell ignores it for what it starts in the background."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    @pytest.mark.usefixtures("interruptible")
     @pytest.mark.parametrize("rest", [b"", b"\xff" * 20], ids=["whole", "damaged"])
     def test_the_only_batch_is_counted(
         self, shell: Shell, filled: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest: bytes
