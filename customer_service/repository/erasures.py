@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymongo import ReturnDocument
@@ -102,14 +103,15 @@ class ErasureRepository(CustomerRepository):
         It is no new version of the customer.
         """
         own = {"organizationId": self._scope, **_retainable(customer_id, also_blocked=also_blocked)}
+        update = partial(self._collection.find_one_and_update, own, change.as_update(), return_document=AFTER)
         try:
-            changed = self._collection.find_one_and_update(own, change.as_update(), return_document=AFTER)
+            changed = update()
         except OperationFailure as error:
             if error.code != PATH_NOT_VIABLE:
                 raise
             # another program stored a null, in which MongoDB sets no field
             self._collection.update_one({**own, "retention": None}, {"$unset": {"retention": ""}})
-            changed = self._collection.find_one_and_update(own, change.as_update(), return_document=AFTER)
+            changed = update()
         if changed is None:
             raise CustomerNotFound
         return changed

@@ -65,7 +65,7 @@ class VersionRepository:
     @translates_errors
     def copies_of(self, documents: Sequence[Document]) -> dict[ObjectId, Document]:
         """Return the copies of exactly these documents, of which each is another customer's, by the customer's id."""
-        ids = [self._copy(each)["_id"] for each in documents]
+        ids = [_copy_id(each) for each in documents]
         found = self._collection.find({"organizationId": self._scope, "_id": {"$in": ids}})
         return {each["_id"]["customer"]: each["document"] for each in found}
 
@@ -139,8 +139,12 @@ class VersionRepository:
         return [each["document"] for each in found]
 
     def _copy(self, document: Document) -> Document:
-        key = {"customer": document["_id"], "version": version_of(document), "updatedAt": document.get("updatedAt")}
-        return {"_id": key, "organizationId": self._scope, "replacedAt": now_as_stored(), "document": document}
+        return {
+            "_id": _copy_id(document),
+            "organizationId": self._scope,
+            "replacedAt": now_as_stored(),
+            "document": document,
+        }
 
     def _insert(self, collection: Collection[Document], documents: Sequence[Document]) -> None:
         """Insert a copy of each document; for one that exists already, HISTORY_DAYS begin again."""
@@ -179,6 +183,10 @@ def version_of(document: Document) -> int:
     """Return the number of the document's version; 0 if another program stored none."""
     version = document.get("version")
     return int(version) if isinstance(version, int) else 0
+
+
+def _copy_id(document: Document) -> Document:
+    return {"customer": document["_id"], "version": version_of(document), "updatedAt": document.get("updatedAt")}
 
 
 def _time_of(document: Document) -> datetime | None:
