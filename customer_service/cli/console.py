@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from customer_service.cli.transfer.encodings import is_utf_8
 from customer_service.repository import CustomerBatchRepository, MembershipRepository, Writer
 from customer_service.repository.database import connect
 from customer_service.settings import MongoSettings
@@ -46,10 +47,8 @@ class Commands(click.Group):
 
 def _in_utf_8(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """Return the argument, if its bytes are UTF-8: no stored name has others."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise click.BadParameter("is not in UTF-8") from None
+    if not is_utf_8(value):
+        raise click.BadParameter("is not in UTF-8")
     return value
 
 

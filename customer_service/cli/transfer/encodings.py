@@ -5,11 +5,10 @@ from __future__ import annotations
 import codecs
 import io
 import re
-import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from customer_service.cli.transfer.rows import Unreadable
+from customer_service.cli.transfer.rows import READ_ERRORS, unreadable_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,14 +46,23 @@ def _decode(raw: bytes) -> tuple[str | None, str]:
     return (None if NOT_SPANISH.search(text) else WINDOWS_1252), text
 
 
+def is_utf_8(text: str) -> bool:
+    """Whether the text can be encoded as UTF-8: it has no bytes that were decoded as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @contextmanager
 def decoding(stream: BinaryIO) -> Iterator[tuple[io.TextIOWrapper, LineDecoder]]:
     """Yield the text of a stream, and what decodes its lines; the stream stays open. Raises Unreadable."""
     buffered = io.BufferedReader(cast("io.RawIOBase", stream))
     try:
         start = buffered.peek(len(codecs.BOM_UTF8))
-    except (EOFError, OSError, zlib.error) as error:
-        raise Unreadable(f"After line 0: {error}") from error
+    except READ_ERRORS as error:
+        raise unreadable_after(0, error) from error
     encoding = next((encoding for mark, encoding in MARKS.items() if start.startswith(mark)), None)
     codec = ("utf-16", "surrogatepass") if encoding == UTF_16 else ("utf-8-sig", "surrogateescape")
     text = io.TextIOWrapper(buffered, *codec, newline="")

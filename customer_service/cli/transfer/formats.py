@@ -47,8 +47,9 @@ def write(customers: Iterable[dict[str, Any]], stream: BinaryIO, form: Format, m
     text = io.TextIOWrapper(stream, "utf-8-sig", newline="")  # a spreadsheet needs the mark
     rows = csv.writer(text)
     rows.writerow(columns)
+    known = set(metadata)
     for customer in customers:
-        if not customer.get("metadata", {}).keys() <= set(metadata):
+        if not customer.get("metadata", {}).keys() <= known:
             raise NewMetadata
         flat = _flat(customer)
         rows.writerow([cells.defused(column, flat.get(column)) for column in columns])

@@ -11,6 +11,7 @@ from customer_service.errors.findings import Finding
 MAXIMUM_LINE = 1_000_000
 """The longest line, in bytes of NDJSON or characters of CSV: the longest body that the API takes."""
 
+READ_ERRORS = (EOFError, OSError, UnicodeDecodeError, zlib.error)
 LINE_ENDS = (b"\n", "\n", "\r")
 UNREADABLE_MESSAGES = {
     "invalid-json": "Give one JSON value in UTF-8 on each line.",
@@ -23,6 +24,12 @@ UNREADABLE_MESSAGES = {
 
 class Unreadable(ValueError):
     """The rest of the file cannot be read; the message gives the reason, and holds no value."""
+
+
+def unreadable_after(line: int, error: Exception) -> Unreadable:
+    """Return the error for a file whose rest, after this line, cannot be read."""
+    reason = error.reason if isinstance(error, UnicodeDecodeError) else error  # its text holds a byte
+    return Unreadable(f"After line {line}: {reason}")
 
 
 class LineTooLong(csv.Error):
@@ -70,6 +77,5 @@ class Lines:
     def _read(self) -> Any:
         try:
             return self._stream.readline(MAXIMUM_LINE + 1)
-        except (EOFError, OSError, UnicodeDecodeError, zlib.error) as error:
-            reason = error.reason if isinstance(error, UnicodeDecodeError) else error  # its text holds a byte
-            raise Unreadable(f"After line {self.number}: {reason}") from error
+        except READ_ERRORS as error:
+            raise unreadable_after(self.number, error) from error

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from customer_service.cli.transfer import cells, columns
 from customer_service.cli.transfer.columns import REASON
-from customer_service.cli.transfer.encodings import UTF_8, WINDOWS_1252, decoding
+from customer_service.cli.transfer.encodings import UTF_8, WINDOWS_1252, decoding, is_utf_8
 from customer_service.cli.transfer.rows import MAXIMUM_LINE, Lines, LineTooLong, Row, Unreadable, unreadable
 from customer_service.fiscal.characters import CONTROL_CHARACTER
 
 if TYPE_CHECKING:
     from _csv import Reader
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from customer_service.cli.transfer.encodings import LineDecoder
 
@@ -101,7 +101,7 @@ class Sheet:
             return None
         if any(cell for field, cell in pairs if field is None):
             return unreadable(line, "column-count")
-        if not _is_decoded(row):
+        if not is_utf_8("".join(row)):
             return unreadable(line, "invalid-encoding")
         content = {field: cell for field, cell in pairs if field}
         return Row(line, _body(content), cells.findings(content), tuple(content.values()))
@@ -124,7 +124,7 @@ def _layout(lines: Iterator[str], given: Mapping[str, str]) -> Layout:
     if not headers:
         raise Unreadable("The header is not a line of a CSV.")
     separator = max(headers, key=lambda each: sum(columns.is_known(name, given) for name in headers[each]))
-    if not _is_decoded(headers[separator]):
+    if not is_utf_8("".join(headers[separator])):
         raise Unreadable('The header is in another encoding: save the file as "CSV UTF-8".')
     return Layout(separator, headers[separator], columns.fields_of(headers[separator], given))
 
@@ -150,14 +150,6 @@ def _split(text: str, separators: str) -> dict[str, list[str]]:
         with suppress(csv.Error):
             headers[separator] = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [])
     return headers
-
-
-def _is_decoded(row: Iterable[str]) -> bool:
-    try:
-        "".join(row).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _body(content: Mapping[str, str]) -> dict[str, Any]:
