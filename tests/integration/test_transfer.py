@@ -106,6 +106,18 @@ def write(file: Path, bodies: Sequence[dict[str, Any]]) -> Path:
     return file
 
 
+def failing_at_the_second_batch(error: BaseException) -> Callable[..., list[Document | None]]:
+    """Return an `add_many` that raises the error for the batch that begins with the tenth customer."""
+    add_many = CustomerBatchRepository.add_many
+
+    def failing(self: CustomerBatchRepository, customers: Sequence[dict[str, Any]]) -> list[Document | None]:
+        if customers[0]["externalId"] == "crm-10":
+            raise error
+        return add_many(self, customers)
+
+    return failing
+
+
 def position(file: Path) -> Path:
     """Return the file that holds how far the import of this one came."""
     (found,) = file.parent.glob(f"{file.name}.*.progress")
@@ -482,14 +494,8 @@ class TestCutOff:
         self, shell: Shell, filled: Database[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         add_many = CustomerBatchRepository.add_many
-
-        def failing(self: CustomerBatchRepository, customers: Sequence[dict[str, Any]]) -> list[Document | None]:
-            if customers[0]["externalId"] == "crm-10":
-                raise DatabaseUnavailable
-            return add_many(self, customers)
-
         (tmp_path / "c.ndjson").write_bytes(ndjson([numbered(number) for number in range(35)]))
-        monkeypatch.setattr(CustomerBatchRepository, "add_many", failing)
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", failing_at_the_second_batch(DatabaseUnavailable()))
         assert shell("import", ORGANIZATION, "c.ndjson").code == 1
         assert len(stored(filled)) == 10
         monkeypatch.setattr(CustomerBatchRepository, "add_many", add_many)
@@ -508,14 +514,8 @@ class TestCutOff:
         self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         add_many = CustomerBatchRepository.add_many
-
-        def killed(self: CustomerBatchRepository, customers: Sequence[dict[str, Any]]) -> list[Document | None]:
-            if customers[0]["externalId"] == "crm-10":
-                raise KeyboardInterrupt
-            return add_many(self, customers)
-
         file = write(tmp_path / "c.csv", [numbered(number) for number in range(15)])
-        monkeypatch.setattr(CustomerBatchRepository, "add_many", killed)
+        monkeypatch.setattr(CustomerBatchRepository, "add_many", failing_at_the_second_batch(KeyboardInterrupt()))
         assert shell("import", ORGANIZATION, "c.csv").code == 130
         assert json.loads(position(file).read_bytes())["counts"]["rows"] == 10
         monkeypatch.setattr(CustomerBatchRepository, "add_many", add_many)
