@@ -91,6 +91,15 @@ def wait_until_settled(server: Server, connections: list[http.client.HTTPConnect
     support.wait_until(is_settled, pause=0.1)
 
 
+def wait_in_groups(
+    server: Server, cursor: str, stack: ExitStack, count: int, connections: list[http.client.HTTPConnection]
+) -> None:
+    """Add so many that wait if they may, a group at a time: a group has its permits, so none of it is refused."""
+    for _ in range(count // MAXIMUM_IN_FLIGHT):
+        connections += wait(server, cursor, stack, MAXIMUM_IN_FLIGHT)
+        wait_until_settled(server, connections)
+
+
 def answers(waiters: list[http.client.HTTPConnection]) -> list[list[str]]:
     """Return the types of the changes that each waiting request got."""
     types = []
@@ -125,17 +134,18 @@ def test_more_waiting_requests_than_threads_delay_no_other_and_are_notified_at_o
 
 @pytest.mark.alone
 def test_requests_without_a_free_slot_are_answered_at_once(server: Server) -> None:
+    slots = DEFAULT_WORKERS * WAITERS
+    connections: list[http.client.HTTPConnection] = []
     with ExitStack() as stack:
         cursor = end(server)
-        waiters = wait(server, cursor, stack, DEFAULT_WORKERS * WAITERS)
+        wait_in_groups(server, cursor, stack, slots, connections)
         began = time.monotonic()
-        more = wait(server, cursor, stack, DEFAULT_WORKERS * WAITERS)
+        wait_in_groups(server, cursor, stack, slots, connections)
         assert server.get(support.url(), support.bearer()).status == HTTPStatus.OK
         assert time.monotonic() - began < 2 * PROMPT_SECONDS
-        wait_until_settled(server, [*waiters, *more])
-        assert WAITERS <= waiting(server) <= DEFAULT_WORKERS * WAITERS
+        assert WAITERS <= waiting(server) <= slots
         server.signal(signal.SIGTERM)
-        assert answers([*waiters, *more]) == [[]] * (2 * DEFAULT_WORKERS * WAITERS)
+        assert answers(connections) == [[]] * (2 * slots)
 
 
 def test_a_client_that_disconnects_frees_its_slot(server: Server) -> None:
