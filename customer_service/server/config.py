@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -78,6 +79,7 @@ def prepare(arbiter: Arbiter) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection takes a descriptor
     metrics.enable_multiprocess()
     announce_shutdown(arbiter)
+    gc.freeze()  # what is imported stays: no collection of a worker has to examine it
 
 
 def start_readiness_checks(worker: Worker) -> None:

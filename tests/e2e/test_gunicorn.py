@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import CUSTOMER_ID, EXAMPLE, OTHER_ORGANIZATION, SECRET, bearer, customers_url, url
 from tests.support.server import Server, TracedServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pymongo.database import Database
+
+    from customer_service.repository.database import Document
 
 JSON = {"Content-Type": "application/json"}
 
@@ -125,6 +133,26 @@ def test_hostile_bytes_are_refused(server: Server, request_line: str, headers: s
 
 def test_gevent_patches_before_anything_keeps_what_it_patches(server: Server) -> None:
     assert "MonkeyPatchWarning" not in server.log()
+
+
+FREEZE_COUNT = """
+import gc
+from customer_service.server.start import *
+
+def post_worker_init(worker):
+    print("frozen:", gc.get_freeze_count(), flush=True)
+"""
+
+
+def test_a_worker_never_examines_what_the_master_imported(
+    mongodb_uri: str, mongodb_of_session: Database[Document], tmp_path: Path
+) -> None:
+    config = tmp_path / "gunicorn.conf.py"
+    config.write_text(FREEZE_COUNT)
+    command = ("gunicorn", "--config", str(config), "wsgi:app")
+    with Server(mongodb_uri, mongodb_of_session.name, command=command) as server:
+        counts = [int(line.split()[1]) for line in server.log().splitlines() if line.startswith("frozen:")]
+    assert min(counts) > 10_000
 
 
 def test_the_log_is_json_and_keeps_secrets(server: Server) -> None:
