@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import support
-from tests.support.server import PATIENT_MS, Server
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,5 +23,5 @@ def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator
     for name in mongodb_of_session.list_collection_names():
         mongodb_of_session[name].delete_many({})
     support.fill(mongodb_of_session)
-    with Server(mongodb_uri, mongodb_of_session.name, LOG_LEVEL="debug", MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
+    with Server(mongodb_uri, mongodb_of_session.name, LOG_LEVEL="debug") as running:
         yield running

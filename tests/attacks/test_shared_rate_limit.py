@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from tests import support
-from tests.support.server import PATIENT_MS, Server
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ def test_no_worker_lets_more_through(
     mongodb_uri: str, mongodb: Database[Document], record_property: Callable[[str, object], None]
 ) -> None:
     support.fill(mongodb)
-    with Server(mongodb_uri, mongodb.name, RATE_LIMIT_PER_MINUTE=str(ALLOWED), MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+    with Server(mongodb_uri, mongodb.name, RATE_LIMIT_PER_MINUTE=str(ALLOWED)) as server:
         minute = -1.0
         while minute != time.time() // 60:  # until all are asked within one minute of the clock
             minute = time.time() // 60

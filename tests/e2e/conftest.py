@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def server_class() -> type[Server]:
-    """The class of `server`; a module that has it traced returns TracedServer."""
+    """The class of `server`; a module may return another."""
     return Server
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support import EXAMPLE, MEMBER, NEW_CUSTOMER, ORGANIZATION, bearer, empty, fill, url
-from tests.support.server import PATIENT_MS, Server
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +33,7 @@ def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator
     """The service over the specification's example."""
     empty(mongodb_of_session)
     fill(mongodb_of_session)
-    with Server(mongodb_uri, mongodb_of_session.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
+    with Server(mongodb_uri, mongodb_of_session.name) as running:
         yield running
 
 

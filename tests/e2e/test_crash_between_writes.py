@@ -18,7 +18,7 @@ from customer_service.client import CustomerClient
 from customer_service.repository.idempotency import TAKEOVER_SECONDS
 from tests import support
 from tests.support.failpoints import await_write, blocking
-from tests.support.server import PATIENT_MS, Server
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def crash_before(
     command: str, collection: str, database: Database[Document], uri: str, ask: Callable[[Server], Answer] = post
 ) -> None:
     """Kill the server while the request waits for this write, which is never made."""
-    with Server(uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, blocking(database, command, collection):
+    with Server(uri, database.name) as server, blocking(database, command, collection):
         unheard = threading.Thread(target=ask_in_vain, args=(server, ask))
         unheard.start()
         await_write(database, command, collection)
@@ -74,7 +74,7 @@ def ask_in_vain(server: Server, ask: Callable[[Server], Answer]) -> None:
 
 def retry(database: Database[Document], uri: str) -> tuple[Answer, Answer, Answer]:
     """Start the server again; return its answer at once, its answer once the claim is abandoned, and one more."""
-    with Server(uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+    with Server(uri, database.name) as server:
         age(database, 0)  # however long the start took
         early = post(server)
         age(database, TAKEOVER_SECONDS)
@@ -116,7 +116,7 @@ def test_a_crash_after_the_customer_creates_no_second(database: Database[Documen
 
 def test_a_crash_before_the_claim_leaves_nothing(database: Database[Document], own_mongod: mongod.Mongod) -> None:
     crash_before("insert", "idempotencyKeys", database, own_mongod.uri)
-    with Server(own_mongod.uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+    with Server(own_mongod.uri, database.name) as server:
         first, again = post(server), post(server)
     assert (first.status, again.status) == (201, 201)
     assert ("Idempotent-Replayed" in first.headers, "Idempotent-Replayed" in again.headers) == (False, True)
@@ -131,7 +131,7 @@ def test_the_client_creates_across_a_crash(
     token = support.token()
     new = cast("CustomerInput", support.NEW_CUSTOMER)
     with (
-        Server(own_mongod.uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server,
+        Server(own_mongod.uri, database.name) as server,
         CustomerClient(f"http://127.0.0.1:{server.port}", token, support.ORGANIZATION, timeout=40) as client,
         ThreadPoolExecutor(1) as pool,
     ):
@@ -154,7 +154,7 @@ def test_a_change_whose_server_is_killed_is_no_version(own_mongod: mongod.Mongod
     """Its copy for the history is stored, and stands for what is still current."""
     crash_before("findAndModify", "customers", database, own_mongod.uri, patch)
     assert database.customer_versions.count_documents({}) == 1
-    with Server(own_mongod.uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+    with Server(own_mongod.uri, database.name) as server:
         assert versions(server) == [1]
         assert patch(server).status == 200
         assert versions(server) == [2, 1]

@@ -16,7 +16,7 @@ from customer_service.repository import backfill_search_fields
 from tests import support
 from tests.support import CUSTOMER_ID, mongod
 from tests.support.failpoints import await_write, blocking
-from tests.support.server import PATIENT_MS, Server
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def test_the_same_request_completes_it(
     client.environ_base["HTTP_AUTHORIZATION"] = support.bearer()["Authorization"]
     prepare(client, database)
     with (
-        Server(own_mongod.uri, database.name, MONGODB_TIMEOUT_MS=PATIENT_MS, WEB_CONCURRENCY="1") as server,
+        Server(own_mongod.uri, database.name, WEB_CONCURRENCY="1") as server,
         blocking(database, command, collection, skip),
     ):
         unheard = threading.Thread(target=erase_in_vain, args=(server,))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import support
+from tests.support.server import DeadlineServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +35,12 @@ def failing(database: Database[Document], mode: object, *commands: str, **how: A
         yield
     finally:
         admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+@pytest.fixture(scope="module")
+def server_class() -> type[Server]:
+    """The answers come within its deadline."""
+    return DeadlineServer
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.support.browser import browser
 from tests.support.demo import demo
 from tests.support.mongod import free_port
 from tests.support.nginx import Nginx
-from tests.support.server import PATIENT_MS, ROOT, Server
+from tests.support.server import ROOT, Server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,7 +163,7 @@ def test_the_documented_read_in_a_browser(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_each_form_succeeds_as_it_is_filled_in_on_a_telephone(mongodb_uri: str, mongodb: Database[Document]) -> None:
     fill(mongodb)
-    replica_set = Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS)
+    replica_set = Server(mongodb_uri, mongodb.name)
     with demo(free_port()) as printed, replica_set as server, browser() as window:
         window.set_script_timeout(PATIENCE)
         window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", TELEPHONE)

@@ -10,7 +10,7 @@ from bson import encode
 
 from tests.support import INVOICED_ON, ORGANIZATION, bearer, customers_url, fill, new_customer
 from tests.support.command_line import CommandRun
-from tests.support.server import PATIENT_MS, ROOT, Server
+from tests.support.server import ROOT, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,7 +86,7 @@ def database(mongodb: Database[Document]) -> Database[Document]:
 @pytest.fixture(scope="module")
 def server(mongodb_uri: str, mongodb_of_session: Database[Document]) -> Iterator[Server]:
     name, options = mongodb_of_session.name, {"CUSTOMER_CACHE_ENTRIES": "100", "LOG_LEVEL": "debug"}
-    with Server(mongodb_uri, name, directory=ROOT, MONGODB_TIMEOUT_MS=PATIENT_MS, **options) as running:
+    with Server(mongodb_uri, name, directory=ROOT, **options) as running:
         yield running
 
 

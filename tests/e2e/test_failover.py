@@ -14,7 +14,7 @@ from tests import support
 from tests.faults import failover
 from tests.support import mongod
 from tests.support.change_consumer import ChangeConsumer
-from tests.support.server import Server
+from tests.support.server import DeadlineServer, Server
 from tests.support.writers import doubled, lost
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ def members() -> Iterator[mongod.ReplicaSet]:
 
 @pytest.fixture(scope="module")
 def service(members: mongod.ReplicaSet) -> Iterator[Server]:
-    with Server(members.uri, failover.DATABASE) as running:
+    with DeadlineServer(members.uri, failover.DATABASE) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def caching_server(members: mongod.ReplicaSet) -> Iterator[Server]:
     """The service, whose workers cache customers."""
-    with Server(members.uri, failover.DATABASE, CUSTOMER_CACHE_ENTRIES="100") as running:
+    with DeadlineServer(members.uri, failover.DATABASE, CUSTOMER_CACHE_ENTRIES="100") as running:
         yield running
 
 

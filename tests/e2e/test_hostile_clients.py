@@ -16,7 +16,7 @@ import pytest
 from tests import support
 from tests.support import constant_rate
 from tests.support.raw_http import parse
-from tests.support.server import PATIENT_MS, Server
+from tests.support.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -190,7 +190,7 @@ def test_clients_that_read_no_response_delay_no_other_request(
 @pytest.mark.alone
 def test_a_slow_second_request_does_not_delay_a_stop(mongodb_uri: str, mongodb: Database[Document]) -> None:
     support.fill(mongodb)
-    with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, ExitStack() as stack:
+    with Server(mongodb_uri, mongodb.name) as server, ExitStack() as stack:
         client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
         client.sendall(f"{GET}\r\n".encode())
         assert client.recv(65_536).startswith(b"HTTP/1.1 200")
@@ -248,7 +248,7 @@ def test_cpu_bound_requests_do_not_delay_the_probe(
     def refuse() -> None:
         server.request("POST", support.customers_url("/batch-get"), editor, large, timeout=30)
 
-    with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, ExitStack() as stack:
+    with Server(mongodb_uri, mongodb.name) as server, ExitStack() as stack:
         for work in (upsert, upsert, page, page, refuse, refuse):
             stack.enter_context(repeating(work))
         alive = constant_rate.probe(server.port, constant_rate.liveness_probe(), 3)()

@@ -20,7 +20,7 @@ from customer_service.observability.metrics import MEMORY
 from tests import support
 from tests.support import SECRET, bearer, samples, url
 from tests.support.raw_http import send
-from tests.support.server import PATIENT_MS, ROOT, Server
+from tests.support.server import ROOT, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ def own(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
     """A service that no other test has asked anything."""
     remove_directories_of_dead_servers()
     support.fill(mongodb)
-    with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
+    with Server(mongodb_uri, mongodb.name) as running:
         yield running
 
 

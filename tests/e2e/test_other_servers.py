@@ -11,7 +11,7 @@ import pytest
 from customer_service.repository import backfill_search_fields, ensure_indexes
 from tests import support
 from tests.support.mongod import free_port
-from tests.support.server import PATIENT_MS, ROOT, Server
+from tests.support.server import ROOT, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def server(
     mongodb.memberships.insert_one({"userId": "editor", "organizationId": support.ORGANIZATION, "role": "editor"})
     port = free_port()
     command = [word.format(port=port) for word in COMMANDS[request.param]]
-    environment = {"PYTHONPATH": str(ROOT), "MONGODB_TIMEOUT_MS": PATIENT_MS}
+    environment = {"PYTHONPATH": str(ROOT)}
     running = Server(mongodb_uri, mongodb.name, directory=tmp_path, command=command, **environment)
     running.port = port
     with running:

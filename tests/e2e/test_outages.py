@@ -15,7 +15,7 @@ import pytest
 from tests import support
 from tests.support import mongod
 from tests.support.load import Load
-from tests.support.server import PATIENT_MS, Server
+from tests.support.server import DeadlineServer, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def fragile() -> Iterator[mongod.Mongod]:
 
 @pytest.mark.alone
 def test_the_service_recovers_from_a_stopped_database(fragile: mongod.Mongod) -> None:
-    with Server(fragile.uri, "customer_service") as server:
+    with DeadlineServer(fragile.uri, "customer_service") as server:
         assert server.get(support.url(), support.bearer()).status == 200
         fragile.kill()
         for _ in range(3):
@@ -74,7 +74,7 @@ def filled(mongodb: Database[Document]) -> Database[Document]:
 
 @pytest.mark.parametrize("attempt", range(STOPS))
 def test_a_stop_loses_no_request(mongodb_uri: str, filled: Database[Document], attempt: int) -> None:
-    with Server(mongodb_uri, filled.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server, Load(server) as load:
+    with Server(mongodb_uri, filled.name) as server, Load(server) as load:
         server.signal(signal.SIGTERM)
         stopped = time.monotonic()
         assert server.wait() == 0
@@ -114,7 +114,7 @@ def test_a_stop_while_a_worker_starts_loses_no_request(
     config = tmp_path / "gunicorn.conf.py"
     config.write_text(SLOW_START.format(hook=hook))
     command = ("gunicorn", "--config", str(config), "wsgi:app")
-    server = Server(mongodb_uri, filled.name, command=command, MONGODB_TIMEOUT_MS=PATIENT_MS)
+    server = Server(mongodb_uri, filled.name, command=command)
     with server, Load(server) as load:
         support.wait_until(lambda: "a slow start" in server.log())
         server.signal(signal.SIGTERM)
@@ -124,7 +124,7 @@ def test_a_stop_while_a_worker_starts_loses_no_request(
 
 
 def test_a_draining_server_is_not_ready_and_still_serves(mongodb_uri: str, filled: Database[Document]) -> None:
-    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="4", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="4") as server:
         server.signal(signal.SIGTERM)
         while (readiness := server.get("/readyz")).status == 200:
             time.sleep(0.01)
@@ -143,7 +143,7 @@ def assert_not_draining(server: Server) -> None:
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_reload_loses_no_request_and_stays_ready(mongodb_uri: str, filled: Database[Document], keep: bool) -> None:
-    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="2", MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+    with Server(mongodb_uri, filled.name, DRAIN_SECONDS="2") as server:
         with Load(server, keep=keep) as load:
             server.signal(signal.SIGHUP)
             deadline = time.monotonic() + PATIENCE_SECONDS

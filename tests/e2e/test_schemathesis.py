@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import MEMBER, ORGANIZATION, bearer, fill
 from tests.support.openapi import resolved
-from tests.support.server import PATIENT_MS, ROOT, Server, environment_of
+from tests.support.server import ROOT, Server, environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def server(mongodb_uri: str, mongodb: Database[Document]) -> Iterator[Server]:
     """The service over the specification's example, whose member is an admin."""
     fill(mongodb)
     mongodb.memberships.update_one({"userId": MEMBER, "organizationId": ORGANIZATION}, {"$set": {"role": "admin"}})
-    with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as running:
+    with Server(mongodb_uri, mongodb.name) as running:
         yield running
 
 

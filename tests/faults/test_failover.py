@@ -13,7 +13,7 @@ from tests.faults.failover import (
     majority_committed,
     replica_set,
 )
-from tests.support.server import Server
+from tests.support.server import DeadlineServer
 from tests.support.writers import DirectWriter, doubled, lost
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ ALONE_SECONDS = 3.0
 
 
 def test_killed_primaries_lose_and_double_nothing(measured: Callable[[str, str], None]) -> None:
-    with replica_set() as members, Server(members.uri, DATABASE) as server:
+    with replica_set() as members, DeadlineServer(members.uri, DATABASE) as server:
         with DirectWriter(members.uri) as direct_writer:
             writers = kill_primaries(members, server, KILLS, POSTS)
         with majority_committed(members) as database:
@@ -43,7 +43,7 @@ def test_killed_primaries_lose_and_double_nothing(measured: Callable[[str, str],
 
 
 def test_a_primary_without_replication_acknowledges_nothing(measured: Callable[[str, str], None]) -> None:
-    with replica_set() as members, Server(members.uri, DATABASE) as server:
+    with replica_set() as members, DeadlineServer(members.uri, DATABASE) as server:
         writers = cut_off_primary(members, server, ALONE_SECONDS)
         with majority_committed(members) as database:
             assert (lost(database, writers.acknowledged), doubled(database)) == ([], 0)
@@ -55,7 +55,7 @@ def test_a_primary_without_replication_acknowledges_nothing(measured: Callable[[
 
 
 def test_lost_writes_of_a_weak_write_concern_are_detected(measured: Callable[[str, str], None]) -> None:
-    with replica_set() as members, Server(members.uri, DATABASE, command=WEAK_WRITE_CONCERN) as server:
+    with replica_set() as members, DeadlineServer(members.uri, DATABASE, command=WEAK_WRITE_CONCERN) as server:
         writers = cut_off_primary(members, server, ALONE_SECONDS)
         with majority_committed(members) as database:
             gone = lost(database, writers.acknowledged)

@@ -15,7 +15,7 @@ from tests.faults.failover import DATABASE, replica_set
 from tests.faults.histories import Load, Model
 from tests.support import MEMBER, ORGANIZATION, bearer, wait_until
 from tests.support.histories import check_moments, check_versions
-from tests.support.server import PATIENT_MS, Answer, Server
+from tests.support.server import Answer, DeadlineServer, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def test_killed_writers_leave_no_gap_in_the_history(
     mongodb.memberships.insert_one({"userId": MEMBER, "organizationId": ORGANIZATION, "role": "editor"})
     crashes = tmp_path / "crashes"
     crashes.touch()
-    options: Any = {"MONGODB_TIMEOUT_MS": PATIENT_MS, "FAULT_CRASHES": str(crashes), "LOG_LEVEL": "critical"}
+    options: Any = {"FAULT_CRASHES": str(crashes), "LOG_LEVEL": "critical"}
     with ExitStack() as stack:
         servers = [
             stack.enter_context(Server(mongodb_uri, mongodb.name, command=CRASHING, **options)) for _ in range(2)
@@ -51,7 +51,7 @@ def test_killed_writers_leave_no_gap_in_the_history(
             assert time.monotonic() - began < PATIENCE_SECONDS, load.answers
             time.sleep(0.1)
     assert set(load.answers) & {"500"} == set(), load.answers
-    with Server(mongodb_uri, mongodb.name, MONGODB_TIMEOUT_MS=PATIENT_MS) as server:
+    with Server(mongodb_uri, mongodb.name) as server:
         figures = compared(server, model, load)
     measured(
         "workers of two servers killed between the two writes of a change: each version is there once, in order, as it "
@@ -64,7 +64,7 @@ def test_killed_primaries_leave_no_gap_in_the_history(measured: Callable[[str, s
     with (
         replica_set() as members,
         pymongo.MongoClient[dict[str, Any]](members.uri) as client,
-        Server(members.uri, DATABASE, LOG_LEVEL="critical") as server,
+        DeadlineServer(members.uri, DATABASE, LOG_LEVEL="critical") as server,
     ):
         with Model(client[DATABASE]) as model, Load([server]) as load:
             for _ in range(KILLS):

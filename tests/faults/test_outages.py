@@ -18,7 +18,7 @@ from tests.faults import failover
 from tests.support import constant_rate
 from tests.support.load import CLIENTS, Load
 from tests.support.processes import ports_of_clients, workers
-from tests.support.server import Server
+from tests.support.server import DeadlineServer, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +87,7 @@ def test_hanging_members_cause_no_late_response(
     members.wait_until_whole()
     primary = members.primary()
     hanging = [primary, *(each for each in members.members if each is not primary)][:hung]
-    with Server(members.uri, failover.DATABASE) as server:
+    with DeadlineServer(members.uri, failover.DATABASE) as server:
         alive = constant_rate.probe(server.port, constant_rate.liveness_probe(), HANG_SECONDS)
         with Readers(server) as readers:
             for member in hanging:
@@ -113,7 +113,7 @@ def test_hanging_members_cause_no_late_response(
 
 def test_the_service_recovers_from_stopped_members(members: ReplicaSet, measured: Callable[[str, str], None]) -> None:
     members.wait_until_whole()
-    with Server(members.uri, failover.DATABASE) as server:
+    with DeadlineServer(members.uri, failover.DATABASE) as server:
         for member in members.members:
             member.kill()
         gone = [server.get(support.url(), support.bearer()).status for _ in range(3)]
@@ -134,7 +134,7 @@ def test_the_service_recovers_from_stopped_members(members: ReplicaSet, measured
 
 def test_a_killed_worker_fails_only_its_own_requests(members: ReplicaSet, measured: Callable[[str, str], None]) -> None:
     members.wait_until_whole()
-    with Server(members.uri, failover.DATABASE) as server, Readers(server) as readers:
+    with DeadlineServer(members.uri, failover.DATABASE) as server, Readers(server) as readers:
         before = workers(server)
         victim = min(before, key=lambda pid: len(ports_of_clients(pid)))
         its_clients = ports_of_clients(victim)
@@ -159,7 +159,7 @@ def test_a_stop_and_a_reload_lose_no_request(
     members: ReplicaSet, measured: Callable[[str, str], None], number: signal.Signals
 ) -> None:
     members.wait_until_whole()
-    with Server(members.uri, failover.DATABASE, DRAIN_SECONDS="1") as server, Load(server) as load:
+    with DeadlineServer(members.uri, failover.DATABASE, DRAIN_SECONDS="1") as server, Load(server) as load:
         server.signal(number)
         if number is signal.SIGTERM:
             assert server.wait() == 0

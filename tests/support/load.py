@@ -75,12 +75,10 @@ class Load:
             except (OSError, http.client.HTTPException) as error:
                 self.failures.append(repr(error))
                 return
-            if (
-                response.status == 503 and b"overloaded" in body
-            ):  # a slow machine: the service refused it and changed nothing
+            if response.status == 503 and b"overloaded" in body:  # a slow machine: refused, and nothing changed
                 self.overloaded += 1
             elif response.status != 200:
-                self.failures.append(str(response.status))
+                self.failures.append(f"{response.status} {body[:500]!r}")
             else:
                 self.answered += 1
             if not self._keep:

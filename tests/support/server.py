@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.support import SECRET
+from tests.support import PATIENT_MS, SECRET
 from tests.support.mongod import free_port
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
-PATIENT_MS = "20000"
-"""The `MONGODB_TIMEOUT_MS` of a service that is not asked about its deadline, which a busy machine would not keep."""
 
 
 class Answer(NamedTuple):
@@ -52,6 +50,8 @@ class Server:
     """gunicorn over `wsgi:app` with two workers, on a free port of 127.0.0.1."""
 
     is_traced = False
+    timeout_ms = PATIENT_MS
+    """`MONGODB_TIMEOUT_MS`: a busy machine would not meet the service's own deadline."""
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class Server:
         self._environment = {
             "MONGODB_URI": mongodb_uri,
             "MONGODB_DATABASE": database,
+            "MONGODB_TIMEOUT_MS": str(self.timeout_ms),
             "JWT_SECRET": SECRET,
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
@@ -146,6 +147,12 @@ class Server:
             return self.get("/livez").status == http.HTTPStatus.OK
         except OSError:
             return False
+
+
+class DeadlineServer(Server):
+    """A server with the default `MONGODB_TIMEOUT_MS`, for tests of what it does within its deadline."""
+
+    timeout_ms = 2000
 
 
 class TracedServer(Server):
