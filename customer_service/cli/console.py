@@ -68,7 +68,7 @@ def members_of(database: Database[Document], organization: str) -> list[Membersh
 
     Its name is probably misspelt then.
     """
-    members = MembershipRepository(database).page(organization)
+    members = MembershipRepository(database).all_of(organization)
     if not members:
         raise click.BadParameter("has no members; `customer-service members add` makes one", param_hint="ORGANIZATION")
     return members

@@ -87,7 +87,7 @@ class MembershipRepository:
         return _membership(document) if document else None
 
     @translates_errors
-    def page(self, organization_id: str) -> list[Membership]:
+    def all_of(self, organization_id: str) -> list[Membership]:
         """Return the members of the organization in the order of their user ids."""
         documents = self._collection.find({"organizationId": organization_id}).sort("userId", ASCENDING)
         return [membership for membership in map(_membership, documents) if membership]

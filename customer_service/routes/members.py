@@ -38,7 +38,7 @@ def list_members() -> Response:
 
     They come in the order of their user ids.
     """
-    members = _memberships().page(current_membership().scope)
+    members = _memberships().all_of(current_membership().scope)
     return json_response({"data": [{"userId": member.user_id, "role": member.role} for member in members]})
 
 

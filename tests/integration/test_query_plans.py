@@ -76,7 +76,7 @@ def test_a_read_is_two_finds_and_a_refusal_one(recorded: Service, recorder: Comm
 
 def test_every_plan_is_an_index_scan(recorded: Service, recorder: CommandRecorder) -> None:
     read_everything(recorded)
-    MembershipRepository(recorded.database).page(ORGANIZATION)
+    MembershipRepository(recorded.database).all_of(ORGANIZATION)
     finds = [command for command in recorder.commands if "find" in command]
     assert finds
     for command in finds:

@@ -50,7 +50,7 @@ def row(number: int) -> dict[str, Any]:
 
 def driver(database: Database[Document], numbers: range) -> float:
     """Insert the documents as the driver alone does, and return the seconds that it took."""
-    (member,) = MembershipRepository(database).page(ORGANIZATION)
+    (member,) = MembershipRepository(database).all_of(ORGANIZATION)
     new = CustomerBatchRepository(database, member.scope, WRITER)._new
     seconds = 0.0
     for start in range(numbers.start, numbers.stop, BATCH):

@@ -167,7 +167,7 @@ def weights(database: Database[Document]) -> str:
 
 def creates(database: Database[Document], count: int) -> float:
     """Return the median milliseconds of one creation in the repository."""
-    (member,) = MembershipRepository(database).page(ORGANIZATION)
+    (member,) = MembershipRepository(database).all_of(ORGANIZATION)
     customers = CustomerBatchRepository(database, member.scope, WRITER)
     times = []
     for number in range(count, count + CREATES):
