@@ -10,6 +10,7 @@ import pymongo
 import pytest
 from hypothesis import settings
 
+from customer_service.repository import readiness
 from tests import support
 from tests.support import mongod
 
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 
 settings.register_profile("default", deadline=None)  # a shared machine's pauses are no failures
 settings.load_profile("default")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Deadlines that a busy machine meets; a test of a deadline sets its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MONGODB_TIMEOUT_MS", str(support.PATIENT_MS))
+        patch.setattr(readiness, "READINESS_SECONDS", support.PATIENT_MS / 1000)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -144,7 +144,7 @@ class TestDatabases:
         assert (code, lines) == (1, ALL_OK | refused | {"replica set": "ok (no change feed)", "members": NO_MEMBER})
 
     def test_it_takes_no_writes(self, checked: Checked, uninitiated: Mongod) -> None:
-        code, lines = checked(MONGODB_URI=uninitiated.uri)
+        code, lines = checked(MONGODB_URI=uninitiated.uri, MONGODB_TIMEOUT_MS="2000")
         assert (code, lines["connection"], lines["primary"]) == (1, "ok", NOT_WRITABLE)
 
     def test_no_majority_acknowledges(self, checked: Checked, prepared: Database[Document]) -> None:

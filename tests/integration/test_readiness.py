@@ -9,7 +9,7 @@ import pymongo
 import pytest
 
 from customer_service.app import create_app
-from customer_service.repository import ensure_indexes
+from customer_service.repository import ensure_indexes, readiness
 from customer_service.repository.customer_lists import BY_TERM
 from customer_service.repository.readiness import (
     LOGIN_REFUSED,
@@ -125,8 +125,12 @@ def test_lasting_checks_that_ran_in_the_background_are_not_repeated(
         assert [next(iter(command)) for command in recorder.commands] == ["ping"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("slow", ["ping", "find", "update", "listIndexes"])
-def test_a_slow_database_is_not_waited_for(mongodb: Database[Document], slow: str) -> None:
+def test_a_slow_database_is_not_waited_for(
+    mongodb: Database[Document], monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    monkeypatch.setattr(readiness, "READINESS_SECONDS", READINESS_SECONDS)
     fault = {"failCommands": [slow], "blockConnection": True, "blockTimeMS": 1500}
     mongodb.client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=fault)
     began = time.monotonic()

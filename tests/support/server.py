@@ -174,10 +174,10 @@ def environment_of(*, traced: bool) -> dict[str, str]:
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the project to its end, with nothing of the service in its environment but what is given."""
+    """Run a command of the project to its end, with no settings but a patient deadline and those given."""
     bare: dict[str, Any] = {
         name: value for name, value in os.environ.items() if not name.startswith(("MONGODB_", "JWT_"))
-    }
+    } | {"MONGODB_TIMEOUT_MS": str(PATIENT_MS)}
     return subprocess.run(  # noqa: PLW1510 - the caller looks at the exit code
         command, cwd=ROOT, env=bare | environment, capture_output=True, text=True, timeout=60
     )
