@@ -169,7 +169,7 @@ def _key(user_id: str, organization_id: str) -> Document:
 
 
 def _membership(document: Document) -> Membership | None:
-    user_id = document.get("userId")
-    if document.get("role") not in ROLES or not isinstance(user_id, str):  # another program stored it
-        return None
-    return Membership(user_id, OrganizationScope(document["organizationId"]), document["role"])
+    user_id, organization_id = document.get("userId"), document.get("organizationId")
+    if document.get("role") not in ROLES or not isinstance(user_id, str) or not isinstance(organization_id, str):
+        return None  # another program stored it: an array, for one, is found by each of its elements
+    return Membership(user_id, OrganizationScope(organization_id), document["role"])

@@ -132,6 +132,13 @@ class TestMembers:
             ]
         }
 
+    def test_a_membership_of_two_organizations_is_none(self, service: Service, admin: FlaskClient) -> None:
+        both = {"userId": "both", "organizationId": [ORGANIZATION, OTHER_ORGANIZATION], "role": "editor"}
+        service.database.memberships.insert_one(both)
+        for organization in (ORGANIZATION, OTHER_ORGANIZATION):
+            problem(client_of(service, "both").get(customers_url(organization=organization)), 403, "not-a-member")
+        assert "both" not in admin.get(members()).text
+
     def test_a_member_of_another_organization(self, service: Service, admin: FlaskClient) -> None:
         other = (OTHER_ORGANIZATION, "x", "admin")
         service.database.memberships.insert_one(dict(zip(("organizationId", "userId", "role"), other, strict=True)))
