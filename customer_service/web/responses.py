@@ -117,6 +117,16 @@ def cacheable_response(value: Mapping[str, Any], headers: Mapping[str, str]) -> 
     """
     response = json_response(value, headers)
     response.add_etag()
+    return not_modified_if_current(response)
+
+
+def not_modified_if_current(response: Response) -> Response:
+    """Make it a 304 if `If-None-Match` has its ETag; return it.
+
+    `If-Modified-Since` is ignored, as no response has a modification date (RFC 9110, section 13.1.3). werkzeug would
+    parse it all the same, and fail at a year of twenty digits.
+    """
+    request.environ.pop("HTTP_IF_MODIFIED_SINCE", None)
     response.make_conditional(request)
     return response
 

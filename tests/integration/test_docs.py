@@ -13,7 +13,7 @@ import pytest
 
 from customer_service.routes import docs
 from customer_service.web.problems import ALL_PROBLEMS
-from tests.support import problem, serve
+from tests.support import bearer, problem, serve
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -56,6 +56,16 @@ def test_a_file_is_kept_by_the_browser(client: FlaskClient, name: str) -> None:
         assert answer.mimetype == docs.ASSETS[name][1]
         same = client.get(f"/docs/{name}", headers={"If-None-Match": answer.headers["ETag"]})
         assert (same.status_code, same.data) == (304, b"")
+
+
+ENDLESS_YEAR = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+
+
+@pytest.mark.parametrize("moment", ["Mon, 01 Jan 2024 00:00:00 +9999999999999999999", "x", ENDLESS_YEAR])
+@pytest.mark.parametrize("path", ["/docs/page.css", "/openapi.json", "/catalogs/states"])
+def test_a_modification_date_is_ignored(client: FlaskClient, path: str, moment: str) -> None:
+    given = bearer() | {"If-Modified-Since": moment}
+    assert client.get(path, headers=given).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from customer_service import __version__
 from customer_service.digests import digest
 from customer_service.routes.docs import errors
 from customer_service.web import compression, openapi
-from customer_service.web.responses import json_response
+from customer_service.web.responses import json_response, not_modified_if_current
 from customer_service.web.wsgi_environ import FORWARDED_PREFIX
 
 if TYPE_CHECKING:
@@ -116,8 +116,7 @@ def get_asset(name: str) -> Response:
     if prefers_gzip:
         response.content_encoding = "gzip"
     response.set_etag(etag, weak=True)
-    response.make_conditional(request)
-    return response
+    return not_modified_if_current(response)
 
 
 @cache
