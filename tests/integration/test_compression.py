@@ -49,6 +49,8 @@ def get(client: FlaskClient, path: str, accepted: str) -> TestResponse:
         ("identity", None),
         ("", None),
         (",;q=,;;" * 500, None),
+        ("gzip" + ",a;b=c" * 150, "gzip"),
+        ("gzip" + ",a;b=c" * 170, None),  # longer than any client's, and slow to parse
     ],
 )
 def test_clients_that_accept_gzip_get_it(list_of_five: FlaskClient, accepted: str, coding: str | None) -> None:
