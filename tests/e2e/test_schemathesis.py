@@ -43,8 +43,9 @@ def test_every_response_is_documented(server: Server) -> None:
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", Path(__file__).with_name("schemathesis.toml")),
             *("run", f"http://127.0.0.1:{server.port}/openapi.json", "--header", f"Authorization: {token}"),
-            # A deletion leaves the retention, erasure and history; the integration tests expect 404 of the rest.
-            *("--checks", "all", "--exclude-checks", "use_after_free"),
+            # A deletion leaves the retention, erasure and history, and after an erasure, which is a POST, a customer
+            # that was created is 404. Neither check knows that; the integration tests expect the right statuses.
+            *("--checks", "all", "--exclude-checks", "use_after_free,ensure_resource_availability"),
             *("--max-examples", str(EXAMPLES), "--no-color"),
         ],
         cwd=ROOT,
