@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import CUSTOMER_ID, EXAMPLE, OTHER_ORGANIZATION, SECRET, bearer, customers_url, url
-from tests.support.server import Server, TracedServer
+from tests.support.server import Server, TracedServer, gunicorn_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,7 +138,6 @@ def test_gevent_patches_before_anything_keeps_what_it_patches(server: Server) ->
 
 FREEZE_COUNT = """
 import gc
-from customer_service.server.start import *
 
 def post_worker_init(worker):
     print("frozen:", gc.get_freeze_count(), flush=True)
@@ -148,9 +147,7 @@ def post_worker_init(worker):
 def test_a_worker_never_examines_what_the_master_imported(
     mongodb_uri: str, mongodb_of_session: Database[Document], tmp_path: Path
 ) -> None:
-    config = tmp_path / "gunicorn.conf.py"
-    config.write_text(FREEZE_COUNT)
-    command = ("gunicorn", "--config", str(config), "wsgi:app")
+    command = gunicorn_with(FREEZE_COUNT, tmp_path)
     with Server(mongodb_uri, mongodb_of_session.name, command=command) as server:
         counts = [int(line.split()[1]) for line in server.log().splitlines() if line.startswith("frozen:")]
     assert min(counts) > 10_000

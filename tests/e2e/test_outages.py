@@ -15,7 +15,7 @@ import pytest
 from tests import support
 from tests.support import mongod
 from tests.support.load import Load
-from tests.support.server import DeadlineServer, Server
+from tests.support.server import DeadlineServer, Server, gunicorn_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,6 @@ def test_ctrl_c_stops_at_once_and_prints_no_traceback(
 
 SLOW_START = """
 import time
-from customer_service.server.start import *
 
 def {hook}:
     if worker.age == 2:
@@ -111,10 +110,7 @@ def {hook}:
 def test_a_stop_while_a_worker_starts_loses_no_request(
     mongodb_uri: str, filled: Database[Document], tmp_path: Path, hook: str
 ) -> None:
-    config = tmp_path / "gunicorn.conf.py"
-    config.write_text(SLOW_START.format(hook=hook))
-    command = ("gunicorn", "--config", str(config), "wsgi:app")
-    server = Server(mongodb_uri, filled.name, command=command)
+    server = Server(mongodb_uri, filled.name, command=gunicorn_with(SLOW_START.format(hook=hook), tmp_path))
     with server, Load(server) as load:
         support.wait_until(lambda: "a slow start" in server.log())
         server.signal(signal.SIGTERM)

@@ -161,6 +161,13 @@ class TracedServer(Server):
     is_traced = True
 
 
+def gunicorn_with(configuration: str, directory: Path) -> tuple[str, ...]:
+    """Return the command of a gunicorn that adds this to the service's configuration, in a file of the directory."""
+    file = directory / "gunicorn.conf.py"
+    file.write_text(f"from customer_service.server.start import *\n{configuration}")
+    return ("gunicorn", "--config", str(file), "wsgi:app")
+
+
 def environment_of(*, traced: bool) -> dict[str, str]:
     """Return the environment of a process that a test starts; coverage traces it, or costs it nothing.
 
