@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from bson import ObjectId
 from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
-from customer_service.errors import CustomerNotFound, Duplicate, DuplicateExternalId, DuplicateTaxId, VersionMismatch
+from customer_service.errors import (
+    CustomerNotFound,
+    Duplicate,
+    DuplicateExternalId,
+    DuplicateTaxId,
+    MalformedDocument,
+    VersionMismatch,
+)
 from customer_service.fiscal import rules
 from customer_service.fiscal.characters import comparable
 from customer_service.repository import customer_lists
@@ -242,7 +249,7 @@ class CustomerRepository:
                 self._raise_duplicate(error, document["_id"], customer)
 
     def _write(self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
-        """Update the document if it is unchanged since it was read.
+        """Update the document if it is unchanged since it was read; raises as `_raise_mismatch`.
 
         Its copy for the history comes first: a crash between the two leaves a copy of what is still current, not a gap.
         """
@@ -253,10 +260,23 @@ class CustomerRepository:
                 )
         finally:
             self._on_write(document["_id"])
-        if written is None:
-            self._reduce_copies(self._find({"_id": document["_id"]}) or {})
-            raise VersionMismatch
-        return written
+        return self._raise_mismatch(document, UNCHANGED) if written is None else written
+
+    def _raise_mismatch(self, document: Document, names: Sequence[str]) -> NoReturn:
+        """Raise VersionMismatch: another write changed one of the document's fields of these names.
+
+        Raise MalformedDocument if the document is unchanged. One of the fields then has a value that never equals what
+        is read of it, such as bytes that are not UTF-8, and each retry would fail too.
+        """
+        current = self._find({"_id": document["_id"]}) or {}
+        self._reduce_copies(current)
+        if current == document:
+            raise MalformedDocument(", ".join(names))
+        raise VersionMismatch
+
+    def _if_unchanged(self, document: Document, names: Sequence[str]) -> Document:
+        """Return the filter for the document with these fields as it has them; `$eq` takes no value for an operator."""
+        return {"organizationId": self._scope, **{name: {"$eq": document.get(name)} for name in names}}
 
     def _reduce_copies(self, customer: Document) -> None:
         """Remove or redact the copies of a customer that was erased or blocked.
@@ -272,9 +292,8 @@ class CustomerRepository:
         self, document: Document, values: Mapping[str, Any], absent: Mapping[str, str]
     ) -> tuple[Document, Document]:
         """Return the filter and the update of a write; the version in the filter is the optimistic lock."""
-        unchanged = {name: document.get(name) for name in UNCHANGED}
         update = {"$set": {**values, **self._next_fields(document)}, **({"$unset": dict(absent)} if absent else {})}
-        return {"organizationId": self._scope, **unchanged}, update
+        return self._if_unchanged(document, UNCHANGED), update
 
     def _next_fields(self, document: Document) -> Document:
         """Return the fields that each write on the document changes: its version and time, and who wrote it."""
@@ -305,13 +324,21 @@ def search_and_unique_fields(customer: Mapping[str, Any]) -> Document:
 
 
 def changes_of(document: Document, customer: Mapping[str, Any]) -> tuple[Document, dict[str, str]]:
-    """Return the fields to set so that the document has this customer, and those to unset."""
+    """Return the fields to set so that the document has this customer, and those to unset.
+
+    A value that is stored already is not set: what is read of bytes that are not UTF-8 would replace them.
+    """
     absent = {name: "" for name in OPTIONAL_FIELDS if name not in customer}
     if "satValidation" in document and not rules.has_same_sat_values(document, customer):
         absent["satValidation"] = ""
-    values = {name: value for name, value in customer.items() if name != "address"}
-    address = {f"address.{name}": value for name, value in customer["address"].items()}
-    return {**values, **address}, absent
+    values = _differences(document, {name: value for name, value in customer.items() if name != "address"})
+    address = _differences(document["address"], customer["address"])
+    return {**values, **{f"address.{name}": value for name, value in address.items()}}, absent
+
+
+def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> Document:
+    """Return the wanted values that are not stored."""
+    return {name: value for name, value in wanted.items() if name not in stored or stored[name] != value}
 
 
 def search_fields_of(document: Document, customer: Mapping[str, Any], absent: Mapping[str, str]) -> Document:

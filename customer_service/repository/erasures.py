@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure
 
-from customer_service.errors import CustomerNotFound, VersionMismatch
+from customer_service.errors import CustomerNotFound
 from customer_service.repository.customers import ACCESSIBLE, UNCHANGED, CustomerRepository, object_id
 from customer_service.repository.database import Document, now_as_stored
 from customer_service.repository.driver_errors import translates_errors
@@ -141,16 +141,12 @@ class ErasureRepository(CustomerRepository):
         remove_claims(self._collection.database, self._scope, document["_id"])
 
     def _replace(self, document: Document, replacement: Document) -> Document:
-        unchanged = {name: document.get(name) for name in UNCHANGED_AND_RETENTION}
+        unchanged = self._if_unchanged(document, UNCHANGED_AND_RETENTION)
         try:
-            replaced = self._collection.find_one_and_replace(
-                {"organizationId": self._scope, **unchanged}, replacement, return_document=AFTER
-            )
+            replaced = self._collection.find_one_and_replace(unchanged, replacement, return_document=AFTER)
         finally:
             self._on_write(document["_id"])
-        if replaced is None:
-            raise VersionMismatch
-        return replaced
+        return self._raise_mismatch(document, UNCHANGED_AND_RETENTION) if replaced is None else replaced
 
 
 def _retainable(customer_id: str, *, also_blocked: bool) -> Document:

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bson import ObjectId, json_util
+from bson import ObjectId, encode, json_util
+from bson.raw_bson import RawBSONDocument
 
 from customer_service.cli import erasure
 from customer_service.repository import ErasureRepository, ensure_indexes
@@ -86,6 +87,13 @@ def test_erases_what_is_due(filled: Database[Document], shell: Shell) -> None:
     assert tombstone["erasedBy"] == "cli:erase-due"
     again = shell()
     assert (again.code, again.out) == (0, "due 0  erased 0\n")
+
+
+def test_a_hold_that_is_not_utf_8_does_not_stop_the_command(filled: Database[Document], shell: Shell) -> None:
+    unreadable = encode(document(retention={"lastInvoicedOn": PAST, "reason": "~"})).replace(b"~", b"\xff")
+    filled.customers.insert_one(RawBSONDocument(unreadable))
+    done = shell()
+    assert (done.code, done.out, done.err) == (1, "due 6  erased 5\n", "")
 
 
 def test_a_terminal_has_a_progress_bar_without_names(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bson import DatetimeMS, ObjectId
+from bson import CodecOptions, DatetimeMS, ObjectId, encode
 from bson.raw_bson import RawBSONDocument
 
 from customer_service.repository import backfill_search_fields, ensure_indexes
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 KEY = {"_id": ObjectId(CUSTOMER_ID)}
 NOT_UTF_8 = b"\x0e\x00\x00\x00\x02a\x00\x02\x00\x00\x00\xff\x00\x00"
 """{"a": "\xff"} in BSON."""
+MARK = "~~~~"
+"""The text that `not_utf_8` replaces by bytes that are not UTF-8, and that are read as UNREADABLE."""
+UNREADABLE = "\ufffd" * len(MARK)
 
 ODDITIES: list[dict[str, Any]] = [
     {"legalName": "A|B"},
@@ -65,6 +69,14 @@ def oddly(service: Service, change: dict[str, Any]) -> None:
         service.database.customers.update_one(KEY, {"$set": change})
 
 
+def not_utf_8(service: Service, change: dict[str, Any]) -> None:
+    """Change the stored customer so, with bytes that are not UTF-8 in the place of each MARK."""
+    document = (service.database.customers.find_one(KEY) or {}) | change
+    raw = RawBSONDocument(encode(document).replace(MARK.encode(), b"\xff" * len(MARK)))
+    service.database.customers.delete_one(KEY)
+    service.database.customers.insert_one(raw)
+
+
 @pytest.fixture
 def of_the_service(mongodb: Database[Document], mongodb_uri: str) -> Iterator[Service]:
     """The service with a client of its own, as a worker has it."""
@@ -85,6 +97,39 @@ def test_a_value_that_python_cannot_read_hides_no_other_customer(of_the_service:
     since = editor.get(customers_url("?createdAt[gte]=0001-01-01T00:00:00Z&limit=1")).get_json()
     rest = editor.get(customers_url(f"?limit=1&cursor={since['nextCursor']}")).get_json()
     assert (len(since["data"]), len(rest["data"]), rest["nextCursor"]) == (1, 1, None)
+
+
+class TestTextThatIsNotUtf8:
+    """It is read with U+FFFD in its place, and a write neither stores that nor repeats for ever."""
+
+    def test_a_patch_of_another_field_keeps_the_bytes(self, of_the_service: Service) -> None:
+        not_utf_8(of_the_service, {"legalName": MARK, "address": {"street": MARK, "city": "A", "zip": "86500"}})
+        changed = caller(of_the_service, "editor").patch(url(), json={"phone": None, "address": {"city": "B"}})
+        assert changed.get_json()["legalName"] == changed.get_json()["address"]["street"] == UNREADABLE
+        assert (changed.get_json()["phone"], changed.get_json()["address"]["city"]) == (None, "B")
+        raw = CodecOptions(unicode_decode_error_handler="surrogateescape")
+        document = of_the_service.database.get_collection("customers", raw).find_one(KEY) or {}
+        kept = "\udcff" * len(MARK)
+        assert (document["legalName"], document["address"]["street"]) == (kept, kept)
+
+    @pytest.mark.parametrize("field", ["version", "updatedAt"])
+    def test_no_write_repeats_for_ever(self, of_the_service: Service, field: str) -> None:
+        not_utf_8(of_the_service, {field: MARK, "externalId": "mine", "unique": {"externalId": "mine"}})
+        editor, before = caller(of_the_service, "editor"), stored(of_the_service)
+        problem(editor.patch(url(), json={"phone": None}), 500, "malformed-document")
+        problem(editor.delete(url()), 500, "malformed-document")
+        problem(caller(of_the_service, "admin").post(url() + "/erasure"), 500, "malformed-document")
+        batch = {"customers": [new_customer(externalId="mine", phone=None)]}
+        (result,) = editor.post(customers_url("/batch-upsert"), json=batch).get_json()["results"]
+        assert result["problem"]["type"].endswith("malformed-document")
+        assert stored(of_the_service) == before
+
+    @pytest.mark.parametrize("retention", [{"reason": MARK}, {"hold": MARK}, {"lastInvoicedOn": MARK}])
+    def test_a_retention(self, of_the_service: Service, retention: dict[str, str]) -> None:
+        not_utf_8(of_the_service, {"retention": retention, "deletedAt": datetime(2025, 1, 1)})  # noqa: DTZ001
+        before = stored(of_the_service)
+        problem(caller(of_the_service, "admin").post(url() + "/erasure"), 500, "malformed-document")
+        assert stored(of_the_service) == before
 
 
 class TestPatch:
@@ -146,7 +191,7 @@ class TestPatch:
         assert document["internalNote"] == "x"
         assert document["address"] == EXAMPLE["address"] | {"city": "Y", "geo": [1, 2]}  # type: ignore[operator]
 
-    @pytest.mark.parametrize("version", ["two", None, {"a": 1}, 2**62, 2**63 - 1, 1.5, True])
+    @pytest.mark.parametrize("version", ["two", None, {"a": 1}, {"$gt": 1}, ["two"], 2**62, 2**63 - 1, 1.5, True])
     def test_versions(self, service: Service, editor: FlaskClient, version: object) -> None:
         oddly(service, {"version": version})
         etags = [editor.get(url()).headers["ETag"]]
@@ -226,10 +271,21 @@ class TestUnreadable:
         problem(editor.delete(url(), headers={"If-Match": '"x"'}), 500, "malformed-document")
         assert stored(service) == before
 
-    def test_an_id_that_no_list_can_be_sorted_by(self, service: Service, editor: FlaskClient) -> None:
-        service.database.customers.insert_one({**(service.database.customers.find_one(KEY) or {}), "_id": "mine"})
+    @pytest.mark.parametrize("change", [{"_id": "mine"}, {"_id": 1}, {"createdAt": [datetime(2025, 1, 1)]}], ids=str)  # noqa: DTZ001
+    @pytest.mark.parametrize("query", ["createdAt[gte]=2000-01-01T00:00:00Z&", ""])
+    def test_what_no_page_can_begin_after(
+        self, service: Service, editor: FlaskClient, change: dict[str, Any], query: str
+    ) -> None:
+        editor.post(customers_url(), json=new_customer(taxId="VRE010101AB1"))
         backfill_search_fields(service.database)
-        assert [each["id"] for each in editor.get(customers_url()).get_json()["data"]] == [CUSTOMER_ID]
+        document = (service.database.customers.find_one(KEY) or {}) | {"_id": ObjectId(), "unique": {}}
+        service.database.customers.insert_one(document | change)
+        path, found = customers_url(f"?{query}limit=1"), list[str]()
+        while path:
+            page = editor.get(path).get_json()
+            found += [*(each["id"] for each in page["data"]), *page.get("unreadable", ())]
+            path = page["nextCursor"] and customers_url(f"?limit=1&cursor={page['nextCursor']}")
+        assert len(found) == len(set(found)) == (2 if query or "_id" in change else 3)
 
 
 class TestPaths:
