@@ -142,9 +142,8 @@ class CustomerFeed:
     def _snapshot_page(self, session: ClientSession, position: ChangePosition, after_id: str) -> FeedPage:
         """Return a page of the active customers after an id, in a state that is not older than the position."""
         _require_reached(session, position)
-        criteria: Document = {"organizationId": self._scope, **ACTIVE}
-        if after_id:
-            criteria["_id"] = {"$gt": ObjectId(after_id)}
+        after = {"_id": {"$gt": ObjectId(after_id)}} if after_id else customer_lists.HAS_OBJECT_ID
+        criteria = {"organizationId": self._scope, **ACTIVE, **after}
         found = self._collection.find(criteria, session=session).sort("_id", ASCENDING).limit(MAXIMUM_CHANGES)
         documents = list(found.hint(customer_lists.BY_TERM))
         changes = [CustomerChange("created", str(each["_id"]), each) for each in documents]
@@ -257,8 +256,8 @@ def _batch(stream: ChangeStream[Document]) -> list[Document]:
 
 
 def _is_of_customer(event: Document) -> bool:
-    """Whether an event is a change of a customer; no request names an `_id` that is a document itself."""
-    return not isinstance(event["documentKey"]["_id"], dict) and not event["isNoChange"]
+    """Whether an event is a change of a customer; no request names an `_id` of another type."""
+    return isinstance(event["documentKey"]["_id"], ObjectId) and not event["isNoChange"]
 
 
 def _change(operation: str, customer_id: object, document: Document | None) -> CustomerChange:

@@ -26,7 +26,7 @@ class CustomerBatchRepository(CustomerRepository):
         keys = list(values)
         criteria = {"organizationId": self._scope, f"unique.{name}": {"$in": keys}}
         found = self._collection.find(criteria) if keys else ()
-        return {document["unique"][name]: document for document in found}
+        return {key: document for document in found for key in _keys_in(document["unique"], name)}
 
     @translates_errors
     def find_by_tax_ids(self, tax_ids: Iterable[str]) -> dict[str, list[Document]]:
@@ -95,6 +95,16 @@ class CustomerBatchRepository(CustomerRepository):
             each if each is not None and each in (current.get(each["_id"]), copies.get(each["_id"])) else None
             for each in documents
         ]
+
+
+def _keys_in(unique: object, name: str) -> list[str]:
+    """Return the unique keys of this name; in an array of another program, MongoDB finds each element."""
+    parts = [each for each in _elements(unique) if isinstance(each, dict)]
+    return [key for part in parts for key in _elements(part.get(name)) if isinstance(key, str)]
+
+
+def _elements(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _updated(document: Document, update: Document) -> Document:

@@ -41,6 +41,10 @@ BY_TIME = {name: f"{INDEX_PREFIX}{name}" for name in ("createdAt", "updatedAt")}
 INDEXES = (_index(BY_TERM, "search", "_id"), *(_index(name, field, "_id") for field, name in BY_TIME.items()))
 
 
+HAS_OBJECT_ID = {"_id": {"$gte": ObjectId(bytes(12))}}
+"""The condition of the ids of customers; no page can begin after the `_id` of another type that a program stored."""
+
+
 class CustomerList:
     """The active customers of one organization that match a query."""
 
@@ -66,7 +70,7 @@ class CustomerList:
         Only the first search term bounds the index scan. MongoDB compares the others in each document.
         """
         terms = [{"search": term} for term in self._plan[0]]
-        return {"organizationId": self._scope, "$and": [*terms, *self._query.conditions(), *more]}
+        return {"organizationId": self._scope, "$and": [*terms, *self._query.conditions(), HAS_OBJECT_ID, *more]}
 
     @cached_property
     def _plan(self) -> tuple[list[Any], str]:

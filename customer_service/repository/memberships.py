@@ -151,10 +151,10 @@ class MembershipRepository:
         return self._collection.update_one(marked, change).matched_count == 1
 
     def _has_remaining_admin(self, organization_id: str) -> bool:
-        admins = {"organizationId": organization_id, "role": "admin", "userId": {"$type": "string"}}
+        admins = {"organizationId": organization_id, "role": "admin"}
         abandoned = {"$lt": datetime.now(UTC) - timedelta(seconds=LEAVING_MARK_SECONDS)}
         self._collection.update_many({**admins, "leaving.at": abandoned}, {"$pull": {"leaving": {"at": abandoned}}})
-        return self._collection.count_documents({**admins, "leaving.0": {"$exists": False}}, limit=1) == 1
+        return any(map(_membership, self._collection.find({**admins, "leaving.0": {"$exists": False}})))
 
     @_clears_cache
     @translates_errors

@@ -29,7 +29,7 @@ MAXIMUM_TERMS = 115  # with the keys of the five other indexes, a customer makes
 NO_DIGIT = re.compile("[^0-9]")
 ASCII_CONTROL = re.compile(f"[{ASCII_CONTROLS}]")
 EMPTY_NGRAM = ""  # the prefix of every word
-READABLE = {"$gte": datetime.min, "$lte": datetime.max}  # noqa: DTZ901 - as BSON has it
+READABLE = {"$gte": datetime.min, "$lte": datetime.max, "$not": {"$type": "array"}}  # noqa: DTZ901 - as BSON has it
 """The condition for a time that the driver returns as a datetime, so that the next page can begin after it."""
 
 ACTIVE = {"search": EMPTY_NGRAM}

@@ -94,6 +94,15 @@ class TestResults:
         assert [(each["id"], each["etag"]) for each in again] == [(each["id"], each["etag"]) for each in first]
         assert stored(service) == before
 
+    @pytest.mark.parametrize("unique", [{"externalId": ["crm-1", "x"]}, [{"externalId": "crm-1"}, 1]], ids=str)
+    def test_keys_in_an_array_of_another_program(self, service: Service, editor: FlaskClient, unique: object) -> None:
+        (first,) = send(editor, numbered(1))
+        service.database.customers.update_one({"externalId": "crm-1"}, {"$set": {"unique": unique}})
+        results = send(editor, numbered(1, phone=None), numbered(2))
+        assert statuses(results) == ["changed", "created"]
+        assert results[0]["id"] == first["id"]
+        assert find_stored(service.database, 1)["unique"]["externalId"] == "crm-1"
+
     def test_each_status_with_the_etag_of_a_read(self, editor: FlaskClient) -> None:
         send(editor, numbered(1), numbered(2))
         results = send(editor, numbered(3), numbered(2, phone=None), {}, numbered(1))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bson import ObjectId, Timestamp
+from bson import Code, Decimal128, ObjectId, Timestamp
 
 from customer_service.errors import CursorExpired
 from customer_service.repository import CustomerFeed, OrganizationScope
@@ -41,11 +41,10 @@ def of_documents(kind: str) -> Table:
             "returned",
             OVER,
         ),
-        f"{kind} with a document as its _id": (
-            {"operationType": kind, **NS, "documentKey": {"_id": {"another": "program"}}},
-            "passed",
-            OVER,
-        ),
+        **{
+            f"{kind} of {_id}": ({"operationType": kind, **NS, "documentKey": {"_id": _id}}, "passed", OVER)
+            for _id in ({"another": "program"}, "text", Decimal128("1"), Code("x"))
+        },
         f"{kind} without documentKey": ({"operationType": kind, **NS}, "expired", NAMELESS),
         f"{kind} without its _id": ({"operationType": kind, **NS, "documentKey": {}}, "expired", NAMELESS),
         f"{kind} without ns.coll": ({"operationType": kind, **OF_DATABASE, **KEY}, "passed", NAMELESS),

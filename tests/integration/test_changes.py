@@ -249,6 +249,7 @@ class TestBeginning:
         service.database.customers.delete_many({})
         service.database.customers.insert_many(living(number, ORGANIZATION) for number in range(count))
         service.database.customers.insert_one(deleted(count, ORGANIZATION))
+        service.database.customers.insert_one({**living(2000, ORGANIZATION), "_id": "mine"})
         service.database.customers.insert_many(living(1000 + number, OTHER_ORGANIZATION) for number in range(3))
         changes, _ = catch_up(editor)
         assert types_and_ids(changes) == [("created", f"{number:024x}") for number in range(count)]

@@ -195,6 +195,13 @@ class TestLastAdmin:
             {"userId": "second", "role": "admin"},
         ]
 
+    @pytest.mark.parametrize("name", ["organizationId", "userId", "role"])
+    def test_an_array_of_another_program_is_no_admin(self, service: Service, admin: FlaskClient, name: str) -> None:
+        other = {"userId": "x", "organizationId": ORGANIZATION, "role": "admin"}
+        service.database.memberships.insert_one({**other, name: [other[name]]})
+        problem(admin.delete(members(ADMIN)), 409, "last-admin")
+        problem(admin.put(members(ADMIN), json={"role": "viewer"}), 409, "last-admin")
+
     def test_nothing_is_left_behind(self, service: Service, admin: FlaskClient) -> None:
         service.database.memberships.insert_one({"organizationId": ORGANIZATION, "user": "x", "role": "admin"})
         problem(admin.delete(members(ADMIN)), 409, "last-admin")
