@@ -107,7 +107,7 @@ class TestTextThatIsNotUtf8:
         changed = caller(of_the_service, "editor").patch(url(), json={"phone": None, "address": {"city": "B"}})
         assert changed.get_json()["legalName"] == changed.get_json()["address"]["street"] == UNREADABLE
         assert (changed.get_json()["phone"], changed.get_json()["address"]["city"]) == (None, "B")
-        raw = CodecOptions(unicode_decode_error_handler="surrogateescape")
+        raw: CodecOptions[Document] = CodecOptions(unicode_decode_error_handler="surrogateescape")
         document = of_the_service.database.get_collection("customers", raw).find_one(KEY) or {}
         kept = "\udcff" * len(MARK)
         assert (document["legalName"], document["address"]["street"]) == (kept, kept)
