@@ -65,13 +65,15 @@ def _findings_of_date(text: str | None) -> list[Finding]:
 
 
 def retention_body(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the customer's retention as JSON; what is not set is null."""
-    stored, day = _retention_of(document), _last_invoiced_on(document)
+    """Return the customer's retention as JSON; what is not set is null. Raises MalformedDocument."""
+    reason, day = _retention_of(document).get("reason"), _last_invoiced_on(document)
+    if not isinstance(reason, str | None):
+        raise MalformedDocument("retention")
     return {
         "lastInvoicedOn": day and day.isoformat(),
         "retainUntil": day and retention.retain_until(day).isoformat(),
         "hold": _is_held(document),
-        "reason": stored.get("reason"),
+        "reason": reason,
     }
 
 
@@ -152,7 +154,9 @@ def _last_invoiced_on(document: Mapping[str, Any]) -> date | None:
 
 def _retention_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the customer's retention; raises MalformedDocument."""
-    stored = document.get("retention") or {}
-    if not isinstance(stored, Mapping):
+    stored = document.get("retention")
+    if isinstance(stored, Mapping):
+        return stored
+    if stored is not None:
         raise MalformedDocument("retention")
-    return stored
+    return {}
