@@ -22,6 +22,8 @@ PAUSE_SECONDS = 1.0
 """The pause after a page that came empty and too early, and the first after an error."""
 
 LONGEST_FOLLOW_PAUSE_SECONDS = 30.0
+LONGEST_RETRY_AFTER_SECONDS = 3600.0
+"""The most of a Retry-After that is waited for: a proxy may send a date in the year 9999."""
 
 
 async def follow(
@@ -39,7 +41,8 @@ async def follow(
             if not _is_temporary(error):
                 raise
             spread = random.uniform(pause / 2, pause)  # noqa: S311 - it spreads, and hides nothing
-            await sleep(max(getattr(error, "retry_after", None) or 0.0, spread))
+            retry_after = min(getattr(error, "retry_after", None) or 0.0, LONGEST_RETRY_AFTER_SECONDS)
+            await sleep(max(retry_after, spread))
             pause = min(2 * pause, LONGEST_FOLLOW_PAUSE_SECONDS)
             continue
         pause = PAUSE_SECONDS

@@ -700,6 +700,13 @@ class TestFollowing:
         assert max(clock.pauses) <= following.LONGEST_FOLLOW_PAUSE_SECONDS
         assert max(clock.pauses) > following.PAUSE_SECONDS
 
+    @pytest.mark.parametrize("given", ["9" * 400, "9" * 30, "Fri, 31 Dec 9999 23:59:59 GMT"])
+    def test_a_proxy_cannot_stop_it_for_ever(self, clock: Clock, given: str) -> None:
+        script = Script(page_of("1", "deleted"), refused(503, retry_after=given), page_of("2"), clock=clock)
+        pages = client_of(script).follow()
+        assert [next(pages).cursor, next(pages).cursor] == ["1", "2"]
+        assert clock.pauses == [3600]
+
     @pytest.mark.parametrize(
         ("outcome", "error"),
         [
