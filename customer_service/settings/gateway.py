@@ -12,6 +12,7 @@ from marshmallow import ValidationError, fields
 from customer_service.settings.environment import EnvironmentSchema, SettingsGroup, words
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+MAPPED_PREFIX_LENGTH = 96
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 """An origin as a browser sends it (RFC 6454, section 6.2); DEFAULT_PORTS are refused separately."""
@@ -22,12 +23,18 @@ DEFAULT_PORTS = re.compile(r"http://.*:80|https://.*:443")
 def _networks(text: str) -> tuple[Network, ...]:
     """Return the addresses and networks of a list; raises ValidationError, also for a network of all addresses."""
     try:
-        given = tuple(ipaddress.ip_network(word) for word in words(text))
+        given = tuple(_without_mapping(ipaddress.ip_network(word)) for word in words(text))
     except ValueError:
         raise ValidationError("must be IP addresses or networks, such as 10.0.0.5 or 10.0.0.0/8") from None
     if any(network.prefixlen == 0 for network in given):
         raise ValidationError("must not be every address: then any caller could forge its own address")
     return given
+
+
+def _without_mapping(network: Network) -> Network:
+    """Return the IPv4 network of mapped addresses (RFC 4291, section 2.5.5.2): a caller's address is one of IPv4."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    return network if mapped is None else ipaddress.IPv4Network((mapped, network.prefixlen - MAPPED_PREFIX_LENGTH))
 
 
 def _origins(text: str) -> tuple[str, ...]:

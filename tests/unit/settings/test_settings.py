@@ -162,6 +162,7 @@ def test_a_secret_keeps_its_spaces() -> None:
         ({"TRUSTED_PROXIES": "10.0.0.5/8"}, ["TRUSTED_PROXIES"]),
         ({"TRUSTED_PROXIES": "10.0.0.5, 0.0.0.0/0"}, ["TRUSTED_PROXIES"]),
         ({"TRUSTED_PROXIES": "::/0"}, ["TRUSTED_PROXIES"]),
+        ({"TRUSTED_PROXIES": "::ffff:0.0.0.0/96"}, ["TRUSTED_PROXIES"]),
         ({"CORS_ALLOWED_ORIGINS": "*"}, ["CORS_ALLOWED_ORIGINS"]),
         ({"CORS_ALLOWED_ORIGINS": "null"}, ["CORS_ALLOWED_ORIGINS"]),
         ({"CORS_ALLOWED_ORIGINS": "https://app.example/"}, ["CORS_ALLOWED_ORIGINS"]),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from customer_service.settings.gateway import GatewaySettings
 from customer_service.web import proxy_headers
 from customer_service.web.wsgi_environ import FORWARDED_PREFIX
 
@@ -54,6 +55,12 @@ def test_a_trusted_proxy_is_believed(peer: str) -> None:
     environ = seen(peer, X_FORWARDED_FOR=CLIENT, X_FORWARDED_PREFIX="/crm")
     assert environ["REMOTE_ADDR"] == CLIENT
     assert environ["SCRIPT_NAME"] == environ[FORWARDED_PREFIX] == "/crm"
+
+
+@pytest.mark.parametrize("setting", [f"::ffff:{PROXY}", f"::ffff:{PROXY}/128", "::ffff:10.0.0.0/104"])
+def test_a_mapped_address_of_the_setting_is_the_ipv4_address(setting: str) -> None:
+    (network,) = GatewaySettings.from_environment({"TRUSTED_PROXIES": setting}).trusted_proxies
+    assert ip_address(PROXY) in network
 
 
 @pytest.mark.parametrize(
