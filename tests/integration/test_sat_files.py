@@ -205,6 +205,15 @@ class TestExport:
             (tmp_path / name).unlink()
         assert shell("export", ORGANIZATION, "sat.txt").code == 0
 
+    def test_an_earlier_file_does_not_stay_if_no_customer_is_due(
+        self, shell: Shell, filled: Database[Document], tmp_path: Path
+    ) -> None:
+        (tmp_path / "sat.txt").write_text("earlier")
+        filled.customers.delete_many({})
+        done = shell("export", ORGANIZATION, "sat.txt")
+        assert (done.code, (tmp_path / "sat.txt").exists()) == (0, False)
+        assert done.err.splitlines()[0] == "sat.txt: removed, as it was of an earlier export"
+
     def test_as_many_files_as_it_takes(
         self, shell: Shell, customers: CustomerBatchRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -236,6 +245,8 @@ class TestExport:
             (("sat.txt.GZ",), "the validator takes no compressed file"),
             (("sat.txt", "--older-than", "0"), "--older-than"),
             (("missing/sat.txt",), "missing/sat.txt: No such file or directory"),
+            (("-",), "name a file"),
+            (("/dev/stdout",), "name a file"),
         ):
             done = shell("export", ORGANIZATION, *arguments)
             assert done.code

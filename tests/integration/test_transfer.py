@@ -568,6 +568,11 @@ class TestSpreadsheets:
             run = shell("import", ORGANIZATION, "c.csv", *options)
             assert (run.code, said in run.err) == (1, True)
 
+    def test_a_column_in_another_encoding(self, shell: Shell, tmp_path: Path) -> None:
+        (tmp_path / "c.csv").write_text("Grupo\nx\n")
+        run = shell("import", ORGANIZATION, "c.csv", "--column", "Raz\udcf3n=legalName")
+        assert (run.code, "Invalid value for '--column': is not in UTF-8" in run.err) == (2, True)
+
     @pytest.mark.parametrize("value", ["Grupo", "Grupo=grupo", "Grupo=", "Grupo=reason", "=taxId", "Grupo=metadata."])
     def test_a_column_that_is_given_wrong(self, shell: Shell, tmp_path: Path, value: str) -> None:
         (tmp_path / "c.csv").write_text("Grupo\nx\n")

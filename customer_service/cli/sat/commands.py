@@ -24,6 +24,7 @@ from customer_service.cli.sat import exporting
 from customer_service.cli.sat.importing import SatCounts, SatImporter, answer_of
 from customer_service.cli.sat.legends import LEGENDS, Legend, parse_legend
 from customer_service.cli.transfer.exporting import EXPORT_PAGE_LENGTH
+from customer_service.cli.transfer.files import STANDARD, is_device
 from customer_service.cli.transfer.formats import GZIP
 from customer_service.cli.transfer.rows import Unreadable
 from customer_service.errors import InvalidRequest
@@ -91,6 +92,8 @@ def export_for_the_sat(organization: str, file: Path, older_than: int | None) ->
     """
     if file.suffix.lower() == GZIP:
         raise click.BadParameter("the validator takes no compressed file", param_hint="FILE")
+    if str(file) == STANDARD or is_device(file):
+        raise click.BadParameter("name a file: the validator takes no stream", param_hint="FILE")
     if earlier := ", ".join(map(str, exporting.following(file))):
         raise click.BadParameter(f"remove the files of an earlier export first: {earlier}", param_hint="FILE")
     customers = customers_of(organization)
@@ -108,6 +111,9 @@ def export_for_the_sat(organization: str, file: Path, older_than: int | None) ->
             for path, rows in exporting.write(exporting.receivers(documents, on_skipped), file):
                 counts.update(rows=rows, files=1)
                 print_line(f"{path}: {rows} rows", bar)
+            if not counts["files"] and file.exists():
+                file.unlink()
+                print_line(f"{file}: removed, as it was of an earlier export", bar)
         except OSError as error:
             sys.exit(print_error(f"{file}: {error.strerror}", EXIT_FAILURE))
     _end(counts)

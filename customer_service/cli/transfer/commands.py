@@ -24,6 +24,7 @@ from customer_service.cli.console import (
 from customer_service.cli.transfer import files, formats, sheets
 from customer_service.cli.transfer.checkpoint import Checkpoint, ImportCounts
 from customer_service.cli.transfer.columns import KNOWN, REASON, column_key, field_of
+from customer_service.cli.transfer.encodings import is_utf_8
 from customer_service.cli.transfer.exporting import ALL_CUSTOMERS, EXPORT_PAGE_LENGTH, exported, metadata_names
 from customer_service.cli.transfer.files import STANDARD
 from customer_service.cli.transfer.importing import Importer
@@ -57,6 +58,8 @@ def _fields(_context: click.Context, _parameter: click.Parameter, values: Sequen
     """Return the fields of `--column` by the keys of their columns."""
     given: dict[str, str] = {}
     for value in values:
+        if not is_utf_8(value):
+            raise click.BadParameter("is not in UTF-8")
         name, _, field = value.rpartition("=")
         if not column_key(name) or column_key(name) in given or (known := field_of(field)) in {None, REASON}:
             raise click.BadParameter(f'{value}: write it as "My header=taxId", each once; the fields are {KNOWN}')

@@ -49,7 +49,7 @@ def writing(name: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _opened(target: Path) -> Iterator[BinaryIO]:
-    if _is_device(target):
+    if is_device(target):
         with target.open("ab") as raw:  # appends, since /dev/stdout may be a file that has a beginning
             yield raw
         return
@@ -62,6 +62,6 @@ def _opened(target: Path) -> Iterator[BinaryIO]:
         Path(part).unlink(missing_ok=True)
 
 
-def _is_device(target: Path) -> bool:
+def is_device(target: Path) -> bool:
     """Return whether this is a device, a pipe or the like: root could replace it by a file."""
     return target.exists() and (not target.is_file() or target.parent == DEVICES)
