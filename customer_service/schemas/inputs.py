@@ -6,7 +6,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, pre_load, validate
 
 from customer_service.errors import InvalidRequest
 from customer_service.errors.findings import Finding, to_pointer
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 MAXIMUM_IDS = 100
 MAXIMUM_BATCH_LENGTH = 100
+MAXIMUM_MISMATCHES = 100
+MAXIMUM_MEMBERS = 1000
+"""The most members of one JSON object; a schema has ten, and each unknown one costs 10 microseconds."""
+
 METADATA_PATH = "/metadata"
 METADATA_KEY = re.compile(f"[^$.{ASCII_CONTROLS}]+")
 
@@ -82,6 +86,9 @@ METADATA = {
 METADATA_VALUE = {"type": "string", "maxLength": MAXIMUM_METADATA_VALUE_LENGTH}
 ANYTHING = {"description": "Any other JSON value; the response lists its errors."}
 
+OF_THE_WHOLE = (["invalid-type"], ["too-many"])
+"""The messages about a whole object."""
+
 ERROR_CODES: dict[str, Any] = {
     "required": "required",
     "null": "required",
@@ -94,6 +101,12 @@ class InputSchema(Schema):
     """A schema that refuses unknown fields, and whose error messages are the codes of findings."""
 
     error_messages = {"unknown": "unknown-field", "type": "invalid-type"}  # noqa: RUF012 - marshmallow's own attribute
+
+    @pre_load
+    def _require_few_members(self, data: Any, **_options: object) -> Any:
+        if isinstance(data, dict) and len(data) > MAXIMUM_MEMBERS:
+            raise ValidationError("too-many")
+        return data
 
     def findings(self, value: object) -> list[Finding]:
         """Return a finding for each error in the value's shape."""
@@ -208,7 +221,7 @@ class _ListOfBoundedLength(fields.List[Any]):
 
     def __init__(self, element: fields.Field[Any], maximum: int, **options: Any) -> None:
         self._check_length = validate.Length(max=maximum, error="too-many")
-        super().__init__(element, required=True, validate=self._check_length, error_messages=ERROR_CODES, **options)
+        super().__init__(element, validate=self._check_length, error_messages=ERROR_CODES, **options)
 
     def _deserialize(self, value: Any, *arguments: Any, **options: Any) -> list[Any]:
         if isinstance(value, list):
@@ -219,7 +232,7 @@ class _ListOfBoundedLength(fields.List[Any]):
 class IdsInputSchema(InputSchema):
     """The ids of up to MAXIMUM_IDS customers."""
 
-    ids = _ListOfBoundedLength(fields.String(required=True, error_messages=ERROR_CODES), MAXIMUM_IDS)
+    ids = _ListOfBoundedLength(fields.String(required=True, error_messages=ERROR_CODES), MAXIMUM_IDS, required=True)
 
 
 class BatchInputSchema(InputSchema):
@@ -228,6 +241,7 @@ class BatchInputSchema(InputSchema):
     customers = _ListOfBoundedLength(
         fields.Raw(allow_none=True),
         MAXIMUM_BATCH_LENGTH,
+        required=True,
         metadata={"schema": {"items": {"anyOf": [{"$ref": "#/components/schemas/CustomerInput"}, ANYTHING]}}},
     )
 
@@ -241,13 +255,13 @@ class SatValidationInputSchema(InputSchema):
         error_messages=ERROR_CODES,
         metadata={"schema": {"enum": list(rules.SAT_STATUSES), "example": "mismatched"}},
     )
-    mismatches = fields.List(
+    mismatches = _ListOfBoundedLength(
         fields.String(
             validate=validate.OneOf(rules.SAT_COMPARED_PATHS, error="invalid-value"),
             error_messages=ERROR_CODES,
             metadata={"schema": {"enum": list(rules.SAT_COMPARED_PATHS)}},
         ),
-        error_messages=ERROR_CODES,
+        MAXIMUM_MISMATCHES,
         metadata={"schema": {"description": "The values that differ from the SAT's.", "example": ["/address/zip"]}},
     )
     checkedAt = fields.String(
@@ -322,5 +336,5 @@ def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
     else:
         for key, inner in messages.items():
             # `_schema` is marshmallow's key for the whole object, unless it is a key of the caller's metadata
-            of_the_whole = (key, inner) == ("_schema", ["invalid-type"]) and path != METADATA_PATH
+            of_the_whole = key == "_schema" and inner in OF_THE_WHOLE and path != METADATA_PATH
             yield from _flatten(inner, path if of_the_whole else path + to_pointer(str(key)))
