@@ -10,17 +10,19 @@ from werkzeug.exceptions import HTTPException
 from customer_service import errors
 from customer_service.auth.authorization import has_role
 from customer_service.repository import ErasureRepository
-from customer_service.routes.blueprint import WRITE_ERRORS, blueprint, scoped_repository
+from customer_service.routes.blueprint import IF_MATCH, WRITE_ERRORS, blueprint, scoped_repository
 from customer_service.schemas.inputs import RetentionInputSchema
 from customer_service.schemas.outputs import ErasureSchema, RetentionSchema
 from customer_service.services import erasure
 from customer_service.web import examples
 from customer_service.web.operations import Operation, SuccessResponse
-from customer_service.web.requests import JSON, json_body
-from customer_service.web.responses import json_response
+from customer_service.web.requests import JSON, json_body, require_match
+from customer_service.web.responses import etag_of, json_response
 
 if TYPE_CHECKING:
     from flask import Response
+
+    from customer_service.repository.database import Document
 
 ADMIN_FIELDS = {"hold", "reason"}
 RETENTION = {200: SuccessResponse(RetentionSchema)}
@@ -43,9 +45,10 @@ def get_customer_retention(customer_id: str) -> Response:
     "Customers",
     RETENTION,
     role="editor",
-    errors=(*CUSTOMER_ERRORS, errors.InvalidRequest),
+    errors=(*CUSTOMER_ERRORS, errors.InvalidRequest, errors.VersionMismatch),
     request={JSON: RetentionInputSchema},
     example=examples.RETENTION,
+    request_headers=IF_MATCH,
 )
 def put_customer_retention(customer_id: str) -> Response:
     """Store the date of a customer's last invoice, or hold the customer.
@@ -60,6 +63,7 @@ def put_customer_retention(customer_id: str) -> Response:
     document = customers.get_retainable(customer_id, also_blocked=is_admin)  # 404 comes before the errors of the body
     erasure.retention_body(document)  # raises MalformedDocument: a change would keep what cannot be read
     change = erasure.to_retention_change(json_body())
+    _require_match(document)
     return json_response(erasure.retention_body(customers.change_retention(customer_id, change, also_blocked=is_admin)))
 
 
@@ -74,7 +78,9 @@ def get_customer_erasure(customer_id: str) -> Response:
 
 
 @blueprint.post("/customers/<customer_id:customer_id>/erasure")
-@Operation("Customers", ERASURE, role="admin", errors=CUSTOMER_ERRORS)
+@Operation(
+    "Customers", ERASURE, role="admin", errors=(*CUSTOMER_ERRORS, errors.VersionMismatch), request_headers=IF_MATCH
+)
 def erase_customer(customer_id: str) -> Response:
     """Erase a customer, or block it while it must be retained.
 
@@ -82,7 +88,7 @@ def erase_customer(customer_id: str) -> Response:
     rest is found by no request. Either way its tax id and external id are free again, and it cannot be restored. The
     same request again has the same answer.
     """
-    return json_response(erasure.erasure_body(erasure.erase(_customers(), customer_id)))
+    return json_response(erasure.erasure_body(erasure.erase(_customers(), customer_id, _require_match)))
 
 
 def _refuse_hold() -> None:
@@ -92,6 +98,11 @@ def _refuse_hold() -> None:
         body = json_body()
     if isinstance(body, dict) and not ADMIN_FIELDS.isdisjoint(body):
         raise errors.InsufficientRole
+
+
+def _require_match(document: Document) -> None:
+    """Raise VersionMismatch if If-Match does not have the customer's ETag; a blocked or an erased customer has none."""
+    require_match(None if erasure.is_reduced(document) else document, etag_of)
 
 
 def _customers() -> ErasureRepository:

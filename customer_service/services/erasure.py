@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from customer_service.schemas.inputs import RetentionInputSchema
 from customer_service.services.validation import ADDRESS_FIELDS, CUSTOMER_INPUT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from customer_service.repository import ErasureRepository
     from customer_service.repository.database import Document
 
@@ -91,6 +94,11 @@ def is_erased(document: Mapping[str, Any]) -> bool:
     return document.get("erasedAt") is not None
 
 
+def is_reduced(document: Mapping[str, Any]) -> bool:
+    """Return whether the document is of a blocked or an erased customer."""
+    return is_erased(document) or document.get("blockedAt") is not None
+
+
 def _basis_of(document: Mapping[str, Any]) -> dict[str, str]:
     """Return why a blocked customer is retained, and until when; empty if it has neither a hold nor a date."""
     day = _last_invoiced_on(document)
@@ -99,32 +107,43 @@ def _basis_of(document: Mapping[str, Any]) -> dict[str, str]:
     return {"retainUntil": retention.retain_until(day).isoformat(), "basis": retention.TAX_LAW} if day else {}
 
 
-def erase(customers: ErasureRepository, customer_id: str) -> Document:
+def _no_requirement(_: Document) -> None:
+    """Accept the customer: its ETag is another one since this erasure has deleted it."""
+
+
+def erase(
+    customers: ErasureRepository, customer_id: str, require: Callable[[Document], None] = _no_requirement
+) -> Document:
     """Erase the customer, or block it if it must be retained; return what is left of it.
 
-    Each step can be repeated, so that the same call completes an erasure that a crash interrupted. Raises
+    Each step can be repeated, so that the same call completes an erasure that a crash interrupted. `require` receives
+    the customer before the first write, and again if another write was faster; what it raises ends the erasure. Raises
     CustomerNotFound, and MalformedDocument if the stored retention cannot be read.
     """
     while True:
-        try:
-            document = _reduce(customers, customers.get_any(customer_id))
-        except VersionMismatch:
-            continue
-        customers.remove_traces(document)
-        return document
+        document = customers.get_any(customer_id)
+        require(document)
+        with suppress(VersionMismatch):
+            if document.get("deletedAt") is None and not is_erased(document):
+                document, require = _remove(customers, document), _no_requirement
+            document = _reduce(customers, document)
+            customers.remove_traces(document)
+            return document
+
+
+def _remove(customers: ErasureRepository, document: Document) -> Document:
+    """Delete the customer, which gives the change feed its event, once; raises as `erase`, and VersionMismatch."""
+    _must_be_retained(document)  # raises MalformedDocument before anything is written
+    return customers.remove(document)
 
 
 def _reduce(customers: ErasureRepository, document: Document) -> Document:
-    """Replace the customer by what must be retained of it; raises VersionMismatch.
+    """Replace the deleted customer by what must be retained of it; raises VersionMismatch.
 
-    Deleting it first gives the change feed its event, once. The retention is judged after that, because it may have
-    changed meanwhile.
+    The retention is judged again, because it may have changed since the customer was deleted.
     """
     if is_erased(document):
         return document
-    if document.get("deletedAt") is None:
-        _must_be_retained(document)  # raises MalformedDocument before anything is written
-        document = customers.remove(document)
     if not _must_be_retained(document):
         return customers.erase(document)
     return document if document.get("blockedAt") is not None else customers.block(document)

@@ -65,7 +65,12 @@ TAGS = {
 STATUSES_WITH_EXAMPLES = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 """The specification's errors, whose details are exact; the page of the problem types explains all."""
 
-DEFAULT_STATUSES = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE}
+DEFAULT_STATUSES = {
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+}
 DEFAULT_PROBLEMS = [
     *(problem for problem in PROBLEMS.values() if problem.status in DEFAULT_STATUSES),
     *(problem for status, problem in FRAMEWORK_PROBLEMS.items() if status != HTTPStatus.METHOD_NOT_ALLOWED),

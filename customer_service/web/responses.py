@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -13,7 +14,7 @@ from customer_service.errors import MalformedDocument
 from customer_service.observability.request_log import add_fields
 from customer_service.schemas.outputs import CUSTOMER_SCHEMA
 from customer_service.web.compression import compressed
-from customer_service.web.requests import JSON
+from customer_service.web.requests import JSON, etags, require_if_match
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,7 +81,11 @@ def changes_body(changes: Iterable[CustomerChange]) -> list[dict[str, Any]]:
 
 
 def customer_response(customer: Representation) -> Response:
-    """Return the response to a read: the customer, or 304 if the client has it already (RFC 9110, section 13.1.2)."""
+    """Return the response to a read: the customer, or 304 if the client has it already (RFC 9110, section 13.1.2).
+
+    Raises VersionMismatch if If-Match does not have its ETag.
+    """
+    require_if_match(customer, attrgetter("etag"))
     body, etag = customer
     if _client_has(etag):
         return Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": f'"{etag}"', **REVALIDATE})
@@ -121,13 +126,15 @@ def cacheable_response(value: Mapping[str, Any], headers: Mapping[str, str]) -> 
 
 
 def not_modified_if_current(response: Response) -> Response:
-    """Make it a 304 if `If-None-Match` has its ETag; return it.
+    """Make it a 304 if `If-None-Match` has its ETag; return it. Raises VersionMismatch if `If-Match` does not have it.
 
-    `If-Modified-Since` is ignored, as no response has a modification date (RFC 9110, section 13.1.3). werkzeug would
-    parse it all the same, and fail at a year of twenty digits.
+    `If-Modified-Since` is ignored, as no response has a modification date (RFC 9110, section 13.1.3). werkzeug's
+    `make_conditional` would parse it all the same, and fail at a year of twenty digits.
     """
-    request.environ.pop("HTTP_IF_MODIFIED_SINCE", None)
-    response.make_conditional(request)
+    etag, _ = response.get_etag()
+    require_if_match(etag, str)
+    if etags("If-None-Match").contains_weak(etag or ""):
+        response.status_code = HTTPStatus.NOT_MODIFIED
     return response
 
 
@@ -141,7 +148,7 @@ def _set_default_headers(response: Response) -> Response:
 def _client_has(etag: str) -> bool:
     condition = request.environ.get("HTTP_IF_NONE_MATCH")
     # the header as most clients send it needs no parser
-    return condition is not None and (condition == f'"{etag}"' or request.if_none_match.contains_weak(etag))
+    return condition is not None and (condition == f'"{etag}"' or etags("If-None-Match").contains_weak(etag))
 
 
 def _change_body(change: CustomerChange) -> dict[str, Any]:

@@ -392,7 +392,8 @@ class TestChanges:
 
     def test_one_whose_id_is_no_object_id(self, service: Service, editor: FlaskClient, now: str) -> None:
         service.database.customers.insert_one({**living(1, ORGANIZATION), "_id": "seven"})
-        assert types_and_ids(catch_up(editor, now)[0]) == [("created", "seven")]
+        problem(editor.get(customers_url("/seven")), 404, "customer-not-found")
+        assert types_and_ids(catch_up(editor, now)[0]) == []
 
     def test_a_backfill_returns_what_lists_contain_from_then_on(self, service: Service, editor: FlaskClient) -> None:
         _, end = catch_up(editor)
