@@ -132,6 +132,17 @@ class TestTextThatIsNotUtf8:
         assert stored(of_the_service) == before
 
 
+def test_a_customer_whose_copy_is_too_large_for_mongodb(of_the_service: Service) -> None:
+    service = of_the_service
+    document = service.database.customers.find_one(KEY) or {}
+    size = 16 * 1024 * 1024 - len(encode(document | {"notes": ""}))
+    service.database.customers.update_one(KEY, {"$set": {"notes": "x" * size}})
+    editor, before = caller(service, "editor"), stored(service)
+    problem(editor.patch(url(), json={"phone": None}), 500, "database-error")
+    problem(editor.delete(url()), 500, "database-error")
+    assert stored(service) == before
+
+
 class TestPatch:
     """A patch answers for what it brings about."""
 
