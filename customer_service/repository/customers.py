@@ -266,7 +266,8 @@ class CustomerRepository:
         """Raise VersionMismatch: another write changed one of the document's fields of these names.
 
         Raise MalformedDocument if the document is unchanged. One of the fields then has a value that never equals what
-        is read of it, such as bytes that are not UTF-8, and each retry would fail too.
+        is read of it, such as bytes that are not UTF-8, and each retry would fail too. The other write is always seen:
+        a statement that matches nothing also returns only after a majority has what was written before.
         """
         current = self._find({"_id": document["_id"]}) or {}
         self._reduce_copies(current)
