@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MAXIMUM_IDS = 100
 MAXIMUM_BATCH_LENGTH = 100
 MAXIMUM_MISMATCHES = 100
-MAXIMUM_MEMBERS = 1000
+MAXIMUM_MEMBERS = 10_000
 """The most members of one JSON object; a schema has ten, and each unknown one costs 10 microseconds."""
 
 METADATA_PATH = "/metadata"

@@ -178,13 +178,13 @@ class TestFindings:
         assert findings(create(editor, address={name: value})) == [(f"/address/{name}", "unknown-field")]
         assert stored(service) == before
 
-    @pytest.mark.parametrize("count", [900, 2000, 80_000])
+    @pytest.mark.parametrize("count", [9000, 12_000, 80_000])
     def test_many_unknown_fields(self, editor: FlaskClient, count: int) -> None:
-        """They are not named one by one beyond a thousand members of an object."""
+        """They are not named one by one beyond ten thousand members of an object."""
         unknown = dict.fromkeys(map(str, range(count)), 1)
         for body, path in ((new_customer() | unknown, ""), (new_customer() | {"address": unknown}, "/address")):
             found = findings(editor.post(CUSTOMERS, json=body))
-            assert (len(found) < 10, (path, "too-many") in found) == (count > 1000, count > 1000)
+            assert (len(found) < 10, (path, "too-many") in found) == (count > 10_000, count > 10_000)
 
     def test_a_pointer_is_escaped(self, editor: FlaskClient) -> None:
         found = findings(editor.post(CUSTOMERS, json=new_customer() | {"a/b~c": 1}))
