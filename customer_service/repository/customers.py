@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
-from bson import ObjectId
+from bson import ObjectId, encode
 from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
@@ -55,12 +55,6 @@ NOT_DELETED = {"deletedAt": None, "erasedAt": None}
 ACCESSIBLE = {"blockedAt": None, "erasedAt": None}
 """The filter for active and deleted customers: those neither blocked nor erased."""
 
-UNCHANGED = ("_id", "version", "updatedAt", "deletedAt", "erasedAt")
-"""The fields that a customer still has if no write was made since it was read.
-
-A document of another program may have neither version nor time; a tombstone has neither.
-"""
-
 
 def _unique(name: str) -> IndexModel:
     keys = [("organizationId", ASCENDING), (f"unique.{name}", ASCENDING)]
@@ -97,6 +91,12 @@ class CustomerRepository:
     """
 
     COLLECTION = "customers"
+    COMPARED: ClassVar[tuple[str, ...]] = ("_id", "version", "updatedAt", "deletedAt", "erasedAt")
+    """The fields that a customer still has if no write was made since it was read.
+
+    A document of another program may have neither version nor time; a tombstone has neither.
+    """
+
     INDEXES = (
         *customer_lists.INDEXES,
         *map(_unique, ("taxId", "externalId")),
@@ -260,10 +260,10 @@ class CustomerRepository:
                 )
         finally:
             self._on_write(document["_id"])
-        return self._raise_mismatch(document, UNCHANGED) if written is None else written
+        return self._raise_mismatch(document) if written is None else written
 
-    def _raise_mismatch(self, document: Document, names: Sequence[str]) -> NoReturn:
-        """Raise VersionMismatch: another write changed one of the document's fields of these names.
+    def _raise_mismatch(self, document: Document) -> NoReturn:
+        """Raise VersionMismatch: another write changed one of the document's fields that are COMPARED.
 
         Raise MalformedDocument if the document is unchanged. One of the fields then has a value that never equals what
         is read of it, such as bytes that are not UTF-8, and each retry would fail too. The other write is always seen:
@@ -271,13 +271,13 @@ class CustomerRepository:
         """
         current = self._find({"_id": document["_id"]}) or {}
         self._reduce_copies(current)
-        if current == document:
-            raise MalformedDocument(", ".join(names))
+        if current and encode(current) == encode(document):  # a NaN does not equal itself
+            raise MalformedDocument(", ".join(self.COMPARED))
         raise VersionMismatch
 
-    def _if_unchanged(self, document: Document, names: Sequence[str]) -> Document:
-        """Return the filter for the document with these fields as it has them; `$eq` takes no value for an operator."""
-        return {"organizationId": self._scope, **{name: {"$eq": document.get(name)} for name in names}}
+    def _if_unchanged(self, document: Document) -> Document:
+        """Return the filter for the document if it is unchanged; `$eq` takes no stored value for an operator."""
+        return {"organizationId": self._scope, **{name: {"$eq": document.get(name)} for name in self.COMPARED}}
 
     def _reduce_copies(self, customer: Document) -> None:
         """Remove or redact the copies of a customer that was erased or blocked.
@@ -294,7 +294,7 @@ class CustomerRepository:
     ) -> tuple[Document, Document]:
         """Return the filter and the update of a write; the version in the filter is the optimistic lock."""
         update = {"$set": {**values, **self._next_fields(document)}, **({"$unset": dict(absent)} if absent else {})}
-        return self._if_unchanged(document, UNCHANGED), update
+        return self._if_unchanged(document), update
 
     def _next_fields(self, document: Document) -> Document:
         """Return the fields that each write on the document changes: its version and time, and who wrote it."""

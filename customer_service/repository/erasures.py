@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure
 
-from customer_service.errors import CustomerNotFound
-from customer_service.repository.customers import ACCESSIBLE, UNCHANGED, CustomerRepository, object_id
+from customer_service.errors import CustomerNotFound, VersionMismatch
+from customer_service.repository.customers import ACCESSIBLE, CustomerRepository, object_id
 from customer_service.repository.database import Document, now_as_stored
 from customer_service.repository.driver_errors import translates_errors
 from customer_service.repository.idempotency import remove_claims
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 AFTER = ReturnDocument.AFTER
 PATH_NOT_VIABLE = 28
-UNCHANGED_AND_RETENTION = (*UNCHANGED, "blockedAt", "retention")
-"""The fields that a customer still has if neither it nor its retention was written since it was read."""
 
 
 class RetentionChange(NamedTuple):
@@ -83,6 +81,8 @@ class ErasureRepository(CustomerRepository):
     `organizationId`, `createdAt`, `erasedAt` and `erasedBy`.
     """
 
+    COMPARED: ClassVar = (*CustomerRepository.COMPARED, "blockedAt", "retention")
+
     @translates_errors
     def get_any(self, customer_id: str) -> Document:
         """Return the customer with this id, be it active, deleted, blocked or erased; raises CustomerNotFound."""
@@ -97,12 +97,16 @@ class ErasureRepository(CustomerRepository):
         return self._get(_retainable(customer_id, also_blocked=also_blocked))
 
     @translates_errors
-    def change_retention(self, customer_id: str, change: RetentionChange, *, also_blocked: bool) -> Document:
+    def change_retention(
+        self, customer_id: str, change: RetentionChange, *, also_blocked: bool, unchanged: Document | None = None
+    ) -> Document:
         """Change the retention of a customer that `get_retainable` finds, and return it; raises CustomerNotFound.
 
-        It is no new version of the customer.
+        It is no new version of the customer. Raise VersionMismatch if it is not `unchanged`, a document that was read.
         """
         own = {"organizationId": self._scope, **_retainable(customer_id, also_blocked=also_blocked)}
+        if unchanged is not None:
+            own |= {name: {"$eq": unchanged.get(name)} for name in CustomerRepository.COMPARED}
         update = partial(self._collection.find_one_and_update, own, change.as_update(), return_document=AFTER)
         try:
             changed = update()
@@ -113,7 +117,7 @@ class ErasureRepository(CustomerRepository):
             self._collection.update_one({**own, "retention": None}, {"$unset": {"retention": ""}})
             changed = update()
         if changed is None:
-            raise CustomerNotFound
+            raise CustomerNotFound if unchanged is None else VersionMismatch
         return changed
 
     @translates_errors
@@ -141,12 +145,13 @@ class ErasureRepository(CustomerRepository):
         remove_claims(self._collection.database, self._scope, document["_id"])
 
     def _replace(self, document: Document, replacement: Document) -> Document:
-        unchanged = self._if_unchanged(document, UNCHANGED_AND_RETENTION)
         try:
-            replaced = self._collection.find_one_and_replace(unchanged, replacement, return_document=AFTER)
+            replaced = self._collection.find_one_and_replace(
+                self._if_unchanged(document), replacement, return_document=AFTER
+            )
         finally:
             self._on_write(document["_id"])
-        return self._raise_mismatch(document, UNCHANGED_AND_RETENTION) if replaced is None else replaced
+        return self._raise_mismatch(document) if replaced is None else replaced
 
 
 def _retainable(customer_id: str, *, also_blocked: bool) -> Document:

@@ -16,7 +16,7 @@ from customer_service.schemas.outputs import ErasureSchema, RetentionSchema
 from customer_service.services import erasure
 from customer_service.web import examples
 from customer_service.web.operations import Operation, SuccessResponse
-from customer_service.web.requests import JSON, json_body, require_match
+from customer_service.web.requests import JSON, has_if_match, json_body, require_match
 from customer_service.web.responses import etag_of, json_response
 
 if TYPE_CHECKING:
@@ -62,9 +62,15 @@ def put_customer_retention(customer_id: str) -> Response:
     customers = _customers()
     document = customers.get_retainable(customer_id, also_blocked=is_admin)  # 404 comes before the errors of the body
     erasure.retention_body(document)  # raises MalformedDocument: a change would keep what cannot be read
-    change = erasure.to_retention_change(json_body())
-    _require_match(document)
-    return json_response(erasure.retention_body(customers.change_retention(customer_id, change, also_blocked=is_admin)))
+    body = json_body()
+    require_match(None if erasure.is_reduced(document) else document, etag_of)
+    changed = customers.change_retention(
+        customer_id,
+        erasure.to_retention_change(body),
+        also_blocked=is_admin,
+        unchanged=document if has_if_match() else None,
+    )
+    return json_response(erasure.retention_body(changed))
 
 
 @blueprint.get("/customers/<customer_id:customer_id>/erasure")
@@ -101,8 +107,12 @@ def _refuse_hold() -> None:
 
 
 def _require_match(document: Document) -> None:
-    """Raise VersionMismatch if If-Match does not have the customer's ETag; a blocked or an erased customer has none."""
-    require_match(None if erasure.is_reduced(document) else document, etag_of)
+    """Raise VersionMismatch if If-Match does not have the ETag of an active customer.
+
+    Any other is not judged: the same request completes an erasure that was interrupted, and repeats its answer.
+    """
+    if document.get("deletedAt") is None and not erasure.is_erased(document):
+        require_match(document, etag_of)
 
 
 def _customers() -> ErasureRepository:

@@ -107,12 +107,8 @@ def _basis_of(document: Mapping[str, Any]) -> dict[str, str]:
     return {"retainUntil": retention.retain_until(day).isoformat(), "basis": retention.TAX_LAW} if day else {}
 
 
-def _no_requirement(_: Document) -> None:
-    """Accept the customer: its ETag is another one since this erasure has deleted it."""
-
-
 def erase(
-    customers: ErasureRepository, customer_id: str, require: Callable[[Document], None] = _no_requirement
+    customers: ErasureRepository, customer_id: str, require: Callable[[Document], object] = lambda _: None
 ) -> Document:
     """Erase the customer, or block it if it must be retained; return what is left of it.
 
@@ -125,7 +121,7 @@ def erase(
         require(document)
         with suppress(VersionMismatch):
             if document.get("deletedAt") is None and not is_erased(document):
-                document, require = _remove(customers, document), _no_requirement
+                document = _remove(customers, document)
             document = _reduce(customers, document)
             customers.remove_traces(document)
             return document
@@ -164,7 +160,7 @@ def _last_invoiced_on(document: Mapping[str, Any]) -> date | None:
     if text is None:
         return None
     try:
-        day = date.fromisoformat(text)
+        day = date.fromisoformat(text if DATE.fullmatch(text) else "")  # the latest date is compared as text
         retention.retain_until(day)
     except (TypeError, ValueError):  # another program may have stored a date whose retention ends after the year 9999
         raise MalformedDocument("retention") from None

@@ -6,17 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from customer_service.errors import VersionMismatch
+from customer_service.errors import DatabaseUnavailable
 from customer_service.repository import ErasureRepository
-from customer_service.repository.memberships import OrganizationScope
-from customer_service.services.erasure import erase
 from tests.support import (
-    CUSTOMER_ID,
     INVOICED_ON,
     MEMBER,
     MISSING_CUSTOMER_ID,
-    ORGANIZATION,
-    WRITER,
     Service,
     customers_url,
     new_customer,
@@ -26,6 +21,8 @@ from tests.support import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
@@ -55,10 +52,6 @@ WITHOUT_ETAG: dict[str, dict[str, Any]] = {
     f"DELETE {MEMBERS}/{MEMBER}": {},
 }
 """The writes to routes whose resource has no ETag."""
-
-
-CHANGES = {"remove": f"PATCH {url()}", "erase": f"PUT {url()}/retention"}
-"""The request that changes what each step of an erasure compares."""
 
 
 def send(client: FlaskClient, request: str, condition: str, **options: Any) -> TestResponse:
@@ -103,45 +96,63 @@ def test_a_missing_customer_is_404_first(admin: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("retention", [None, INVOICED])
-def test_a_blocked_or_erased_customer_has_no_etag(admin: FlaskClient, retention: dict[str, str] | None) -> None:
+def test_an_erasure_can_be_repeated(admin: FlaskClient, retention: dict[str, str] | None) -> None:
     etag = admin.get(url()).headers["ETag"]
     if retention:
         admin.put(f"{url()}/retention", json=retention)
-    assert send(admin, f"POST {url()}/erasure", etag).status_code == 200
-    problem(send(admin, f"POST {url()}/erasure", etag), 412, "version-mismatch")
-    assert admin.post(f"{url()}/erasure").status_code == 200
+    answer = send(admin, f"POST {url()}/erasure", etag)
+    assert answer.status_code == 200
+    assert send(admin, f"POST {url()}/erasure", etag).get_json() == answer.get_json()
 
 
-@pytest.mark.parametrize(("step", "count"), [("remove", 2), ("erase", 1)])
-def test_an_erasure_judges_it_again_only_before_its_first_write(
-    service: Service, admin: FlaskClient, monkeypatch: pytest.MonkeyPatch, step: str, count: int
+def test_an_interrupted_erasure_is_completed_by_the_same_request(
+    admin: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another caller makes its change immediately before the step."""
-    real, change = getattr(ErasureRepository, step), CHANGES[step]
-
-    def raced(customers: ErasureRepository, document: Document) -> Document:
-        monkeypatch.setattr(ErasureRepository, step, real)
-        assert send(admin, change, "*", **OF_A_CUSTOMER[change]).status_code == 200
-        written: Document = real(customers, document)
-        return written
-
-    monkeypatch.setattr(ErasureRepository, step, raced)
-    judged: list[Document] = []
-    erase(ErasureRepository(service.database, OrganizationScope(ORGANIZATION), WRITER), CUSTOMER_ID, judged.append)
-    assert len(judged) == count
-    assert admin.get(f"{url()}/erasure").get_json()["state"] in {"erased", "blocked"}
+    etag = admin.get(url()).headers["ETag"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ErasureRepository, "erase", interrupted)
+        problem(send(admin, f"POST {url()}/erasure", etag), 503, "database-unavailable")
+    assert send(admin, f"POST {url()}/erasure", etag).get_json() == {"state": "erased"}
 
 
-def test_an_erasure_that_another_write_forestalls_is_412(service: Service, admin: FlaskClient) -> None:
-    def refuse_second(document: Document) -> None:
-        if document["version"] > 1:
-            raise VersionMismatch
-        admin.patch(url(), json={"phone": None})
+def interrupted(*_: object) -> Document:
+    raise DatabaseUnavailable
 
-    customers = ErasureRepository(service.database, OrganizationScope(ORGANIZATION), WRITER)
-    with pytest.raises(VersionMismatch):
-        erase(customers, CUSTOMER_ID, refuse_second)
-    assert admin.get(url()).status_code == 200
+
+@pytest.mark.parametrize(
+    ("step", "change", "status"),
+    [
+        ("remove", f"PATCH {url()}", 412),
+        ("erase", f"PUT {url()}/retention", 200),
+        ("change_retention", f"PATCH {url()}", 412),
+    ],
+)
+def test_another_caller_is_faster(
+    race: Callable[[str, str], None], admin: FlaskClient, step: str, change: str, status: int
+) -> None:
+    """It makes its change immediately before the step of the request."""
+    etag = admin.get(url()).headers["ETag"]
+    race(step, change)
+    request_line = f"PUT {url()}/retention" if step == "change_retention" else f"POST {url()}/erasure"
+    assert send(admin, request_line, etag, **OF_A_CUSTOMER[request_line]).status_code == status
+    assert (admin.get(url()).status_code == 200) == (status == 412)
+
+
+@pytest.fixture
+def race(admin: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """A function that lets a request be made immediately before the next step of this name in the repository."""
+
+    def prepare(step: str, change: str) -> None:
+        real = getattr(ErasureRepository, step)
+
+        def raced(*arguments: Any, **options: Any) -> Any:
+            monkeypatch.setattr(ErasureRepository, step, real)
+            assert send(admin, change, "*", **OF_A_CUSTOMER[change]).status_code == 200
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(ErasureRepository, step, raced)
+
+    return prepare
 
 
 def test_joined_fields_are_not_parsed(admin: FlaskClient) -> None:

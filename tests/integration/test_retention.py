@@ -199,7 +199,10 @@ def test_a_retention_is_no_version_of_the_customer(service: Service, admin: Flas
     [
         *(1, 0, "", [], False),
         *({"hold": True, "reason": each} for each in (1, datetime(2025, 5, 20, tzinfo=UTC))),
-        *({"lastInvoicedOn": each} for each in ("x", "9999-12-31", datetime(2025, 5, 20, tzinfo=UTC))),
+        *(
+            {"lastInvoicedOn": each}
+            for each in ("x", "9999-12-31", "20250520", "2025-W21-2", datetime(2025, 5, 20, tzinfo=UTC))
+        ),
     ],
 )
 def test_a_stored_retention_of_another_shape_is_500(service: Service, admin: FlaskClient, broken: Any) -> None:
