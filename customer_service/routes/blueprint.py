@@ -11,8 +11,8 @@ from customer_service import errors
 from customer_service.auth.authorization import authenticate, authorize, current_membership
 from customer_service.observability.request_log import request_id
 from customer_service.repository import CustomerRepository, Writer
-from customer_service.web.operations import Parameter, judges_if_match, role_of
-from customer_service.web.requests import has_if_match, refuse_etags, require_match
+from customer_service.web.operations import Parameter, role_of
+from customer_service.web.requests import has_if_match, require_match
 from customer_service.web.responses import compact, etag_of, serialize
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ Customers = TypeVar("Customers", bound=CustomerRepository)
 
 REPLACEMENT = "\ufffd"
 """The character that replaces bytes of a path that are not UTF-8."""
-
-SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 TOKEN_ERRORS = (
     errors.AuthenticationRequired,
@@ -84,8 +82,6 @@ def _require_token() -> None:
 def _guard() -> None:
     view = current_app.view_functions[request.endpoint or ""]
     authorize((request.view_args or {}).pop("organization_id"), role_of(view))
-    if has_if_match() and request.method not in SAFE_METHODS and not judges_if_match(view):
-        refuse_etags()
     if REPLACEMENT in request.path and not _is_utf8(request.environ["PATH_INFO"]):
         raise NotFound
 

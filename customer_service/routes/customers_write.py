@@ -35,7 +35,16 @@ from customer_service.services.merge_patch import apply_patch
 from customer_service.services.upserts import Upsert, replace, upsert
 from customer_service.web import examples
 from customer_service.web.operations import Operation, Parameter, SuccessResponse
-from customer_service.web.requests import IDEMPOTENCY_KEY, JSON, MERGE_PATCH, canonical_json, idempotency_key, json_body
+from customer_service.web.requests import (
+    IDEMPOTENCY_KEY,
+    JSON,
+    MERGE_PATCH,
+    WITHOUT_ETAG,
+    canonical_json,
+    idempotency_key,
+    json_body,
+    require_if_match,
+)
 from customer_service.web.responses import (
     etag_of,
     no_content,
@@ -70,6 +79,7 @@ def create_customer() -> Response:
     the same if its JSON is: the order of members does not count.
     """
     body, key = json_body(), idempotency_key()
+    require_if_match(WITHOUT_ETAG, str)
     customer = validation.validate(body)
     if key is not None:
         return _create_once(key, canonical_json(body), customer)

@@ -72,12 +72,6 @@ def operation_of(view: Callable[..., Any]) -> Operation | None:
     return _operations.get(view)
 
 
-def judges_if_match(view: Callable[..., Any]) -> bool:
-    """Return whether the view itself judges If-Match: it declares the header."""
-    operation = operation_of(view)
-    return operation is not None and "If-Match" in operation.request_headers
-
-
 def role_of(view: Callable[..., Any]) -> Role:
     """Return the lowest role that may call the view; the highest role if the view declares none."""
     operation = operation_of(view)

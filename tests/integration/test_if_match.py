@@ -46,7 +46,6 @@ OF_A_CUSTOMER: dict[str, dict[str, Any]] = {
 
 WITHOUT_ETAG: dict[str, dict[str, Any]] = {
     f"POST {customers_url()}": {"json": new_customer(taxId="VRE010101AB1")},
-    f"POST {customers_url('/batch-get')}": {"json": {"ids": []}},
     f"POST {customers_url('/batch-upsert')}": {"json": {"customers": [new_customer(externalId="a")]}},
     f"PUT {MEMBERS}/{MEMBER}": {"json": {"role": "editor"}},
     f"DELETE {MEMBERS}/{MEMBER}": {},
@@ -85,6 +84,50 @@ def test_the_customers_etag_is_accepted(admin: FlaskClient, request_line: str, c
 @pytest.mark.parametrize("request_line", WITHOUT_ETAG)
 def test_a_star_is_accepted_where_there_is_no_etag(admin: FlaskClient, request_line: str) -> None:
     assert send(admin, request_line, "*", **WITHOUT_ETAG[request_line]).status_code in {200, 201, 204}
+
+
+def test_if_none_match_creates_only(service: Service, admin: FlaskClient) -> None:
+    """A member that exists is not changed, and no batch or unread list of ETags replaces a customer."""
+    admin.put(customers_url("/by-external-id/a"), json=new_customer(taxId="VRE010101AB1"))
+    before, etag = everything(service), admin.get(customers_url("/by-external-id/a")).headers["ETag"]
+    replacement = new_customer(taxId="VRE010101AB1", phone=None)
+    for condition in ("*", "*,*", '"x", *', etag.rjust(9000, ",")):
+        answers = [
+            admin.put(f"{MEMBERS}/{MEMBER}", json={"role": "editor"}, headers={"If-None-Match": condition}),
+            admin.post(
+                customers_url("/batch-upsert"),
+                json={"customers": [replacement | {"externalId": "a"}]},
+                headers={"If-None-Match": condition},
+            ),
+            admin.put(customers_url("/by-external-id/a"), json=replacement, headers={"If-None-Match": condition}),
+        ]
+        for answer in answers:
+            problem(answer, 412, "version-mismatch")
+    assert everything(service) == before
+    created = admin.put(f"{MEMBERS}/new", json={"role": "editor"}, headers={"If-None-Match": "*"})
+    assert created.status_code == 201
+
+
+def test_a_star_needs_something(service: Service, admin: FlaskClient) -> None:
+    before = everything(service)
+    new = admin.put(f"{MEMBERS}/new", json={"role": "editor"}, headers={"If-Match": "*"})
+    problem(new, 412, "version-mismatch")
+    problem(admin.delete(f"{MEMBERS}/new", headers={"If-Match": "*"}), 404, "member-not-found")
+    assert everything(service) == before
+
+
+def test_it_comes_after_what_cannot_be_read_and_before_what_is_wrong(admin: FlaskClient) -> None:
+    condition = {"If-Match": '"another"'}
+    problem(admin.post(customers_url(), data="x", headers=condition), 415, "unsupported-media-type")
+    json = {"Content-Type": "application/json"}
+    problem(admin.post(customers_url("/batch-upsert"), data="{", headers=condition | json), 400, "bad-request")
+    problem(admin.delete(f"{MEMBERS}/unknown", headers=condition), 404, "member-not-found")
+    wrong = {"lastInvoicedOn": "x"}
+    problem(admin.put(f"{url()}/retention", json=wrong, headers=condition), 412, "version-mismatch")
+
+
+def test_a_star_inside_an_etag_is_none(admin: FlaskClient) -> None:
+    problem(send(admin, f"DELETE {url()}", '"a,*,b"'), 412, "version-mismatch")
 
 
 def test_a_missing_customer_is_404_first(admin: FlaskClient) -> None:

@@ -148,7 +148,7 @@ class TestRefused:
             (MISMATCHED | {"mismatches": None}, [("/mismatches", "required")]),
             (MISMATCHED | {"mismatches": [1]}, [("/mismatches/0", "invalid-type")]),
             (MISMATCHED | {"mismatches": ["/taxId"] * 101}, [("/mismatches", "too-many")]),
-            (MISMATCHED | {"mismatches": [1] * 300_000}, [("/mismatches", "too-many")]),
+            (MISMATCHED | {"mismatches": [1] * 40_000}, [("/mismatches", "too-many")]),
             *(
                 (MATCHED | {"checkedAt": text}, [("/checkedAt", "invalid-instant")])
                 for text in ("", "2025-01-26", "2025-01-26T10:00:00", "2025-02-30T10:00:00Z", "yesterday")
