@@ -173,14 +173,18 @@ class CallSender:
         return answer if answer.status < HTTPStatus.BAD_REQUEST else _refused(call, answer)
 
     async def _exchange(self, call: Call, deadline: CallDeadline) -> Answer:
-        request = self.connection.http.build_request(
-            call.method,
-            call.path,
-            params=call.query or None,
-            headers={"Authorization": f"Bearer {await self._bearer()}", **call.headers},
-            content=call.body,
-            extensions={"timeout": deadline},
-        )
+        headers = {"Authorization": f"Bearer {await self._bearer()}", **call.headers}
+        try:
+            request = self.connection.http.build_request(
+                call.method,
+                call.path,
+                params=call.query or None,
+                headers=headers,
+                content=call.body,
+                extensions={"timeout": deadline},
+            )
+        except httpx.InvalidURL as error:
+            raise ValueError(f"no URL can hold these values: {error}") from None
         return await self.connection.exchange(request, deadline)
 
     async def _bearer(self) -> str:

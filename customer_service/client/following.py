@@ -6,7 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from customer_service.client.calls import TEMPORARY_STATUSES
+from customer_service.client.calls import TEMPORARY_ERRORS, TEMPORARY_STATUSES
 from customer_service.client.errors import ProblemError, RateLimited, Unreachable
 
 if TYPE_CHECKING:
@@ -54,4 +54,7 @@ async def follow(
 
 
 def _is_temporary(error: ClientError) -> bool:
-    return isinstance(error, Unreachable | RateLimited) or getattr(error, "status", None) in TEMPORARY_STATUSES
+    """Return whether another attempt may succeed: not so with a wrong URL, for example."""
+    if isinstance(error, Unreachable):
+        return isinstance(error.__cause__, TEMPORARY_ERRORS)
+    return isinstance(error, RateLimited) or getattr(error, "status", None) in TEMPORARY_STATUSES

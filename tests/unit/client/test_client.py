@@ -700,6 +700,11 @@ class TestFollowing:
         assert max(clock.pauses) <= following.LONGEST_FOLLOW_PAUSE_SECONDS
         assert max(clock.pauses) > following.PAUSE_SECONDS
 
+    def test_a_cursor_that_no_url_can_hold(self, clock: Clock) -> None:
+        with pytest.raises(ValueError, match="no URL can hold these values"):
+            next(client_of(Script(page_of("1"))).follow("x" * 70_000))
+        assert clock.pauses == []
+
     @pytest.mark.parametrize("given", ["9" * 400, "9" * 30, "Fri, 31 Dec 9999 23:59:59 GMT"])
     def test_a_proxy_cannot_stop_it_for_ever(self, clock: Clock, given: str) -> None:
         script = Script(page_of("1", "deleted"), refused(503, retry_after=given), page_of("2"), clock=clock)
@@ -717,6 +722,8 @@ class TestFollowing:
             (refused(500, "internal-error"), ServerError),
             (refused(501, "changes-unsupported"), ServerError),
             (httpx.Response(200, json={"data": []}), UnexpectedAnswer),
+            (httpx.UnsupportedProtocol("no scheme"), Unreachable),
+            (httpx.DecodingError("no gzip"), Unreachable),
         ],
     )
     def test_a_permanent_error_is_raised(self, clock: Clock, outcome: Outcome, error: type[ClientError]) -> None:
