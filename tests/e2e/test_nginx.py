@@ -107,6 +107,26 @@ def test_problems_pass(nginx: Nginx, path: str, status: int, slug: str) -> None:
     assert ("WWW-Authenticate" in answer.headers) == (status == 401)
 
 
+def test_headers_that_the_service_accepts_pass(nginx: Nginx) -> None:
+    many = {f"X-Number-{number}": "x" * 8000 for number in range(80)}
+    assert nginx.request("GET", PATH, bearer() | many).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {f"X-Number-{number}": "x" * 8000 for number in range(110)},
+        {"X-Long": "x" * 9000},
+    ],
+    ids=["too many fields", "a long field"],
+)
+def test_headers_that_nginx_refuses_are_a_problem(nginx: Nginx, headers: dict[str, str]) -> None:
+    answer = nginx.request("GET", PATH, bearer() | headers)
+    body = json.loads(answer.body)
+    assert (answer.status, answer.headers["Content-Type"]) == (body["status"], "application/problem+json")
+    assert body["status"] == 400
+
+
 @pytest.mark.parametrize("base", ["", "/api"])
 def test_links_and_locations_can_be_followed(nginx: Nginx, base: str) -> None:
     first = 100 if base else 200
