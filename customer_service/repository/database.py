@@ -62,7 +62,7 @@ def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) 
             appname="customer-service",
             event_listeners=listeners,
         )
-    except (ConfigurationError, InvalidURI, ValueError, TypeError) as error:
+    except (ConfigurationError, InvalidURI, ValueError, TypeError, OSError) as error:  # OSError: a file of TLS
         raise SettingsError(f"MONGODB_URI: is not a usable connection string ({type(error).__name__})") from None
     if client.options.pool_options.max_pool_size == 1:
         raise SettingsError(POOL_TOO_SMALL)

@@ -90,13 +90,15 @@ class JwtSettings(SettingsGroup):
 
 
 def _is_safe_url(url: str) -> bool:
-    """Whether the response of the URL cannot be changed on the network: https, or http on this machine."""
+    """Whether it is a URL whose response cannot be changed on the network: https, or http on this machine."""
     try:
         parts = urlsplit(url)
+        has_port = parts.port != 0
     except ValueError:
         return False
     host = parts.hostname or ""
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+    is_sendable = has_port and url.isascii() and url.isprintable() and " " not in url
+    return bool(host) and is_sendable and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from pymongo import ReadPreference
 
@@ -25,6 +27,13 @@ def test_no_option_weakens_the_write_and_read_concern(options: str) -> None:
 def test_a_pool_of_one_connection_is_refused() -> None:
     with pytest.raises(SettingsError, match="MONGODB_URI: maxPoolSize must "):
         connect(MongoSettings("mongodb://localhost/?maxPoolSize=1"))
+
+
+@pytest.mark.parametrize("option", ["tlsCAFile", "tlsCertificateKeyFile"])
+@pytest.mark.parametrize("path", ["/missing", "/", __file__])
+def test_a_wrong_file_of_tls_is_refused(option: str, path: str) -> None:
+    with pytest.raises(SettingsError, match="MONGODB_URI: is not a usable connection string"):
+        connect(MongoSettings(f"mongodb://localhost/?tls=true&{option}={quote(path, safe='')}"))
 
 
 @pytest.mark.parametrize("size", [0, 2, 100])

@@ -139,6 +139,10 @@ def test_a_secret_keeps_its_spaces() -> None:
         ({"JWT_SECRET": None, "JWT_JWKS_URL": "file:///etc/passwd"}, ["JWT_JWKS_URL"]),
         ({"JWT_SECRET": None, "JWT_JWKS_URL": "https://"}, ["JWT_JWKS_URL"]),
         ({"JWT_SECRET": None, "JWT_JWKS_URL": "https://[x"}, ["JWT_JWKS_URL"]),
+        *(
+            ({"JWT_SECRET": None, "JWT_JWKS_URL": f"https://{url}"}, ["JWT_JWKS_URL"])
+            for url in ("h:abc/x", "h:99999/x", "h:0/x", "h/x y", "ñ.example/x", "h/é", "h/\x7f")
+        ),
         ({"JWT_LEEWAY_SECONDS": "-1"}, ["JWT_LEEWAY_SECONDS"]),
         ({"JWT_AUDIENCE_CLAIM": "client_id"}, ["JWT_AUDIENCE_CLAIM: needs JWT_AUDIENCE"]),
         ({"JWT_AUDIENCE_CLAIM": "sub", "JWT_AUDIENCE": "x"}, ["JWT_AUDIENCE_CLAIM: has another meaning"]),
