@@ -24,13 +24,13 @@ IGNORABLE = (
 )
 """The characters of Unicode's Default_Ignorable_Code_Point up to U+FFFF, in the same form."""
 
-BIDI_CONTROLS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-"""The twelve characters of Unicode's Bidi_Control, in the same form."""
+NOT_PRINTED = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff"
+"""The twelve characters of Unicode's Bidi_Control, and two that no XML can have (XML 1.0, 2.2), in the same form."""
 
 _IGNORABLE = re.compile(rf"[{IGNORABLE}\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]")
 _HTML_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31});")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
-_BIDI_CONTROL = re.compile(f"[{BIDI_CONTROLS}]")
+_NOT_PRINTED = re.compile(f"[{NOT_PRINTED}]")
 
 
 def is_blank(text: str) -> bool:
@@ -38,9 +38,9 @@ def is_blank(text: str) -> bool:
     return not _IGNORABLE.sub("", text).strip()
 
 
-def has_bidi_control(text: str) -> bool:
-    """Whether a text has a character that can change the order in which its characters are displayed."""
-    return not text.isascii() and _BIDI_CONTROL.search(text) is not None
+def is_printable(text: str) -> bool:
+    """Whether an invoice can print the text as it is: no character changes its order, or is none of XML's."""
+    return text.isascii() or _NOT_PRINTED.search(text) is None
 
 
 def comparable(text: str) -> str:

@@ -17,7 +17,7 @@ from stdnum.mx import rfc
 from customer_service.errors.findings import Finding, value_at
 from customer_service.fiscal import catalogues, characters, legal_forms, states
 from customer_service.fiscal.catalogues import COUNTRIES, USES, USES_BY_REGIME
-from customer_service.fiscal.characters import UNSTORABLE, comparable, has_bidi_control, is_blank
+from customer_service.fiscal.characters import UNSTORABLE, comparable, is_blank, is_printable
 from customer_service.fiscal.contacts import is_email, is_phone
 from customer_service.fiscal.limits import (
     MAXIMUM_FOREIGN_TAX_ID_LENGTH,
@@ -189,7 +189,7 @@ def _name_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
         return
     if is_blank(name) or len(name) > MAXIMUM_LEGAL_NAME_LENGTH:
         yield Finding(LEGAL_NAME, "invalid-length", LENGTH_MESSAGE.format("legal name", MAXIMUM_LEGAL_NAME_LENGTH))
-    if "|" in name or UNSTORABLE.search(name) or has_bidi_control(name):
+    if "|" in name or UNSTORABLE.search(name) or not is_printable(name):
         yield Finding(LEGAL_NAME, "invalid-character", "Remove vertical bars, and control characters of any kind.")
 
 
@@ -203,7 +203,7 @@ def _tax_id_errors(customer: Mapping[str, Any]) -> Iterator[Finding]:
         return
     if is_blank(tax_id) or len(tax_id) > MAXIMUM_FOREIGN_TAX_ID_LENGTH:
         yield Finding(TAX_ID, "invalid-length", LENGTH_MESSAGE.format("tax id", MAXIMUM_FOREIGN_TAX_ID_LENGTH))
-    if UNSTORABLE.search(tax_id) or has_bidi_control(tax_id):
+    if UNSTORABLE.search(tax_id) or not is_printable(tax_id):
         yield Finding(TAX_ID, "invalid-character", "Remove control characters of any kind.")
 
 

@@ -13,10 +13,10 @@ from customer_service.errors.findings import Finding, to_pointer
 from customer_service.fiscal import catalogues, rules
 from customer_service.fiscal.characters import (
     ASCII_CONTROLS,
-    BIDI_CONTROLS,
     CONTROL_CHARACTER,
     CONTROL_CHARACTERS,
     IGNORABLE,
+    NOT_PRINTED,
     comparable,
 )
 from customer_service.fiscal.limits import (
@@ -52,13 +52,13 @@ PLAIN_TEXT = {
 LEGAL_NAME = {
     "minLength": 1,
     "maxLength": MAXIMUM_LEGAL_NAME_LENGTH,
-    "pattern": f"^[^|{CONTROL_CHARACTERS}{BIDI_CONTROLS}]*[^|{INVISIBLE}][^|{CONTROL_CHARACTERS}{BIDI_CONTROLS}]*$",
+    "pattern": f"^[^|{CONTROL_CHARACTERS}{NOT_PRINTED}]*[^|{INVISIBLE}][^|{CONTROL_CHARACTERS}{NOT_PRINTED}]*$",
     "example": "Dunder Mifflin",
 }
 TAX_ID = {
     "minLength": 1,
     "maxLength": MAXIMUM_FOREIGN_TAX_ID_LENGTH,
-    "pattern": f"^[^{CONTROL_CHARACTERS}{BIDI_CONTROLS}]*[^{INVISIBLE}][^{CONTROL_CHARACTERS}{BIDI_CONTROLS}]*$",
+    "pattern": f"^[^{CONTROL_CHARACTERS}{NOT_PRINTED}]*[^{INVISIBLE}][^{CONTROL_CHARACTERS}{NOT_PRINTED}]*$",
     "description": "In Mexico an RFC of 12 characters or 13, elsewhere any, unique in its country; stored in capitals.",
     "example": "DUM901231AB3",
 }

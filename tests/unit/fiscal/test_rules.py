@@ -179,7 +179,8 @@ Sociedad Mutualista
 S. de Responsabilidad Limitada
 """
 
-BIDI = [f"A{char}B" for char in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"]
+CHANGING_THE_ORDER = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+NOT_PRINTED = [f"A{char}B" for char in f"{CHANGING_THE_ORDER}\ufffe\uffff"]
 
 LETTERS = st.sampled_from(string.ascii_uppercase + "&Ñ")
 ALPHANUMERICS = st.sampled_from(string.ascii_uppercase + string.digits)
@@ -359,7 +360,7 @@ class TestLegalName:
         assert errors(normalized(customer(legalName=name))) == {("/legalName", "invalid-length")}
 
     @pytest.mark.parametrize(
-        "name", ["A|B", "|", "A\x00B", "A\nB", "A\tB", "A\x7fB", "A\x85B", "A\x9fB", "A\ud800B", "A\n", *BIDI]
+        "name", ["A|B", "|", "A\x00B", "A\nB", "A\tB", "A\x7fB", "A\x85B", "A\x9fB", "A\ud800B", "A\n", *NOT_PRINTED]
     )
     def test_characters(self, name: str) -> None:
         assert errors(customer(legalName=name)) == {("/legalName", "invalid-character")}
@@ -454,7 +455,7 @@ class TestForeignTaxId:
     def test_length(self, tax_id: str) -> None:
         assert errors(foreigner(taxId=tax_id)) == {("/taxId", "invalid-length")}
 
-    @pytest.mark.parametrize("tax_id", ["1\n", "\x00", "1\x7f", "\ud800", *BIDI])
+    @pytest.mark.parametrize("tax_id", ["1\n", "\x00", "1\x7f", "\ud800", *NOT_PRINTED])
     def test_characters(self, tax_id: str) -> None:
         assert errors(foreigner(taxId=tax_id)) == {("/taxId", "invalid-character")}
 
