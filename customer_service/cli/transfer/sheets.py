@@ -89,10 +89,17 @@ class Sheet:
             try:
                 row = next(rows, None)
             except csv.Error as error:
-                yield unreadable(line, "line-too-long" if isinstance(error, LineTooLong) else "invalid-csv")
+                yield from self._unread(line, error)
                 continue
             if row and (read := self._row(line, row)):
                 yield read
+
+    def _unread(self, first: int, error: csv.Error) -> Iterator[Row]:
+        """Yield a row for each line of a row that cannot be read: a quote that does not end also takes other rows."""
+        is_too_long = isinstance(error, LineTooLong)
+        yield unreadable(first, "line-too-long" if is_too_long else "invalid-csv")
+        for line in range(first + 1, self._lines.number + (0 if is_too_long else 1)):
+            yield unreadable(line, "unclosed-quote")
 
     def _row(self, line: int, row: Sequence[str]) -> Row | None:
         """Return the row of these cells, or None if all are empty."""

@@ -154,6 +154,24 @@ class TestCsv:
             (7, None),
         ]
 
+    @pytest.mark.parametrize("last", [None, 9, 900, 3999])
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    def test_a_quote_that_does_not_end_hides_no_other_row(self, last: int | None, end: str) -> None:
+        """It would hold all lines until the next quote, or 131,072 characters."""
+        lines = ["legalName,phone", *(f"{'A' * 40}{number},6474010101" for number in range(2, 4001))]
+        for number in {6, last or 6}:
+            lines[number - 1] = '"' + lines[number - 1]
+        found = codes(end.join(lines).encode(), "csv")
+        assert [line for line, _ in found] == list(range(2, 4001))
+        refused = {line: code for line, code in found if code}
+        assert (refused[6], refused[7], refused[8]) == ("invalid-csv", "unclosed-quote", "unclosed-quote")
+        assert 10 in refused if last != 9 else list(refused) == [6, 7, 8, 9]
+        assert 3000 not in refused
+
+    def test_a_row_of_many_lines_is_one(self) -> None:
+        text = b'legalName,phone\n"A\nB\nC",1\n"D\nE"x,2\nF,3\n'
+        assert codes(text, "csv") == [(2, None), (5, "invalid-csv"), (6, "unclosed-quote"), (7, None)]
+
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
     def test_a_line_that_is_too_long_is_left_out(self, end: str) -> None:
         long = "," * 10_000_000
