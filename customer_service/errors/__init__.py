@@ -134,7 +134,15 @@ class DatabaseUnavailable(CustomerServiceError):
 
 
 class DatabaseError(CustomerServiceError):
-    """MongoDB refused an operation, and a retry will not help."""
+    """MongoDB refused an operation, and a retry will not help.
+
+    If it is `of_document`, MongoDB refused one document, for instance for another program's unique index.
+    """
+
+    def __init__(self, reason: str, *, of_document: bool = False) -> None:
+        """Store what the log may say, and whether other documents may be accepted."""
+        super().__init__(reason)
+        self.of_document = of_document
 
 
 class IndexesMissing(CustomerServiceError):

@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError
 from customer_service.repository.customer_lists import BY_TERM
 from customer_service.repository.customers import CustomerRepository, changes_of, search_fields_of
 from customer_service.repository.database import Document, is_mongomock
-from customer_service.repository.driver_errors import duplicates_of, translates_errors
+from customer_service.repository.driver_errors import refused_of, translates_errors
 from customer_service.repository.search import key_terms
 
 if TYPE_CHECKING:
@@ -41,22 +41,25 @@ class CustomerBatchRepository(CustomerRepository):
 
     @translates_errors
     def add_many(self, customers: Sequence[Mapping[str, Any]]) -> list[Document | None]:
-        """Store the customers; return each stored document, or None if another customer has one of its keys."""
+        """Store the customers; return each stored document, or None for one that MongoDB refused.
+
+        Another customer may have one of its keys; `add` finds the reason.
+        """
         documents = [self._new(customer) for customer in customers]
         refused: set[int] = set()
         if documents:
             try:
                 self._collection.insert_many(documents, ordered=False)
             except BulkWriteError as error:
-                refused = duplicates_of(error)
+                refused = refused_of(error)
         return [None if index in refused else document for index, document in enumerate(documents)]
 
     @translates_errors
     def update_many(self, changes: Sequence[tuple[Document, Mapping[str, Any]]]) -> list[Document | None]:
         """Replace the customer of each document, in one write; return each stored document.
 
-        None stands for a customer that is not stored: another one has one of its keys, another write was first, or the
-        database is mongomock, which does not take the driver's UpdateOne. `update` finds the reason, or succeeds.
+        None stands for a customer that is not stored: MongoDB refused it, another write was first, or the database is
+        mongomock, which does not take the driver's UpdateOne. `update` finds the reason, or succeeds.
         """
         if not changes or is_mongomock(self._collection):
             return [None] * len(changes)
@@ -76,11 +79,11 @@ class CustomerBatchRepository(CustomerRepository):
         return self._statement(document, {**values, **search_fields_of(document, customer, absent)}, absent)
 
     def _update_all(self, statements: Sequence[tuple[Document, Document]]) -> tuple[set[int], int]:
-        """Run the statements; return the indexes of those with a duplicate key, and how many found their document."""
+        """Run the statements; return the indexes of those that were refused, and how many found their document."""
         try:
             return set(), self._collection.bulk_write([UpdateOne(*each) for each in statements], False).matched_count
         except BulkWriteError as error:
-            return duplicates_of(error), error.details["nMatched"]
+            return refused_of(error), error.details["nMatched"]
 
     def _confirmed(self, documents: Sequence[Document | None]) -> list[Document | None]:
         """Return the documents that were stored exactly so, and None for each other one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError, WriteError
 
 from customer_service.errors import DatabaseError, DatabaseUnavailable, IndexesMissing
 
@@ -34,7 +34,8 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
                 raise DatabaseUnavailable(type(error).__name__) from error
             if BAD_VALUE in codes_of(error) and BAD_HINT in str(error):
                 raise IndexesMissing(_describe(error)) from error
-            raise DatabaseError(_describe(error)) from error
+            of_document = isinstance(error, WriteError | BulkWriteError)
+            raise DatabaseError(_describe(error), of_document=of_document) from error
 
     return translated
 
@@ -53,6 +54,13 @@ def duplicates_of(error: BulkWriteError) -> set[int]:
     if error.details.get("writeConcernErrors") or any(failure["code"] != DUPLICATE_KEY for failure in failures):
         raise error
     return {failure["index"] for failure in failures}
+
+
+def refused_of(error: BulkWriteError) -> set[int]:
+    """Return the indexes of the documents that were refused; raises the error if another attempt may store them."""
+    if error.details.get("writeConcernErrors") or codes_of(error) & TRANSIENT_CODES:
+        raise error
+    return {failure["index"] for failure in error.details["writeErrors"]}
 
 
 def _describe(error: PyMongoError) -> str:

@@ -103,6 +103,19 @@ class TestResults:
         assert results[0]["id"] == first["id"]
         assert find_stored(service.database, 1)["unique"]["externalId"] == "crm-1"
 
+    def test_a_customer_that_mongodb_refuses(self, mongodb: Database[Document]) -> None:
+        """Another program's unique index refuses it, and the others are stored."""
+        editor, same = caller(serve(mongodb), "editor"), {"email": "same@example.com"}
+        send(editor, numbered(4))
+        mongodb.customers.create_index([("organizationId", 1), ("email", 1)], unique=True, name="another's")
+        try:
+            batch = (numbered(1), numbered(2, **same), numbered(3, **same), numbered(4, **same), numbered(5))
+            results = send(editor, *batch)
+        finally:
+            mongodb.customers.drop_index("another's")
+        assert statuses(results) == ["created", "created", "failed", "failed", "created"]
+        assert [each["problem"]["type"] for each in results[2:4]] == ["urn:problem-type:database-error"] * 2
+
     def test_each_status_with_the_etag_of_a_read(self, editor: FlaskClient) -> None:
         send(editor, numbered(1), numbered(2))
         results = send(editor, numbered(3), numbered(2, phone=None), {}, numbered(1))

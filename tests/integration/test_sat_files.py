@@ -17,7 +17,7 @@ from customer_service.cli import console
 from customer_service.cli.sat import commands, exporting
 from customer_service.cli.transfer import exporting as transfer_exporting
 from customer_service.cli.transfer import importing
-from customer_service.errors import VersionMismatch
+from customer_service.errors import DatabaseError, MalformedDocument, VersionMismatch
 from customer_service.repository import CustomerBatchRepository, CustomerRepository, backfill_search_fields
 from customer_service.repository.memberships import OrganizationScope
 from customer_service.repository.search import CustomerQuery
@@ -396,6 +396,41 @@ class TestImport:
         assert found(filled) == {key: MATCHED | {"status": status} for key, status in statuses.items()}
         moment = datetime(2025, 1, 26, 10)  # noqa: DTZ001
         assert [each.get("satValidation", {}).get("checkedAt") for each in state(filled)] == [moment, moment, None]
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            MalformedDocument("version"),
+            DatabaseError("WriteError 121", of_document=True),
+            DatabaseError("OperationFailure 13"),
+        ],
+    )
+    def test_a_customer_that_cannot_be_written(
+        self, shell: Shell, filled: Database[Document], monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        real = CustomerBatchRepository.set_sat_validation
+
+        def refusing(customers: CustomerBatchRepository, document: Document, *arguments: Any) -> Document:
+            if document["externalId"] == "crm-0":
+                raise error
+            return real(customers, document, *arguments)
+
+        monkeypatch.setattr(CustomerBatchRepository, "set_sat_validation", refusing)
+        Path("answer.txt").write_text(answered() + answered(number=1))
+        done = shell("import", ORGANIZATION, "answer.txt")
+        is_final = "OperationFailure" in str(error)
+        assert (done.code, found(filled)) == (1, {} if is_final else {"crm-1": MATCHED})
+        assert ("answer.txt:1: The customer with this RFC cannot be written: " in done.err) is not is_final
+
+    def test_a_pipe(self, shell: Shell, filled: Database[Document]) -> None:
+        """It has no position, and more rows than a batch."""
+        receiver, sender = os.pipe()
+        with os.fdopen(receiver), os.fdopen(sender, "w") as stream:
+            stream.write("".join(answered(number=number % 3) for number in range(25)))
+            stream.close()
+            done = shell("import", ORGANIZATION, f"/dev/fd/{receiver}", "--checked-at", "2025-01-26T10:00:00Z")
+        assert (done.code, done.err) == (0, "rows 25  stored 3  unchanged 22  skipped 0\n")
+        assert len(found(filled)) == 3
 
     def test_an_older_answer_changes_nothing(self, shell: Shell, filled: Database[Document], tmp_path: Path) -> None:
         (tmp_path / "old.txt").write_text(answered(NOT_FOUND))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from customer_service.cli.sat.receivers import Receiver, comparable_name, receiver_of, registrable
 from customer_service.cli.transfer.importing import batches
 from customer_service.cli.transfer.rows import Lines, LineTooLong, Unreadable
-from customer_service.errors import CustomerNotFound, MalformedDocument, VersionMismatch
+from customer_service.errors import CustomerNotFound, DatabaseError, MalformedDocument, VersionMismatch
 from customer_service.fiscal import rules
 from customer_service.fiscal.characters import CONTROL_CHARACTER, folded
 from customer_service.services import sat_validation
@@ -78,13 +78,13 @@ class SatImporter:
 
         `on_progress` is called with the bytes that were read since the last time.
         """
-        done = 0
+        done, position = 0, stream.tell if stream.seekable() else lambda: 0  # a pipe has none
         for batch in batches(self._rows(stream)):
             found = self._customers.find_by_tax_ids({row.receiver.tax_id for row in batch})
             for row in batch:
                 self._store(row, found.get(row.receiver.tax_id, []))
-            on_progress(stream.tell() - done)
-            done = stream.tell()
+            on_progress(position() - done)
+            done = position()
         if not self.counts.rows:
             raise Unreadable("has no row")
 
@@ -112,7 +112,13 @@ class SatImporter:
 
     def _store_all(self, row: SatRow, documents: Sequence[Document], answer: Mapping[str, Any]) -> None:
         """Store the answer with each customer that has these values: another program may have stored twins."""
-        outcomes = {self._store_one(document, row.receiver, answer) for document in documents}
+        try:
+            outcomes = {self._store_one(document, row.receiver, answer) for document in documents}
+        except (MalformedDocument, DatabaseError) as error:
+            if isinstance(error, DatabaseError) and not error.of_document:
+                raise
+            self._skip(row.line, f"The customer with this RFC cannot be written: {error}.")
+            return
         if None in outcomes:
             self._skip(row.line, CHANGED)
         elif True in outcomes:
