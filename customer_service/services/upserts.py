@@ -179,7 +179,7 @@ def _upsert_or_error(item: T, validate: Callable[[T], Upsert]) -> Upsert | Inval
     try:
         return validate(item)
     except InvalidRequest as error:
-        return error
+        return error.with_traceback(None)  # it would hold the item
 
 
 def _key(new: Upsert) -> tuple[str, str]:

@@ -73,10 +73,9 @@ class Importer:
 
     def _run(self, rows: Iterator[Row], thread: ThreadPoolExecutor) -> None:
         try:
-            for batch in batches(rows):
-                validated = validate_many(batch, self._validate)
+            for batch in batches(map(self._validated, rows)):
                 self._count_stored()
-                self._storing = batch, thread.submit(self._store, validated)
+                self._storing = [row for row, _ in batch], thread.submit(self._store, [each for _, each in batch])
         except Unreadable:
             self._count_stored()
             raise
@@ -95,6 +94,11 @@ class Importer:
     def _store(self, validated: Sequence[Upsert | InvalidRequest]) -> list[Outcome]:
         with deadline(IMPORT_BATCH_SECONDS):
             return self._upsert(validated)
+
+    def _validated(self, row: Row) -> tuple[Row, Upsert | InvalidRequest]:
+        """Return the row without its body, which may be large and is not stored, and its upsert or its error."""
+        (validated,) = validate_many([row], self._validate)
+        return row._replace(body=None), validated
 
     def _validate(self, row: Row) -> Upsert:
         return to_upsert(row.body, KEYS, partial(self._errors_of, row))
