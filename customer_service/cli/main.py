@@ -126,7 +126,10 @@ def create_indexes() -> None:
             bar.length = total
             bar.update(number - bar.pos)
 
-        completed, shared = repository.backfill_search_fields(database, on_progress)
+        refused = list[str]()
+        completed, shared = repository.backfill_search_fields(database, on_progress, refused.append)
+    for customer_id in refused:
+        click.echo(f"refused  {customer_id}: MongoDB does not store its search terms, so no list has it")
     changed, twins = repository.backfill_unique_keys(database)
     if changed:
         click.echo(f"changed  the unique keys of {changed} customers")

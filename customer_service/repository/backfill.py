@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bson import ObjectId
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, WriteError
 
 from customer_service.fiscal.rules import unique_keys
 from customer_service.repository.customers import NOT_DELETED, CustomerRepository, search_and_unique_fields
@@ -44,17 +44,23 @@ class KeyConflict(NamedTuple):
 
 @translates_errors
 def backfill_search_fields(
-    database: Database[Document], on_progress: Callable[[int, int], object] = lambda *_: None
+    database: Database[Document],
+    on_progress: Callable[[int, int], object] = lambda *_: None,
+    on_refused: Callable[[str], object] = lambda _: None,
 ) -> tuple[int, int]:
     """Backfill the search and unique fields of customers that another program or an earlier release stored.
 
-    `on_progress` receives the number of each customer, from 1, and the total. Return how many customers were changed,
+    `on_progress` receives the number of each customer, from 1, and the total; `on_refused` the id of each that MongoDB
+    refuses to change, such as one of nearly 16 MiB. Return how many customers were changed,
     and how many of those got no unique keys because another customer has one of them.
     """
     customers = database[CustomerRepository.COLLECTION]
     outcomes, total = Counter[bool | None](), customers.count_documents(INCOMPLETE)
     for number, document in enumerate(customers.find(INCOMPLETE), 1):
-        outcomes[_backfill(customers, document) if _is_listable(document) else None] += 1
+        try:
+            outcomes[_backfill(customers, document) if _is_listable(document) else None] += 1
+        except WriteError:
+            on_refused(str(document["_id"]))
         on_progress(number, total)
     return outcomes[True] + outcomes[False], outcomes[False]
 

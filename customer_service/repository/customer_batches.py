@@ -11,7 +11,7 @@ from customer_service.repository.customer_lists import BY_TERM
 from customer_service.repository.customers import CustomerRepository, changes_of, search_fields_of
 from customer_service.repository.database import Document, is_mongomock
 from customer_service.repository.driver_errors import refused_of, translates_errors
-from customer_service.repository.search import key_terms
+from customer_service.repository.search import key_terms, tax_id_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ class CustomerBatchRepository(CustomerRepository):
         found: dict[str, list[Document]] = {}
         for document in self._collection.find(criteria).hint(BY_TERM):
             if isinstance(tax_id := document.get("taxId"), str):  # else another program changed it, but not its term
-                found.setdefault(tax_id.upper(), []).append(document)
+                found.setdefault(tax_id_form(tax_id), []).append(document)
         return found
 
     @translates_errors

@@ -56,8 +56,12 @@ class CustomerKey(NamedTuple):
 
 @translates_errors
 def find_due(database: Database[Document], latest: date) -> list[CustomerKey]:
-    """Return the blocked customers whose retention is over: not held, and without an invoice after `latest`."""
-    is_over = [{"retention.lastInvoicedOn": None}, {"retention.lastInvoicedOn": {"$lte": latest.isoformat()}}]
+    """Return the blocked customers whose retention is over: not held, and without an invoice after `latest`.
+
+    A date of another type cannot be compared: its customer is returned too, and its erasure fails.
+    """
+    date_of = "retention.lastInvoicedOn"
+    is_over = [{date_of: {"$not": {"$type": "string"}}}, {date_of: {"$lte": latest.isoformat()}}]
     is_blocked = {"blockedAt": {"$exists": True, "$ne": None}}  # its index has only documents in which it exists
     return _keys(database, {**is_blocked, "retention.hold": {"$in": [None, False]}, "$or": is_over})
 

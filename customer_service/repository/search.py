@@ -35,7 +35,13 @@ READABLE = {"$gte": datetime.min, "$lte": datetime.max, "$not": {"$type": "array
 ACTIVE = {"search": EMPTY_NGRAM}
 """The filter for active customers."""
 
-KEY_FORMS: Mapping[str, Callable[[str], str]] = {"externalId": comparable, "taxId": str.upper, "email": str.casefold}
+
+def tax_id_form(tax_id: str) -> str:
+    """Return the tax id in capitals and without the spaces around it, which another program may have stored."""
+    return tax_id.strip().upper()
+
+
+KEY_FORMS: Mapping[str, Callable[[str], str]] = {"externalId": comparable, "taxId": tax_id_form, "email": str.casefold}
 """The exact keys, each with the function that returns its comparable form."""
 
 EXACT_FIELDS = tuple(KEY_FORMS)

@@ -186,7 +186,13 @@ def version_of(document: Document) -> int:
 
 
 def _copy_id(document: Document) -> Document:
-    return {"customer": document["_id"], "version": version_of(document), "updatedAt": document.get("updatedAt")}
+    return {"customer": document["_id"], "version": version_of(document), "updatedAt": _copied_time(document)}
+
+
+def _copied_time(document: Document) -> object:
+    """Return `updatedAt` as a copy's `_id` can hold it: another program's object may have names such as `$date`."""
+    time = document.get("updatedAt")
+    return None if isinstance(time, dict | list) else time
 
 
 def _time_of(document: Document) -> datetime | None:
@@ -198,7 +204,7 @@ def _time_of(document: Document) -> datetime | None:
 def _older_than(current: Document) -> Document:
     """Return the filter for the copies of documents before the current one, of which a copy may exist too."""
     time = _time_of(current)
-    return {"_id.updatedAt": {"$ne": current.get("updatedAt")} if time is None else {"$not": {"$gte": time}}}
+    return {"_id.updatedAt": {"$ne": _copied_time(current)} if time is None else {"$not": {"$gte": time}}}
 
 
 def _existing(documents: Sequence[Document]) -> Document:

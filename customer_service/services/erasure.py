@@ -151,7 +151,8 @@ def _must_be_retained(document: Mapping[str, Any]) -> bool:
 
 
 def _is_held(document: Mapping[str, Any]) -> bool:
-    return _retention_of(document).get("hold") not in (None, False)
+    hold = _retention_of(document).get("hold")
+    return hold is not None and hold is not False
 
 
 def _last_invoiced_on(document: Mapping[str, Any]) -> date | None:

@@ -41,7 +41,7 @@ NOT_DUE: list[dict[str, Any]] = [
     {"retention": {"lastInvoicedOn": PAST}, "blockedAt": None},
     {"blockedAt": None, "deletedAt": None},
     {"organizationId": None},
-    {"retention": {"lastInvoicedOn": 2015}},
+    {"retention": {"lastInvoicedOn": PAST, "hold": "no"}},
 ]
 
 
@@ -87,6 +87,13 @@ def test_erases_what_is_due(filled: Database[Document], shell: Shell) -> None:
     assert tombstone["erasedBy"] == "cli:erase-due"
     again = shell()
     assert (again.code, again.out) == (0, "due 0  erased 0\n")
+
+
+@pytest.mark.parametrize("day", [2015, datetime(2010, 1, 1), ["2015-01-01"], "2015"])  # noqa: DTZ001
+def test_a_date_that_cannot_be_read_is_a_failure(filled: Database[Document], shell: Shell, day: object) -> None:
+    filled.customers.insert_one(document(retention={"lastInvoicedOn": day}))
+    done = shell()
+    assert (done.code, done.out, done.err) == (1, "due 6  erased 5\n", "")
 
 
 def test_a_hold_that_is_not_utf_8_does_not_stop_the_command(filled: Database[Document], shell: Shell) -> None:

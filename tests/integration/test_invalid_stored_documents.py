@@ -99,6 +99,30 @@ def test_a_value_that_python_cannot_read_hides_no_other_customer(of_the_service:
     assert (len(since["data"]), len(rest["data"]), rest["nextCursor"]) == (1, 1, None)
 
 
+@pytest.mark.parametrize("time", [{"$date": "2025-01-01T00:00:00Z"}, [{"$date": 1}], {"a.b": 1}], ids=str)
+def test_a_time_of_extended_json_stops_no_write(service: Service, admin: FlaskClient, time: object) -> None:
+    """A program may have loaded a dump without parsing it; no `_id` may hold such names."""
+    for method, path in (("DELETE", url()), ("POST", f"{url()}/erasure")):
+        document = (service.database.customers.find_one(KEY) or {}) | {"updatedAt": time}
+        document.pop("deletedAt", None)
+        service.database.customers.replace_one(KEY, document)
+        assert admin.open(path, method=method).status_code in {200, 204}
+        problem(admin.get(url()), 404, "customer-not-found")
+
+
+def test_a_customer_whose_search_terms_mongodb_refuses_stops_no_backfill(of_the_service: Service) -> None:
+    customers = of_the_service.database.customers
+    document = (customers.find_one(KEY) or {}) | {"taxId": "VRE010101AB1"}
+    size = 16 * 1024 * 1024 - len(encode(document | {"notes": ""}))
+    customers.replace_one(KEY, document | {"notes": "x" * size})
+    customers.insert_one(document | {"_id": ObjectId(), "taxId": "DUM901231AB3"})
+    refused: list[str] = []
+    assert backfill_search_fields(of_the_service.database, on_refused=refused.append)[0] >= 1
+    assert refused == [CUSTOMER_ID]
+    page = caller(of_the_service, "editor").get(customers_url()).get_json()
+    assert [each["taxId"] for each in page["data"]] == ["DUM901231AB3"]
+
+
 class TestTextThatIsNotUtf8:
     """It is read with U+FFFD in its place, and a write neither stores that nor repeats for ever."""
 

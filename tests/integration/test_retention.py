@@ -215,6 +215,13 @@ def test_a_stored_retention_of_another_shape_is_500(service: Service, admin: Fla
     assert stored(service) == before
 
 
+@pytest.mark.parametrize("hold", [True, 0, "", "no", []])
+def test_any_stored_hold_but_false_and_null_holds(service: Service, admin: FlaskClient, hold: object) -> None:
+    service.database.customers.update_one(KEY, {"$set": {"retention": {"hold": hold}}})
+    assert admin.get(PATH).get_json() == NONE | {"hold": True}
+    assert admin.post(f"{url()}/erasure").get_json()["state"] == "blocked"
+
+
 @pytest.mark.parametrize("empty", [None, {}, {"hold": False}, {"hold": None, "lastInvoicedOn": None}])
 def test_another_program_may_store_an_empty_retention(mongodb: Database[Document], empty: Any) -> None:
     admin = caller(serve(mongodb), "admin")

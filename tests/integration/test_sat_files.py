@@ -422,6 +422,16 @@ class TestImport:
         assert (done.code, found(filled)) == (1, {} if is_final else {"crm-1": MATCHED})
         assert ("answer.txt:1: The customer with this RFC cannot be written: " in done.err) is not is_final
 
+    def test_a_tax_id_with_spaces_of_another_program(self, shell: Shell, filled: Database[Document]) -> None:
+        filled.customers.update_one(
+            {"externalId": "crm-0"}, {"$set": {"taxId": f" {rfc(0).lower()} "}, "$unset": {"search": 1}}
+        )
+        backfill_search_fields(filled)
+        assert "rows 3 " in shell("export", ORGANIZATION, "sat.txt").err
+        Path("answer.txt").write_text(answered())
+        assert shell("import", ORGANIZATION, "answer.txt").code == 0
+        assert found(filled) == {"crm-0": MATCHED}
+
     def test_a_pipe(self, shell: Shell, filled: Database[Document]) -> None:
         """It has no position, and more rows than a batch."""
         receiver, sender = os.pipe()
