@@ -19,7 +19,7 @@ def read(text: str) -> dict[str, str]:
     if "\0" in text:
         raise ValueError("it has a NUL character")
     bindings = list(parse_stream(io.StringIO(text)))
-    wrong = next((binding.original.line for binding in bindings if binding.error), None)
+    wrong = next((each.original.line for each in bindings if each.error or "=" in (each.key or "")), None)
     if wrong is not None:
         raise ValueError(f"line {wrong} is not NAME=value")
     return {each.key: each.value for each in bindings if each.key is not None and each.value is not None}

@@ -658,6 +658,12 @@ class TestRejects:
         assert (run.code, "r.csv exists already" in run.err) == (2, True)
         assert (tmp_path / "r.csv").read_text() == "theirs"
 
+    def test_an_empty_file_is_of_a_run_that_was_killed(self, shell: Shell, tmp_path: Path) -> None:
+        (tmp_path / "r.csv").touch()
+        (tmp_path / "c.csv").write_text("taxId\nx\n")
+        run = shell("import", ORGANIZATION, "c.csv", "--rejects", "r.csv")
+        assert (run.code, "invalid-rfc" in (tmp_path / "r.csv").read_text()) == (1, True)
+
     def test_they_go_on_with_the_import(self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         rows = [numbered_row(number) for number in range(25)]
         for place in (3, 15, 22):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 from customer_service.cli.transfer.formats import GZIP
 
@@ -23,7 +24,8 @@ DEVICES = Path("/dev")
 def reading(name: str) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """Open a file, or the standard input for `-`: yields its content, and the raw stream below."""
     if name == STANDARD:
-        yield sys.stdin.buffer, sys.stdin.buffer
+        standard = _open_stream(sys.stdin).buffer
+        yield standard, standard
         return
     with Path(name).open("rb") as raw:
         yield (cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if name.lower().endswith(GZIP) else raw), raw
@@ -36,8 +38,9 @@ def writing(name: str) -> Iterator[BinaryIO]:
     A device or a pipe is written to as it is.
     """
     if name == STANDARD:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        standard = _open_stream(sys.stdout).buffer
+        yield standard
+        standard.flush()
         return
     with _opened(Path(name)) as raw:
         if name.lower().endswith(GZIP):
@@ -45,6 +48,13 @@ def writing(name: str) -> Iterator[BinaryIO]:
                 yield cast("BinaryIO", compressed)
         else:
             yield raw
+
+
+def _open_stream(stream: TextIO | None) -> TextIO:
+    """Return the stream; raises OSError if the process was started without it."""
+    if stream is None:
+        raise OSError(errno.EBADF, "the standard stream is closed")
+    return stream
 
 
 @contextmanager

@@ -37,7 +37,13 @@ def test_the_variables_of_a_file(text: str, variables: Mapping[str, str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [("A=1\n='\n", "line 2 is not NAME=value"), ("A='open", "line 1"), ("A=\0", "NUL")]
+    ("text", "reason"),
+    [
+        ("A=1\n='\n", "line 2 is not NAME=value"),
+        ("A='open", "line 1"),
+        ("B=1\n'A=C'=x", "line 2 is not NAME=value"),
+        ("A=\0", "NUL"),
+    ],
 )
 def test_a_line_that_is_none(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from customer_service.cli.transfer import files
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:
@@ -33,3 +34,10 @@ def test_the_link_of_a_device_to_a_file_stays(tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "stdout").is_symlink()
     assert (tmp_path / "opened").read_bytes() == b"before text"
     assert {each.name for each in tmp_path.iterdir()} == {"opened", "stdout"}
+
+
+@pytest.mark.parametrize(("name", "opening"), [("stdin", files.reading), ("stdout", files.writing)])
+def test_a_standard_stream_that_is_closed(monkeypatch: pytest.MonkeyPatch, name: str, opening: Any) -> None:
+    monkeypatch.setattr(sys, name, None)
+    with pytest.raises(OSError, match="the standard stream is closed"), opening("-"):
+        pass
