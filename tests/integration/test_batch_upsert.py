@@ -116,6 +116,23 @@ class TestResults:
         assert statuses(results) == ["created", "created", "failed", "failed", "created"]
         assert [each["problem"]["type"] for each in results[2:4]] == ["urn:problem-type:database-error"] * 2
 
+    @pytest.mark.parametrize("step", ["update_many", "update"])
+    @pytest.mark.parametrize("of_document", [False, True])
+    def test_only_a_failure_of_one_document_is_a_result(
+        self, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch, step: str, of_document: bool
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise DatabaseError("a failure", of_document=of_document)
+
+        send(editor, numbered(1))
+        monkeypatch.setattr(CustomerBatchRepository, "update_many", lambda _, changes: [None] * len(changes))
+        monkeypatch.setattr(CustomerBatchRepository, step, fail)
+        answer = editor.post(BATCH_UPSERT, json={"customers": [numbered(1, phone=None)]})
+        if of_document:
+            assert statuses(answer.get_json()["results"]) == ["changed" if step == "update_many" else "failed"]
+        else:
+            problem(answer, 500, "database-error")
+
     def test_each_status_with_the_etag_of_a_read(self, editor: FlaskClient) -> None:
         send(editor, numbered(1), numbered(2))
         results = send(editor, numbered(3), numbered(2, phone=None), {}, numbered(1))
