@@ -184,7 +184,7 @@ class CallSender:
                 extensions={"timeout": deadline},
             )
         except httpx.InvalidURL as error:
-            raise ValueError(f"no URL can hold these values: {error}") from None
+            raise ValueError(f"these values do not fit into a URL: {error}") from None
         return await self.connection.exchange(request, deadline)
 
     async def _bearer(self) -> str:

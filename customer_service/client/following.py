@@ -23,7 +23,7 @@ PAUSE_SECONDS = 1.0
 
 LONGEST_FOLLOW_PAUSE_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
-"""The most of a Retry-After that is waited for: a proxy may send a date in the year 9999."""
+"""The longest Retry-After that is obeyed: a proxy may send a date in the year 9999."""
 
 
 async def follow(
@@ -54,7 +54,7 @@ async def follow(
 
 
 def _is_temporary(error: ClientError) -> bool:
-    """Return whether another attempt may succeed: not so with a wrong URL, for example."""
+    """Return whether another attempt may succeed; False for a wrong URL, for example."""
     if isinstance(error, Unreachable):
         return isinstance(error.__cause__, TEMPORARY_ERRORS)
     return isinstance(error, RateLimited) or getattr(error, "status", None) in TEMPORARY_STATUSES

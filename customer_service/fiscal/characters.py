@@ -25,7 +25,10 @@ IGNORABLE = (
 """The characters of Unicode's Default_Ignorable_Code_Point up to U+FFFF, in the same form."""
 
 NOT_PRINTED = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff"
-"""The twelve characters of Unicode's Bidi_Control, and two that no XML can have (XML 1.0, 2.2), in the same form."""
+"""The twelve characters of Unicode's Bidi_Control, and U+FFFE and U+FFFF, which XML forbids, in the same form.
+
+Source: XML 1.0, section 2.2.
+"""
 
 _IGNORABLE = re.compile(rf"[{IGNORABLE}\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]")
 _HTML_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31});")
@@ -39,7 +42,7 @@ def is_blank(text: str) -> bool:
 
 
 def is_printable(text: str) -> bool:
-    """Whether an invoice can print the text as it is: no character changes its order, or is none of XML's."""
+    """Whether an invoice can print the text as it is: none changes the order of the text, and XML allows each."""
     return text.isascii() or _NOT_PRINTED.search(text) is None
 
 

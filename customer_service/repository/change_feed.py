@@ -256,7 +256,7 @@ def _batch(stream: ChangeStream[Document]) -> list[Document]:
 
 
 def _is_of_customer(event: Document) -> bool:
-    """Whether an event is a change of a customer; no request names an `_id` of another type."""
+    """Whether an event is a change of a customer; a document with an `_id` of another type is none."""
     return isinstance(event["documentKey"]["_id"], ObjectId) and not event["isNoChange"]
 
 

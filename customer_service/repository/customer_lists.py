@@ -42,7 +42,7 @@ INDEXES = (_index(BY_TERM, "search", "_id"), *(_index(name, field, "_id") for fi
 
 
 HAS_OBJECT_ID = {"_id": {"$gte": ObjectId(bytes(12))}}
-"""The condition of the ids of customers; no page can begin after the `_id` of another type that a program stored."""
+"""The condition that `_id` is an ObjectId: a cursor cannot hold an `_id` of another type."""
 
 
 class CustomerList:

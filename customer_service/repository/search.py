@@ -127,8 +127,8 @@ def fold(text: str) -> str:
 def search_terms(customer: Mapping[str, Any]) -> list[str]:
     """Return the search terms of an active customer, at most MAXIMUM_TERMS.
 
-    Of too many terms, the n-grams of the last words are left out first, and then whole words of the longest names with
-    dozens of metadata entries.
+    Of too many terms, the n-grams of the last words are left out first. A customer with a very long name and dozens of
+    metadata entries may also lose whole words.
     """
     given = {name: customer.get(name) for name in KEY_FORMS}
     keys = {name: key[:MAXIMUM_LEGAL_NAME_LENGTH] for name, key in given.items() if key and isinstance(key, str)}

@@ -190,7 +190,7 @@ def _copy_id(document: Document) -> Document:
 
 
 def _copied_time(document: Document) -> object:
-    """Return `updatedAt` as a copy's `_id` can hold it: another program's object may have names such as `$date`."""
+    """Return `updatedAt`, or None for an object or an array: names such as `$date` are not allowed in an `_id`."""
     time = document.get("updatedAt")
     return None if isinstance(time, dict | list) else time
 

@@ -37,7 +37,7 @@ MAXIMUM_IDS = 100
 MAXIMUM_BATCH_LENGTH = 100
 MAXIMUM_MISMATCHES = 100
 MAXIMUM_MEMBERS = 10_000
-"""The most members of one JSON object; a schema has ten, and each unknown one costs 10 microseconds."""
+"""The most members of one JSON object. A schema has about ten. Each unknown member costs 10 microseconds."""
 
 METADATA_PATH = "/metadata"
 METADATA_KEY = re.compile(f"[^$.{ASCII_CONTROLS}]+")
@@ -87,7 +87,7 @@ METADATA_VALUE = {"type": "string", "maxLength": MAXIMUM_METADATA_VALUE_LENGTH}
 ANYTHING = {"description": "Any other JSON value; the response lists its errors."}
 
 OF_THE_WHOLE = (["invalid-type"], ["too-many"])
-"""The messages about a whole object."""
+"""marshmallow's messages about an object as a whole, not about one of its members."""
 
 ERROR_CODES: dict[str, Any] = {
     "required": "required",

@@ -32,7 +32,7 @@ def _networks(text: str) -> tuple[Network, ...]:
 
 
 def _without_mapping(network: Network) -> Network:
-    """Return the IPv4 network of mapped addresses (RFC 4291, section 2.5.5.2): a caller's address is one of IPv4."""
+    """Return the IPv4 network of mapped addresses (RFC 4291, section 2.5.5.2): callers' are compared as IPv4 too."""
     mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
     return network if mapped is None else ipaddress.IPv4Network((mapped, network.prefixlen - MAPPED_PREFIX_LENGTH))
 

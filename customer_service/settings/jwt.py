@@ -90,14 +90,17 @@ class JwtSettings(SettingsGroup):
 
 
 def _is_safe_url(url: str) -> bool:
-    """Whether it is a URL whose response cannot be changed on the network: https, or http on this machine."""
+    """Whether the URL is well-formed, and its response cannot be changed on the network.
+
+    It is https, or http on this machine.
+    """
     try:
         parts = urlsplit(url)
-        has_port = parts.port != 0
+        is_port_valid = parts.port != 0
     except ValueError:
         return False
     host = parts.hostname or ""
-    is_sendable = has_port and url.isascii() and url.isprintable() and " " not in url
+    is_sendable = is_port_valid and url.isascii() and url.isprintable() and " " not in url
     return bool(host) and is_sendable and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
 
 

@@ -701,7 +701,7 @@ class TestFollowing:
         assert max(clock.pauses) > following.PAUSE_SECONDS
 
     def test_a_cursor_that_no_url_can_hold(self, clock: Clock) -> None:
-        with pytest.raises(ValueError, match="no URL can hold these values"):
+        with pytest.raises(ValueError, match="these values do not fit into a URL"):
             next(client_of(Script(page_of("1"))).follow("x" * 70_000))
         assert clock.pauses == []
 
