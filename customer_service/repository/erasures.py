@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure
 
-from customer_service.errors import CustomerNotFound, VersionMismatch
+from customer_service.errors import CustomerNotFound
 from customer_service.repository.customers import ACCESSIBLE, CustomerRepository, object_id
 from customer_service.repository.database import Document, now_as_stored
 from customer_service.repository.driver_errors import translates_errors
@@ -58,7 +58,7 @@ class CustomerKey(NamedTuple):
 def find_due(database: Database[Document], latest: date) -> list[CustomerKey]:
     """Return the blocked customers whose retention is over: not held, and without an invoice after `latest`.
 
-    A date of another type cannot be compared: its customer is returned too, and its erasure fails.
+    A customer whose date is not text is returned too, so that its failed erasure is reported.
     """
     date_of = "retention.lastInvoicedOn"
     is_over = [{date_of: {"$not": {"$type": "string"}}}, {date_of: {"$lte": latest.isoformat()}}]
@@ -106,7 +106,8 @@ class ErasureRepository(CustomerRepository):
     ) -> Document:
         """Change the retention of a customer that `get_retainable` finds, and return it; raises CustomerNotFound.
 
-        It is no new version of the customer. Raise VersionMismatch if it is not `unchanged`, a document that was read.
+        It is no new version of the customer. If `unchanged` is given, raise VersionMismatch if the customer has changed
+        since that document was read.
         """
         own = {"organizationId": self._scope, **_retainable(customer_id, also_blocked=also_blocked)}
         if unchanged is not None:
@@ -120,9 +121,11 @@ class ErasureRepository(CustomerRepository):
             # another program stored a null, in which MongoDB sets no field
             self._collection.update_one({**own, "retention": None}, {"$unset": {"retention": ""}})
             changed = update()
-        if changed is None:
-            raise CustomerNotFound if unchanged is None else VersionMismatch
-        return changed
+        if changed is not None:
+            return changed
+        if unchanged is not None:
+            self._raise_mismatch(unchanged)
+        raise CustomerNotFound
 
     @translates_errors
     def block(self, document: Document) -> Document:

@@ -87,6 +87,11 @@ class MembershipRepository:
         return _membership(document) if document else None
 
     @translates_errors
+    def exists(self, user_id: str, organization_id: str) -> bool:
+        """Return whether a membership of the user is stored, in any role; it does not read the cache."""
+        return self._collection.find_one(_key(user_id, organization_id)) is not None
+
+    @translates_errors
     def all_of(self, organization_id: str) -> list[Membership]:
         """Return the members of the organization in the order of their user ids."""
         documents = self._collection.find({"organizationId": organization_id}).sort("userId", ASCENDING)

@@ -16,7 +16,7 @@ from customer_service.schemas.outputs import ErasureSchema, RetentionSchema
 from customer_service.services import erasure
 from customer_service.web import examples
 from customer_service.web.operations import Operation, SuccessResponse
-from customer_service.web.requests import JSON, has_if_match, json_body, require_match
+from customer_service.web.requests import JSON, WITHOUT_ETAG, has_if_match, json_body, require_match
 from customer_service.web.responses import etag_of, json_response
 
 if TYPE_CHECKING:
@@ -63,7 +63,10 @@ def put_customer_retention(customer_id: str) -> Response:
     document = customers.get_retainable(customer_id, also_blocked=is_admin)  # 404 comes before the errors of the body
     erasure.retention_body(document)  # raises MalformedDocument: a change would keep what cannot be read
     body = json_body()
-    require_match(None if erasure.is_reduced(document) else document, etag_of)
+    if erasure.is_reduced(document):
+        require_match(WITHOUT_ETAG, str)
+    else:
+        require_match(document, etag_of)
     changed = customers.change_retention(
         customer_id,
         erasure.to_retention_change(body),
@@ -109,7 +112,7 @@ def _refuse_hold() -> None:
 def _require_match(document: Document) -> None:
     """Raise VersionMismatch if If-Match does not have the ETag of an active customer.
 
-    Any other is not judged: the same request completes an erasure that was interrupted, and repeats its answer.
+    A deleted, blocked or erased customer is not checked, so that the same request can complete or repeat an erasure.
     """
     if document.get("deletedAt") is None and not erasure.is_erased(document):
         require_match(document, etag_of)

@@ -112,9 +112,10 @@ def erase(
 ) -> Document:
     """Erase the customer, or block it if it must be retained; return what is left of it.
 
-    Each step can be repeated, so that the same call completes an erasure that a crash interrupted. `require` receives
-    the customer before the first write, and again if another write was faster; what it raises ends the erasure. Raises
-    CustomerNotFound, and MalformedDocument if the stored retention cannot be read.
+    Each step can be repeated, so that the same call completes an erasure that a crash interrupted. `require` is
+    called with the customer before the first write, and again after each conflict. If it raises, the erasure ends.
+
+    Raises CustomerNotFound, and MalformedDocument if the stored retention cannot be read.
     """
     while True:
         document = customers.get_any(customer_id)
@@ -128,7 +129,7 @@ def erase(
 
 
 def _remove(customers: ErasureRepository, document: Document) -> Document:
-    """Delete the customer, which gives the change feed its event, once; raises as `erase`, and VersionMismatch."""
+    """Delete the customer, so that the change feed has exactly one event; raises as `erase`, and VersionMismatch."""
     _must_be_retained(document)  # raises MalformedDocument before anything is written
     return customers.remove(document)
 
@@ -161,7 +162,7 @@ def _last_invoiced_on(document: Mapping[str, Any]) -> date | None:
     if text is None:
         return None
     try:
-        day = date.fromisoformat(text if DATE.fullmatch(text) else "")  # the latest date is compared as text
+        day = date.fromisoformat(text if DATE.fullmatch(text) else "")  # MongoDB compares the dates as text
         retention.retain_until(day)
     except (TypeError, ValueError):  # another program may have stored a date whose retention ends after the year 9999
         raise MalformedDocument("retention") from None

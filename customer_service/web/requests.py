@@ -32,13 +32,18 @@ LATIN_1 = "The body is not UTF-8: it looks like Latin-1 (ISO 8859-1, Windows-125
 MAXIMUM_NAME_LENGTH = 200
 MAXIMUM_IDEMPOTENCY_KEY_LENGTH = 255
 MAXIMUM_VALUES = 60_000
-"""The most values of a body. A batch of a hundred full customers has 7,000; 280,000 in 1 MB take 35 MB of memory."""
+"""The most values that a body may have.
+
+A batch of 100 full customers has 7,000. A body of 1 MB can have 280,000, which take 35 MB of memory.
+"""
 
 QUOTED = re.compile('"[^"]*"')
 WITHOUT_ETAG = "\0"
-"""The ETag, in `require_match`, of what has none: no header holds this one, and `*` matches."""
+"""Pass this to `require_match` for something without an ETag: only `*` matches it, as no header can hold a NUL."""
 
-MAXIMUM_ETAGS_LENGTH = 8190  # of one field: gunicorn joins up to a hundred, which take 0.2 s to parse
+MAXIMUM_ETAGS_LENGTH = 8190
+"""The length of one field. gunicorn joins up to a hundred of them, and parsing those would take 0.2 s."""
+
 IDEMPOTENCY_KEY = re.compile(f"[!-~]{{1,{MAXIMUM_IDEMPOTENCY_KEY_LENGTH}}}")
 
 
@@ -124,7 +129,7 @@ def require_match(value: T | None, etag_of: Callable[[T], str]) -> None:
     """Raise VersionMismatch if If-Match or If-None-Match does not allow a write on this value.
 
     `*` stands for any value, also for one whose ETag cannot be computed (RFC 9110, sections 13.1.1 and 13.1.2). An
-    If-None-Match of more than MAXIMUM_ETAGS_LENGTH characters allows none.
+    If-None-Match that is longer than MAXIMUM_ETAGS_LENGTH is not parsed, and refuses the write.
     """
     require_if_match(value, etag_of)
     if value is None:
@@ -136,7 +141,7 @@ def require_match(value: T | None, etag_of: Callable[[T], str]) -> None:
 
 
 def require_if_match(value: T | None, etag_of: Callable[[T], str]) -> None:
-    """Raise VersionMismatch if If-Match does not have the value's ETag; nothing, None, has none."""
+    """Raise VersionMismatch if If-Match does not have the value's ETag; None, that is nothing stored, never matches."""
     if has_if_match():
         accepted = etags("If-Match")
         if value is None or not (accepted.star_tag or accepted.contains(etag_of(value))):
@@ -144,11 +149,20 @@ def require_if_match(value: T | None, etag_of: Callable[[T], str]) -> None:
 
 
 def etags(header: str) -> ETags:
-    """Return the ETags of If-Match or If-None-Match; none if it has more than MAXIMUM_ETAGS_LENGTH characters."""
+    """Return the ETags of If-Match or If-None-Match; none if the header is longer than MAXIMUM_ETAGS_LENGTH.
+
+    A `*` among others counts in If-None-Match, and not in If-Match: in doubt the write is refused.
+    """
     text = request.headers.get(header, "")
     if len(text) > MAXIMUM_ETAGS_LENGTH:
         return ETags()
-    return ETags(star_tag=True) if "*" in QUOTED.sub("", text) else parse_etags(text)
+    parts = QUOTED.sub('""', text).split(",") if header == "If-None-Match" else [text]
+    return ETags(star_tag=True) if "*" in map(str.strip, parts) else parse_etags(text)
+
+
+def has_condition() -> bool:
+    """Return whether the request has the condition If-Match or If-None-Match."""
+    return has_if_match() or "HTTP_IF_NONE_MATCH" in request.environ
 
 
 def has_if_match() -> bool:

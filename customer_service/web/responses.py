@@ -126,7 +126,7 @@ def cacheable_response(value: Mapping[str, Any], headers: Mapping[str, str]) -> 
 
 
 def not_modified_if_current(response: Response) -> Response:
-    """Make it a 304 if `If-None-Match` has its ETag; return it. Raises VersionMismatch if `If-Match` does not have it.
+    """Return the response, as a 304 if `If-None-Match` has its ETag; raises VersionMismatch if `If-Match` lacks it.
 
     `If-Modified-Since` is ignored, as no response has a modification date (RFC 9110, section 13.1.3). werkzeug's
     `make_conditional` would parse it all the same, and fail at a year of twenty digits.

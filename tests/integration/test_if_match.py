@@ -9,9 +9,11 @@ import pytest
 from customer_service.errors import DatabaseUnavailable
 from customer_service.repository import ErasureRepository
 from tests.support import (
+    CUSTOMER_ID,
     INVOICED_ON,
     MEMBER,
     MISSING_CUSTOMER_ID,
+    ORGANIZATION,
     Service,
     customers_url,
     new_customer,
@@ -91,7 +93,7 @@ def test_if_none_match_creates_only(service: Service, admin: FlaskClient) -> Non
     admin.put(customers_url("/by-external-id/a"), json=new_customer(taxId="VRE010101AB1"))
     before, etag = everything(service), admin.get(customers_url("/by-external-id/a")).headers["ETag"]
     replacement = new_customer(taxId="VRE010101AB1", phone=None)
-    for condition in ("*", "*,*", '"x", *', etag.rjust(9000, ",")):
+    for condition in ("*", "*,*", '"x", *', ' * , "x"', etag.rjust(9000, ",")):
         answers = [
             admin.put(f"{MEMBERS}/{MEMBER}", json={"role": "editor"}, headers={"If-None-Match": condition}),
             admin.post(
@@ -126,16 +128,37 @@ def test_it_comes_after_what_cannot_be_read_and_before_what_is_wrong(admin: Flas
     problem(admin.put(f"{url()}/retention", json=wrong, headers=condition), 412, "version-mismatch")
 
 
-def test_a_star_inside_an_etag_is_none(admin: FlaskClient) -> None:
-    problem(send(admin, f"DELETE {url()}", '"a,*,b"'), 412, "version-mismatch")
+@pytest.mark.parametrize("condition", ['"a,*,b"', "abc*", '"x*', "W/*", '"a"*', '"a", "b*', '"a", *', "*,*"])
+def test_a_star_that_is_not_alone_is_none(admin: FlaskClient, condition: str) -> None:
+    problem(send(admin, f"DELETE {url()}", condition), 412, "version-mismatch")
+    if condition not in {'"a", *', "*,*"}:
+        assert admin.get(url(), headers={"If-None-Match": condition}).status_code == 200
+
+
+def test_a_membership_of_another_program_is_something(service: Service, admin: FlaskClient) -> None:
+    """Its role is unknown, so its user is no member; it is stored all the same."""
+    service.database.memberships.insert_one({"organizationId": ORGANIZATION, "userId": "x", "role": "owner"})
+    before = everything(service)
+    only_new = admin.put(f"{MEMBERS}/x", json={"role": "editor"}, headers={"If-None-Match": "*"})
+    problem(only_new, 412, "version-mismatch")
+    problem(send(admin, f"DELETE {MEMBERS}/x", '"another"'), 412, "version-mismatch")
+    assert everything(service) == before
+    assert send(admin, f"DELETE {MEMBERS}/x", "*").status_code == 204
+
+
+def test_a_blocked_customer_has_no_etag_for_its_retention(admin: FlaskClient) -> None:
+    etag, request_line = admin.get(url()).headers["ETag"], f"PUT {url()}/retention"
+    assert admin.put(f"{url()}/retention", json=INVOICED).status_code == 200
+    assert admin.post(f"{url()}/erasure").get_json()["state"] == "blocked"
+    problem(send(admin, request_line, etag, json=INVOICED), 412, "version-mismatch")
+    assert send(admin, request_line, "*", json=INVOICED).status_code == 200
 
 
 def test_a_missing_customer_is_404_first(admin: FlaskClient) -> None:
-    for suffix in ("", "/erasure", "/retention"):
-        path = url(customer=MISSING_CUSTOMER_ID) + suffix
-        method = "POST" if suffix == "/erasure" else "GET"
-        answer = admin.open(path, method=method, headers={"If-Match": "*"})
-        problem(answer, 404, "customer-not-found")
+    for request_line, options in OF_A_CUSTOMER.items():
+        method, path = request_line.replace(CUSTOMER_ID, MISSING_CUSTOMER_ID).split()
+        answer = admin.open(path, method=method, headers={"If-Match": '"another"'}, **options)
+        assert answer.status_code == 404
 
 
 @pytest.mark.parametrize("retention", [None, INVOICED])
