@@ -129,7 +129,7 @@ def create_indexes() -> None:
         refused = list[str]()
         completed, shared = repository.backfill_search_fields(database, on_progress, refused.append)
     for customer_id in refused:
-        click.echo(f"refused  {customer_id}: MongoDB does not store its search terms, so no list has it")
+        click.echo(f"refused  {customer_id}: MongoDB refused to change this customer, so no list has it")
     changed, twins = repository.backfill_unique_keys(database)
     if changed:
         click.echo(f"changed  the unique keys of {changed} customers")

@@ -136,7 +136,7 @@ class DatabaseUnavailable(CustomerServiceError):
 class DatabaseError(CustomerServiceError):
     """MongoDB refused an operation, and a retry will not help.
 
-    If it is `of_document`, MongoDB refused one document, for instance for another program's unique index.
+    `of_document` is True if MongoDB refused only this document, for instance because of another program's unique index.
     """
 
     def __init__(self, reason: str, *, of_document: bool = False) -> None:

@@ -6,11 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bson import ObjectId
-from pymongo.errors import DuplicateKeyError, WriteError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from customer_service.fiscal.rules import unique_keys
 from customer_service.repository.customers import NOT_DELETED, CustomerRepository, search_and_unique_fields
-from customer_service.repository.driver_errors import translates_errors
+from customer_service.repository.driver_errors import is_of_document, translates_errors
 from customer_service.repository.search import PHONE_TERM, SAT_TERMS
 
 if TYPE_CHECKING:
@@ -50,16 +50,18 @@ def backfill_search_fields(
 ) -> tuple[int, int]:
     """Backfill the search and unique fields of customers that another program or an earlier release stored.
 
-    `on_progress` receives the number of each customer, from 1, and the total; `on_refused` the id of each that MongoDB
-    refuses to change, such as one of nearly 16 MiB. Return how many customers were changed,
-    and how many of those got no unique keys because another customer has one of them.
+    `on_progress` receives the number of each customer, from 1, and the total. `on_refused` receives the id of each
+    customer that MongoDB refuses to change, for example because it has nearly 16 MiB. Return how many customers were
+    changed, and how many of those got no unique keys because another customer has one of them.
     """
     customers = database[CustomerRepository.COLLECTION]
     outcomes, total = Counter[bool | None](), customers.count_documents(INCOMPLETE)
     for number, document in enumerate(customers.find(INCOMPLETE), 1):
         try:
             outcomes[_backfill(customers, document) if _is_listable(document) else None] += 1
-        except WriteError:
+        except OperationFailure as error:
+            if not is_of_document(error):
+                raise
             on_refused(str(document["_id"]))
         on_progress(number, total)
     return outcomes[True] + outcomes[False], outcomes[False]
@@ -67,7 +69,8 @@ def backfill_search_fields(
 
 def _backfill(customers: Collection[Document], document: Document) -> bool | None:
     """Return whether the customer has unique keys now, or None if it was complete or another write changed it first."""
-    unchanged = {name: document.get(name) for name in ("_id", "organizationId", "updatedAt", "search", *NOT_DELETED)}
+    names = ("_id", "organizationId", "updatedAt", "search", *NOT_DELETED)
+    unchanged = {name: {"$eq": document.get(name)} for name in names}
     fields = search_and_unique_fields(document)
     if fields["search"] == document.get("search"):
         return None
@@ -121,7 +124,7 @@ def _store(
     """Store the keys without a conflict; return 1, or 0 if nothing changed or another write was first."""
     taken = {each.name for each in conflicts}
     free = {name: key for name, key in wanted.items() if name not in taken}
-    unchanged = {name: document.get(name) for name in ("_id", "organizationId", "unique")}
+    unchanged = {name: {"$eq": document.get(name)} for name in ("_id", "organizationId", "unique")}
     try:
         return collection.update_one(unchanged, {"$set": {"unique": free}}).modified_count
     except DuplicateKeyError:  # the next run finds the conflict

@@ -101,7 +101,10 @@ class CustomerBatchRepository(CustomerRepository):
 
 
 def _keys_in(unique: object, name: str) -> list[str]:
-    """Return the unique keys of this name; in an array of another program, MongoDB finds each element."""
+    """Return the unique keys of this name.
+
+    If another program stored an array, each of its elements counts, as in MongoDB's queries.
+    """
     parts = [each for each in _elements(unique) if isinstance(each, dict)]
     return [key for part in parts for key in _elements(part.get(name)) if isinstance(key, str)]
 

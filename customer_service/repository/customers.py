@@ -265,9 +265,9 @@ class CustomerRepository:
     def _raise_mismatch(self, document: Document) -> NoReturn:
         """Raise VersionMismatch: another write changed one of the document's fields that are COMPARED.
 
-        Raise MalformedDocument if the document is unchanged. One of the fields then has a value that never equals what
-        is read of it, such as bytes that are not UTF-8, and each retry would fail too. The other write is always seen:
-        a statement that matches nothing also returns only after a majority has what was written before.
+        Raise MalformedDocument if the document is unchanged. One of the fields is then read differently from how it is
+        stored, such as bytes that are not UTF-8, and each retry would fail too. This read sees the other write: MongoDB
+        answers a statement that matched nothing only after a majority has all earlier writes.
         """
         current = self._find({"_id": document["_id"]}) or {}
         self._reduce_copies(current)
@@ -276,7 +276,10 @@ class CustomerRepository:
         raise VersionMismatch
 
     def _if_unchanged(self, document: Document) -> Document:
-        """Return the filter for the document if it is unchanged; `$eq` takes no stored value for an operator."""
+        """Return the filter for the document if it is unchanged.
+
+        `$eq` keeps a stored value such as `{"$gt": 1}` from being read as an operator.
+        """
         return {"organizationId": self._scope, **{name: {"$eq": document.get(name)} for name in self.COMPARED}}
 
     def _reduce_copies(self, customer: Document) -> None:
@@ -327,7 +330,7 @@ def search_and_unique_fields(customer: Mapping[str, Any]) -> Document:
 def changes_of(document: Document, customer: Mapping[str, Any]) -> tuple[Document, dict[str, str]]:
     """Return the fields to set so that the document has this customer, and those to unset.
 
-    A value that is stored already is not set: what is read of bytes that are not UTF-8 would replace them.
+    A value that is stored already is not set: to write it back would replace bytes that are not UTF-8 by U+FFFD.
     """
     absent = {name: "" for name in OPTIONAL_FIELDS if name not in customer}
     if "satValidation" in document and not rules.has_same_sat_values(document, customer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError, WriteError
+from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
 from customer_service.errors import DatabaseError, DatabaseUnavailable, IndexesMissing
 
@@ -16,6 +16,9 @@ TRANSIENT_CODES = {6, 7, 64, 89, 91, 133, 134, 189, 262, 9001, 10058, 10107, 116
 """The server's error codes, of a write or of its write concern, that stop once the replica set has a primary again."""
 BAD_VALUE = 2
 DUPLICATE_KEY = 11000
+DOCUMENT_CODES = {28, 52, 57, 66, 121, 171, 10334, DUPLICATE_KEY, 17280, 17419}
+"""The server's error codes for what is in a document: its names, its size, its keys, another program's validator."""
+
 BAD_HINT = "hint provided does not correspond to an existing index"
 
 P = ParamSpec("P")
@@ -34,8 +37,7 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
                 raise DatabaseUnavailable(type(error).__name__) from error
             if BAD_VALUE in codes_of(error) and BAD_HINT in str(error):
                 raise IndexesMissing(_describe(error)) from error
-            of_document = isinstance(error, WriteError | BulkWriteError)
-            raise DatabaseError(_describe(error), of_document=of_document) from error
+            raise DatabaseError(_describe(error), of_document=is_of_document(error)) from error
 
     return translated
 
@@ -56,9 +58,14 @@ def duplicates_of(error: BulkWriteError) -> set[int]:
     return {failure["index"] for failure in failures}
 
 
+def is_of_document(error: PyMongoError) -> bool:
+    """Return whether MongoDB refused a document for what is in it, so that it may accept others."""
+    return codes_of(error) <= DOCUMENT_CODES
+
+
 def refused_of(error: BulkWriteError) -> set[int]:
-    """Return the indexes of the documents that were refused; raises the error if another attempt may store them."""
-    if error.details.get("writeConcernErrors") or codes_of(error) & TRANSIENT_CODES:
+    """Return the indexes of the documents that MongoDB refused for what is in them; raises any other error."""
+    if not is_of_document(error):
         raise error
     return {failure["index"] for failure in error.details["writeErrors"]}
 

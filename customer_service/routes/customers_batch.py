@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from customer_service import errors
-from customer_service.errors import CustomerServiceError, InvalidRequest
+from customer_service.errors import CustomerServiceError, DatabaseError, InvalidRequest, MalformedDocument
 from customer_service.errors.findings import serialize_findings
+from customer_service.observability.request_log import add_fields
 from customer_service.repository import CustomerBatchRepository
 from customer_service.routes.blueprint import MEMBER_ERRORS, blueprint, customers, scoped_repository
 from customer_service.schemas.inputs import BatchInputSchema, IdsInputSchema
@@ -82,6 +83,9 @@ def batch_upsert_customers() -> Response:
 
 def _results(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """Return the result of each customer; all refused customers share the bytes of MAXIMUM_BATCH_FINDINGS_BYTES."""
+    failures = [each for each in outcomes if isinstance(each, DatabaseError | MalformedDocument)]
+    if failures:
+        add_fields(refused=[f"{type(each).__name__} {each}" for each in failures])
     refused = sum(isinstance(outcome, InvalidRequest) for outcome in outcomes)
     return [_result(*each, MAXIMUM_BATCH_FINDINGS_BYTES // max(refused, 1)) for each in enumerate(outcomes)]
 

@@ -179,7 +179,7 @@ def _upsert_or_error(item: T, validate: Callable[[T], Upsert]) -> Upsert | Inval
     try:
         return validate(item)
     except InvalidRequest as error:
-        return error.with_traceback(None)  # it would hold the item
+        return error.with_traceback(None)  # the traceback would keep the item in memory
 
 
 def _key(new: Upsert) -> tuple[str, str]:
@@ -215,7 +215,7 @@ def _change_many(
 
 @contextmanager
 def _leaving_refused_documents() -> Iterator[None]:
-    """Let no refused document end the batch: each is then written by itself, and has its own error."""
+    """If MongoDB refuses a document, go on: each customer is then written singly, and gets its own error."""
     try:
         yield
     except DatabaseError as error:

@@ -9,7 +9,7 @@ import pytest
 from bson import CodecOptions, DatetimeMS, ObjectId, encode
 from bson.raw_bson import RawBSONDocument
 
-from customer_service.repository import backfill_search_fields, ensure_indexes
+from customer_service.repository import backfill_search_fields, backfill_unique_keys, ensure_indexes
 from customer_service.repository.database import connect
 from customer_service.settings import MongoSettings
 from tests.support import (
@@ -108,6 +108,16 @@ def test_a_time_of_extended_json_stops_no_write(service: Service, admin: FlaskCl
         service.database.customers.replace_one(KEY, document)
         assert admin.open(path, method=method).status_code in {200, 204}
         problem(admin.get(url()), 404, "customer-not-found")
+
+
+def test_a_backfill_takes_no_stored_value_for_an_operator(service: Service) -> None:
+    customers = service.database.customers
+    customers.update_one(KEY, {"$set": {"updatedAt": {"$date": "2025"}}})
+    assert backfill_search_fields(service.database)[0] >= 1
+    assert "search" in (customers.find_one(KEY) or {})
+    customers.replace_one(KEY, (customers.find_one(KEY) or {}) | {"unique": {"$x": 1}})
+    assert backfill_unique_keys(service.database) == (1, [])
+    assert (customers.find_one(KEY) or {})["unique"] == {"taxId": "DUM901231AB3"}
 
 
 def test_a_customer_whose_search_terms_mongodb_refuses_stops_no_backfill(of_the_service: Service) -> None:

@@ -212,7 +212,7 @@ class TestExport:
         filled.customers.delete_many({})
         done = shell("export", ORGANIZATION, "sat.txt")
         assert (done.code, (tmp_path / "sat.txt").exists()) == (0, False)
-        assert done.err.splitlines()[0] == "sat.txt: removed, as it was of an earlier export"
+        assert done.err.splitlines()[0] == "sat.txt: removed, since no customer is due"
 
     def test_as_many_files_as_it_takes(
         self, shell: Shell, customers: CustomerBatchRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -571,7 +571,7 @@ class TestSpreadsheets:
     def test_a_column_in_another_encoding(self, shell: Shell, tmp_path: Path) -> None:
         (tmp_path / "c.csv").write_text("Grupo\nx\n")
         run = shell("import", ORGANIZATION, "c.csv", "--column", "Raz\udcf3n=legalName")
-        assert (run.code, "Invalid value for '--column': is not in UTF-8" in run.err) == (2, True)
+        assert (run.code, "Invalid value for '--column': one of the values is not in UTF-8" in run.err) == (2, True)
 
     @pytest.mark.parametrize("value", ["Grupo", "Grupo=grupo", "Grupo=", "Grupo=reason", "=taxId", "Grupo=metadata."])
     def test_a_column_that_is_given_wrong(self, shell: Shell, tmp_path: Path, value: str) -> None:
@@ -659,10 +659,11 @@ class TestRejects:
         assert (tmp_path / "r.csv").read_text() == "theirs"
 
     def test_an_empty_file_is_of_a_run_that_was_killed(self, shell: Shell, tmp_path: Path) -> None:
-        (tmp_path / "r.csv").touch()
+        (tmp_path / "r.csv").touch(0o666)
         (tmp_path / "c.csv").write_text("taxId\nx\n")
         run = shell("import", ORGANIZATION, "c.csv", "--rejects", "r.csv")
         assert (run.code, "invalid-rfc" in (tmp_path / "r.csv").read_text()) == (1, True)
+        assert (tmp_path / "r.csv").stat().st_mode & 0o777 == 0o600
 
     def test_they_go_on_with_the_import(self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         rows = [numbered_row(number) for number in range(25)]

@@ -113,7 +113,7 @@ def export_for_the_sat(organization: str, file: Path, older_than: int | None) ->
                 print_line(f"{path}: {rows} rows", bar)
             if not counts["files"] and file.exists():
                 file.unlink()
-                print_line(f"{file}: removed, as it was of an earlier export", bar)
+                print_line(f"{file}: removed, since no customer is due", bar)
         except OSError as error:
             sys.exit(print_error(f"{file}: {error.strerror}", EXIT_FAILURE))
     _end(counts)

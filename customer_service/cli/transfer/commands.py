@@ -59,7 +59,7 @@ def _fields(_context: click.Context, _parameter: click.Parameter, values: Sequen
     given: dict[str, str] = {}
     for value in values:
         if not is_utf_8(value):
-            raise click.BadParameter("is not in UTF-8")
+            raise click.BadParameter("one of the values is not in UTF-8")
         name, _, field = value.rpartition("=")
         if not column_key(name) or column_key(name) in given or (known := field_of(field)) in {None, REASON}:
             raise click.BadParameter(f'{value}: write it as "My header=taxId", each once; the fields are {KNOWN}')
@@ -210,7 +210,7 @@ class _Run:
                 if self.checkpoint:
                     self.checkpoint.save(self.counts)
                 if self.bar:
-                    self.bar.update(raw.tell() - self.bar.pos)
+                    self.bar.update((raw.tell() if raw.seekable() else 0) - self.bar.pos)
 
             rows = sheet.rows() if sheet else formats.read_ndjson(stream)
             Importer(upsert, self.counts, on_refused, on_batch, self.print_line).run(rows)

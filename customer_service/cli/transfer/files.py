@@ -51,7 +51,7 @@ def writing(name: str) -> Iterator[BinaryIO]:
 
 
 def _open_stream(stream: TextIO | None) -> TextIO:
-    """Return the stream; raises OSError if the process was started without it."""
+    """Return the stream; raises OSError if it was closed when the process started."""
     if stream is None:
         raise OSError(errno.EBADF, "the standard stream is closed")
     return stream

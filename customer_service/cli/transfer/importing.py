@@ -96,7 +96,7 @@ class Importer:
             return self._upsert(validated)
 
     def _validated(self, row: Row) -> tuple[Row, Upsert | InvalidRequest]:
-        """Return the row without its body, which may be large and is not stored, and its upsert or its error."""
+        """Return the row without its body, which may be large and is no longer needed, and its upsert or its error."""
         (validated,) = validate_many([row], self._validate)
         return row._replace(body=None), validated
 

@@ -27,10 +27,11 @@ class Rejects:
     def __init__(self, path: Path, layout: Layout, *, resumed: bool) -> None:
         """Create the file, or append to that of the run before; raises FileExistsError, and OSError.
 
-        An empty file is of a run that was killed before its first refused row.
+        An empty file is accepted: a run that was killed before its first refused row leaves one.
         """
         may_exist = resumed or (path.is_file() and path.stat().st_size == 0)
         descriptor = os.open(path, FLAGS | (0 if may_exist else os.O_EXCL), OWNER_ONLY)
+        os.fchmod(descriptor, OWNER_ONLY)
         self._file = os.fdopen(descriptor, "a", encoding="utf-8", newline="")
         self._rows = csv.writer(self._file, delimiter=layout.separator)
         self._path, self._header = path, layout.header

@@ -16,7 +16,7 @@ LINE_ENDS = (b"\n", "\n", "\r")
 UNREADABLE_MESSAGES = {
     "invalid-json": "Give one JSON value in UTF-8 on each line.",
     "invalid-csv": "Quote the cells as RFC 4180 says, and keep each within 131,072 characters.",
-    "unclosed-quote": "A quote in a line above has no end: correct it, and import the file again.",
+    "unclosed-quote": "An earlier line opens a quote that is not closed. Close it, and import the file again.",
     "invalid-encoding": 'Save the file as "CSV UTF-8": the letters of this line are not in the encoding of the others.',
     "column-count": "Remove the cells that no column of the header names, or quote a cell that holds the separator.",
     "line-too-long": f"Keep each line within {MAXIMUM_LINE:,} bytes.",

@@ -95,10 +95,9 @@ class Sheet:
                 yield read
 
     def _unread(self, first: int, error: csv.Error) -> Iterator[Row]:
-        """Yield a row for each line of a row that cannot be read: a quote that does not end also takes other rows."""
-        is_too_long = isinstance(error, LineTooLong)
-        yield unreadable(first, "line-too-long" if is_too_long else "invalid-csv")
-        for line in range(first + 1, self._lines.number + (0 if is_too_long else 1)):
+        """Yield a row for each line of a row that cannot be read: an unclosed quote swallows the lines after it."""
+        yield unreadable(first, "line-too-long" if isinstance(error, LineTooLong) else "invalid-csv")
+        for line in range(first + 1, self._lines.number + 1):
             yield unreadable(line, "unclosed-quote")
 
     def _row(self, line: int, row: Sequence[str]) -> Row | None:

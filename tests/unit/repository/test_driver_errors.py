@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, WriteConcernError
+from pymongo.errors import (
+    BulkWriteError,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+    WriteError,
+)
 
 from customer_service.errors import CustomerServiceError, DatabaseError, DatabaseUnavailable
-from customer_service.repository.driver_errors import translates_errors
+from customer_service.repository.driver_errors import refused_of, translates_errors
 
 
 @pytest.mark.parametrize(
@@ -33,3 +42,31 @@ def test_errors_of_an_election_become_database_unavailable(
 
     with pytest.raises(expected):
         operation()
+
+
+@pytest.mark.parametrize(
+    ("raised", "of_document"),
+    [
+        (OperationFailure("", 121), True),  # of find_one_and_update
+        (WriteError("", 17419), True),
+        (DuplicateKeyError("", 11000), True),
+        (BulkWriteError({"writeErrors": [{"code": 121, "index": 0}, {"code": 11000, "index": 2}]}), True),
+        (BulkWriteError({"writeErrors": [{"code": 121, "index": 0}, {"code": 371, "index": 1}]}), False),
+        (WriteError("", 371), False),  # writes are blocked
+        (WriteError("", 14031), False),  # the disk is full
+        (WriteError("", 8000), False),  # over the quota of a hosted cluster
+        (OperationFailure("", 13), False),
+        (PyMongoError(), False),
+    ],
+)
+def test_only_what_is_in_a_document_is_an_error_of_it(raised: PyMongoError, of_document: bool) -> None:
+    @translates_errors
+    def operation() -> None:
+        raise raised
+
+    with pytest.raises(DatabaseError) as caught:
+        operation()
+    assert caught.value.of_document is of_document
+    if isinstance(raised, BulkWriteError):
+        with nullcontext() if of_document else pytest.raises(BulkWriteError):
+            assert refused_of(raised) == {0, 2}

@@ -179,6 +179,7 @@ class TestCsv:
         lines_and_codes = codes(text.encode(), "csv")
         assert [line for line, code in lines_and_codes if code is None] == [2, 4, 7]
         assert [line for line, code in lines_and_codes if code == "line-too-long"] == [3, 5]
+        assert [line for line, code in lines_and_codes if code == "unclosed-quote"] == [6]
 
     @pytest.mark.parametrize(
         ("header", "message"),
