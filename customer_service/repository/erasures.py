@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 AFTER = ReturnDocument.AFTER
 PATH_NOT_VIABLE = 28
+DATE_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 
 class RetentionChange(NamedTuple):
@@ -58,10 +59,10 @@ class CustomerKey(NamedTuple):
 def find_due(database: Database[Document], latest: date) -> list[CustomerKey]:
     """Return the blocked customers whose retention is over: not held, and without an invoice after `latest`.
 
-    A customer whose date is not text is returned too, so that its failed erasure is reported.
+    A customer whose date cannot be read is returned too, so that its failed erasure is reported.
     """
     date_of = "retention.lastInvoicedOn"
-    is_over = [{date_of: {"$not": {"$type": "string"}}}, {date_of: {"$lte": latest.isoformat()}}]
+    is_over = [{date_of: {"$not": {"$regex": DATE_PATTERN}}}, {date_of: {"$lte": latest.isoformat()}}]
     is_blocked = {"blockedAt": {"$exists": True, "$ne": None}}  # its index has only documents in which it exists
     return _keys(database, {**is_blocked, "retention.hold": {"$in": [None, False]}, "$or": is_over})
 

@@ -89,7 +89,7 @@ def test_erases_what_is_due(filled: Database[Document], shell: Shell) -> None:
     assert (again.code, again.out) == (0, "due 0  erased 0\n")
 
 
-@pytest.mark.parametrize("day", [2015, datetime(2010, 1, 1), ["2015-01-01"], "2015"])  # noqa: DTZ001
+@pytest.mark.parametrize("day", [2015, datetime(2010, 1, 1), ["2015-01-01"], "2015", "x", ""])  # noqa: DTZ001
 def test_a_date_that_cannot_be_read_is_a_failure(filled: Database[Document], shell: Shell, day: object) -> None:
     filled.customers.insert_one(document(retention={"lastInvoicedOn": day}))
     done = shell()
