@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -85,8 +84,8 @@ def customer_response(customer: Representation) -> Response:
 
     Raises VersionMismatch if If-Match does not have its ETag.
     """
-    require_if_match(customer, attrgetter("etag"))
     body, etag = customer
+    require_if_match(etag, str)
     if _client_has(etag):
         return Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": f'"{etag}"', **REVALIDATE})
     return serialized_response(body, etag)
