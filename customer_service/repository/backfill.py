@@ -9,7 +9,12 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from customer_service.fiscal.rules import unique_keys
-from customer_service.repository.customers import NOT_DELETED, CustomerRepository, search_and_unique_fields
+from customer_service.repository.customers import (
+    NOT_DELETED,
+    CustomerRepository,
+    equal_fields,
+    search_and_unique_fields,
+)
 from customer_service.repository.driver_errors import is_of_document, translates_errors
 from customer_service.repository.search import PHONE_TERM, SAT_TERMS
 
@@ -70,7 +75,7 @@ def backfill_search_fields(
 def _backfill(customers: Collection[Document], document: Document) -> bool | None:
     """Return whether the customer has unique keys now, or None if it was complete or another write changed it first."""
     names = ("_id", "organizationId", "updatedAt", "search", *NOT_DELETED)
-    unchanged = {name: {"$eq": document.get(name)} for name in names}
+    unchanged = equal_fields(document, names)
     fields = search_and_unique_fields(document)
     if fields["search"] == document.get("search"):
         return None
@@ -124,7 +129,7 @@ def _store(
     """Store the keys without a conflict; return 1, or 0 if nothing changed or another write was first."""
     taken = {each.name for each in conflicts}
     free = {name: key for name, key in wanted.items() if name not in taken}
-    unchanged = {name: {"$eq": document.get(name)} for name in ("_id", "organizationId", "unique")}
+    unchanged = equal_fields(document, ("_id", "organizationId", "unique"))
     try:
         return collection.update_one(unchanged, {"$set": {"unique": free}}).modified_count
     except DuplicateKeyError:  # the next run finds the conflict

@@ -30,7 +30,7 @@ from customer_service.repository.versions import VersionRepository, version_of
 from customer_service.schemas.inputs import OPTIONAL_FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bson import Timestamp
     from pymongo.client_session import ClientSession
@@ -276,11 +276,8 @@ class CustomerRepository:
         raise VersionMismatch
 
     def _if_unchanged(self, document: Document) -> Document:
-        """Return the filter for the document if it is unchanged.
-
-        `$eq` keeps a stored value such as `{"$gt": 1}` from being read as an operator.
-        """
-        return {"organizationId": self._scope, **{name: {"$eq": document.get(name)} for name in self.COMPARED}}
+        """Return the filter for the document if it is unchanged."""
+        return {"organizationId": self._scope, **equal_fields(document, self.COMPARED)}
 
     def _reduce_copies(self, customer: Document) -> None:
         """Remove or redact the copies of a customer that was erased or blocked.
@@ -320,6 +317,14 @@ class CustomerRepository:
         pattern = (error.details or {}).get("keyPattern") or {"_id": 1}
         if not any(name == "_id" or name.startswith("unique.") for name in pattern):
             raise error
+
+
+def equal_fields(document: Document, names: Iterable[str]) -> Document:
+    """Return the filter for these fields as the document has them.
+
+    `$eq` keeps a stored value such as `{"$gt": 1}` from being read as an operator.
+    """
+    return {name: {"$eq": document.get(name)} for name in names}
 
 
 def search_and_unique_fields(customer: Mapping[str, Any]) -> Document:

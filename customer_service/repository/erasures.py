@@ -9,7 +9,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure
 
 from customer_service.errors import CustomerNotFound
-from customer_service.repository.customers import ACCESSIBLE, CustomerRepository, object_id
+from customer_service.repository.customers import ACCESSIBLE, CustomerRepository, equal_fields, object_id
 from customer_service.repository.database import Document, now_as_stored
 from customer_service.repository.driver_errors import translates_errors
 from customer_service.repository.idempotency import remove_claims
@@ -112,7 +112,7 @@ class ErasureRepository(CustomerRepository):
         """
         own = {"organizationId": self._scope, **_retainable(customer_id, also_blocked=also_blocked)}
         if unchanged is not None:
-            own |= {name: {"$eq": unchanged.get(name)} for name in CustomerRepository.COMPARED}
+            own |= equal_fields(unchanged, CustomerRepository.COMPARED)
         update = partial(self._collection.find_one_and_update, own, change.as_update(), return_document=AFTER)
         try:
             changed = update()

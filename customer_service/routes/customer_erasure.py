@@ -114,7 +114,7 @@ def _require_match(document: Document) -> None:
 
     A deleted, blocked or erased customer is not checked, so that the same request can complete or repeat an erasure.
     """
-    if document.get("deletedAt") is None and not erasure.is_erased(document):
+    if erasure.is_active(document):
         require_match(document, etag_of)
 
 

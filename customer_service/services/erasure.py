@@ -94,6 +94,11 @@ def is_erased(document: Mapping[str, Any]) -> bool:
     return document.get("erasedAt") is not None
 
 
+def is_active(document: Mapping[str, Any]) -> bool:
+    """Return whether the document is of a customer that is neither deleted nor erased."""
+    return document.get("deletedAt") is None and not is_erased(document)
+
+
 def is_reduced(document: Mapping[str, Any]) -> bool:
     """Return whether the document is of a blocked or an erased customer."""
     return is_erased(document) or document.get("blockedAt") is not None
@@ -121,7 +126,7 @@ def erase(
         document = customers.get_any(customer_id)
         require(document)
         with suppress(VersionMismatch):
-            if document.get("deletedAt") is None and not is_erased(document):
+            if is_active(document):
                 document = _remove(customers, document)
             document = _reduce(customers, document)
             customers.remove_traces(document)

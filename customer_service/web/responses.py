@@ -130,9 +130,9 @@ def not_modified_if_current(response: Response) -> Response:
     `If-Modified-Since` is ignored, as no response has a modification date (RFC 9110, section 13.1.3). werkzeug's
     `make_conditional` would parse it all the same, and fail at a year of twenty digits.
     """
-    etag, _ = response.get_etag()
+    etag = response.get_etag()[0] or ""
     require_if_match(etag, str)
-    if etags("If-None-Match").contains_weak(etag or ""):
+    if _client_has(etag):
         response.status_code = HTTPStatus.NOT_MODIFIED
     return response
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from customer_service.cli.sat.receivers import Receiver, comparable_name, receiver_of, registrable
+from customer_service.cli.transfer.files import position
 from customer_service.cli.transfer.importing import batches
 from customer_service.cli.transfer.rows import Lines, LineTooLong, Unreadable
 from customer_service.errors import CustomerNotFound, DatabaseError, MalformedDocument, VersionMismatch
@@ -78,13 +79,13 @@ class SatImporter:
 
         `on_progress` is called with the bytes that were read since the last time.
         """
-        done, position = 0, stream.tell if stream.seekable() else lambda: 0  # a pipe has none
+        done = 0
         for batch in batches(self._rows(stream)):
             found = self._customers.find_by_tax_ids({row.receiver.tax_id for row in batch})
             for row in batch:
                 self._store(row, found.get(row.receiver.tax_id, []))
-            on_progress(position() - done)
-            done = position()
+            on_progress(position(stream) - done)
+            done = position(stream)
         if not self.counts.rows:
             raise Unreadable("has no row")
 

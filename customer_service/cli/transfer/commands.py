@@ -210,7 +210,7 @@ class _Run:
                 if self.checkpoint:
                     self.checkpoint.save(self.counts)
                 if self.bar:
-                    self.bar.update((raw.tell() if raw.seekable() else 0) - self.bar.pos)
+                    self.bar.update(files.position(raw) - self.bar.pos)
 
             rows = sheet.rows() if sheet else formats.read_ndjson(stream)
             Importer(upsert, self.counts, on_refused, on_batch, self.print_line).run(rows)

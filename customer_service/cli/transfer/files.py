@@ -72,6 +72,11 @@ def _opened(target: Path) -> Iterator[BinaryIO]:
         Path(part).unlink(missing_ok=True)
 
 
+def position(stream: BinaryIO) -> int:
+    """Return how many bytes of the stream were read; 0 for a pipe, which has no position."""
+    return stream.tell() if stream.seekable() else 0
+
+
 def is_device(target: Path) -> bool:
     """Return whether this is a device, a pipe or the like: root could replace it by a file."""
     return target.exists() and (not target.is_file() or target.parent == DEVICES)
