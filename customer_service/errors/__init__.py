@@ -134,15 +134,14 @@ class DatabaseUnavailable(CustomerServiceError):
 
 
 class DatabaseError(CustomerServiceError):
-    """MongoDB refused an operation, and a retry will not help.
+    """MongoDB refused an operation, and a retry will not help."""
 
-    `of_document` is True if MongoDB refused only this document, for instance because of another program's unique index.
+
+class DocumentRefused(DatabaseError):
+    """MongoDB refused a document for what is in it, such as a key that another program's unique index has already.
+
+    It may accept other documents.
     """
-
-    def __init__(self, reason: str, *, of_document: bool = False) -> None:
-        """Store what the log may say, and whether other documents may be accepted."""
-        super().__init__(reason)
-        self.of_document = of_document
 
 
 class IndexesMissing(CustomerServiceError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
-from customer_service.errors import DatabaseError, DatabaseUnavailable, IndexesMissing
+from customer_service.errors import DatabaseError, DatabaseUnavailable, DocumentRefused, IndexesMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,10 @@ R = TypeVar("R")
 
 
 def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
-    """Raise the driver's errors as DatabaseUnavailable, IndexesMissing, or DatabaseError if a retry will not help."""
+    """Raise the driver's errors as those of the service.
+
+    DatabaseUnavailable is worth a retry; IndexesMissing, DocumentRefused and DatabaseError are not.
+    """
 
     @functools.wraps(operation)
     def translated(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -37,7 +40,8 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
                 raise DatabaseUnavailable(type(error).__name__) from error
             if BAD_VALUE in codes_of(error) and BAD_HINT in str(error):
                 raise IndexesMissing(_describe(error)) from error
-            raise DatabaseError(_describe(error), of_document=is_of_document(error)) from error
+            refusal = DocumentRefused if is_of_document(error) else DatabaseError
+            raise refusal(_describe(error)) from error
 
     return translated
 

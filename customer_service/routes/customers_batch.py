@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from customer_service import errors
-from customer_service.errors import CustomerServiceError, DatabaseError, InvalidRequest, MalformedDocument
+from customer_service.errors import CustomerServiceError, DocumentRefused, InvalidRequest, MalformedDocument
 from customer_service.errors.findings import serialize_findings
 from customer_service.observability.request_log import add_fields
 from customer_service.repository import CustomerBatchRepository
@@ -83,7 +83,7 @@ def batch_upsert_customers() -> Response:
 
 def _results(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """Return the result of each customer; all refused customers share the bytes of MAXIMUM_BATCH_FINDINGS_BYTES."""
-    failures = [each for each in outcomes if isinstance(each, DatabaseError | MalformedDocument)]
+    failures = [each for each in outcomes if isinstance(each, DocumentRefused | MalformedDocument)]
     if failures:
         add_fields(refused=[f"{type(each).__name__} {each}" for each in failures])
     refused = sum(isinstance(outcome, InvalidRequest) for outcome in outcomes)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from customer_service.errors import (
     CustomerServiceError,
-    DatabaseError,
+    DocumentRefused,
     Duplicate,
     DuplicateTaxId,
     InvalidRequest,
@@ -21,7 +21,7 @@ from customer_service.repository.customers import DUPLICATE_ERRORS
 from customer_service.services import validation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from customer_service.repository import CustomerBatchRepository, CustomerRepository
     from customer_service.repository.database import Document
@@ -140,7 +140,7 @@ def upsert_many(customers: CustomerBatchRepository, validated: Sequence[Upsert |
     upserts = [each for each in validated if isinstance(each, Upsert)]
     found = _find(customers, map(_key, upserts))
     done = _add_many(customers, [each for each in upserts if _key(each) not in found])
-    with _leaving_refused_documents():
+    with suppress(DocumentRefused):  # each is then written singly, and gets its own error
         done |= _change_many(customers, [(each, found[_key(each)]) for each in upserts if _key(each) in found])
     return [
         each
@@ -213,16 +213,6 @@ def _change_many(
     return done
 
 
-@contextmanager
-def _leaving_refused_documents() -> Iterator[None]:
-    """If MongoDB refuses a document, go on: each customer is then written singly, and gets its own error."""
-    try:
-        yield
-    except DatabaseError as error:
-        if not error.of_document:
-            raise
-
-
 def _find(customers: CustomerBatchRepository, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Document]:
     """Return the stored customers that have one of these unique keys, by the key."""
     values: dict[str, list[str]] = {name: [] for name in DUPLICATE_ERRORS}
@@ -250,9 +240,5 @@ def _upsert_until_current(customers: CustomerBatchRepository, new: Upsert, docum
             return upsert(customers, new, document)
         except VersionMismatch:
             document = customers.find_by_keys(new.name, [new.value]).get(new.value)
-        except (Duplicate, MalformedDocument) as error:
-            return error
-        except DatabaseError as error:
-            if not error.of_document:
-                raise
+        except (DocumentRefused, Duplicate, MalformedDocument) as error:
             return error

@@ -72,6 +72,7 @@ INVALID_TOKEN = ProblemType(
     "Authentication required.",
     {"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750, section 3.1
 )
+DATABASE_ERROR = ProblemType("database-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The database refused the operation.")
 EXPIRED_TOKEN_HEADERS = {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="The token expired."'}
 
 PROBLEMS: dict[type[errors.CustomerServiceError], ProblemType] = {
@@ -157,9 +158,8 @@ PROBLEMS: dict[type[errors.CustomerServiceError], ProblemType] = {
         "The database did not answer in time. Try again.",
         RETRY_AFTER,
     ),
-    errors.DatabaseError: ProblemType(
-        "database-error", HTTPStatus.INTERNAL_SERVER_ERROR, "The database refused the operation."
-    ),
+    errors.DatabaseError: DATABASE_ERROR,
+    errors.DocumentRefused: DATABASE_ERROR,
     errors.IndexesMissing: ProblemType(
         "indexes-missing",
         HTTPStatus.SERVICE_UNAVAILABLE,

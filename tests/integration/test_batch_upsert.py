@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 from bson import ObjectId
 
-from customer_service.errors import DatabaseError
+from customer_service.errors import DatabaseError, DocumentRefused
 from customer_service.repository import CustomerBatchRepository, OrganizationScope, ensure_indexes
 from customer_service.services import validation
 from tests.support import (
@@ -117,18 +117,18 @@ class TestResults:
         assert [each["problem"]["type"] for each in results[2:4]] == ["urn:problem-type:database-error"] * 2
 
     @pytest.mark.parametrize("step", ["update_many", "update"])
-    @pytest.mark.parametrize("of_document", [False, True])
+    @pytest.mark.parametrize("error", [DatabaseError, DocumentRefused])
     def test_only_a_failure_of_one_document_is_a_result(
-        self, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch, step: str, of_document: bool
+        self, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch, step: str, error: type[DatabaseError]
     ) -> None:
         def fail(*_: object) -> None:
-            raise DatabaseError("a failure", of_document=of_document)
+            raise error("a failure")
 
         send(editor, numbered(1))
         monkeypatch.setattr(CustomerBatchRepository, "update_many", lambda _, changes: [None] * len(changes))
         monkeypatch.setattr(CustomerBatchRepository, step, fail)
         answer = editor.post(BATCH_UPSERT, json={"customers": [numbered(1, phone=None)]})
-        if of_document:
+        if error is DocumentRefused:
             assert statuses(answer.get_json()["results"]) == ["changed" if step == "update_many" else "failed"]
         else:
             problem(answer, 500, "database-error")
@@ -350,4 +350,4 @@ def test_what_a_validator_of_another_program_refuses_is_an_error(
     assert statuses(results) == ["failed", "changed", "created", "failed"]
     assert problems(results) == [(500,), None, None, (500,)]
     logged = capsys.readouterr().out
-    assert '"refused":["DatabaseError OperationFailure 121","DatabaseError WriteError 121"]' in logged
+    assert '"refused":["DocumentRefused OperationFailure 121","DocumentRefused WriteError 121"]' in logged

@@ -230,7 +230,7 @@ def test_an_index_that_cannot_be_made_is_a_failure(
     done = CommandRun(monkeypatch, capsys, "indexes")
     configured.memberships.drop()
     assert done.code == 1
-    assert done.err == "customer-service: DatabaseError: DuplicateKeyError 11000\n"
+    assert done.err == "customer-service: DocumentRefused: DuplicateKeyError 11000\n"
 
 
 def test_members_come_change_and_go(

@@ -17,7 +17,7 @@ from customer_service.cli import console
 from customer_service.cli.sat import commands, exporting
 from customer_service.cli.transfer import exporting as transfer_exporting
 from customer_service.cli.transfer import importing
-from customer_service.errors import DatabaseError, MalformedDocument, VersionMismatch
+from customer_service.errors import DatabaseError, DocumentRefused, MalformedDocument, VersionMismatch
 from customer_service.repository import CustomerBatchRepository, CustomerRepository, backfill_search_fields
 from customer_service.repository.memberships import OrganizationScope
 from customer_service.repository.search import CustomerQuery
@@ -401,7 +401,7 @@ class TestImport:
         "error",
         [
             MalformedDocument("version"),
-            DatabaseError("WriteError 121", of_document=True),
+            DocumentRefused("WriteError 121"),
             DatabaseError("OperationFailure 13"),
         ],
     )

@@ -10,7 +10,7 @@ from customer_service.cli.sat.receivers import Receiver, comparable_name, receiv
 from customer_service.cli.transfer.files import position
 from customer_service.cli.transfer.importing import batches
 from customer_service.cli.transfer.rows import Lines, LineTooLong, Unreadable
-from customer_service.errors import CustomerNotFound, DatabaseError, MalformedDocument, VersionMismatch
+from customer_service.errors import CustomerNotFound, DocumentRefused, MalformedDocument, VersionMismatch
 from customer_service.fiscal import rules
 from customer_service.fiscal.characters import CONTROL_CHARACTER, folded
 from customer_service.services import sat_validation
@@ -115,9 +115,7 @@ class SatImporter:
         """Store the answer with each customer that has these values: another program may have stored twins."""
         try:
             outcomes = {self._store_one(document, row.receiver, answer) for document in documents}
-        except (MalformedDocument, DatabaseError) as error:
-            if isinstance(error, DatabaseError) and not error.of_document:
-                raise
+        except (DocumentRefused, MalformedDocument) as error:
             self._skip(row.line, f"The customer with this RFC cannot be written: {error}.")
             return
         if None in outcomes:

@@ -14,7 +14,7 @@ from pymongo.errors import (
     WriteError,
 )
 
-from customer_service.errors import CustomerServiceError, DatabaseError, DatabaseUnavailable
+from customer_service.errors import CustomerServiceError, DatabaseError, DatabaseUnavailable, DocumentRefused
 from customer_service.repository.driver_errors import refused_of, translates_errors
 
 
@@ -66,7 +66,7 @@ def test_only_what_is_in_a_document_is_an_error_of_it(raised: PyMongoError, of_d
 
     with pytest.raises(DatabaseError) as caught:
         operation()
-    assert caught.value.of_document is of_document
+    assert isinstance(caught.value, DocumentRefused) is of_document
     if isinstance(raised, BulkWriteError):
         with nullcontext() if of_document else pytest.raises(BulkWriteError):
             assert refused_of(raised) == {0, 2}
