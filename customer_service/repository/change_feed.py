@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -39,7 +40,16 @@ These markers move the position forward if an organization has no changes of its
 """
 
 READ_SECONDS = 0.25
-"""The time to read ready batches; the next request continues from there."""
+"""The time to read ready batches; the next request continues from there.
+
+To skip the events of a transaction that an earlier request returned is not counted: else no request would go further.
+"""
+
+MAXIMUM_SKIPPED_EVENTS = 20_000
+"""The most events of one transaction to skip, which takes up to 1.2 seconds.
+
+If a transaction has so many more that its end is not reached, the consumer must begin again.
+"""
 
 OTHERS_PAUSE_SECONDS = 0.25
 """The pause after another organization's change has ended a wait."""
@@ -158,9 +168,12 @@ class CustomerFeed:
     ) -> FeedPage:
         """Return a page of the changes after the position; raises CursorExpired."""
         _require_reached(session, position)
+        reader = EventReader(position)
+        if reader.skipped > MAXIMUM_SKIPPED_EVENTS:
+            raise CursorExpired
         try:
             with self._stream(session, position, keep_waiting) as stream:
-                return self._read_stream(session, stream, EventReader(position), keep_waiting)
+                return self._read_stream(session, stream, reader, keep_waiting)
         except OperationFailure as error:
             if error.code in HISTORY_LOST_CODES:
                 raise CursorExpired from error
@@ -174,10 +187,13 @@ class CustomerFeed:
         keep_waiting: Callable[[], bool],
     ) -> FeedPage:
         """Read batches until the page is full or no batch is ready; without a change, while `keep_waiting` is true."""
-        ends, changes = time.monotonic() + READ_SECONDS, list[CustomerChange]()
+        ends, changes = math.inf, list[CustomerChange]()
         while True:
             batch = _batch(stream)
-            changes += self._changes_of(session, reader.unread(batch))
+            unread = reader.unread(batch)
+            if unread:
+                ends = min(ends, time.monotonic() + READ_SECONDS)
+            changes += self._changes_of(session, unread)
             is_full = len(batch) == EVENTS_PER_BATCH
             if not stream.alive:
                 raise CursorExpired

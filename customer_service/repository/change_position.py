@@ -35,9 +35,9 @@ class EventReader:
     """Skips the events that the consumer has read, and counts the others; several may share a cluster time."""
 
     def __init__(self, position: ChangePosition) -> None:
-        """Continue after this position, which must not be one of the first pages."""
+        """Continue after this position, which must not be one of the first pages; it skips `skipped` events."""
         self._start = self._time = Timestamp(position.seconds, position.increment)
-        self._read = position.place if isinstance(position.place, int) else 0
+        self.skipped = position.place if isinstance(position.place, int) else 0
         self._count = 0
 
     def unread(self, batch: Sequence[Document]) -> list[Document]:
@@ -49,13 +49,13 @@ class EventReader:
         reached = _time_of(token)
         if reached is not None and reached > self._time:
             return ChangePosition(reached.time, reached.inc, 0)
-        count = max(self._count, self._read) if self._time == self._start else self._count
+        count = max(self._count, self.skipped) if self._time == self._start else self._count
         return ChangePosition(self._time.time, self._time.inc, count)
 
     def _is_unread(self, moment: Timestamp) -> bool:
         self._count = self._count + 1 if moment == self._time else 1
         self._time = moment
-        return moment != self._start or self._count > self._read
+        return moment != self._start or self._count > self.skipped
 
 
 def _time_of(token: Mapping[str, Any] | None) -> Timestamp | None:

@@ -96,7 +96,7 @@ class ChangeWatcher:
         """Open the stream as a plain cursor: the driver's ChangeStream would resume silently after an election."""
         pipeline: list[Document] = [
             {"$changeStream": {"startAtOperationTime": since}},
-            {"$match": {"ns.coll": {"$in": list(self._collections)}}},
+            {"$match": {"$or": [{f"{place}.coll": {"$in": list(self._collections)}} for place in ("ns", "to")]}},
             {"$project": dict.fromkeys(("operationType", "ns", "documentKey", "clusterTime"), 1)},
         ]
         return self._database.aggregate(pipeline, session=session, maxAwaitTimeMS=stream_await_ms(self._database))

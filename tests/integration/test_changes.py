@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from flask.testing import FlaskClient
+    from pymongo.collection import Collection
     from pymongo.database import Database
 
     from customer_service.repository.database import Document
@@ -636,6 +637,43 @@ class TestHeadway:
         assert len(pages) >= 1 + 200 // 50 + 2000 // 10 // 50
         places = [decoded(page["cursor"])[1:] for page in pages]
         assert places == sorted(places)
+
+    @pytest.mark.parametrize("is_own", [False, True])
+    def test_a_transaction_is_passed_however_long_it_takes(
+        self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch, is_own: bool
+    ) -> None:
+        """All its events have one time, so each page reads them again, up to its own."""
+        monkeypatch.setattr(change_feed, "READ_SECONDS", 0)
+        organization = ORGANIZATION if is_own else OTHER_ORGANIZATION
+        service.database.customers.insert_many(living(number, organization) for number in range(200))
+        _, now = catch_up(editor)
+        update_in_one_transaction(service.database.customers, organization)
+        own = create(editor, 1)
+        changes: list[dict[str, Any]] = []
+        for _ in range(12):
+            page = get_changes(editor, now)
+            changes, now = changes + page["data"], page["cursor"]
+        assert page["hasMore"] is False
+        assert (len(changes), changes[-1]["id"]) == (202 if is_own else 1, own)
+
+    def test_a_consumer_must_begin_again_after_a_transaction_that_is_too_long(
+        self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(change_feed, "READ_SECONDS", 0)
+        monkeypatch.setattr(change_feed, "MAXIMUM_SKIPPED_EVENTS", 100)
+        service.database.customers.insert_many(living(number, OTHER_ORGANIZATION) for number in range(200))
+        _, now = catch_up(editor)
+        update_in_one_transaction(service.database.customers, OTHER_ORGANIZATION)
+        for _ in range(3):
+            now = get_changes(editor, now)["cursor"]
+        problem(editor.get(CHANGES, query_string={"cursor": now}), 410, "cursor-expired")
+        own = create(editor, 1)
+        assert types_and_ids(catch_up(editor)[0]) == [("created", own)]
+
+
+def update_in_one_transaction(collection: Collection[Document], organization: str) -> None:
+    with collection.database.client.start_session() as session, session.start_transaction():
+        collection.update_many({"organizationId": organization}, {"$set": {"phone": "1"}}, session=session)
 
 
 def test_a_token_of_another_make_moves_nothing() -> None:

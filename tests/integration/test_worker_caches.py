@@ -299,6 +299,18 @@ class TestStream:
         database.customers.insert_one(other)
         self.assert_starts_anew(worker, database)
 
+    def test_a_collection_that_replaces_another_clears_the_caches(
+        self, worker: Worker, database: Database[Document]
+    ) -> None:
+        """`$out` renames its result."""
+        worker.name()
+        database.customers.aggregate([{"$set": {"legalName": "REBUILT"}}, {"$out": "customers"}])
+        wait_until(lambda: worker.name() == "REBUILT")
+        database["later"].insert_one({})  # a stream that opens now starts after the replacement
+        self.assert_starts_anew(worker, database)
+        database.memberships.aggregate([{"$match": {"userId": STRANGER}}, {"$out": "memberships"}])
+        wait_until(lambda: worker.client.get(url(), headers=bearer()).status_code == 403)
+
     def test_a_stream_that_lags_clears_the_caches(
         self,
         worker: Worker,
