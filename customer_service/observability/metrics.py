@@ -19,10 +19,12 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     ProcessCollector,
     multiprocess,
     values,
 )
+from prometheus_client.registry import Collector
 
 from customer_service import __version__
 
@@ -74,6 +76,32 @@ def mark_worker_dead(pid: int) -> None:
 def disable_multiprocess() -> None:
     """Remove the files in which the child processes added up their metrics."""
     shutil.rmtree(os.environ.pop(DIRECTORY_VARIABLE), ignore_errors=True)
+
+
+class ProcessesCollector(Collector):
+    """Collects the metrics of all processes from their files.
+
+    It leaves out an empty file, which makes the library's own collector fail. A process creates its files empty, and
+    may be killed before it writes.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Collect from the files of this directory."""
+        self._directory = directory
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics, each with the values of all processes together."""
+        files = [str(file) for file in self._directory.glob("*.db") if _is_written(file)]
+        metrics: Iterable[Metric] = multiprocess.MultiProcessCollector.merge(files)
+        return metrics
+
+
+def _is_written(file: Path) -> bool:
+    """Whether the file has a content; another process may just have removed it."""
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 class Metrics:
@@ -157,8 +185,8 @@ class Metrics:
         self._count(counter, failures)
 
     def watch_refusals(self, counts: Mapping[int, int]) -> None:
-        """Export by status how many requests were refused before the application received them."""
-        text = "Requests that were refused before the application received them."
+        """Export by status how many requests were refused before anything was done."""
+        text = "Requests that were refused before anything was done."
         refusals = self._counter("customer_service_refusals", text, "status")
         for status in counts:
             self._count(refusals.labels(str(status)), partial(counts.__getitem__, status))
@@ -174,7 +202,7 @@ class Metrics:
         self._flush()
         if self._directory is None:
             return prometheus_client.generate_latest(self._registry)
-        return prometheus_client.generate_latest(multiprocess.MultiProcessCollector(None, self._directory))
+        return prometheus_client.generate_latest(ProcessesCollector(Path(self._directory)))
 
     def _count_requests(self, in_flight: int, waiting: int) -> None:
         with self._counting:

@@ -192,6 +192,15 @@ class TestSharing:
         assert numbers["customer_service_workers"] == 1
         assert any(re.fullmatch(r"histogram_\d+\.db", file.name) for file in shared.iterdir())
 
+    def test_a_file_that_is_still_empty_is_left_out(self, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A process that starts has created it, or one was killed then; and one that ends removes its own."""
+        process = Metrics()
+        process.render()
+        (shared / "gauge_livesum_1.db").touch()
+        assert metric_values(process)["customer_service_workers"] == 1
+        monkeypatch.setattr(Path, "glob", lambda *_: [shared / "gauge_livesum_2.db", *shared.iterdir()])
+        assert metric_values(process)["customer_service_workers"] == 1
+
     @pytest.mark.usefixtures("shared")
     def test_the_last_second_is_written_at_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ends: list[Callable[[], object]] = []
