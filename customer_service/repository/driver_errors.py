@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
+from pymongo.errors import BulkWriteError, ConfigurationError, ConnectionFailure, PyMongoError
 
 from customer_service.errors import DatabaseError, DatabaseUnavailable, DocumentRefused, IndexesMissing
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TRANSIENT_CODES = {6, 7, 64, 89, 91, 133, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436}
 """The server's error codes, of a write or of its write concern, that stop once the replica set has a primary again."""
+OVERLOADED_LABEL = "SystemOverloadedError"
 BAD_VALUE = 2
 DUPLICATE_KEY = 11000
 DOCUMENT_CODES = {28, 52, 57, 66, 121, 171, 10334, DUPLICATE_KEY, 17280, 17419}
@@ -36,7 +37,7 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
         try:
             return operation(*args, **kwargs)
         except PyMongoError as error:
-            if error.timeout or isinstance(error, ConnectionFailure) or codes_of(error) & TRANSIENT_CODES:
+            if is_transient(error):
                 raise DatabaseUnavailable(type(error).__name__) from error
             if BAD_VALUE in codes_of(error) and BAD_HINT in str(error):
                 raise IndexesMissing(_describe(error)) from error
@@ -44,6 +45,16 @@ def translates_errors(operation: Callable[P, R]) -> Callable[P, R]:
             raise refusal(_describe(error)) from error
 
     return translated
+
+
+def is_transient(error: PyMongoError) -> bool:
+    """Return whether a retry may succeed.
+
+    ConfigurationError is the driver's error if it cannot resolve the name of a `mongodb+srv` URI, which it does at its
+    first operation. MongoDB adds the label to the errors of a server that has too many operations.
+    """
+    has_type = error.timeout or isinstance(error, ConnectionFailure | ConfigurationError)
+    return has_type or error.has_error_label(OVERLOADED_LABEL) or bool(codes_of(error) & TRANSIENT_CODES)
 
 
 def codes_of(error: PyMongoError) -> set[object]:

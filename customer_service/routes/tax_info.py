@@ -38,7 +38,7 @@ def validate_customer_tax_info(customer_id: str) -> Response:
     "Customers",
     {200: SuccessResponse(TaxInfoSchema)},
     role="viewer",
-    errors=MEMBER_ERRORS,
+    errors=(*MEMBER_ERRORS, errors.InvalidRequest),
     request={JSON: {"anyOf": [CustomerInputSchema, ANYTHING]}},
     example=examples.NEW_CUSTOMER,
 )

@@ -18,6 +18,11 @@ from customer_service.roles import ROLES
 from customer_service.schemas.instants import format_instant
 
 
+def is_text(value: object) -> bool:
+    """Whether a stored value is BSON's string; its JavaScript code is a subclass of str, and has no hash."""
+    return type(value) is str
+
+
 class DocumentField(fields.Field[Any]):
     """A field that serializes a stored value; it returns `missing` if the value is left out of the response."""
 
@@ -33,7 +38,7 @@ class Text(DocumentField, fields.String):
 
     def serialize_value(self, value: Any, name: str) -> Any:
         """Return the string, or None if the field allows it."""
-        if isinstance(value, str) or (value is None and self.allow_none):
+        if is_text(value) or (value is None and self.allow_none):
             return value
         raise MalformedDocument(name)
 
@@ -69,7 +74,7 @@ class TextOrNull(Text):
 
     def serialize_value(self, value: Any, name: str) -> Any:
         """Return the string, or None."""
-        return value if isinstance(value, str) else None
+        return value if is_text(value) else None
 
 
 class NestedObject(DocumentField, fields.Nested):  # type: ignore[misc] # marshmallow's own Nested and Field disagree on a parameter's name
@@ -105,7 +110,7 @@ class Pointers(DocumentField, fields.List[Any]):
         """Return the pointers."""
         if value is None:
             return missing
-        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        if isinstance(value, list) and all(map(is_text, value)):
             return value
         raise MalformedDocument(name)
 
@@ -117,7 +122,7 @@ class Metadata(DocumentField, fields.Dict):
         """Return the strings by their names."""
         if value is None:
             return missing
-        if isinstance(value, Mapping) and all(isinstance(text, str) for text in (*value, *value.values())):
+        if isinstance(value, Mapping) and all(map(is_text, (*value, *value.values()))):
             return dict(value)
         raise MalformedDocument(name)
 

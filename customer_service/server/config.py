@@ -14,10 +14,11 @@ from customer_service.auth.tokens import TokenVerifier
 from customer_service.errors import SettingsError
 from customer_service.observability import metrics, request_log
 from customer_service.repository.database import connect
-from customer_service.server.limits import FINISH_SECONDS, IDLE_SECONDS, OTHER_WORKERS_SECONDS
+from customer_service.server.limits import FINISH_SECONDS, IDLE_SECONDS, MAXIMUM_IN_FLIGHT, OTHER_WORKERS_SECONDS
 from customer_service.settings import IN_MEMORY_URI
 from customer_service.settings.server import DEFAULT_WORKERS
 from customer_service.web import limits, shutdown
+from customer_service.web.long_polling import MAXIMUM_LONG_POLLS
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 CONNECTIONS = 10_000
 """The maximum number of connections of a worker: an idle one takes about 20 kB."""
 
+CONNECTIONS_TO_MONGODB = MAXIMUM_IN_FLIGHT + MAXIMUM_LONG_POLLS + 1
+"""How many connections to MongoDB a worker may need at once."""
+
 KEEPALIVE_SECONDS = 620
 """Longer than a gateway keeps an idle connection, so that the gateway closes it first.
 
@@ -40,7 +44,9 @@ Load balancers keep it for up to 600 seconds, and a request that meets a connect
 def options(settings: Settings) -> dict[str, Any]:
     """Return gunicorn's settings; raises SettingsError if a worker could not start with these."""
     TokenVerifier(settings.jwt)
-    connect(settings.mongodb).client.close()
+    with connect(settings.mongodb).client as client:
+        if not settings.mongodb.in_memory:
+            _require_connections(client.options.pool_options.max_pool_size)
     server = settings.server
     return {
         "bind": f"0.0.0.0:{server.port}",
@@ -63,6 +69,15 @@ def options(settings: Settings) -> dict[str, Any]:
         "child_exit": lambda _arbiter, worker: metrics.mark_worker_dead(worker.pid),
         "on_exit": lambda _arbiter: metrics.disable_multiprocess(),
     }
+
+
+def _require_connections(maximum: float) -> None:
+    """Raise SettingsError if a worker's pool has too few connections; 0 means any number."""
+    if 0 < maximum < CONNECTIONS_TO_MONGODB:
+        raise SettingsError(
+            f"MONGODB_URI: maxPoolSize must be at least {CONNECTIONS_TO_MONGODB}: a worker serves {MAXIMUM_IN_FLIGHT}"
+            f" requests at once, {MAXIMUM_LONG_POLLS} more wait for changes, and one connection follows the changes"
+        )
 
 
 def _workers(settings: Settings) -> int:

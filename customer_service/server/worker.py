@@ -52,6 +52,7 @@ class DrainingWorker(GeventWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Start without connections."""
         super().__init__(*args, **kwargs)
+        self.drain_seconds = ServerSettings.from_environment().drain_seconds
         self.is_draining = False
         self.started = Event()
         self.drained = Event()
@@ -80,7 +81,7 @@ class DrainingWorker(GeventWorker):
         """Start to drain on SIGTERM: for DRAIN_SECONDS if the server shuts down, without delay if it reloads."""
         if not self.is_draining:
             self.is_draining = True
-            gevent.spawn(self._drain, ServerSettings.from_environment().drain_seconds if shutdown.in_progress() else 0)
+            gevent.spawn(self._drain, self.drain_seconds if shutdown.in_progress() else 0)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - gunicorn's signature
         """Stop at once on SIGINT or SIGQUIT; gunicorn's handler prints the traceback of its SystemExit."""

@@ -68,15 +68,18 @@ def _given(environ: Mapping[str, str], schema: Schema) -> dict[str, str]:
             if setting in given:
                 raise ValidationError({setting + FILE: [f"set it or {setting}, and not both"]})
             given[setting] = _read(setting + FILE, path)
-    return {name: value for name, value in given.items() if value.strip()}
+    return given
 
 
 def _read(name: str, path: str) -> str:
     """Return the text of a file without the line end behind it."""
     try:
-        return Path(path).read_text("utf-8-sig").rstrip("\r\n")
+        text = Path(path).read_text("utf-8-sig").rstrip("\r\n")
     except (OSError, ValueError):
         raise ValidationError({name: ["names no text file that can be read"]}) from None
+    if not text.strip():
+        raise ValidationError({name: ["names an empty file"]})
+    return text
 
 
 def _advice(name: str, settings: list[str]) -> list[str]:

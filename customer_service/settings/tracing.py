@@ -17,7 +17,8 @@ EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 def _check_collector(url: str) -> None:
     try:
         parts = urlsplit(url)
-        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        has_parts = parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.query
+        is_url = has_parts and parts.port != 0 and not any(map(str.isspace, url))
     except ValueError:
         is_url = False
     if not is_url:

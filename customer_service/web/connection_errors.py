@@ -36,6 +36,7 @@ def init_app(app: Flask) -> None:
     gunicorn discovers the wrong framing of a body while the application reads it.
     """
     app.before_request(_refuse_overloaded)
+    app.register_error_handler(Overloaded, _handle_overloaded)
     app.register_error_handler(ParseException, _handle_parse_error)
 
 
@@ -72,8 +73,13 @@ def response_to(error: BaseException) -> bytes:
 
 def _refuse_overloaded() -> None:
     if request.environ.get(IS_OVERLOADED):
-        refusal_counts[HTTPStatus.SERVICE_UNAVAILABLE] += 1
         raise Overloaded
+
+
+def _handle_overloaded(error: Overloaded) -> Response:
+    """Count the request; it may also be refused after it waited for its body or for a change."""
+    refusal_counts[HTTPStatus.SERVICE_UNAVAILABLE] += 1
+    return error_handlers.handle_service_error(error)
 
 
 def _handle_parse_error(error: ParseException) -> Response:

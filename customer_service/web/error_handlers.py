@@ -27,7 +27,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 def init_app(app: Flask) -> None:
     """Return a problem response for every error of the application."""
-    app.register_error_handler(errors.CustomerServiceError, _handle_service_error)
+    app.register_error_handler(errors.CustomerServiceError, handle_service_error)
     app.register_error_handler(HTTPException, _handle_framework_error)
     app.register_error_handler(Exception, _handle_unexpected_error)
 
@@ -54,7 +54,8 @@ def problem_response(problem: ProblemType, members: Mapping[str, object] = Mappi
     return response
 
 
-def _handle_service_error(error: errors.CustomerServiceError) -> Response:
+def handle_service_error(error: errors.CustomerServiceError) -> Response:
+    """Return the problem response for an error of the service, which the log names."""
     problem = PROBLEMS[type(error)]
     request_log.add_fields(error=type(error).__name__)
     if str(error):

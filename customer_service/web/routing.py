@@ -29,7 +29,7 @@ class AnyText(BaseConverter):
 class CustomerId(BaseConverter):
     """A URL converter for a path segment that is not the name of an operation, which has 405 for other methods."""
 
-    regex = "(?!(?:batch-get|batch-upsert|changes|tax-info-validation)$)[^/]+"
+    regex = r"(?!(?:batch-get|batch-upsert|changes|tax-info-validation)\Z)[^/]+"
 
 
 def init_app(app: Flask) -> None:

@@ -190,6 +190,7 @@ REFUSED: list[tuple[str, str, str, Any, dict[str, str]]] = [
     ("batch_get_customers", "POST", f"{CUSTOMERS}/batch-get", {"ids": [1]}, {}),
     ("batch_upsert_customers", "POST", f"{CUSTOMERS}/batch-upsert", {"customers": 1}, {}),
     ("validate_customer_tax_info", "GET", f"{CUSTOMERS}/x/tax-info-validation", None, {}),
+    ("validate_tax_info", "POST", f"{CUSTOMERS}/tax-info-validation", [0] * 60_000, {}),
     ("get_customer_by_external_id", "GET", f"{CUSTOMERS}/by-external-id/none", None, {}),
     ("put_customer_by_external_id", "PUT", f"{CUSTOMERS}/by-external-id/crm-2", BODY | {"taxId": "AAA010101AA1"}, {}),
     ("put_customer_by_external_id", "PUT", f"{CUSTOMERS}/by-external-id/crm-2", BODY, STALE),

@@ -262,6 +262,13 @@ class TestHostileIds:
         assert response.status_code == 404
         assert response.content_type == "application/problem+json"
 
+    @pytest.mark.parametrize("customer", ["changes%0A", "batch-get%0A"])
+    def test_the_name_of_an_operation_and_a_line_feed(self, service: Service, customer: str) -> None:
+        assert service.client.get(url(customer=customer)).status_code == 401
+        response = service.client.get(url(customer=customer), headers=bearer())
+        assert response.json is not None
+        assert response.json["type"] == "urn:problem-type:customer-not-found"
+
     @pytest.mark.parametrize(
         "organization", ["%00", "$ne", "%7B%22$gt%22:%22%22%7D", ".", "a" * 10_000, "%ED%A0%80", "%F0%9F%A6%99", " "]
     )

@@ -216,6 +216,13 @@ class TestClaims:
         assert answer.headers["Retry-After"] == "1"
         assert stored(service) == []
 
+    def test_of_a_server_whose_clock_is_ahead(self, service: Service) -> None:
+        leave_claim(service, ago(seconds=-9))
+        assert outcome(post(service)) == (409, "request-in-progress")
+        service.database.idempotencyKeys.update_one({}, {"$set": {"claimedAt": ago(seconds=-3600)}})
+        assert post(service).status_code == 201
+        assert is_replayed(post(service))
+
     def test_running_with_another_body(self, service: Service) -> None:
         leave_claim(service, ago(seconds=1))
         assert outcome(post(service, OTHER_BODY)) == (422, "idempotency-key-reused")

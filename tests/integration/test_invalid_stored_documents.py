@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bson import CodecOptions, DatetimeMS, ObjectId, encode
+from bson import Code, CodecOptions, DatetimeMS, ObjectId, encode
 from bson.raw_bson import RawBSONDocument
 
 from customer_service.repository import backfill_search_fields, backfill_unique_keys, ensure_indexes
@@ -108,6 +108,14 @@ def test_a_time_of_extended_json_stops_no_write(service: Service, admin: FlaskCl
         service.database.customers.replace_one(KEY, document)
         assert admin.open(path, method=method).status_code in {200, 204}
         problem(admin.get(url()), 404, "customer-not-found")
+
+
+@pytest.mark.parametrize("field", ["taxSystem", "defaultInvoiceUse", "legalName", "address.zip"])
+def test_javascript_code_is_no_text(service: Service, editor: FlaskClient, field: str) -> None:
+    """The driver's class for it is a subclass of str that has no hash."""
+    service.database.customers.update_one(KEY, {"$set": {field: Code("601")}})
+    for answer in (editor.get(url()), editor.get(f"{url()}/tax-info-validation"), editor.patch(url(), json={})):
+        problem(answer, 500, "malformed-document")
 
 
 def test_a_backfill_takes_no_stored_value_for_an_operator(service: Service) -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from customer_service import cli
 from customer_service.cli import demo
 from customer_service.cli.main import command
+from customer_service.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,7 @@ Executed = list[tuple[list[str], "Mapping[str, str]"]]
 @pytest.fixture
 def executed(monkeypatch: pytest.MonkeyPatch) -> Executed:
     calls: Executed = []
-    monkeypatch.setattr(os, "execve", lambda _, arguments, environ: calls.append((arguments, environ)))
+    monkeypatch.setattr(os, "execve", lambda _, arguments, environ: calls.append((arguments, dict(environ))))
     monkeypatch.setattr(demo, "_require_free", lambda _: None)
     return calls
 
@@ -35,6 +36,19 @@ def test_serve_becomes_gunicorn_with_the_environment(executed: Executed, tmp_pat
     ((arguments, environ),) = executed
     assert (done.exit_code, arguments) == (0, [*GUNICORN, "customer_service.app:create_app()"])
     assert (environ["PORT"], environ["LOG_LEVEL"], environ["PATH"]) == ("4002", "debug", os.environ["PATH"])
+
+
+def test_a_blank_variable_is_absent_for_gunicorn_too(executed: Executed) -> None:
+    CliRunner().invoke(command, ["serve"], env={"WEB_CONCURRENCY": " "})
+    ((_, environ),) = executed
+    assert "WEB_CONCURRENCY" not in environ
+
+
+def test_what_gunicorn_cannot_read_is_refused_before(executed: Executed) -> None:
+    done = CliRunner().invoke(command, ["serve"], env={"WEB_CONCURRENCY": "many"})
+    assert isinstance(done.exception, SettingsError)
+    assert str(done.exception).startswith("WEB_CONCURRENCY: ")
+    assert executed == []
 
 
 def test_demo_takes_its_port_from_the_file_but_no_database(executed: Executed, tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+import dns.exception
+import dns.resolver
 import pytest
 from pymongo import ReadPreference
 
-from customer_service.errors import SettingsError
+from customer_service.errors import DatabaseUnavailable, SettingsError
+from customer_service.repository import MembershipRepository
 from customer_service.repository.database import connect
 from customer_service.settings import MongoSettings
 
@@ -22,6 +25,20 @@ def test_no_option_weakens_the_write_and_read_concern(options: str) -> None:
     assert database.read_concern.document == {"level": "majority"}
     assert database.read_preference == ReadPreference.PRIMARY
     database.client.close()
+
+
+def test_a_name_that_cannot_be_resolved_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    lifetimes = []
+
+    def time_out(*_: object, lifetime: float) -> None:
+        lifetimes.append(lifetime)
+        raise dns.exception.Timeout
+
+    monkeypatch.setattr(dns.resolver, "resolve", time_out)
+    database = connect(MongoSettings("mongodb+srv://cluster.example.com", timeout_ms=2000))
+    with pytest.raises(DatabaseUnavailable):
+        MembershipRepository(database).find("a-user", "an-organization")
+    assert set(lifetimes) == {1.0}
 
 
 def test_a_pool_of_one_connection_is_refused() -> None:

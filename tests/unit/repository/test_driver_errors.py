@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import pytest
 from pymongo.errors import (
     BulkWriteError,
+    ConfigurationError,
     DuplicateKeyError,
     OperationFailure,
     PyMongoError,
@@ -25,6 +26,8 @@ from customer_service.repository.driver_errors import refused_of, translates_err
         (OperationFailure("", 134), DatabaseUnavailable),
         (OperationFailure("", 11602), DatabaseUnavailable),
         (WriteConcernError("", 91), DatabaseUnavailable),
+        (OperationFailure("", 462, {"errorLabels": ["SystemOverloadedError"]}), DatabaseUnavailable),
+        (ConfigurationError("a name that cannot be resolved"), DatabaseUnavailable),
         (OperationFailure("", 13), DatabaseError),
         (WriteConcernError("", 100), DatabaseError),
         (PyMongoError(), DatabaseError),
@@ -33,7 +36,7 @@ from customer_service.repository.driver_errors import refused_of, translates_err
         (BulkWriteError({"writeErrors": [{"code": 121}]}), DatabaseError),
     ],
 )
-def test_errors_of_an_election_become_database_unavailable(
+def test_only_errors_that_may_pass_become_database_unavailable(
     raised: PyMongoError, expected: type[CustomerServiceError]
 ) -> None:
     @translates_errors

@@ -40,6 +40,17 @@ def test_one_memory_is_not_shared_by_workers() -> None:
         options(settings("mongomock://", 2))
 
 
+@pytest.mark.parametrize("size", [2, 48])
+def test_a_pool_that_long_polling_would_empty_is_refused(size: int) -> None:
+    with pytest.raises(SettingsError, match="MONGODB_URI: maxPoolSize must be at least 49"):
+        options(settings(f"mongodb://x/?maxPoolSize={size}"))
+
+
+@pytest.mark.parametrize("size", [49, 0])
+def test_a_larger_pool_is_accepted(size: int) -> None:
+    options(settings(f"mongodb://x/?maxPoolSize={size}"))
+
+
 @pytest.mark.parametrize(("extensions", "started"), [({"readiness": Mock()}, 1), ({}, 0)])
 def test_a_worker_starts_the_readiness_checks_of_its_application(extensions: dict[str, Mock], started: int) -> None:
     worker = Mock()

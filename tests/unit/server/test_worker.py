@@ -18,6 +18,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from customer_service.server.admission import Admission, Permit
 from customer_service.server.limits import ACCEPTED_AT_ONCE, MAXIMUM_IN_FLIGHT
 from customer_service.server.worker import DrainingWorker
+from customer_service.web import shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +61,17 @@ def test_a_second_signal_starts_no_second_drain(worker: DrainingWorker, monkeypa
     for _ in range(2):
         worker.handle_exit(signal.SIGTERM, None)
     assert len(started) == 1
+
+
+def test_a_stop_reads_no_setting_again(worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of a setting may be gone by then."""
+    started: list[tuple[object, ...]] = []
+    monkeypatch.setattr(gevent, "spawn", lambda *call: started.append(call))
+    monkeypatch.setattr(shutdown, "in_progress", lambda: True)
+    monkeypatch.setenv("DRAIN_SECONDS_FILE", "/missing")
+    worker.drain_seconds = 7
+    worker.handle_exit(signal.SIGTERM, None)
+    assert started == [(worker._drain, 7)]
 
 
 def test_a_client_that_does_not_read_its_response_is_given_up(

@@ -158,6 +158,8 @@ def test_a_secret_keeps_its_spaces() -> None:
         ({"HISTORY_DAYS": "a year"}, ["HISTORY_DAYS"]),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector "}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector?x=1"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:otlp"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "grpc://collector"}, ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]),
         ({"OTEL_SDK_DISABLED": "perhaps"}, ["OTEL_SDK_DISABLED"]),
@@ -213,12 +215,11 @@ class TestFiles:
         with pytest.raises(SettingsError, match=r"^JWT_SECRET_FILE: names no text file that can be read$"):
             JwtSettings.from_environment({"JWT_SECRET_FILE": str(file)})
 
-    def test_a_blank_file_is_no_setting(self, tmp_path: Path) -> None:
+    def test_a_blank_file_is_refused(self, tmp_path: Path) -> None:
+        """It was named on purpose: without the issuer, the tokens of any issuer would be accepted."""
         (tmp_path / "blank").write_text("\n")
-        assert (
-            JwtSettings.from_environment({"JWT_SECRET": SECRET, "JWT_ISSUER_FILE": str(tmp_path / "blank")}).issuer
-            is None
-        )
+        with pytest.raises(SettingsError, match=r"^JWT_ISSUER_FILE: names an empty file$"):
+            JwtSettings.from_environment({"JWT_SECRET": SECRET, "JWT_ISSUER_FILE": str(tmp_path / "blank")})
 
     def test_a_setting_and_its_file(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=r"^JWT_SECRET_FILE: set it or JWT_SECRET, and not both$"):

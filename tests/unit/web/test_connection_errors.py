@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from unittest.mock import Mock
 
 import pytest
 from gunicorn.http import errors
 
 from customer_service.app import create_app
+from customer_service.errors import Overloaded
 from customer_service.web import connection_errors, problems
 from customer_service.web.wsgi_environ import IS_OVERLOADED
 from tests import support
@@ -62,5 +64,18 @@ def test_a_request_that_the_server_did_not_admit_is_an_overload() -> None:
     client = create_app(support.settings()).test_client()
     before = connection_errors.refusal_counts[503]
     answer = client.get(support.url(), environ_overrides={IS_OVERLOADED: True})
+    support.problem(answer, 503, "overloaded")
+    assert connection_errors.refusal_counts[503] == before + 1
+
+
+def test_a_request_that_is_refused_with_its_body_is_an_overload_too() -> None:
+    body = Mock(spec_set=["read"])
+    body.read.side_effect = Overloaded
+    service = support.serve(create_app(support.settings()).extensions["database"])
+    before = connection_errors.refusal_counts[503]
+    refused = {"wsgi.input": body, "CONTENT_LENGTH": "9"}
+    answer = support.caller(service, "editor").post(
+        support.customers_url(), content_type="application/json", environ_overrides=refused
+    )
     support.problem(answer, 503, "overloaded")
     assert connection_errors.refusal_counts[503] == before + 1
