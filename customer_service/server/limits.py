@@ -24,7 +24,10 @@ MAXIMUM_BUFFERED_BYTES = 32_000_000
 """How many bytes of incomplete bodies a worker buffers; it refuses a body that would exceed them."""
 
 SILENT_SECONDS = 10.0
-"""How long a new connection may take to send its first request line and headers."""
+"""How long a new connection may take to send its first request line and headers.
+
+A later request has as long from its second part on.
+"""
 
 RESPONSE_SECONDS = 10.0
 """How long a client may take to read a response."""

@@ -13,9 +13,11 @@ from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any, cast
 
 import gevent
+import gevent.socket
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
+from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.ggevent import GeventWorker
 
 from customer_service.server.admission import Admission
@@ -31,6 +33,7 @@ from customer_service.server.limits import (
 )
 from customer_service.settings import ServerSettings
 from customer_service.web import connection_errors, shutdown
+from customer_service.web.limits import MAXIMUM_HEAD_BYTES
 
 if TYPE_CHECKING:
     import socket
@@ -43,7 +46,8 @@ HEARTBEAT_SECONDS = 1.0
 RECEIVE_BYTES = 65_536
 HTTP_1_1 = (1, 1)
 
-_is_reused: ContextVar[bool] = ContextVar("is_reused", default=False)
+_client: ContextVar[ClientSocket] = ContextVar("client")
+"""The connection of this greenlet."""
 
 
 class DrainingWorker(GeventWorker):
@@ -91,12 +95,10 @@ class DrainingWorker(GeventWorker):
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:  # type: ignore[override]  # gunicorn's stub says None
         """Bound the wait for a request; gunicorn closes the connection if none arrived within the context."""
-        seconds = self.cfg.keepalive if _is_reused.get() else SILENT_SECONDS
-        _is_reused.set(True)
         connection = gevent.getcurrent()
         self.idle.add(connection)
         try:
-            with suppress(gevent.GreenletExit, gevent.Timeout), gevent.Timeout(seconds):
+            with suppress(gevent.GreenletExit, gevent.Timeout), _client.get().receiving_head(self.cfg.keepalive):
                 yield
         finally:
             self.idle.discard(connection)
@@ -128,12 +130,18 @@ class DrainingWorker(GeventWorker):
     def _listen(self, listener: socket.socket) -> StreamServer:
         pool = Pool(self.worker_connections)
         self.pools.append(pool)
-        # gunicorn asks a listener for its name, and this one may be closed when a connection's greenlet begins.
-        server = ConnectionServer(
-            self.wsgi.is_full, listener, lambda client, address: self.handle(client, client, address), spawn=pool
-        )
+        server = ConnectionServer(self.wsgi.is_full, listener, self._serve, spawn=pool)
         server.start()
         return server
+
+    def _serve(self, accepted: gevent.socket.socket, address: Any) -> None:
+        """Serve a connection.
+
+        gunicorn asks the listener for its name, but that may be closed by now: the connection itself knows it too.
+        """
+        with ClientSocket(accepted) as client:
+            _client.set(client)
+            self.handle(client, client, address)
 
     def _drain(self, seconds: float) -> None:
         """Stop listening after so many seconds, and close idle connections when every worker has stopped listening.
@@ -183,6 +191,49 @@ class ConnectionServer(StreamServer):
     def max_accept(self) -> int:  # type: ignore[override]  # gevent reads it each time
         """How many connections to accept at once."""
         return ACCEPTED_AT_ONCE_IF_FULL if self._is_full() else ACCEPTED_AT_ONCE
+
+
+class ClientSocket(gevent.socket.socket):
+    """A client's connection, which bounds the size and the time of the head of a request: its line and its headers."""
+
+    def __init__(self, accepted: gevent.socket.socket) -> None:
+        """Take over a connection that was accepted."""
+        super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
+        self._head_bytes: int | None = None
+        self._may_be_idle = False
+        self._timer = gevent.Timeout()
+
+    @contextmanager
+    def receiving_head(self, idle_seconds: float) -> Iterator[None]:
+        """Raise gevent.Timeout in this context if the head takes too long.
+
+        The first one on a connection may take SILENT_SECONDS. A later one may begin within `idle_seconds`, and take
+        SILENT_SECONDS from its second part on.
+        """
+        self._head_bytes = 0
+        self._start_timer(idle_seconds if self._may_be_idle else SILENT_SECONDS)
+        try:
+            yield
+        finally:
+            self._timer.close()
+            self._head_bytes, self._may_be_idle = None, True
+
+    def recv(self, *args: Any) -> bytes:
+        """Return what arrives next; raises LimitRequestHeaders if it would belong to a head that is too long."""
+        if self._head_bytes is None:
+            return super().recv(*args)
+        if self._head_bytes >= MAXIMUM_HEAD_BYTES:
+            raise LimitRequestHeaders("the head is too long")
+        if self._head_bytes and self._may_be_idle:
+            self._may_be_idle = False
+            self._start_timer(SILENT_SECONDS)
+        part = super().recv(*args)
+        self._head_bytes += len(part)
+        return part
+
+    def _start_timer(self, seconds: float) -> None:
+        self._timer.close()
+        self._timer = gevent.Timeout.start_new(seconds)
 
 
 class UnreadBody:

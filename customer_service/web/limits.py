@@ -9,3 +9,5 @@ MAXIMUM_REQUEST_LINE_BYTES = 8190
 
 MAXIMUM_HEADER_FIELDS = 100
 MAXIMUM_HEADER_FIELD_BYTES = 8190
+MAXIMUM_HEAD_BYTES = 65_536
+"""The maximum of the request line and all header fields together, as some cloud gateways have it."""

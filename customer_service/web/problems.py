@@ -10,6 +10,7 @@ from customer_service import errors
 from customer_service.web.limits import (
     MAXIMUM_BODY_BYTES,
     MAXIMUM_BODY_SECONDS,
+    MAXIMUM_HEAD_BYTES,
     MAXIMUM_HEADER_FIELD_BYTES,
     MAXIMUM_HEADER_FIELDS,
     MAXIMUM_REQUEST_LINE_BYTES,
@@ -214,8 +215,8 @@ SERVER_PROBLEMS: dict[str, ProblemType] = {
     "LimitRequestHeaders": ProblemType(
         "request-header-fields-too-large",
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        f"There are more than {MAXIMUM_HEADER_FIELDS} header fields, or one has more than"
-        f" {MAXIMUM_HEADER_FIELD_BYTES:,} bytes.",
+        f"There are more than {MAXIMUM_HEADER_FIELDS} header fields, one has more than"
+        f" {MAXIMUM_HEADER_FIELD_BYTES:,} bytes, or all have more than {MAXIMUM_HEAD_BYTES:,}.",
     ),
     "ExpectationFailed": ProblemType(
         "expectation-failed", HTTPStatus.EXPECTATION_FAILED, "Expect nothing but `100-continue`."

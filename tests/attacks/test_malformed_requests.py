@@ -58,6 +58,11 @@ OTHER_REFUSALS = {
         431,
         "request-header-fields-too-large",
     ),
+    "a long head": (
+        f"{GET}X-Token: {SECRET_WORD}\r\n" + f"X: {'y' * 1000}\r\n" * 90 + "\r\n",
+        431,
+        "request-header-fields-too-large",
+    ),
     "an expectation": (f"{GET}Expect: {SECRET_WORD}{END}", 417, "expectation-failed"),
     "a transfer coding": (f"{POST}Transfer-Encoding: {SECRET_WORD}{END}", 501, "not-implemented"),
 }

@@ -13,12 +13,15 @@ import gevent
 import gevent.socket
 import pytest
 from gevent.event import Event
+from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.ggevent import GeventWorker
 
+from customer_service.server import worker as worker_module
 from customer_service.server.admission import Admission, Permit
 from customer_service.server.limits import ACCEPTED_AT_ONCE, MAXIMUM_IN_FLIGHT
-from customer_service.server.worker import DrainingWorker
+from customer_service.server.worker import ClientSocket, DrainingWorker
 from customer_service.web import shutdown
+from customer_service.web.limits import MAXIMUM_HEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +163,9 @@ def test_a_connection_that_has_got_a_request_is_not_closed_as_idle(worker: Drain
     request, done = Event(), list[str]()
 
     def serve(name: str) -> None:
-        with worker.timeout_ctx():
+        with ClientSocket(gevent.socket.socket()) as client, ExitStack() as stack:
+            worker_module._client.set(client)
+            stack.enter_context(worker.timeout_ctx())
             if name == "busy":
                 request.wait()
             else:
@@ -175,6 +180,52 @@ def test_a_connection_that_has_got_a_request_is_not_closed_as_idle(worker: Drain
     gevent.get_hub().loop.run_callback(worker._close_idle)
     gevent.joinall(connections, timeout=4)
     assert sorted(done) == ["a request", "busy", "idle"]
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, ClientSocket]]:
+    """The two ends of a connection: the client's, and the worker's."""
+    theirs, accepted = gevent.socket.socketpair()
+    ours = ClientSocket(accepted)
+    yield theirs, ours
+    theirs.close()
+    ours.close()
+
+
+class TestHeads:
+    def test_a_head_that_is_too_long_is_not_received(self, ends: tuple[socket.socket, ClientSocket]) -> None:
+        theirs, ours = ends
+        with ours.receiving_head(5):
+            for _ in range(MAXIMUM_HEAD_BYTES // 8192):
+                theirs.sendall(b"x" * 8192)
+                assert len(ours.recv(8192)) == 8192
+            with pytest.raises(LimitRequestHeaders):
+                ours.recv(8192)
+
+    def test_a_body_is_received_whole(self, ends: tuple[socket.socket, ClientSocket]) -> None:
+        theirs, ours = ends
+        with ours.receiving_head(5):
+            theirs.sendall(b"x")
+            ours.recv(8192)
+        for _ in range(20):
+            theirs.sendall(b"x" * 8192)
+            assert len(ours.recv(8192)) == 8192
+
+    def test_only_an_idle_connection_may_wait_long(
+        self, ends: tuple[socket.socket, ClientSocket], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        theirs, ours = ends
+        monkeypatch.setattr(worker_module, "SILENT_SECONDS", 0.01)
+        with pytest.raises(gevent.Timeout), ours.receiving_head(10):
+            ours.recv(8192)
+        with ours.receiving_head(10):
+            gevent.spawn_later(0.1, theirs.sendall, b"GET / HTTP/1.1\r\n")
+            assert ours.recv(8192) == b"GET / HTTP/1.1\r\n"
+            with pytest.raises(gevent.Timeout):
+                ours.recv(8192)
+        with ours.receiving_head(10):
+            gevent.spawn_later(0.1, theirs.sendall, b"x")
+            assert ours.recv(8192) == b"x"
 
 
 def test_the_application_is_behind_admission_control(worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch) -> None:
