@@ -13,10 +13,11 @@ from stdnum.mx import rfc
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from customer_service.app import create_app
-from customer_service.auth.tokens import mint
+from customer_service.auth.tokens import sign
 from customer_service.client import CustomerClient
 from customer_service.repository import MembershipRepository, ensure_indexes
 from customer_service.repository.database import connect
+from customer_service.roles import ROLES
 from customer_service.settings import IN_MEMORY_URI, CacheSettings, JwtSettings, MongoSettings, ServerSettings, Settings
 
 if TYPE_CHECKING:
@@ -92,14 +93,16 @@ class CustomerService:
         return str(uuid4())
 
     def member(self, role: Role = "editor", *, organization_id: str | None = None) -> str:
-        """Return the id of a new user, who is a member in this role."""
+        """Return the id of a new user, who is a member in this role; raises ValueError for a role that is none."""
+        if role not in ROLES:
+            raise ValueError(f"{role!r} is none of the roles {', '.join(ROLES)}")
         user_id = f"{role}-{next(self._numbers)}"
         MembershipRepository(self._running.database).set_role(user_id, organization_id or self.organization_id, role)
         return user_id
 
     def token(self, user_id: str, *, expires_in: int = TOKEN_SECONDS) -> str:
-        """Return a token of this user for so many seconds; the user need not be a member."""
-        return mint(self._running.settings.jwt, user_id, expires_in)
+        """Return a token of this user for so many seconds, expired if there are none; the user need not be a member."""
+        return sign(self._running.settings.jwt, user_id, expires_in)
 
     def client(self, role: Role = "editor", *, organization_id: str | None = None) -> CustomerClient:
         """Return a client of a new member in this role; it is closed after the test."""

@@ -113,12 +113,13 @@ def create_indexes() -> None:
     Example:
       MONGODB_URI=mongodb://localhost:27017 customer-service indexes
     """
+    history = HistorySettings.from_environment()
     database = open_database()
     for name, created in repository.ensure_indexes(database):
         click.echo(f"{'created' if created else 'present'}  {name}")
     for name in repository.drop_unused_indexes(database):
         click.echo(f"dropped  {name}")
-    for done, name in repository.set_history_days(database, HistorySettings.from_environment().days):
+    for done, name in repository.set_history_days(database, history.days):
         click.echo(f"{done}  {name}")
     with click.progressbar(length=1, label="completing customers", file=sys.stderr) as bar:
 

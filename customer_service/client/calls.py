@@ -202,8 +202,13 @@ def segment(text: str) -> str:
 
 
 def conditions(if_match: str | None) -> dict[str, str]:
-    """Return the headers that make a write conditional on this ETag, or none."""
-    return {} if if_match is None else {"If-Match": if_match}
+    """Return the headers that make a write conditional on this ETag, or none if it is empty.
+
+    Raises ValueError for None: the caller wants a condition, and has a customer of a list, which has no ETag.
+    """
+    if if_match is None:
+        raise ValueError("if_match is None: customers of lists and batches have no etag; get the customer first")
+    return {"If-Match": if_match} if if_match else {}
 
 
 def query_of(filters: Mapping[str, object]) -> dict[str, str]:

@@ -48,7 +48,8 @@ class ProblemError(ClientError):
         """Return one line to search the log for."""
         codes = ", ".join(f"{each.path} {each.code}" for each in self.errors)
         parts = (f"{self.status} {self.slug}".rstrip(), self.detail, codes, self.request_id and f"id {self.request_id}")
-        return " · ".join(part for part in parts if part)
+        line = " · ".join(part for part in parts if part)
+        return " ".join("".join(each if each.isprintable() else " " for each in line).split())
 
 
 class BadRequest(ProblemError):

@@ -166,39 +166,44 @@ class Operations:
         """Create a customer, once, however often the request is sent.
 
         A program that may itself be started again passes a key of its own: with the same key and customer it gets the
-        same answer for 72 hours.
+        same answer for 72 hours. Raises ValueError for a key that no request can have.
         """
+        if idempotency_key and not (idempotency_key.isascii() and idempotency_key.isprintable()):
+            raise ValueError("the idempotency key has a line break or a letter beyond ASCII")
         headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
         call = Call("create", "POST", self._customers, repeatable=True, headers=headers)
         return self._written(await self._send(call, customer))
 
-    async def update(self, customer_id: str, patch: CustomerPatch, *, if_match: str | None = None) -> Customer:
+    async def update(self, customer_id: str, patch: CustomerPatch, *, if_match: str | None = "") -> Customer:
         """Change the fields of the patch, unless the customer's ETag is no longer `if_match`.
 
         Without `if_match` the request is sent once: after a lost answer it may have been applied or not.
         """
         headers = {**conditions(if_match), "Content-Type": MERGE_PATCH}
-        path, repeatable = self._customer(customer_id), if_match is not None
+        path, repeatable = self._customer(customer_id), bool(if_match)
         return self._written(await self._send(Call("update", "PATCH", path, repeatable, headers=headers), patch))
 
     async def put_by_external_id(
-        self, external_id: str, customer: CustomerInput, *, if_match: str | None = None
+        self, external_id: str, customer: CustomerInput, *, if_match: str | None = ""
     ) -> Customer:
         """Create the customer of the caller's own id, or replace it whole."""
         path, headers = self._external(external_id), conditions(if_match)
         call = Call("put_by_external_id", "PUT", path, repeatable=True, headers=headers)
         return self._written(await self._send(call, customer))
 
-    async def delete(self, customer_id: str, *, if_match: str | None = None) -> str | None:
+    async def delete(self, customer_id: str, *, if_match: str | None = "") -> str | None:
         """Delete the customer; return its ETag for a `restore`, or None if the answer with it was lost."""
         headers = conditions(if_match)
         call = Call("delete", "DELETE", self._customer(customer_id), repeatable=True, headers=headers)
         return (await self._delete(call)).get("ETag")
 
-    async def restore(self, customer_id: str, *, if_match: str | None = None) -> Customer:
-        """Restore a deleted customer. Without `if_match` the request is sent once, as for `update`."""
-        path, repeatable = f"{self._customer(customer_id)}/restore", if_match is not None
-        call = Call("restore", "POST", path, repeatable=repeatable, headers=conditions(if_match))
+    async def restore(self, customer_id: str, *, if_match: str | None = "") -> Customer:
+        """Restore a deleted customer. Without `if_match` the request is sent once, as for `update`.
+
+        None, which a deletion returns if its answer was lost, is no condition either.
+        """
+        path, repeatable = f"{self._customer(customer_id)}/restore", bool(if_match)
+        call = Call("restore", "POST", path, repeatable=repeatable, headers=conditions(if_match or ""))
         return self._written(await self._sender.send(call))
 
     async def validate_tax_info(self, customer: str | CustomerInput) -> TaxInfo:
@@ -211,7 +216,7 @@ class Operations:
         return _read(tax_info_of, await self._send(call, customer))
 
     async def put_sat_validation(
-        self, customer_id: str, validation: SatValidationInput, *, if_match: str | None = None
+        self, customer_id: str, validation: SatValidationInput, *, if_match: str | None = ""
     ) -> Customer:
         """Store the SAT's answer about the customer, which is removed when a value changes that it is about."""
         path, headers = f"{self._customer(customer_id)}/sat-validation", conditions(if_match)
@@ -219,7 +224,7 @@ class Operations:
         call = Call("put_sat_validation", "PUT", path, repeatable=True, headers=headers)
         return self._written(await self._send(call, body))
 
-    async def delete_sat_validation(self, customer_id: str, *, if_match: str | None = None) -> None:
+    async def delete_sat_validation(self, customer_id: str, *, if_match: str | None = "") -> None:
         """Remove the SAT's answer about the customer, if there is one."""
         path, headers = f"{self._customer(customer_id)}/sat-validation", conditions(if_match)
         await self._delete(Call("delete_sat_validation", "DELETE", path, repeatable=True, headers=headers))
@@ -241,7 +246,7 @@ class Operations:
 
         A hold, and `hold=False` that ends it, are for admins.
         """
-        day = None if last_invoiced_on is None else last_invoiced_on.isoformat()
+        day = None if last_invoiced_on is None else f"{last_invoiced_on:%Y-%m-%d}"  # a datetime is a date too
         given = {"lastInvoicedOn": day, "hold": hold, "reason": reason}
         call = Call("put_retention", "PUT", f"{self._customer(customer_id)}/retention", repeatable=True)
         body = {name: value for name, value in given.items() if value is not None}

@@ -122,27 +122,30 @@ class CustomerClient:
         """Create a customer, once, however often the request is sent.
 
         A program that may itself be started again passes a key of its own: with the same key and customer it gets the
-        same answer for 72 hours.
+        same answer for 72 hours. Raises ValueError for a key that no request can have.
         """
         return run(self._operations.create(customer, idempotency_key=idempotency_key))
 
-    def update(self, customer_id: str, patch: CustomerPatch, *, if_match: str | None = None) -> Customer:
+    def update(self, customer_id: str, patch: CustomerPatch, *, if_match: str | None = "") -> Customer:
         """Change the fields of the patch, unless the customer's ETag is no longer `if_match`.
 
         Without `if_match` the request is sent once: after a lost answer it may have been applied or not.
         """
         return run(self._operations.update(customer_id, patch, if_match=if_match))
 
-    def put_by_external_id(self, external_id: str, customer: CustomerInput, *, if_match: str | None = None) -> Customer:
+    def put_by_external_id(self, external_id: str, customer: CustomerInput, *, if_match: str | None = "") -> Customer:
         """Create the customer of the caller's own id, or replace it whole."""
         return run(self._operations.put_by_external_id(external_id, customer, if_match=if_match))
 
-    def delete(self, customer_id: str, *, if_match: str | None = None) -> str | None:
+    def delete(self, customer_id: str, *, if_match: str | None = "") -> str | None:
         """Delete the customer; return its ETag for a `restore`, or None if the answer with it was lost."""
         return run(self._operations.delete(customer_id, if_match=if_match))
 
-    def restore(self, customer_id: str, *, if_match: str | None = None) -> Customer:
-        """Restore a deleted customer. Without `if_match` the request is sent once, as for `update`."""
+    def restore(self, customer_id: str, *, if_match: str | None = "") -> Customer:
+        """Restore a deleted customer. Without `if_match` the request is sent once, as for `update`.
+
+        None, which a deletion returns if its answer was lost, is no condition either.
+        """
         return run(self._operations.restore(customer_id, if_match=if_match))
 
     def validate_tax_info(self, customer: str | CustomerInput) -> TaxInfo:
@@ -150,12 +153,12 @@ class CustomerClient:
         return run(self._operations.validate_tax_info(customer))
 
     def put_sat_validation(
-        self, customer_id: str, validation: SatValidationInput, *, if_match: str | None = None
+        self, customer_id: str, validation: SatValidationInput, *, if_match: str | None = ""
     ) -> Customer:
         """Store the SAT's answer about the customer, which is removed when a value changes that it is about."""
         return run(self._operations.put_sat_validation(customer_id, validation, if_match=if_match))
 
-    def delete_sat_validation(self, customer_id: str, *, if_match: str | None = None) -> None:
+    def delete_sat_validation(self, customer_id: str, *, if_match: str | None = "") -> None:
         """Remove the SAT's answer about the customer, if there is one."""
         return run(self._operations.delete_sat_validation(customer_id, if_match=if_match))
 

@@ -557,3 +557,15 @@ class TestPlugin:
 
     def test_it_is_installed(self, pytestconfig: pytest.Config) -> None:
         assert pytestconfig.pluginmanager.get_plugin("customer-service") is pytest_plugin
+
+    def test_a_token_that_has_expired(self, customer_service: CustomerService) -> None:
+        token = customer_service.token(customer_service.member(), expires_in=-1)
+        with (
+            CustomerClient(customer_service.url, token, customer_service.organization_id) as client,
+            pytest.raises(Unauthorized),
+        ):
+            client.get("0" * 24)
+
+    def test_a_role_that_is_none(self, customer_service: CustomerService) -> None:
+        with pytest.raises(ValueError, match="viewer, editor, admin"):
+            customer_service.client("boss")  # type: ignore[arg-type]

@@ -440,6 +440,13 @@ class TestErrors:
         assert (error.detail, error.existing, error.retry_after) == ("No.", "/customers/1", None)
         assert str(error) == "422 validation-error · No. · /taxId invalid-rfc · id r-1"
 
+    def test_their_message_is_one_line(self) -> None:
+        """A proxy may have sent the body."""
+        foreign = httpx.Response(400, json={"type": "x", "detail": "line 1\nline 2 \x1b[31m"})
+        with pytest.raises(BadRequest) as caught:
+            client_of(Script(foreign)).get("x")
+        assert str(caught.value) == "400 x · line 1 line 2 [31m"
+
     @pytest.mark.parametrize(
         "body",
         [
@@ -557,6 +564,32 @@ class TestRequests:
         request = script.requests[0]
         assert (request.method, request.headers["Content-Type"]) == ("PATCH", "application/merge-patch+json")
         assert (request.headers["If-Match"], json.loads(request.content)) == ('"1"', {"phone": None})
+
+    @pytest.mark.parametrize("name", ["update", "put_by_external_id", "delete", "delete_sat_validation"])
+    def test_a_condition_of_none_is_refused(self, name: str) -> None:
+        """A customer of a list has no ETag: its change would overwrite what others changed meanwhile."""
+        script = Script(found())
+        values = [] if name.startswith("delete") else [NEW]
+        with pytest.raises(ValueError, match="get the customer first"):
+            getattr(client_of(script), name)("x", *values, if_match=None)
+        assert script.requests == []
+
+    def test_a_restore_after_a_lost_answer_has_no_condition(self) -> None:
+        script = Script(found())
+        client_of(script).restore("x", if_match=None)
+        assert "If-Match" not in script.requests[0].headers
+
+    @pytest.mark.parametrize("key", ["pedido ñ", "a\r\nb"])
+    def test_an_idempotency_key_that_cannot_be_sent(self, key: str) -> None:
+        script = Script(found())
+        with pytest.raises(ValueError, match="the idempotency key has"):
+            client_of(script).create(NEW, idempotency_key=key)
+        assert script.requests == []
+
+    def test_a_last_invoice_may_be_a_datetime(self) -> None:
+        script = Script(httpx.Response(200, json=RETENTION))
+        client_of(script).put_retention("x", last_invoiced_on=datetime(2025, 1, 31, 23, tzinfo=UTC))
+        assert json.loads(script.requests[0].content) == {"lastInvoicedOn": "2025-01-31"}
 
     def test_a_time_needs_its_offset(self) -> None:
         naive = datetime(2025, 1, 1)  # noqa: DTZ001 - what is refused
