@@ -23,7 +23,7 @@ from customer_service.fiscal import rules
 from customer_service.fiscal.characters import comparable
 from customer_service.repository import customer_lists
 from customer_service.repository.customer_lists import CustomerList, ListPosition
-from customer_service.repository.database import Document, as_stored, now_as_stored
+from customer_service.repository.database import Document, now_as_stored, time_of_write
 from customer_service.repository.driver_errors import translates_errors
 from customer_service.repository.search import search_terms, with_sat_term
 from customer_service.repository.versions import VersionRepository, version_of
@@ -43,7 +43,6 @@ OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 MAJORITY = ReadConcern("majority")
 LAST_VERSION = 2**63 - 1
 MILLISECOND = timedelta(milliseconds=1)
-LAST_TIME = datetime.max - MILLISECOND  # noqa: DTZ901 - as BSON has it
 DUPLICATE_ERRORS: dict[str, type[Duplicate]] = {"externalId": DuplicateExternalId, "taxId": DuplicateTaxId}
 """The unique keys, each with the error to raise if another customer has it."""
 
@@ -377,7 +376,5 @@ def object_id(customer_id: str) -> ObjectId:
 
 def _now_after(previous: object) -> datetime:
     """Return the present time, but at least a millisecond after the previous write: its worker's clock may be ahead."""
-    now = now_as_stored()
-    if not isinstance(previous, datetime) or as_stored(previous) >= LAST_TIME:
-        return now
-    return max(now, as_stored(previous) + MILLISECOND)
+    now, time = now_as_stored(), time_of_write(previous)
+    return now if time is None else max(now, time + MILLISECOND)

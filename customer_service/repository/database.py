@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import Context
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import mongomock
@@ -28,6 +28,7 @@ STREAM_AWAIT_SECONDS = 1.0  # the longest that one read of a change stream waits
 DRIVER_TIME_SHARE = 0.95
 MINIMUM_DEADLINE_SECONDS = 0.001  # 0 would mean no deadline to the driver
 PRIMARY = "RSPrimary"
+LAST_TIME = datetime.max - timedelta(milliseconds=1)  # noqa: DTZ901 - as BSON has it
 POOL_TOO_SMALL = (
     "MONGODB_URI: maxPoolSize must be at least 2: one connection follows the changes, the others serve requests"
 )
@@ -113,6 +114,12 @@ def outside_deadline(operation: Callable[[], R]) -> R:
 def as_stored(moment: datetime) -> datetime:
     """Return a UTC time as MongoDB returns it: naive, in whole milliseconds."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=None)
+
+
+def time_of_write(value: object) -> datetime | None:
+    """Return the stored time of a write; None if another program stored no time, or one after which none can come."""
+    time = as_stored(value) if isinstance(value, datetime) else None
+    return time if time is not None and time < LAST_TIME else None
 
 
 def is_mongomock(collection: object) -> bool:

@@ -7,19 +7,19 @@ document exists already; readers leave it out.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, WriteConcern
 from pymongo.errors import BulkWriteError
 
 from customer_service.errors import CustomerNotFound
-from customer_service.repository.database import Document, as_stored, now_as_stored, primary_of
+from customer_service.repository.database import Document, now_as_stored, primary_of, time_of_write
 from customer_service.repository.driver_errors import duplicates_of, translates_errors
 from customer_service.repository.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from bson import ObjectId
     from pymongo.collection import Collection
@@ -186,25 +186,18 @@ def version_of(document: Document) -> int:
 
 
 def _copy_id(document: Document) -> Document:
-    return {"customer": document["_id"], "version": version_of(document), "updatedAt": _copied_time(document)}
-
-
-def _copied_time(document: Document) -> object:
-    """Return `updatedAt`, or None for an object or an array: names such as `$date` are not allowed in an `_id`."""
-    time = document.get("updatedAt")
-    return None if isinstance(time, dict | list) else time
+    return {"customer": document["_id"], "version": version_of(document), "updatedAt": _time_of(document)}
 
 
 def _time_of(document: Document) -> datetime | None:
-    """Return the time of the document's last write; None if another program stored none."""
-    time = document.get("updatedAt")
-    return as_stored(time) if isinstance(time, datetime) else None
+    """Return the time of the document's last write; None, which sorts before each time, if another program has none."""
+    return time_of_write(document.get("updatedAt"))
 
 
 def _older_than(current: Document) -> Document:
     """Return the filter for the copies of documents before the current one, of which a copy may exist too."""
     time = _time_of(current)
-    return {"_id.updatedAt": {"$ne": _copied_time(current)} if time is None else {"$not": {"$gte": time}}}
+    return {"_id.updatedAt": {"$ne": None} if time is None else {"$not": {"$gte": time}}}
 
 
 def _existing(documents: Sequence[Document]) -> Document:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from bson import ObjectId
+from bson import ObjectId, Regex, Timestamp
 
 from customer_service.repository import OrganizationScope
 from customer_service.repository.versions import VersionRepository
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
 PATCH = "application/merge-patch+json"
+SAT_ANSWER = {"status": "matched", "checkedAt": "2025-01-26T10:00:00Z", "source": "a-pac"}
+ODD_TIMES = [Timestamp(1, 1), Regex("x"), datetime.max, "2025-01-26", 5, [], {}]  # noqa: DTZ901
 VERSIONS = f"{url(base='')}/versions"
 
 
@@ -185,6 +187,31 @@ class TestVersions:
         last = page(editor, url(), f"?limit=2&cursor={second['nextCursor']}")
         assert [each["version"] for each in first["data"] + second["data"] + last["data"]] == [5, 4, 3, 2, 1]
         assert last["nextCursor"] is None
+
+    @pytest.mark.parametrize("time", ODD_TIMES, ids=lambda time: type(time).__name__)
+    def test_what_another_program_stored_at_an_odd_time_is_the_oldest(
+        self, service: Service, editor: FlaskClient, time: object
+    ) -> None:
+        as_another_program = {"$set": {"updatedAt": time}, "$unset": {"version": ""}}
+        service.database.customers.update_one({"_id": ObjectId(CUSTOMER_ID)}, as_another_program)
+        path = url(base="")
+        answer = editor.put(f"{path}/sat-validation", json=SAT_ANSWER)
+        assert answer.status_code == 200, answer.text
+        for phone in ("6474010102", "6474010103"):
+            patch(editor, path, phone=phone)
+        assert [(each["version"], each["change"]) for each in page(editor, path)["data"]] == [
+            *((number, "changed") for number in (3, 2, 1)),
+            (0, "created"),
+        ]
+        query, numbers = "?limit=1", list[int]()
+        while query:
+            body = page(editor, path, query)
+            numbers += [each["version"] for each in body["data"]]
+            query = f"?limit=1&cursor={body['nextCursor']}" if body["nextCursor"] else ""
+        assert numbers == [3, 2, 1, 0]
+        assert editor.get(f"{path}/versions/2").get_json()["phone"] == "6474010102"
+        second = page(editor, path)["data"][1]["updatedAt"]
+        assert editor.get(f"{path}?asOf={second}").get_json()["phone"] == "6474010102"
 
     @pytest.mark.parametrize("malformed", [{"updatedAt": None}, {"legalName": 5}, {"updatedAt": "x", "updatedBy": 7}])
     def test_a_version_that_cannot_be_serialized_has_an_entry(
