@@ -21,5 +21,5 @@ COPY wsgi.py gunicorn.conf.py ./
 USER 10001
 EXPOSE 3001
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\") or 3001}/livez', timeout=4)"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["python", "-c", "import http.client, os, sys; server = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PORT') or 3001), timeout=4); server.request('GET', '/livez'); sys.exit(server.getresponse().status != 200)"]
 CMD ["gunicorn", "wsgi:app"]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import metadata
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -111,7 +116,23 @@ class TestImage:
         probe = last("HEALTHCHECK")
         assert "/livez" in probe
         assert f"or {ServerSettings().port}" in probe
-        compile(json.loads(probe.split("CMD ", 1)[1])[2], "healthcheck", "exec")
+
+    @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+    def test_its_probe_asks_the_service_and_no_proxy(self, status: int, code: int) -> None:
+        class Answering(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        _, *command = json.loads(last("HEALTHCHECK").split("CMD ", 1)[1])
+        with HTTPServer(("127.0.0.1", 0), Answering) as server:
+            Thread(target=server.handle_request, daemon=True).start()
+            environ = os.environ | {"PORT": str(server.server_port), "http_proxy": "http://127.0.0.1:9"}
+            done = subprocess.run([sys.executable, *command], env=environ, stderr=subprocess.DEVNULL, check=False)
+        assert done.returncode == code
 
     def test_each_stage_is_the_python_of_the_tests(self) -> None:
         assert {argument.split(" ")[0] for name, argument in instructions() if name == "FROM"} == {

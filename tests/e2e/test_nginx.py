@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import signal
+import socket
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from tests import support
 from tests.support import CUSTOMER_ID, EXAMPLE, MISSING_CUSTOMER_ID, ORGANIZATION, bearer, customers_url, url
 from tests.support.load import Load
 from tests.support.nginx import CONFIGURATION, Nginx
+from tests.support.raw_http import parse
 from tests.support.server import ROOT, Server, send_request
 
 if TYPE_CHECKING:
@@ -112,6 +114,24 @@ def test_headers_that_the_service_accepts_pass(nginx: Nginx) -> None:
     long = {f"X-Number-{number}": "x" * 8000 for number in range(7)}
     for headers in (many, long):
         assert nginx.request("GET", PATH, bearer() | headers).status == 200
+
+
+UNREADABLE = {
+    "another method": (f"TRACE {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405),
+    "a long line": (f"GET {PATH}?{'a' * 9000} HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+    "a transfer coding": (f"POST {PATH} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x\r\nConnection: close\r\n\r\n", 501),
+    "no path": ("OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
+    "garbage": ("XX\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize(("request_text", "status"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_a_request_that_nginx_cannot_read_is_a_problem(nginx: Nginx, request_text: str, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as client:
+        client.sendall(request_text.encode())
+        answer = parse(b"".join(iter(lambda: client.recv(65_536), b"")))
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.problem["status"] == status
 
 
 @pytest.mark.parametrize(
