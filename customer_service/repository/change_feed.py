@@ -42,7 +42,7 @@ These markers move the position forward if an organization has no changes of its
 READ_SECONDS = 0.25
 """The time to read ready batches; the next request continues from there.
 
-To skip the events of a transaction that an earlier request returned is not counted: else no request would go further.
+It begins after the events that an earlier request has returned: those of a long transaction alone could take all of it.
 """
 
 MAXIMUM_SKIPPED_EVENTS = 20_000
