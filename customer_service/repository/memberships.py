@@ -138,9 +138,10 @@ class MembershipRepository:
 
         Raises LastAdmin if no other admin would be left. Without transactions, the order of the writes keeps an admin:
         first mark this admin as leaving, then count the admins without a mark. If two admins remove each other at
-        the same time, at least one request sees the other's mark. A request that crashes leaves its mark behind; the
-        next count removes old marks. The change itself requires that its own mark is still there.
+        the same time, at least one request sees the other's mark. A request that crashes leaves its mark behind, and a
+        later one removes it. The change itself requires that its own mark is still there.
         """
+        self._remove_old_marks(organization_id)
         key = {**_key(user_id, organization_id), "role": "admin"}
         own = secrets.token_hex(8)
         mark = {"by": own, "at": datetime.now(UTC)}
@@ -155,11 +156,17 @@ class MembershipRepository:
         change = {"$set": {"role": role}, "$unset": {"leaving": ""}}
         return self._collection.update_one(marked, change).matched_count == 1
 
-    def _has_remaining_admin(self, organization_id: str) -> bool:
+    def _remove_old_marks(self, organization_id: str) -> None:
+        """Remove the marks that requests left behind, and what another program stored in their place."""
         admins = {"organizationId": organization_id, "role": "admin"}
         abandoned = {"$lt": datetime.now(UTC) - timedelta(seconds=LEAVING_MARK_SECONDS)}
+        no_marks = {"$exists": True, "$not": {"$type": "array"}}
+        self._collection.update_many({**admins, "leaving": no_marks}, {"$unset": {"leaving": ""}})
         self._collection.update_many({**admins, "leaving.at": abandoned}, {"$pull": {"leaving": {"at": abandoned}}})
-        return any(map(_membership, self._collection.find({**admins, "leaving.0": {"$exists": False}})))
+
+    def _has_remaining_admin(self, organization_id: str) -> bool:
+        unmarked = {"organizationId": organization_id, "role": "admin", "leaving.0": {"$exists": False}}
+        return any(map(_membership, self._collection.find(unmarked)))
 
     @_clears_cache
     @translates_errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -131,6 +132,16 @@ class TestMembers:
                 {"userId": "zoe", "role": "editor"},
             ]
         }
+
+    @pytest.mark.parametrize("leaving", ["x", None, {"0": 1}, {"at": datetime(2025, 1, 1)}, 5])  # noqa: DTZ001
+    def test_an_admin_with_a_field_of_another_program(
+        self, service: Service, admin: FlaskClient, leaving: object
+    ) -> None:
+        theirs = {"organizationId": ORGANIZATION, "role": "admin", "leaving": leaving}
+        service.database.memberships.insert_many([{**theirs, "userId": user_id} for user_id in ("one", "two")])
+        assert admin.delete(members("one")).status_code == 204
+        assert admin.put(members("two"), json={"role": "viewer"}).status_code == 200
+        problem(admin.delete(members(ADMIN)), 409, "last-admin")
 
     def test_a_membership_of_two_organizations_is_none(self, service: Service, admin: FlaskClient) -> None:
         both = {"userId": "both", "organizationId": [ORGANIZATION, OTHER_ORGANIZATION], "role": "editor"}
