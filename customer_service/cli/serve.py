@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from customer_service.settings import ServerSettings
+from customer_service.settings.environment import without_blanks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,9 +19,9 @@ APPLICATION = "customer_service.app:create_app()"
 def run(environ: Mapping[str, str], *options: str, application: str = APPLICATION) -> NoReturn:
     """Replace this process by gunicorn, with the settings of this environment and more of gunicorn's options.
 
-    Raises SettingsError for the settings that gunicorn itself reads first, as it does a blank WEB_CONCURRENCY.
+    gunicorn reads WEB_CONCURRENCY before the service can check its settings, and fails with a traceback if it is no
+    number. So they are checked here too; raises SettingsError.
     """
     ServerSettings.from_environment(environ)
-    environ = {name: value for name, value in environ.items() if value.strip()}
     command = [sys.executable, "-m", "gunicorn", "--config", CONFIG, *options, application]
-    os.execve(sys.executable, command, environ)  # noqa: S606 - no shell is wanted
+    os.execve(sys.executable, command, without_blanks(environ))  # noqa: S606 - no shell is wanted

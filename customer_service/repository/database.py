@@ -29,17 +29,20 @@ DRIVER_TIME_SHARE = 0.95
 MINIMUM_DEADLINE_SECONDS = 0.001  # 0 would mean no deadline to the driver
 PRIMARY = "RSPrimary"
 LAST_TIME = datetime.max - timedelta(milliseconds=1)  # noqa: DTZ901 - as BSON has it
-POOL_TOO_SMALL = (
-    "MONGODB_URI: maxPoolSize must be at least 2: one connection follows the changes, the others serve requests"
-)
+MINIMUM_CONNECTIONS = 2  # one follows the changes, the others serve requests
 
 R = TypeVar("R")
 
 
-def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) -> Database[Document]:
-    """Return the database of the settings, without connecting yet; raises SettingsError.
+def connect(
+    settings: MongoSettings,
+    listeners: Sequence[CommandListener] = (),
+    minimum_connections: int = MINIMUM_CONNECTIONS,
+) -> Database[Document]:
+    """Return the database of the settings, without connecting yet.
 
-    The listeners receive each command that goes to a server; mongomock has none.
+    Raises SettingsError, also if the connection string limits the pool to fewer connections than the minimum. The
+    listeners receive each command that goes to a server. mongomock has neither.
 
     Reads and writes use the majority concern, and no option of the connection string weakens it. A failover can
     lose a write that only the primary has. If a retry read such a write, it would report a success that the failover
@@ -72,8 +75,10 @@ def connect(settings: MongoSettings, listeners: Sequence[CommandListener] = ()) 
         )
     except (ConfigurationError, InvalidURI, ValueError, TypeError, OSError) as error:  # OSError: a file of TLS
         raise SettingsError(f"MONGODB_URI: is not a usable connection string ({type(error).__name__})") from None
-    if client.options.pool_options.max_pool_size == 1:
-        raise SettingsError(POOL_TOO_SMALL)
+    if 0 < client.options.pool_options.max_pool_size < minimum_connections:  # 0 means any number
+        raise SettingsError(
+            f"MONGODB_URI: maxPoolSize must be at least {minimum_connections}: so many may be needed at once"
+        )
     return client.get_database(
         settings.database, None, ReadPreference.PRIMARY, WriteConcern("majority"), ReadConcern("majority")
     )

@@ -32,7 +32,7 @@ CONNECTIONS = 10_000
 """The maximum number of connections of a worker: an idle one takes about 20 kB."""
 
 CONNECTIONS_TO_MONGODB = MAXIMUM_IN_FLIGHT + MAXIMUM_LONG_POLLS + 1
-"""How many connections to MongoDB a worker may need at once."""
+"""How many connections to MongoDB a worker may need at once: one of them follows the changes."""
 
 KEEPALIVE_SECONDS = 620
 """Longer than a gateway keeps an idle connection, so that the gateway closes it first.
@@ -44,9 +44,7 @@ Load balancers keep it for up to 600 seconds, and a request that meets a connect
 def options(settings: Settings) -> dict[str, Any]:
     """Return gunicorn's settings; raises SettingsError if a worker could not start with these."""
     TokenVerifier(settings.jwt)
-    with connect(settings.mongodb).client as client:
-        if not settings.mongodb.in_memory:
-            _require_connections(client.options.pool_options.max_pool_size)
+    connect(settings.mongodb, minimum_connections=CONNECTIONS_TO_MONGODB).client.close()
     server = settings.server
     return {
         "bind": f"0.0.0.0:{server.port}",
@@ -69,15 +67,6 @@ def options(settings: Settings) -> dict[str, Any]:
         "child_exit": lambda _arbiter, worker: metrics.mark_worker_dead(worker.pid),
         "on_exit": lambda _arbiter: metrics.disable_multiprocess(),
     }
-
-
-def _require_connections(maximum: float) -> None:
-    """Raise SettingsError if a worker's pool has too few connections; 0 means any number."""
-    if 0 < maximum < CONNECTIONS_TO_MONGODB:
-        raise SettingsError(
-            f"MONGODB_URI: maxPoolSize must be at least {CONNECTIONS_TO_MONGODB}: a worker serves {MAXIMUM_IN_FLIGHT}"
-            f" requests at once, {MAXIMUM_LONG_POLLS} more wait for changes, and one connection follows the changes"
-        )
 
 
 def _workers(settings: Settings) -> int:

@@ -62,7 +62,7 @@ class EnvironmentSchema(Schema):
 
 def _given(environ: Mapping[str, str], schema: Schema) -> dict[str, str]:
     """Return the variables that are not blank, and in place of each NAME_FILE the setting; raises ValidationError."""
-    given = {name: value for name, value in environ.items() if value.strip()}
+    given = without_blanks(environ)
     for setting in (str(each.data_key) for each in schema.fields.values()):
         if path := given.pop(setting + FILE, None):
             if setting in given:
@@ -90,6 +90,11 @@ def _advice(name: str, settings: list[str]) -> list[str]:
 def _is_injected(name: str, value: str) -> bool:
     """Whether Kubernetes or Docker sets this variable to describe another service."""
     return bool(SERVICE_VARIABLE.fullmatch(name)) or (name.endswith("_PORT") and "://" in value)
+
+
+def without_blanks(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that count: a blank one is absent."""
+    return {name: value for name, value in environ.items() if value.strip()}
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ import http.client
 import json
 import re
 import signal
-import socket
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ from tests import support
 from tests.support import CUSTOMER_ID, EXAMPLE, MISSING_CUSTOMER_ID, ORGANIZATION, bearer, customers_url, url
 from tests.support.load import Load
 from tests.support.nginx import CONFIGURATION, Nginx
-from tests.support.raw_http import parse
+from tests.support.raw_http import send
 from tests.support.server import ROOT, Server, send_request
 
 if TYPE_CHECKING:
@@ -127,9 +126,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize(("request_text", "status"), UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_a_request_that_nginx_cannot_read_is_a_problem(nginx: Nginx, request_text: str, status: int) -> None:
-    with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as client:
-        client.sendall(request_text.encode())
-        answer = parse(b"".join(iter(lambda: client.recv(65_536), b"")))
+    answer = send(nginx, request_text.encode())
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
     assert answer.problem["status"] == status
 

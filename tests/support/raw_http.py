@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tests.support.nginx import Nginx
     from tests.support.server import Server
 
 
@@ -28,7 +29,7 @@ class RawAnswer:
         return problem
 
 
-def send(server: Server, *pieces: bytes) -> RawAnswer:
+def send(server: Server | Nginx, *pieces: bytes) -> RawAnswer:
     """Send these bytes over a connection of their own, and read until the server closes it."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         for piece in pieces:
