@@ -7,6 +7,7 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from urllib.parse import SplitResult, urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
 
@@ -95,6 +96,17 @@ def _is_injected(name: str, value: str) -> bool:
 def without_blanks(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that count: a blank one is absent."""
     return {name: value for name, value in environ.items() if value.strip()}
+
+
+def http_url(text: str) -> SplitResult | None:
+    """Return the parts of an http or https URL, or None if the text is no such URL that can be sent as it is."""
+    try:
+        parts = urlsplit(text)
+        is_port_valid = parts.port != 0
+    except ValueError:
+        return None
+    is_sendable = is_port_valid and text.isascii() and text.isprintable() and " " not in text
+    return parts if is_sendable and parts.scheme in {"http", "https"} and parts.hostname else None
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -7,11 +7,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from customer_service.settings.environment import EnvironmentSchema, SettingsGroup, words
+from customer_service.settings.environment import EnvironmentSchema, SettingsGroup, http_url, words
 
 PEM_MARK = "-----BEGIN"
 KEY_SETTINGS = ("JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_JWKS_URL")
@@ -90,18 +89,9 @@ class JwtSettings(SettingsGroup):
 
 
 def _is_safe_url(url: str) -> bool:
-    """Whether the URL is well-formed, and its response cannot be changed on the network.
-
-    It is https, or http on this machine.
-    """
-    try:
-        parts = urlsplit(url)
-        is_port_valid = parts.port != 0
-    except ValueError:
-        return False
-    host = parts.hostname or ""
-    is_sendable = is_port_valid and url.isascii() and url.isprintable() and " " not in url
-    return bool(host) and is_sendable and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+    """Whether the response of the URL cannot be changed on the network: it is https, or http on this machine."""
+    parts = http_url(url)
+    return parts is not None and (parts.scheme == "https" or _is_loopback(parts.hostname or ""))
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,23 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, post_load
 
-from customer_service.settings.environment import EnvironmentSchema, SettingsGroup
+from customer_service.settings.environment import EnvironmentSchema, SettingsGroup, http_url
 
 EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 
 
 def _check_collector(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        has_parts = parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.query
-        is_url = has_parts and parts.port != 0 and not any(map(str.isspace, url))
-    except ValueError:
-        is_url = False
-    if not is_url:
+    parts = http_url(url)
+    if parts is None or parts.query:
         raise ValidationError("must be an http:// or https:// URL, such as http://localhost:4318")
 
 
