@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,13 @@ import pytest
 
 from tests import support
 from tests.support import bearer, customers_url, new_customer
+from tests.support.failpoints import SERVICE, failing
 from tests.support.raw_http import send
 from tests.support.tokens import claims, forge, issue, segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from pymongo.database import Database
 
@@ -154,17 +155,11 @@ class Run:
         return [each for each in (*WORDS, *segments) if each.casefold() in output]
 
 
-@contextmanager
-def failing(database: Database[Document], code: int, commands: tuple[str, ...]) -> Iterator[None]:
-    """Let the service's commands on customers fail with this code, for as long as the context lasts."""
-    data = {"failCommands": list(commands), "errorCode": code, "appName": "customer-service"}
-    data["namespace"] = f"{database.name}.customers"
-    admin = database.client.admin
-    admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
-    try:
-        yield
-    finally:
-        admin.command("configureFailPoint", "failCommand", mode="off")
+def failing_customers(
+    database: Database[Document], code: int, commands: tuple[str, ...]
+) -> AbstractContextManager[None]:
+    """Let the service's commands on customers fail with this code."""
+    return failing(database, *commands, errorCode=code, appName=SERVICE, namespace=f"{database.name}.customers")
 
 
 @pytest.fixture
@@ -182,7 +177,7 @@ def test_no_output_of_a_whole_run_contains_a_secret(
     run.mistakes()
     run.broken_requests()
     for code, commands in FAILURES:
-        with failing(mongodb_of_session, code, commands):
+        with failing_customers(mongodb_of_session, code, commands):
             assert run.everything() > 5
     mongodb_of_session.customers.update_many({}, {"$set": {"email": ["secreto"], "legalName": {"ñandú": 1}}})
     assert json.loads(run.request("GET", support.url()).body)["type"] == "urn:problem-type:malformed-document"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import support
+from tests.support.failpoints import ONCE, SERVICE, failing
 from tests.support.server import DeadlineServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pymongo.database import Database
 
@@ -23,18 +23,6 @@ if TYPE_CHECKING:
 DEADLINE_SECONDS = 2.5
 SECRETS = ("Unauthorized", "not authorized", "13", "mongo", "customer_service", "failCommand", "Traceback")
 POST = {"Content-Type": "application/json", "Idempotency-Key": "once"}
-
-
-@contextmanager
-def failing(database: Database[Document], mode: object, *commands: str, **how: Any) -> Iterator[None]:
-    """Let the service's commands of these names fail in this way."""
-    data = {"failCommands": list(commands), "appName": "customer-service", **how}
-    admin = database.client.admin
-    admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
-    try:
-        yield
-    finally:
-        admin.command("configureFailPoint", "failCommand", mode="off")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +57,7 @@ def create(server: Server) -> Answer:
 def test_a_connection_cut_once_is_retried(
     server: Server, database: Database[Document], measured: Callable[[str, str], None], command: str
 ) -> None:
-    with failing(database, {"times": 1}, command, closeConnection=True):
+    with failing(database, command, mode=ONCE, appName=SERVICE, closeConnection=True):
         assert read(server)[0].status == 200
         assert create(server).status == 201
     assert database.customers.count_documents({"taxId": support.NEW_CUSTOMER["taxId"]}) == 1
@@ -80,7 +68,7 @@ def test_a_connection_cut_once_is_retried(
 def test_a_find_that_blocks_ends_at_the_deadline(
     server: Server, database: Database[Document], measured: Callable[[str, str], None]
 ) -> None:
-    with failing(database, "alwaysOn", "find", blockConnection=True, blockTimeMS=5000):
+    with failing(database, "find", appName=SERVICE, blockConnection=True, blockTimeMS=5000):
         answer, seconds = read(server)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert seconds < DEADLINE_SECONDS
@@ -91,7 +79,7 @@ def test_a_find_that_blocks_ends_at_the_deadline(
 def test_a_refused_command_leaks_nothing(
     server: Server, database: Database[Document], measured: Callable[[str, str], None]
 ) -> None:
-    with failing(database, "alwaysOn", "find", errorCode=13):
+    with failing(database, "find", appName=SERVICE, errorCode=13):
         answer, _ = read(server)
     assert answer.status in {500, 503}
     body = json.loads(answer.body)
@@ -108,7 +96,7 @@ def test_a_write_without_a_majority_is_never_answered_201(
     server: Server, database: Database[Document], measured: Callable[[str, str], None], code: int
 ) -> None:
     failure = {"code": code, "errmsg": "not enough members", "codeName": "x"}
-    with failing(database, "alwaysOn", "insert", "update", writeConcernError=failure):
+    with failing(database, "insert", "update", appName=SERVICE, writeConcernError=failure):
         statuses = {create(server).status for _ in range(3)}
     assert 201 not in statuses
     assert statuses <= {409, 500, 503}

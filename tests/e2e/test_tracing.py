@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import support
-from tests.attacks.test_data_leaks import ADMIN, FAILURES, WORDS, Run, failing
+from tests.attacks.test_data_leaks import ADMIN, FAILURES, WORDS, Run, failing_customers
 from tests.support import SECRET, bearer
 from tests.support.mongod import free_port
 from tests.support.server import Server, TracedServer, run
@@ -81,7 +81,7 @@ def test_nothing_personal_is_exported(filled: Database[Document], mongodb_uri: s
         doing.mistakes()
         doing.broken_requests()
         for code, commands in FAILURES:
-            with failing(filled, code, commands):
+            with failing_customers(filled, code, commands):
                 doing.everything()
         for hidden in ("Host", "User-Agent", "tracestate", "X-Request-ID", "X-Forwarded-For", "baggage"):
             doing.request("GET", support.url(), **{hidden: "nandu-secreto"})

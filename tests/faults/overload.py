@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from customer_service.server.limits import QUEUE_SECONDS
 from tests.support import constant_rate
+from tests.support.failpoints import SERVICE, failing
 from tests.support.processes import footprint, workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from pymongo.database import Database
 
@@ -36,21 +36,9 @@ class Overload:
     growth: float
 
 
-@contextmanager
-def slow_finds(database: Database[Document], milliseconds: int = FIND_MS) -> Iterator[None]:
+def slow_finds(database: Database[Document], milliseconds: int = FIND_MS) -> AbstractContextManager[None]:
     """Let each of the service's finds take so long, so that few requests are as much as it can carry."""
-    data = {
-        "failCommands": ["find"],
-        "appName": "customer-service",
-        "blockConnection": True,
-        "blockTimeMS": milliseconds,
-    }
-    admin = database.client.admin
-    admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
-    try:
-        yield
-    finally:
-        admin.command("configureFailPoint", "failCommand", mode="off")
+    return failing(database, "find", appName=SERVICE, blockConnection=True, blockTimeMS=milliseconds)
 
 
 def overload(server: Server, database: Database[Document], seconds: float) -> Overload:

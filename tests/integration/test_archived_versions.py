@@ -29,6 +29,7 @@ from tests.support import (
     ORGANIZATION,
     OTHER_CUSTOMER_ID,
     OTHER_ORGANIZATION,
+    PATIENT_MS,
     WRITER,
     Service,
     new_customer,
@@ -262,8 +263,7 @@ class TestElection:
         self, mongodb: Database[Document], mongodb_uri: str, primaries: Callable[..., None]
     ) -> None:
         recorder = CommandRecorder()
-        settings = MongoSettings(mongodb_uri, mongodb.name)
-        database = connect(settings, [recorder])
+        database = connect(MongoSettings(mongodb_uri, mongodb.name, PATIENT_MS), [recorder])
         customers = CustomerBatchRepository(database, OrganizationScope(ORGANIZATION), WRITER)
         document, _ = customers.add(validation.validate(new_customer()))
         document = customers.remove(document)

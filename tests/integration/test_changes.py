@@ -52,6 +52,7 @@ from tests.support import (
     url,
 )
 from tests.support.command_recorder import CommandRecorder
+from tests.support.failpoints import ONCE, failing
 from tests.support.lists import deleted, living
 
 if TYPE_CHECKING:
@@ -157,16 +158,6 @@ def encoded(value: object) -> str:
 def decoded(cursor: str) -> list[Any]:
     value: list[Any] = orjson.loads(base64.urlsafe_b64decode(cursor + "=="))
     return value
-
-
-@contextmanager
-def failing(database: Database[Document], command: str, times: int = 1, **how: Any) -> Iterator[None]:
-    """Let the server fail the command so many times."""
-    admin = database.client.admin
-    fail = {"failCommands": [command], **how}
-    admin.command({"configureFailPoint": "failCommand", "mode": {"times": times}, "data": fail})
-    yield
-    admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
 
 @contextmanager
@@ -494,7 +485,7 @@ class TestCursors:
     @pytest.mark.parametrize("code", [136, 280, 286])
     def test_a_cursor_older_than_the_oplog_is_410(self, service: Service, editor: FlaskClient, code: int) -> None:
         _, cursor = catch_up(editor)
-        with failing(service.database, "aggregate", errorCode=code):
+        with failing(service.database, "aggregate", mode=ONCE, errorCode=code):
             expired = problem(editor.get(f"{CHANGES}?cursor={cursor}"), 410, "cursor-expired")
         assert "Begin again without a cursor" in expired["detail"]
         assert get_changes(editor, cursor)["data"] == []
@@ -527,7 +518,7 @@ class TestCursors:
 
     def test_other_errors_are_what_they_are(self, service: Service, editor: FlaskClient) -> None:
         _, cursor = catch_up(editor)
-        with failing(service.database, "aggregate", errorCode=2):
+        with failing(service.database, "aggregate", mode=ONCE, errorCode=2):
             problem(editor.get(f"{CHANGES}?cursor={cursor}"), 500, "database-error")
 
 
@@ -591,7 +582,7 @@ class TestWaiting:
     @pytest.mark.usefixtures("patient")
     def test_a_broken_connection_is_taken_up(self, service: Service, editor: FlaskClient, now: str) -> None:
         with (
-            failing(service.database, "getMore", closeConnection=True),
+            failing(service.database, "getMore", mode=ONCE, closeConnection=True),
             later((1.5, lambda: service.database.customers.update_one(KEY, NOTHING_MUCH))),
         ):
             assert types_and_ids(get_changes(editor, now, wait=20)["data"]) == [("changed", CUSTOMER_ID)]

@@ -15,6 +15,7 @@ from customer_service.settings.jwt import ANY_AUDIENCE
 from tests.integration.conftest import PASSWORD
 from tests.support import SECRET, fill
 from tests.support.command_line import CommandRun
+from tests.support.failpoints import failing
 from tests.support.issuer import JwksServer
 from tests.support.mongod import free_port
 from tests.support.tokens import jwk
@@ -148,13 +149,9 @@ class TestDatabases:
         assert (code, lines["connection"], lines["primary"]) == (1, "ok", NOT_WRITABLE)
 
     def test_no_majority_acknowledges(self, checked: Checked, prepared: Database[Document]) -> None:
-        fault = {"failCommands": ["update"], "writeConcernError": {"code": 64, "errmsg": "timed out"}}
-        admin = prepared.client.admin
-        admin.command("configureFailPoint", "failCommand", mode={"skip": 1}, data=fault)
-        try:
+        error = {"code": 64, "errmsg": "timed out"}
+        with failing(prepared, "update", mode={"skip": 1}, writeConcernError=error):
             assert checked() == (1, ALL_OK | {"majority": check.NO_MAJORITY})
-        finally:
-            admin.command("configureFailPoint", "failCommand", mode="off")
 
 
 @pytest.mark.usefixtures("prepared")

@@ -16,6 +16,7 @@ from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
     ORGANIZATION,
+    PATIENT_MS,
     STRANGER,
     Service,
     bearer,
@@ -80,7 +81,7 @@ def not_utf_8(service: Service, change: dict[str, Any]) -> None:
 @pytest.fixture
 def of_the_service(mongodb: Database[Document], mongodb_uri: str) -> Iterator[Service]:
     """The service with a client of its own, as a worker has it."""
-    database = connect(MongoSettings(f"{mongodb_uri}&tz_aware=true", mongodb.name))
+    database = connect(MongoSettings(f"{mongodb_uri}&tz_aware=true", mongodb.name, PATIENT_MS))
     yield serve(database)
     database.client.close()
 

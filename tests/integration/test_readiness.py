@@ -23,6 +23,7 @@ from customer_service.repository.readiness import (
 from tests.integration.conftest import PASSWORD
 from tests.support import Service, bearer, customers_url, problem, serve, settings, wait_until
 from tests.support.command_recorder import INDEXES, CommandRecorder
+from tests.support.failpoints import failing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,13 +132,9 @@ def test_a_slow_database_is_not_waited_for(
     mongodb: Database[Document], monkeypatch: pytest.MonkeyPatch, slow: str
 ) -> None:
     monkeypatch.setattr(readiness, "READINESS_SECONDS", READINESS_SECONDS)
-    fault = {"failCommands": [slow], "blockConnection": True, "blockTimeMS": 1500}
-    mongodb.client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=fault)
-    began = time.monotonic()
-    try:
+    with failing(mongodb, slow, blockConnection=True, blockTimeMS=1500):
+        began = time.monotonic()
         found = Readiness(mongodb).checks()
-    finally:
         seconds = time.monotonic() - began
-        mongodb.client.admin.command("configureFailPoint", "failCommand", mode="off")
     assert UNAVAILABLE in found.values()
     assert seconds < READINESS_SECONDS + 0.5

@@ -12,8 +12,8 @@ from customer_service import __version__
 from customer_service.app import create_app
 from customer_service.settings import TracingSettings
 from tests import support
-from tests.attacks.test_data_leaks import failing
 from tests.support import PATIENT_MS, bearer
+from tests.support.failpoints import SERVICE, failing
 from tests.support.trace_collector import CLIENT, SERVER, Collector
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class TestErrors:
     """A span says what went wrong by its code, and nothing of what the server said."""
 
     def test_of_the_server(self, client: FlaskClient, collector: Collector, mongodb: Database[Document]) -> None:
-        with failing(mongodb, 13, ("find",)):
+        with failing(mongodb, "find", errorCode=13, namespace=f"{mongodb.name}.customers"):
             answer = client.get(support.url())
         assert answer.status_code == 500
         spans = collector.of_trace(ids(answer)[0])
@@ -190,13 +190,8 @@ class TestErrors:
 
     def test_on_the_way(self, made: Made, mongodb: Database[Document]) -> None:
         client, collector = made(timeout_ms=1000)  # the driver repeats the command until then
-        data = {"failCommands": ["find"], "closeConnection": True, "appName": "customer-service"}
-        admin = mongodb.client.admin
-        admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
-        try:
+        with failing(mongodb, "find", closeConnection=True, appName=SERVICE):
             answer = client.get(support.url())
-        finally:
-            admin.command("configureFailPoint", "failCommand", mode="off")
         assert answer.status_code == 503
         *commands, request = collector.of_trace(ids(answer)[0])
         assert {each.attributes["error.type"] for each in commands} == {"AutoReconnect"}
