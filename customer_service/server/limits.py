@@ -26,7 +26,7 @@ MAXIMUM_BUFFERED_BYTES = 32_000_000
 SILENT_SECONDS = 10.0
 """How long a new connection may take to send its first request line and headers.
 
-A later request has as long from its second part on.
+The rest of a later request, after its first bytes, has as long.
 """
 
 RESPONSE_SECONDS = 10.0

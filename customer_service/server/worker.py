@@ -56,13 +56,18 @@ class DrainingWorker(GeventWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Start without connections."""
         super().__init__(*args, **kwargs)
-        self.drain_seconds = ServerSettings.from_environment().drain_seconds
+        self.drain_seconds = 0.0
         self.is_draining = False
         self.started = Event()
         self.drained = Event()
         self.idle: set[Any] = set()
         self.servers: list[StreamServer] = []
         self.pools: list[Pool] = []
+
+    def init_process(self) -> None:
+        """Read the settings and serve; raises SettingsError. gunicorn calls this in the worker's own process."""
+        self.drain_seconds = ServerSettings.from_environment().drain_seconds
+        super().init_process()
 
     def load_wsgi(self) -> None:
         """Load the application behind admission control."""
@@ -207,8 +212,8 @@ class ClientSocket(gevent.socket.socket):
     def receiving_head(self, idle_seconds: float) -> Iterator[None]:
         """Raise gevent.Timeout in this context if the head takes too long.
 
-        The first one on a connection may take SILENT_SECONDS. A later one may begin within `idle_seconds`, and take
-        SILENT_SECONDS from its second part on.
+        The first one on a connection may take SILENT_SECONDS. A later one may begin within `idle_seconds`, and its
+        rest may take SILENT_SECONDS.
         """
         self._head_bytes = 0
         self._start_timer(idle_seconds if self._may_be_idle else SILENT_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,11 @@ import gevent
 import gevent.socket
 import pytest
 from gevent.event import Event
+from gunicorn.config import Config
 from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.ggevent import GeventWorker
 
+from customer_service.errors import SettingsError
 from customer_service.server import worker as worker_module
 from customer_service.server.admission import Admission, Permit
 from customer_service.server.limits import ACCEPTED_AT_ONCE, MAXIMUM_IN_FLIGHT
@@ -75,6 +77,14 @@ def test_a_stop_reads_no_setting_again(worker: DrainingWorker, monkeypatch: pyte
     worker.drain_seconds = 7
     worker.handle_exit(signal.SIGTERM, None)
     assert started == [(worker._drain, 7)]
+
+
+def test_a_worker_reads_its_settings_in_its_own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gunicorn creates the worker in the master, which an error would end, with all requests in flight."""
+    monkeypatch.setenv("DRAIN_SECONDS_FILE", "/missing")
+    created = DrainingWorker(0, 0, [], None, 1, Config(), None)
+    with closing(created.tmp), pytest.raises(SettingsError, match="DRAIN_SECONDS_FILE"):
+        created.init_process()
 
 
 def test_a_client_that_does_not_read_its_response_is_given_up(
