@@ -90,8 +90,8 @@ class ProcessesCollector(Collector):
         self._directory = directory
 
     def collect(self) -> Iterable[Metric]:
-        """Return the metrics, each with the values of all processes together."""
-        files = [str(file) for file in self._directory.glob("*.db") if _is_written(file)]
+        """Return the metrics, each with the values of all processes together; raises OSError without the directory."""
+        files = [str(file) for file in self._directory.iterdir() if file.suffix == ".db" and _is_written(file)]
         metrics: Iterable[Metric] = multiprocess.MultiProcessCollector.merge(files)
         return metrics
 

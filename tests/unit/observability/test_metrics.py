@@ -198,8 +198,18 @@ class TestSharing:
         process.render()
         (shared / "gauge_livesum_1.db").touch()
         assert metric_values(process)["customer_service_workers"] == 1
-        monkeypatch.setattr(Path, "glob", lambda *_: [shared / "gauge_livesum_2.db", *shared.iterdir()])
+        files = [shared / "gauge_livesum_2.db", *shared.iterdir()]
+        monkeypatch.setattr(Path, "iterdir", lambda _: iter(files))
         assert metric_values(process)["customer_service_workers"] == 1
+
+    def test_without_their_directory_no_scrape_succeeds(self, shared: Path) -> None:
+        """An empty answer would look as if nothing happened."""
+        process = Metrics()
+        process.render()
+        moved = shared.rename(shared.with_suffix(".moved"))
+        with pytest.raises(FileNotFoundError):
+            process.render()
+        moved.rename(shared)
 
     @pytest.mark.usefixtures("shared")
     def test_the_last_second_is_written_at_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
