@@ -15,7 +15,7 @@ from customer_service.errors import ChangesUnsupported, CursorExpired
 from customer_service.repository import customer_lists
 from customer_service.repository.change_position import ChangePosition, EventReader
 from customer_service.repository.customers import MAJORITY, NOT_DELETED, CustomerRepository
-from customer_service.repository.database import Document, stream_await_ms
+from customer_service.repository.database import Document, deadline_seconds, stream_await_ms
 from customer_service.repository.driver_errors import translates_errors
 from customer_service.repository.driver_internals import has_next
 from customer_service.repository.search import ACTIVE
@@ -42,13 +42,14 @@ These markers move the position forward if an organization has no changes of its
 READ_SECONDS = 0.25
 """The time to read ready batches; the next request continues from there.
 
-It begins after the events that an earlier request has returned: those of a long transaction alone could take all of it.
+It begins with the first event that no earlier request has read. To skip the others of a long transaction may take
+longer.
 """
 
-MAXIMUM_SKIPPED_EVENTS = 20_000
-"""The most events of one transaction to skip, which takes up to 1.2 seconds.
+SKIPPED_EVENTS_PER_SECOND = 10_000
+"""The most events of one transaction to skip, for each second of the deadline: they take up to 0.6 of it.
 
-If a transaction has so many more that its end is not reached, the consumer must begin again.
+If a consumer has read more of a transaction than that, and not all, it must begin again.
 """
 
 OTHERS_PAUSE_SECONDS = 0.25
@@ -169,7 +170,7 @@ class CustomerFeed:
         """Return a page of the changes after the position; raises CursorExpired."""
         _require_reached(session, position)
         reader = EventReader(position)
-        if reader.skipped > MAXIMUM_SKIPPED_EVENTS:
+        if reader.skipped > SKIPPED_EVENTS_PER_SECOND * deadline_seconds(self._database):
             raise CursorExpired
         try:
             with self._stream(session, position, keep_waiting) as stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -102,10 +103,15 @@ def primary_of(database: Database[Document]) -> tuple[object, object] | None:
     return next(((each.address, each.election_id) for each in servers if each.server_type_name == PRIMARY), None)
 
 
-def stream_await_ms(database: Database[Document]) -> int:
-    """Return the milliseconds that one read of a change stream may wait: fewer than the driver's own timeout."""
+def deadline_seconds(database: Database[Document]) -> float:
+    """Return the deadline of an operation in seconds; infinity if the client has none."""
     timeout = database.client.options.timeout
-    return round(1000 * min(STREAM_AWAIT_SECONDS, STREAM_AWAIT_SECONDS if timeout is None else timeout / 2))
+    return math.inf if timeout is None else timeout
+
+
+def stream_await_ms(database: Database[Document]) -> int:
+    """Return the milliseconds that one read of a change stream may wait: fewer than the deadline."""
+    return round(1000 * min(STREAM_AWAIT_SECONDS, deadline_seconds(database) / 2))
 
 
 def outside_deadline(operation: Callable[[], R]) -> R:

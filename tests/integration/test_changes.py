@@ -651,7 +651,7 @@ class TestHeadway:
         self, service: Service, editor: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(change_feed, "READ_SECONDS", 0)
-        monkeypatch.setattr(change_feed, "MAXIMUM_SKIPPED_EVENTS", 100)
+        monkeypatch.setattr(change_feed, "deadline_seconds", lambda _: 0.01)
         service.database.customers.insert_many(living(number, OTHER_ORGANIZATION) for number in range(200))
         _, now = catch_up(editor)
         update_in_one_transaction(service.database.customers, OTHER_ORGANIZATION)
