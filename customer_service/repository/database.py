@@ -28,6 +28,12 @@ Document = dict[str, Any]
 STREAM_AWAIT_SECONDS = 1.0  # the longest that one read of a change stream waits for an event
 DRIVER_TIME_SHARE = 0.95
 MINIMUM_DEADLINE_SECONDS = 0.001  # 0 would mean no deadline to the driver
+RESOLVING_SECONDS = 5
+"""How long a query for the name of a `mongodb+srv` URI may take, as dnspython has it by default.
+
+The driver has one option for this and for the connections that watch the servers, for which less would be short.
+"""
+
 PRIMARY = "RSPrimary"
 LAST_TIME = datetime.max - timedelta(milliseconds=1)  # noqa: DTZ901 - as BSON has it
 MINIMUM_CONNECTIONS = 2  # one follows the changes, the others serve requests
@@ -43,7 +49,7 @@ def connect(
     """Return the database of the settings, without connecting yet.
 
     Raises SettingsError, also if the connection string limits the pool to fewer connections than the minimum. The
-    listeners receive each command that goes to a server. mongomock has neither.
+    listeners receive each command that goes to a server. mongomock has no pool and no listeners.
 
     Reads and writes use the majority concern, and no option of the connection string weakens it. A failover can
     lose a write that only the primary has. If a retry read such a write, it would report a success that the failover
@@ -52,16 +58,16 @@ def connect(
     Times are naive. One outside the years of Python's datetime is a DatetimeMS, and bytes that are not UTF-8 become
     U+FFFD: else a single document of another program would make each read fail that finds it among others.
 
-    The driver resolves the name of a `mongodb+srv` URI at its first operation, with two queries. Each may take half of
-    the deadline, instead of 20 seconds.
+    The driver resolves the name of a `mongodb+srv` URI at its first operation, without the deadline. Each of
+    two queries may take RESOLVING_SECONDS, or the URI's own `connectTimeoutMS`.
 
     Call this after the server has forked: a client's threads and sockets do not survive a fork.
     """
     if settings.in_memory:
         return cast("Database[Document]", mongomock.MongoClient()[settings.database])
     resolving: dict[str, Any] = {}
-    if settings.uri.startswith("mongodb+srv:"):
-        resolving["connectTimeoutMS"] = settings.timeout_ms / 2
+    if settings.uri.startswith("mongodb+srv:") and "connecttimeoutms=" not in settings.uri.lower():
+        resolving["connectTimeoutMS"] = 1000 * RESOLVING_SECONDS
     try:
         client: pymongo.MongoClient[Document] = pymongo.MongoClient(
             settings.uri,
@@ -128,7 +134,7 @@ def as_stored(moment: datetime) -> datetime:
 
 
 def time_of_write(value: object) -> datetime | None:
-    """Return the stored time of a write; None if another program stored no time, or one after which none can come."""
+    """Return the stored time of a write; None if another program stored no time, or the last one that BSON has."""
     time = as_stored(value) if isinstance(value, datetime) else None
     return time if time is not None and time < LAST_TIME else None
 

@@ -27,7 +27,10 @@ def test_no_option_weakens_the_write_and_read_concern(options: str) -> None:
     database.client.close()
 
 
-def test_a_name_that_cannot_be_resolved_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("options", "seconds"), [("", 5), ("/?connectTimeoutMS=9000", 9)])
+def test_a_name_that_cannot_be_resolved_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch, options: str, seconds: int
+) -> None:
     lifetimes = []
 
     def time_out(*_: object, lifetime: float) -> None:
@@ -35,10 +38,10 @@ def test_a_name_that_cannot_be_resolved_is_not_waited_for(monkeypatch: pytest.Mo
         raise dns.exception.Timeout
 
     monkeypatch.setattr(dns.resolver, "resolve", time_out)
-    database = connect(MongoSettings("mongodb+srv://cluster.example.com", timeout_ms=2000))
+    database = connect(MongoSettings(f"mongodb+srv://cluster.example.com{options}"))
     with pytest.raises(DatabaseUnavailable):
         MembershipRepository(database).find("a-user", "an-organization")
-    assert set(lifetimes) == {1.0}
+    assert set(lifetimes) == {seconds}
 
 
 def test_a_pool_of_one_connection_is_refused() -> None:
