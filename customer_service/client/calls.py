@@ -204,7 +204,7 @@ def segment(text: str) -> str:
 def conditions(if_match: str | None) -> dict[str, str]:
     """Return the headers that make a write conditional on this ETag, or none if it is empty.
 
-    Raises ValueError for None: the caller wants a condition, and has a customer of a list, which has no ETag.
+    Raises ValueError for None, which is the ETag of a customer of a list: a write without a condition was not meant.
     """
     if if_match is None:
         raise ValueError("if_match is None: customers of lists and batches have no etag; get the customer first")
