@@ -115,6 +115,16 @@ def test_headers_that_the_service_accepts_pass(nginx: Nginx) -> None:
         assert nginx.request("GET", PATH, bearer() | headers).status == 200
 
 
+def test_the_link_of_a_list_with_long_filters_passes(nginx: Nginx) -> None:
+    name, metadata = "A" * 250, {f"k{number}": "x" * 500 for number in range(5)}
+    for number in (801, 802):
+        assert create(nginx, number, metadata=metadata, legalName=name).status == 201
+    filters = "&".join(f"metadata[{key}]={value}" for key, value in metadata.items())
+    page = nginx.request("GET", f"{CUSTOMERS}?limit=1&q={name}&{filters}", bearer())
+    assert (page.status, len(json.loads(page.body)["data"])) == (200, 1)
+    assert len(page.headers["Link"]) > 3_500
+
+
 UNREADABLE = {
     "another method": (f"TRACE {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405),
     "a long line": (f"GET {PATH}?{'a' * 9000} HTTP/1.1\r\nHost: x\r\n\r\n", 414),
