@@ -17,6 +17,7 @@ from customer_service.repository.customers import search_and_unique_fields
 from tests.support import MEMBER, ORGANIZATION, SECRET
 from tests.support.command_line import CommandRun
 from tests.support.command_recorder import INDEXES
+from tests.support.failpoints import ONCE, failing
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -146,6 +147,23 @@ def test_customers_of_other_programs_are_completed(
     assert (completed["version"], completed["updatedAt"]) == (1, datetime(2025, 1, 26, 10))  # noqa: DTZ001 - as BSON has it
     again = CommandRun(monkeypatch, capsys, "indexes")
     assert "completed  0 customers" in again.out
+
+
+def test_indexes_name_a_customer_that_mongodb_refuses(
+    configured: Database[Document], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    CommandRun(monkeypatch, capsys, "indexes")
+    configured.customers.insert_one(dict(EXAMPLE_CUSTOMER))
+    namespace = f"{configured.name}.customers"
+    with failing(configured, "update", mode=ONCE, errorCode=28, namespace=namespace):
+        refused = CommandRun(monkeypatch, capsys, "indexes")
+    assert refused.code == 0
+    assert f"refused  {EXAMPLE_CUSTOMER['_id']}: MongoDB refused to change this customer" in refused.out
+    with failing(configured, "update", errorCode=13, namespace=namespace):
+        unauthorized = CommandRun(monkeypatch, capsys, "indexes")
+    assert unauthorized.code == 1
+    assert "refused" not in unauthorized.out
+    assert "completed  1 customers" in CommandRun(monkeypatch, capsys, "indexes").out
 
 
 def test_customers_of_an_earlier_release_are_found_by_phone(

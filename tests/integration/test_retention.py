@@ -25,6 +25,7 @@ from tests.support import (
     stored,
     url,
 )
+from tests.support.failpoints import failing
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -229,3 +230,10 @@ def test_another_program_may_store_an_empty_retention(mongodb: Database[Document
     assert admin.get(PATH).get_json() == NONE
     assert put(admin, DATED).items() >= DATED.items()
     assert put(admin, HELD).items() >= (DATED | HELD).items()
+
+
+def test_a_retention_that_mongodb_refuses_is_an_error(mongodb: Database[Document]) -> None:
+    editor, before = caller(serve(mongodb), "editor"), list(mongodb.customers.find())
+    with failing(mongodb, "findAndModify", errorCode=13):
+        problem(editor.put(PATH, json=DATED), 500, "database-error")
+    assert list(mongodb.customers.find()) == before
