@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from customer_service.repository.database import Document
 
+PATH_NOT_VIABLE = 28
+"""A server's error code that one document causes."""
+
 PUBLIC_KEY = (
     "-----BEGIN PUBLIC KEY-----\n"
     "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n"
@@ -155,7 +158,7 @@ def test_indexes_name_a_customer_that_mongodb_refuses(
     CommandRun(monkeypatch, capsys, "indexes")
     configured.customers.insert_one(dict(EXAMPLE_CUSTOMER))
     namespace = f"{configured.name}.customers"
-    with failing(configured, "update", mode=ONCE, errorCode=28, namespace=namespace):
+    with failing(configured, "update", mode=ONCE, errorCode=PATH_NOT_VIABLE, namespace=namespace):
         refused = CommandRun(monkeypatch, capsys, "indexes")
     assert refused.code == 0
     assert f"refused  {EXAMPLE_CUSTOMER['_id']}: MongoDB refused to change this customer" in refused.out
