@@ -10,7 +10,7 @@ RUN pip install --no-cache-dir --require-hashes -r $LOCK
 RUN pip install --no-cache-dir --require-hashes -r requirements-build.txt
 COPY setup.cfg pyproject.toml README.md ./
 COPY customer_service customer_service
-RUN pip install --no-cache-dir --no-deps --no-build-isolation . && pip uninstall --yes setuptools
+RUN pip install --no-cache-dir --no-deps --no-build-isolation . && pip uninstall --yes setuptools uv
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin service
