@@ -46,6 +46,8 @@ from customer_service.client.models import (
     Member,
     Page,
     Retention,
+    SatFilter,
+    SatStatus,
     SatValidation,
     SatValidationInput,
     TaxInfo,
@@ -55,6 +57,7 @@ from customer_service.client.models import (
 )
 from customer_service.client.sync_client import CustomerClient
 from customer_service.client.upsert_results import UpsertResult
+from customer_service.roles import Role
 
 __all__ = [
     "Address",
@@ -92,6 +95,9 @@ __all__ = [
     "RateLimited",
     "RequestInProgress",
     "Retention",
+    "Role",
+    "SatFilter",
+    "SatStatus",
     "SatValidation",
     "SatValidationInput",
     "ServerError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-import httpx
+import httpx2
 
 from customer_service.client.calls import CallSender
 from customer_service.client.connections import AsyncConnection
@@ -28,10 +28,10 @@ class AsyncCustomerClient(Operations):
         organization_id: str,
         *,
         timeout: float = TIMEOUT_SECONDS,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         """Take the service's address, a token or a function that returns or awaits one, and the deadline of a call."""
-        self._connection = AsyncConnection(base_url, transport or httpx.AsyncHTTPTransport())
+        self._connection = AsyncConnection(base_url, transport or httpx2.AsyncHTTPTransport())
         super().__init__(CallSender(self._connection, token, timeout), organization_id)
 
     async def __aenter__(self) -> Self:

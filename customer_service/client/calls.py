@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import random
 import re
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +17,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-import httpx
+import httpx2
 
 from customer_service.client.errors import (
     CustomerNotFound,
     MemberNotFound,
     RateLimited,
     RequestInProgress,
+    UnexpectedAnswer,
     Unreachable,
     error_of,
 )
@@ -36,19 +39,22 @@ Token = str | Callable[[], str]
 AsyncToken = str | Callable[[], str | Awaitable[str]]
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
-MINIMUM_ATTEMPT_SECONDS = 2.5  # longer than the service takes to answer that its database does not
-MINIMUM_TIMEOUT_SECONDS = 0.001  # for a socket, 0 is "do not block", and httpx would not call that a timeout
+MINIMUM_ATTEMPT_SECONDS = 2.5  # longer than the service takes for a 503 if its database does not answer
+MINIMUM_TIMEOUT_SECONDS = 0.001  # for a socket, 0 is "do not block", and httpx2 would not call that a timeout
 
-SENDABLE_TOKEN = re.compile("[!-~]+")
+MAXIMUM_ANSWER_BYTES = 32 * 2**20
+"""More than a page of 100 customers whose metadata is as large as it may be."""
 
-UNSENT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+SENDABLE = re.compile("[!-~]+")
+
+UNSENT_ERRORS = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 """The errors that come before anything was sent."""
 
-TEMPORARY_ERRORS = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
-"""The errors after which another attempt may succeed."""
+TEMPORARY_ERRORS = (httpx2.NetworkError, httpx2.TimeoutException, httpx2.RemoteProtocolError)
+"""The errors after which another attempt may succeed, unless the cause is a wrong certificate."""
 
 NOT_FOUND_ERRORS = (CustomerNotFound, MemberNotFound)
-"""What a deletion is answered with if its first attempt succeeded and the answer was lost."""
+"""The errors of a removal whose first attempt succeeded, and whose answer was lost."""
 
 NEVER = math.inf
 
@@ -63,8 +69,9 @@ class Call:
     """A request to the service.
 
     `operation` is its name in the log, which must hold no data: a path and a query do. `repeatable` is whether sending
-    it twice has the effect of sending it once, or is refused. `wait` is for how many seconds the service may hold the
-    request, beyond the time that a call takes otherwise.
+    it twice has the effect of sending it once, or is refused. `removes` is whether a success makes the next attempt
+    fail with one of NOT_FOUND_ERRORS. `wait` is for how many seconds the service may hold the request, beyond the time
+    that a call takes otherwise.
     """
 
     operation: str
@@ -74,6 +81,7 @@ class Call:
     query: Mapping[str, str | int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    removes: bool = False
     wait: int = 0
 
 
@@ -112,7 +120,7 @@ class CallDeadline(Mapping[str, float]):
         return max(self.remaining(), MINIMUM_TIMEOUT_SECONDS)
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the steps that httpx knows."""
+        """Yield the steps that httpx2 knows."""
         return iter(("connect", "read", "write", "pool"))
 
     def __len__(self) -> int:
@@ -128,30 +136,56 @@ class CallDeadline(Mapping[str, float]):
         left = self.remaining()
         return CallDeadline(min(left, max(left / 2, MINIMUM_ATTEMPT_SECONDS + wait)))
 
-    def check(self, part: bytes) -> bytes:
-        """Return a part of a body; raises httpx.ReadTimeout after the deadline, however small the pauses between."""
-        if self.remaining() < 0:
-            raise httpx.ReadTimeout("the body did not end in time")
-        return part
+
+class Body:
+    """The body of an answer, of which one part after the other arrives."""
+
+    def __init__(self, deadline: CallDeadline) -> None:
+        """Begin empty."""
+        self.content = bytearray()
+        self._deadline = deadline
+
+    def append(self, part: bytes) -> None:
+        """Append a part; raises httpx2.ReadTimeout after the deadline, and UnexpectedAnswer if it becomes too large."""
+        if self._deadline.remaining() < 0:
+            raise httpx2.ReadTimeout("the body did not end in time")
+        self.content += part
+        if len(self.content) > MAXIMUM_ANSWER_BYTES:
+            raise UnexpectedAnswer(f"the answer has more than {MAXIMUM_ANSWER_BYTES} bytes")
 
 
 class CallSender:
-    """Sends calls with the caller's token."""
+    """Sends calls with the caller's token, in the process that created it."""
 
     def __init__(self, connection: SyncConnection | AsyncConnection, token: AsyncToken, seconds: float) -> None:
-        """Send over this connection; `seconds` is the deadline of each call, with all its attempts and pauses."""
+        """Send over this connection; `seconds` is the deadline of each call, with all its attempts and pauses.
+
+        Raises ValueError for a deadline or an address that no call can have.
+        """
+        if not 0 < seconds < math.inf:
+            raise ValueError("timeout: give a number of seconds above 0")
+        if connection.http.base_url.scheme not in {"http", "https"} or not connection.http.base_url.host:
+            raise ValueError("base_url: give an address such as http://localhost:3001")
         self.connection = connection
         self._token = token
         self._seconds = seconds
+        self._process = os.getpid()
 
     async def send(self, call: Call) -> Answer:
-        """Return the answer below 400; raises ProblemError, or Unreachable if there was none in time."""
+        """Return the answer below 400; raises ProblemError, or Unreachable if there was none in time.
+
+        Raises RuntimeError in another process, which would share the open connections, and after `close`.
+        """
+        if os.getpid() != self._process:
+            raise RuntimeError("this client was created in another process: create one in each, after the fork")
+        if self.connection.http.is_closed:
+            raise RuntimeError("this client is closed: create another")
         deadline, pause, in_doubt = CallDeadline(self._seconds + call.wait), FIRST_PAUSE_SECONDS, False
         while True:
             outcome = await self._attempt(call, deadline.attempt(call.wait))
             if isinstance(outcome, Answer):
                 return outcome
-            if in_doubt and call.method == "DELETE" and isinstance(outcome.error, NOT_FOUND_ERRORS):
+            if in_doubt and call.removes and isinstance(outcome.error, NOT_FOUND_ERRORS):
                 return Answer(HTTPStatus.NO_CONTENT, {}, b"")
             in_doubt = in_doubt or outcome.in_doubt
             seconds = max(outcome.pause, random.uniform(pause / 2, pause))  # noqa: S311 - it spreads, and hides nothing
@@ -162,42 +196,50 @@ class CallSender:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _attempt(self, call: Call, deadline: CallDeadline) -> Answer | Failure:
+        request = self._request(call, await self._bearer(), deadline)
         began = time.monotonic()
         try:
-            answer = await self._exchange(call, deadline)
-        except httpx.RequestError as error:
+            answer = await self.connection.exchange(request, deadline)
+        except httpx2.RequestError as error:
             logger.debug("%s: %s after %.3f s", call.operation, type(error).__name__, time.monotonic() - began)
             return _unanswered(call, error)
         seconds, request_id = time.monotonic() - began, answer.headers.get("X-Request-ID")
         logger.debug("%s: %d after %.3f s, request id %s", call.operation, answer.status, seconds, request_id)
         return answer if answer.status < HTTPStatus.BAD_REQUEST else _refused(call, answer)
 
-    async def _exchange(self, call: Call, deadline: CallDeadline) -> Answer:
-        headers = {"Authorization": f"Bearer {await self._bearer()}", **call.headers}
+    def _request(self, call: Call, token: str, deadline: CallDeadline) -> httpx2.Request:
         try:
-            request = self.connection.http.build_request(
+            return self.connection.http.build_request(
                 call.method,
                 call.path,
                 params=call.query or None,
-                headers=headers,
+                headers={"Authorization": f"Bearer {token}", **call.headers},
                 content=call.body,
                 extensions={"timeout": deadline},
             )
-        except httpx.InvalidURL as error:
+        except httpx2.InvalidURL as error:
             raise ValueError(f"these values do not fit into a URL: {error}") from None
-        return await self.connection.exchange(request, deadline)
 
     async def _bearer(self) -> str:
-        """Return the caller's token; raises ValueError if no request can have it."""
+        """Return the caller's token; raises ValueError if no request can have it, and what the function raises."""
         given = self._token if isinstance(self._token, str) else self._token()
-        token = given if isinstance(given, str) else await given
-        if not SENDABLE_TOKEN.fullmatch(token):
-            raise ValueError("the token is empty, or has a space, a line break or a letter beyond ASCII")
-        return token
+        return sendable("the token", given if isinstance(given, str) else await given)
+
+
+def sendable(name: str, value: str) -> str:
+    """Return the value for a header; raises ValueError with this name if no header can have it (RFC 9110, 5.5)."""
+    if not SENDABLE.fullmatch(value):
+        raise ValueError(f"{name} is empty, or has a space, a line break or a letter beyond ASCII")
+    return value
 
 
 def segment(text: str) -> str:
-    """Return the text as one segment of a path; `.` and `..` are escaped too, which would lead to another path."""
+    """Return the text as one segment of a path; `.` and `..` are escaped too, which would lead to another path.
+
+    Raises ValueError for an empty text, which would be the path of the whole collection.
+    """
+    if not text:
+        raise ValueError("an id is empty")
     return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="")
 
 
@@ -208,7 +250,7 @@ def conditions(if_match: str | None) -> dict[str, str]:
     """
     if if_match is None:
         raise ValueError("if_match is None: customers of lists and batches have no etag; get the customer first")
-    return {"If-Match": if_match} if if_match else {}
+    return {"If-Match": sendable("if_match", if_match)} if if_match else {}
 
 
 def query_of(filters: Mapping[str, object]) -> dict[str, str]:
@@ -231,11 +273,23 @@ def instant(moment: datetime) -> str:
     return moment.isoformat()
 
 
-def _unanswered(call: Call, error: httpx.RequestError) -> Failure:
+def is_temporary(error: BaseException | None) -> bool:
+    """Return whether another attempt may succeed after this error of httpx2."""
+    return isinstance(error, TEMPORARY_ERRORS) and not _is_wrong_certificate(error)
+
+
+def _is_wrong_certificate(error: BaseException | None) -> bool:
+    """Return whether the error, or one that caused it, is a refused certificate or host name."""
+    return error is not None and (
+        isinstance(error, ssl.SSLCertVerificationError) or _is_wrong_certificate(error.__cause__)
+    )
+
+
+def _unanswered(call: Call, error: httpx2.RequestError) -> Failure:
     unreachable = Unreachable(f"{call.method}: {type(error).__name__}")
     unreachable.__cause__ = error
     unsent = isinstance(error, UNSENT_ERRORS)
-    again = unsent or (call.repeatable and isinstance(error, TEMPORARY_ERRORS))
+    again = is_temporary(error) and (unsent or call.repeatable)
     return Failure(unreachable, 0.0 if again else NEVER, in_doubt=not unsent)
 
 

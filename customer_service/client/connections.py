@@ -1,6 +1,7 @@
 """Two connections: one blocks the thread, the other awaits in asyncio's event loop.
 
-httpx's clients only build the requests: their `send` would log the URLs, which hold what is searched for.
+httpx2's clients only build the requests: their `send` would log the URLs, which hold what is searched for. No
+compression is requested: a small body can be decompressed to a very large one.
 """
 
 from __future__ import annotations
@@ -10,35 +11,44 @@ import time
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 
 from customer_service import __version__
-from customer_service.client.calls import Answer
+from customer_service.client.calls import Answer, Body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Iterator
+    from collections.abc import AsyncGenerator, Coroutine, Generator
     from typing import TypeVar
 
     from customer_service.client.calls import CallDeadline
 
     T = TypeVar("T")
 
-HEADERS = {"User-Agent": f"customer-service-client/{__version__}"}
+HEADERS = {"User-Agent": f"customer-service-client/{__version__}", "Accept-Encoding": "identity"}
+
+GRACE_SECONDS = 0.1
+"""How much later than a step's own timeout a call is cancelled: the timeout's error names the step."""
 
 
 class SyncConnection:
     """Blocks: its coroutines end without an event loop (`run`); threads may share it."""
 
-    def __init__(self, base_url: str, transport: httpx.BaseTransport) -> None:
+    def __init__(self, base_url: str, transport: httpx2.BaseTransport) -> None:
         """Send over this transport."""
         self._transport = transport
-        self.http = httpx.Client(base_url=base_url, headers=HEADERS, transport=transport)
+        self.http = httpx2.Client(base_url=base_url, headers=HEADERS, transport=transport)
 
-    async def exchange(self, request: httpx.Request, deadline: CallDeadline) -> Answer:
-        """Send the request; raises httpx.RequestError."""
+    async def exchange(self, request: httpx2.Request, deadline: CallDeadline) -> Answer:
+        """Send the request; raises httpx2.RequestError, or UnexpectedAnswer for a body that is too large.
+
+        The deadline is checked when a step begins, and when a part of the body arrives.
+        """
         with closing(self._transport.handle_request(request)) as response:
-            body = b"".join(deadline.check(part) for part in response.iter_bytes())
-            return Answer(response.status_code, response.headers, body)
+            body = Body(deadline)
+            if is_readable(response):
+                for part in response.iter_bytes():
+                    body.append(part)
+            return Answer(response.status_code, response.headers, bytes(body.content))
 
     async def sleep(self, seconds: float) -> None:
         """Block the thread."""
@@ -52,16 +62,26 @@ class SyncConnection:
 class AsyncConnection:
     """Awaits, in asyncio's event loop."""
 
-    def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, base_url: str, transport: httpx2.AsyncBaseTransport) -> None:
         """Send over this transport."""
         self._transport = transport
-        self.http = httpx.AsyncClient(base_url=base_url, headers=HEADERS, transport=transport)
+        self.http = httpx2.AsyncClient(base_url=base_url, headers=HEADERS, transport=transport)
 
-    async def exchange(self, request: httpx.Request, deadline: CallDeadline) -> Answer:
-        """Send the request; raises httpx.RequestError."""
+    async def exchange(self, request: httpx2.Request, deadline: CallDeadline) -> Answer:
+        """Send the request; raises httpx2.RequestError, or UnexpectedAnswer for a body that is too large."""
+        try:
+            async with asyncio.timeout(deadline["read"] + GRACE_SECONDS):
+                return await self._exchange(request, deadline)
+        except TimeoutError:
+            raise httpx2.ReadTimeout("the answer did not end in time") from None
+
+    async def _exchange(self, request: httpx2.Request, deadline: CallDeadline) -> Answer:
         async with aclosing(await self._transport.handle_async_request(request)) as response:
-            body = b"".join([deadline.check(part) async for part in response.aiter_bytes()])
-            return Answer(response.status_code, response.headers, body)
+            body = Body(deadline)
+            if is_readable(response):
+                async for part in response.aiter_bytes():
+                    body.append(part)
+            return Answer(response.status_code, response.headers, bytes(body.content))
 
     async def sleep(self, seconds: float) -> None:
         """Let the event loop run others."""
@@ -72,8 +92,16 @@ class AsyncConnection:
         await self.http.aclose()
 
 
+def is_readable(response: httpx2.Response) -> bool:
+    """Return whether the body is not encoded; one that is counts as empty, since no encoding was requested."""
+    return response.headers.get("Content-Encoding", "identity") == "identity"
+
+
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine over a SyncConnection, in one step; raises RuntimeError if it awaits a loop."""
+    """Return the result of a coroutine that runs over a SyncConnection, and so never waits for an event loop.
+
+    Raises RuntimeError if it does.
+    """
     try:
         coroutine.send(None)
     except StopIteration as done:
@@ -83,7 +111,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a token that is awaited needs AsyncCustomerClient")
 
 
-def iterate(items: AsyncGenerator[T, None]) -> Iterator[T]:
+def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
     """Yield the items of an asynchronous generator over a SyncConnection."""
     try:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,10 @@ CACHED_CUSTOMERS = 1000
 
 
 class CustomerCache:
-    """The CACHED_CUSTOMERS that were used last, by their paths; threads may share it."""
+    """The CACHED_CUSTOMERS that were used last, by their paths; threads may share it.
+
+    It stores and returns copies: a caller may change the metadata of a customer.
+    """
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -26,7 +30,8 @@ class CustomerCache:
         with self._lock:
             if path in self._customers:
                 self._customers.move_to_end(path)
-            return self._customers.get(path)
+                return _copy(self._customers[path])
+            return None
 
     def remove(self, customer_id: str) -> None:
         """Remove the customer with this id under every path."""
@@ -37,7 +42,11 @@ class CustomerCache:
     def put(self, path: str, customer: Customer) -> None:
         """Store the customer, and evict the least recently used one if there are too many."""
         with self._lock:
-            self._customers[path] = customer
+            self._customers[path] = _copy(customer)
             self._customers.move_to_end(path)
             if len(self._customers) > CACHED_CUSTOMERS:
                 self._customers.popitem(last=False)
+
+
+def _copy(customer: Customer) -> Customer:
+    return replace(customer, metadata=dict(customer.metadata))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from typing import TYPE_CHECKING
 
-from customer_service.client.calls import TEMPORARY_ERRORS, TEMPORARY_STATUSES
+from customer_service.client.calls import TEMPORARY_STATUSES, is_temporary
 from customer_service.client.errors import ProblemError, RateLimited, Unreachable
 
 if TYPE_CHECKING:
@@ -25,21 +26,28 @@ LONGEST_FOLLOW_PAUSE_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 """The longest Retry-After that is obeyed: a proxy may send a date in the year 9999."""
 
+logger = logging.getLogger("customer_service.client")
+
 
 async def follow(
     fetch: Callable[[str | None], Awaitable[ChangePage]],
     sleep: Callable[[float], Awaitable[None]],
     cursor: str | None,
 ) -> AsyncGenerator[ChangePage, None]:
-    """Yield the pages that `fetch` returns behind one another, without end; raises errors that do not pass."""
+    """Yield one page of `fetch` after the other, without end; raises each error that another attempt cannot mend.
+
+    An error that it waits for is logged if the attempt before succeeded.
+    """
     pause = PAUSE_SECONDS
     while True:
         began = time.monotonic()
         try:
             page = await fetch(cursor)
         except (Unreachable, ProblemError) as error:
-            if not _is_temporary(error):
+            if not _may_pass(error):
                 raise
+            if pause == PAUSE_SECONDS:
+                logger.warning("follow: %s; it tries again until it is answered", error)
             spread = random.uniform(pause / 2, pause)  # noqa: S311 - it spreads, and hides nothing
             retry_after = min(getattr(error, "retry_after", None) or 0.0, LONGEST_RETRY_AFTER_SECONDS)
             await sleep(max(retry_after, spread))
@@ -53,8 +61,8 @@ async def follow(
             await sleep(PAUSE_SECONDS)
 
 
-def _is_temporary(error: ClientError) -> bool:
+def _may_pass(error: ClientError) -> bool:
     """Return whether another attempt may succeed; False for a wrong URL, for example."""
     if isinstance(error, Unreachable):
-        return isinstance(error.__cause__, TEMPORARY_ERRORS)
+        return is_temporary(error.__cause__)
     return isinstance(error, RateLimited) or getattr(error, "status", None) in TEMPORARY_STATUSES

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import UnionType
 
     from customer_service.roles import Role
 
@@ -323,9 +324,14 @@ A filter that is None counts as absent.
 def customer_of(body: Mapping[str, Any], etag: str | None = None) -> Customer:
     """Return the customer; raises KeyError, TypeError or ValueError for what is none."""
     known = {name: body[name] for name in Customer.__dataclass_fields__ if name in body}
+    for name in ("id", "organizationId", "legalName", "taxId", "taxSystem", "email", "defaultInvoiceUse"):
+        _checked(known[name], str)
+    for name in ("phone", "externalId"):
+        _checked(known.get(name), str | None)
     return Customer(
         **{
             **known,
+            "metadata": _checked(known.get("metadata", {}), dict),
             "address": _known(Address, body["address"]),
             "createdAt": datetime.fromisoformat(body["createdAt"]),
             "updatedAt": datetime.fromisoformat(body["updatedAt"]),
@@ -337,7 +343,7 @@ def customer_of(body: Mapping[str, Any], etag: str | None = None) -> Customer:
 
 def page_of(body: Mapping[str, Any]) -> Page:
     """Return the page; raises as `customer_of`."""
-    return Page(customers_of(body), tuple(body.get("unreadable", ())), body["nextCursor"], body.get("total"))
+    return Page(customers_of(body), tuple(body.get("unreadable", ())), _next_cursor(body), body.get("total"))
 
 
 def batch_of(body: Mapping[str, Any]) -> Batch:
@@ -347,12 +353,13 @@ def batch_of(body: Mapping[str, Any]) -> Batch:
 
 def change_page_of(body: Mapping[str, Any]) -> ChangePage:
     """Return the page; raises as `customer_of`."""
-    return ChangePage(tuple(_change_of(each) for each in body["data"]), body["cursor"], body["hasMore"])
+    cursor, has_more = _checked(body["cursor"], str), _checked(body["hasMore"], bool)
+    return ChangePage(tuple(_change_of(each) for each in body["data"]), cursor, has_more)
 
 
 def version_page_of(body: Mapping[str, Any]) -> VersionPage:
     """Return the page; raises as `customer_of`."""
-    return VersionPage(tuple(_version_of(each) for each in body["data"]), body["nextCursor"])
+    return VersionPage(tuple(_version_of(each) for each in body["data"]), _next_cursor(body))
 
 
 def customers_of(body: Mapping[str, Any]) -> tuple[Customer, ...]:
@@ -412,6 +419,18 @@ def erasure_of(body: Mapping[str, Any]) -> Erasure:
     return _known(
         Erasure, {**body, "retainUntil": _day_of(body.get("retainUntil")), "erased": tuple(body.get("erased", ()))}
     )
+
+
+def _next_cursor(body: Mapping[str, Any]) -> str | None:
+    cursor: str | None = _checked(body["nextCursor"], str | None)
+    return cursor
+
+
+def _checked(value: Any, kind: type | UnionType) -> Any:
+    """Return the value; raises TypeError if it is not of this type."""
+    if not isinstance(value, kind):
+        raise TypeError(f"not {kind}")
+    return value
 
 
 def _day_of(text: str | None) -> date | None:

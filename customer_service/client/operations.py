@@ -9,9 +9,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from customer_service.client.calls import Call, CallSender, conditions, instant, query_of, segment
+from customer_service.client.calls import Call, CallSender, conditions, instant, query_of, segment, sendable
 from customer_service.client.customer_cache import CustomerCache
-from customer_service.client.errors import UnexpectedAnswer
+from customer_service.client.errors import CustomerNotFound, UnexpectedAnswer
 from customer_service.client.following import WAIT_SECONDS, follow
 from customer_service.client.models import (
     Batch,
@@ -74,6 +74,7 @@ class Operations:
     def __init__(self, sender: CallSender, organization_id: str) -> None:
         """Send the calls of this organization."""
         self._sender = sender
+        self._organization_id = organization_id
         self._organization = f"/organizations/{segment(organization_id)}"
         self._customers = f"{self._organization}/customers"
         self._cache = CustomerCache()
@@ -85,9 +86,9 @@ class Operations:
         """
         path = self._customer(customer_id)
         if as_of is None:
-            return await self._get("get", path)
+            return await self._get("get", path, customer_id)
         call = Call("get", "GET", path, repeatable=True, query=query_of({"asOf": as_of}))
-        return _customer_in(await self._sender.send(call))
+        return self._customer_in(await self._sender.send(call), customer_id)
 
     async def get_by_external_id(self, external_id: str) -> Customer:
         """Return the customer of the caller's own id, as `get` does."""
@@ -127,14 +128,14 @@ class Operations:
 
     async def get_version(self, customer_id: str, version: int) -> Customer:
         """Return the customer as a version of it was; the version of a deletion is not found."""
-        return await self._get("get_version", f"{self._customer(customer_id)}/versions/{version}")
+        return await self._get("get_version", f"{self._customer(customer_id)}/versions/{version}", customer_id)
 
     def follow(self, cursor: str | None = None) -> AsyncGenerator[ChangePage, None]:
         """Yield the changes of the customers, page by page and without end, an empty page every 20 seconds.
 
         Without a cursor it begins with the customers that exist. Store a page's `cursor` once its changes are applied,
-        and continue from it after a restart. Errors that pass are waited for; raises CursorExpired if the cursor is too
-        old, and every error that another attempt cannot mend.
+        and continue from it after a restart. It tries again, without a deadline, while the service cannot be reached or
+        is too busy. Raises CursorExpired if the cursor is too old, and each error that another attempt cannot mend.
         """
         return follow(self._changes, self._sender.connection.sleep, cursor)
 
@@ -153,13 +154,14 @@ class Operations:
         """Create or replace any number of customers by their externalId; return a result for each, in that order.
 
         A customer that is refused keeps none of the others back. A request has 100 of them, which must fit into 1 MB.
-        If an error is raised, those of earlier requests are stored: sending all again changes nothing twice.
+        If an error is raised, those of earlier requests are stored: sending all again changes nothing twice. Give each
+        externalId once: the second in one request is refused, and one in a later request replaces the first.
         """
         results: list[UpsertResult] = []
         call = Call("batch_upsert", "POST", f"{self._customers}/batch-upsert", repeatable=True)
         for start, batch in _batches(list(customers)):
             answer = await self._send(call, {"customers": batch})
-            results += _read(partial(upsert_results_of, start=start), answer)
+            results += _read(partial(upsert_results_of, start=start, count=len(batch)), answer)
         return tuple(results)
 
     async def create(self, customer: CustomerInput, *, idempotency_key: str | None = None) -> Customer:
@@ -168,9 +170,8 @@ class Operations:
         A program that may itself be started again passes a key of its own: with the same key and customer it gets the
         same answer for 72 hours. Raises ValueError for a key that no request can have.
         """
-        if idempotency_key and not (idempotency_key.isascii() and idempotency_key.isprintable()):
-            raise ValueError("the idempotency key has a line break or a letter beyond ASCII")
-        headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
+        key = uuid4().hex if idempotency_key is None else sendable("the idempotency key", idempotency_key)
+        headers = {"Idempotency-Key": key}
         call = Call("create", "POST", self._customers, repeatable=True, headers=headers)
         return self._written(await self._send(call, customer))
 
@@ -181,7 +182,8 @@ class Operations:
         """
         headers = {**conditions(if_match), "Content-Type": MERGE_PATCH}
         path, repeatable = self._customer(customer_id), bool(if_match)
-        return self._written(await self._send(Call("update", "PATCH", path, repeatable, headers=headers), patch))
+        answer = await self._send(Call("update", "PATCH", path, repeatable, headers=headers), patch)
+        return self._written(answer, customer_id)
 
     async def put_by_external_id(
         self, external_id: str, customer: CustomerInput, *, if_match: str | None = ""
@@ -194,17 +196,21 @@ class Operations:
     async def delete(self, customer_id: str, *, if_match: str | None = "") -> str | None:
         """Delete the customer; return its ETag for a `restore`, or None if the answer with it was lost."""
         headers = conditions(if_match)
-        call = Call("delete", "DELETE", self._customer(customer_id), repeatable=True, headers=headers)
-        return (await self._delete(call)).get("ETag")
+        path = self._customer(customer_id)
+        call = Call("delete", "DELETE", path, repeatable=True, headers=headers, removes=True)
+        deleted = await self._delete(call)
+        self._cache.remove(customer_id)
+        return deleted.get("ETag")
 
     async def restore(self, customer_id: str, *, if_match: str | None = "") -> Customer:
-        """Restore a deleted customer. Without `if_match` the request is sent once, as for `update`.
+        """Restore a deleted customer.
 
-        None, which a deletion returns if its answer was lost, is no condition either.
+        Without `if_match`, or with None, which `delete` returns if its answer was lost, the request is sent once, as
+        for `update`.
         """
         path, repeatable = f"{self._customer(customer_id)}/restore", bool(if_match)
         call = Call("restore", "POST", path, repeatable=repeatable, headers=conditions(if_match or ""))
-        return self._written(await self._sender.send(call))
+        return self._written(await self._sender.send(call), customer_id)
 
     async def validate_tax_info(self, customer: str | CustomerInput) -> TaxInfo:
         """Return the errors and warnings of a customer: of a stored one by its id, or of one that you pass."""
@@ -222,7 +228,7 @@ class Operations:
         path, headers = f"{self._customer(customer_id)}/sat-validation", conditions(if_match)
         body = {**validation, "checkedAt": instant(validation["checkedAt"])}
         call = Call("put_sat_validation", "PUT", path, repeatable=True, headers=headers)
-        return self._written(await self._send(call, body))
+        return self._written(await self._send(call, body), customer_id)
 
     async def delete_sat_validation(self, customer_id: str, *, if_match: str | None = "") -> None:
         """Remove the SAT's answer about the customer, if there is one."""
@@ -276,7 +282,7 @@ class Operations:
 
     async def delete_member(self, user_id: str) -> None:
         """End a membership."""
-        await self._delete(Call("delete_member", "DELETE", self._member(user_id), repeatable=True))
+        await self._delete(Call("delete_member", "DELETE", self._member(user_id), repeatable=True, removes=True))
 
     async def list_tax_systems(self) -> tuple[TaxSystem, ...]:
         """Return the regimes that a customer may have."""
@@ -323,13 +329,18 @@ class Operations:
     def _member(self, user_id: str) -> str:
         return f"{self._organization}/members/{segment(user_id)}"
 
-    async def _get(self, operation: str, path: str) -> Customer:
+    async def _get(self, operation: str, path: str, customer_id: str | None = None) -> Customer:
         cached = self._cache.get(path)
         headers = {"If-None-Match": cached.etag} if cached and cached.etag else {}
-        answer = await self._sender.send(Call(operation, "GET", path, repeatable=True, headers=headers))
+        try:
+            answer = await self._sender.send(Call(operation, "GET", path, repeatable=True, headers=headers))
+        except CustomerNotFound:
+            if cached:
+                self._cache.remove(cached.id)
+            raise
         if cached and answer.status == HTTPStatus.NOT_MODIFIED:
             return cached
-        customer = _customer_in(answer)
+        customer = self._customer_in(answer, customer_id)
         self._cache.put(path, customer)
         return customer
 
@@ -339,9 +350,17 @@ class Operations:
             raise UnexpectedAnswer(f"{answer.status}: a deletion is answered with 204")
         return answer.headers
 
-    def _written(self, answer: Answer) -> Customer:
-        customer = _customer_in(answer)
+    def _written(self, answer: Answer, customer_id: str | None = None) -> Customer:
+        customer = self._customer_in(answer, customer_id)
         self._cache.put(self._customer(customer.id), customer)
+        return customer
+
+    def _customer_in(self, answer: Answer, customer_id: str | None) -> Customer:
+        """Return the customer of the answer; raises UnexpectedAnswer if it is not of this organization and id."""
+        customer = _read(lambda body: customer_of(body, answer.headers.get("ETag")), answer)
+        is_same = customer_id is None or customer.id == customer_id.lower()
+        if customer.organizationId != self._organization_id or not is_same:
+            raise UnexpectedAnswer(f"{answer.status}: this is not the customer that was requested")
         return customer
 
     async def _send(self, call: Call, value: object) -> Answer:
@@ -352,10 +371,6 @@ class Operations:
 def _batches(values: list[T]) -> list[tuple[int, list[T]]]:
     """Return the values in batches that the service takes, each with the place of its first."""
     return [(start, values[start : start + BATCH_LENGTH]) for start in range(0, len(values), BATCH_LENGTH)]
-
-
-def _customer_in(answer: Answer) -> Customer:
-    return _read(lambda body: customer_of(body, answer.headers.get("ETag")), answer)
 
 
 def _read(reader: Callable[[Any], T], answer: Answer) -> T:

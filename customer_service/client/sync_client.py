@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-import httpx
+import httpx2
 
 from customer_service.client.calls import CallSender
 from customer_service.client.connections import SyncConnection, iterate, run
 from customer_service.client.operations import PAGE_LENGTH, TIMEOUT_SECONDS, Operations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
     from datetime import date, datetime
 
     from customer_service.client.calls import Token
@@ -42,7 +42,8 @@ class CustomerClient:
     """The customers and members of one organization, over HTTP; threads may share it.
 
     Every method raises ProblemError if the service refuses, Unreachable if it does not answer in time, and
-    UnexpectedAnswer if the answer is not one of the contract. Until then it repeats the request if that is safe.
+    UnexpectedAnswer if the answer is not one of the contract. Until then it repeats the request if that is safe. What
+    the function that returns the token raises is raised too. Create a client in each process, after the fork.
     """
 
     def __init__(
@@ -52,10 +53,10 @@ class CustomerClient:
         organization_id: str,
         *,
         timeout: float = TIMEOUT_SECONDS,
-        transport: httpx.BaseTransport | None = None,
+        transport: httpx2.BaseTransport | None = None,
     ) -> None:
         """Take the service's address, a token or a function that returns a fresh one, and the deadline of a call."""
-        self._connection = SyncConnection(base_url, transport or httpx.HTTPTransport())
+        self._connection = SyncConnection(base_url, transport or httpx2.HTTPTransport())
         self._operations = Operations(CallSender(self._connection, token, timeout), organization_id)
 
     def __enter__(self) -> Self:
@@ -81,15 +82,17 @@ class CustomerClient:
         """Return the customer of the caller's own id, as `get` does."""
         return run(self._operations.get_by_external_id(external_id))
 
-    def search(self, filters: Filters | None = None) -> Iterator[Customer]:
+    def search(self, filters: Filters | None = None) -> Generator[Customer, None, None]:
         """Yield each customer that the filters select, all of them without filters, in the service's order."""
         return iterate(self._operations.search(filters))
 
-    def pages(self, filters: Filters | None = None, *, limit: int = PAGE_LENGTH, total: bool = False) -> Iterator[Page]:
+    def pages(
+        self, filters: Filters | None = None, *, limit: int = PAGE_LENGTH, total: bool = False
+    ) -> Generator[Page, None, None]:
         """Yield the pages of a list, of 1 to 100 customers each; with `total` each has the length of the whole list."""
         return iterate(self._operations.pages(filters, limit=limit, total=total))
 
-    def versions(self, customer_id: str) -> Iterator[Version]:
+    def versions(self, customer_id: str) -> Generator[Version, None, None]:
         """Yield each version of the customer, the newest first; those of a deleted customer need the role editor."""
         return iterate(self._operations.versions(customer_id))
 
@@ -97,12 +100,12 @@ class CustomerClient:
         """Return the customer as a version of it was; the version of a deletion is not found."""
         return run(self._operations.get_version(customer_id, version))
 
-    def follow(self, cursor: str | None = None) -> Iterator[ChangePage]:
+    def follow(self, cursor: str | None = None) -> Generator[ChangePage, None, None]:
         """Yield the changes of the customers, page by page and without end, an empty page every 20 seconds.
 
         Without a cursor it begins with the customers that exist. Store a page's `cursor` once its changes are applied,
-        and continue from it after a restart. Errors that pass are waited for; raises CursorExpired if the cursor is too
-        old, and every error that another attempt cannot mend.
+        and continue from it after a restart. It tries again, without a deadline, while the service cannot be reached or
+        is too busy. Raises CursorExpired if the cursor is too old, and each error that another attempt cannot mend.
         """
         return iterate(self._operations.follow(cursor))
 
@@ -114,7 +117,8 @@ class CustomerClient:
         """Create or replace any number of customers by their externalId; return a result for each, in that order.
 
         A customer that is refused keeps none of the others back. A request has 100 of them, which must fit into 1 MB.
-        If an error is raised, those of earlier requests are stored: sending all again changes nothing twice.
+        If an error is raised, those of earlier requests are stored: sending all again changes nothing twice. Give each
+        externalId once: the second in one request is refused, and one in a later request replaces the first.
         """
         return run(self._operations.batch_upsert(customers))
 
@@ -142,9 +146,10 @@ class CustomerClient:
         return run(self._operations.delete(customer_id, if_match=if_match))
 
     def restore(self, customer_id: str, *, if_match: str | None = "") -> Customer:
-        """Restore a deleted customer. Without `if_match` the request is sent once, as for `update`.
+        """Restore a deleted customer.
 
-        None, which a deletion returns if its answer was lost, is no condition either.
+        Without `if_match`, or with None, which `delete` returns if its answer was lost, the request is sent once, as
+        for `update`.
         """
         return run(self._operations.restore(customer_id, if_match=if_match))
 

@@ -27,9 +27,15 @@ class UpsertResult:
     problem: ProblemError | None
 
 
-def upsert_results_of(body: Mapping[str, Any], start: int) -> tuple[UpsertResult, ...]:
-    """Return the results of a batch whose first customer has the place `start`; raises as `customer_of`."""
-    return tuple(_result_of(each, start) for each in body["results"])
+def upsert_results_of(body: Mapping[str, Any], start: int, count: int) -> tuple[UpsertResult, ...]:
+    """Return the results of a batch of so many customers, whose first has the place `start`.
+
+    Raises as `customer_of`, and ValueError if there is not one result for each customer, in their order.
+    """
+    results = tuple(_result_of(each, start) for each in body["results"])
+    if [each.index for each in results] != list(range(start, start + count)):
+        raise ValueError("not one result for each customer")
+    return results
 
 
 def _result_of(body: Mapping[str, Any], start: int) -> UpsertResult:

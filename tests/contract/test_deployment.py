@@ -222,7 +222,7 @@ def test_no_library_is_installed_without_an_extra() -> None:
     """`make packaging` installs each extra; this holds without a network."""
     needed = metadata.requires("customer-service") or []
     assert [each for each in needed if "extra ==" not in each] == []
-    assert [each for each in needed if re.search("extra == .client", each)] == ['httpx>=0.28; extra == "client"']
+    assert [each for each in needed if re.search("extra == .client", each)] == ['httpx2>=2.10; extra == "client"']
 
 
 def test_the_lock_has_every_library_of_the_server() -> None:

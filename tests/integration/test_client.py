@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 
@@ -153,9 +153,10 @@ class TestNames:
         modules = set(
             subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
         )
-        assert "httpx" in modules
+        assert "httpx2" in modules
         assert {each for each in modules if each.startswith("customer_service.")} == {
             "customer_service.client",
+            "customer_service.roles",
             *(
                 f"customer_service.client.{name}"
                 for name in (
@@ -196,7 +197,7 @@ class TestCustomers:
     def test_what_others_changed_is_seen(self, customer_service: CustomerService) -> None:
         known = customer_service.customer(externalId="1")
         reader, writer = customer_service.client("viewer"), customer_service.client()
-        assert reader.get(known.id) is reader.get(known.id)
+        assert reader.get(known.id) == reader.get(known.id)
         writer.update(known.id, {"legalName": "Sabre"})
         assert reader.get(known.id).legalName == "Sabre"
         with pytest.raises(VersionMismatch):
@@ -431,7 +432,7 @@ class TestErrors:
         with pytest.raises(KeyReused):
             client.create(new(legalName="Other"), idempotency_key="1")
         with pytest.raises(BadRequest):
-            client.create(new(), idempotency_key="a b")
+            client.create(new(), idempotency_key="a" * 256)
 
     def test_of_callers(self, customer_service: CustomerService) -> None:
         with pytest.raises(InsufficientRole):
@@ -473,17 +474,17 @@ class TestErrors:
             assert list(client.search()) == []
 
 
-class Lossy(httpx.HTTPTransport):
+class Lossy(httpx2.HTTPTransport):
     """Loses the answer to every other request."""
 
     loses = False
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         response = super().handle_request(request)
         self.loses = not self.loses
         if self.loses:
             response.read()
-            raise httpx.ReadError("lost")
+            raise httpx2.ReadError("lost")
         return response
 
 
@@ -532,9 +533,9 @@ class TestPlugin:
         (tmp_path / "test_other.py").write_text(
             "import sys\n"
             "def test_other():\n"
-            "    dear = {'flask', 'pymongo', 'mongomock', 'httpx', 'customer_service.client', 'customer_service.app'}\n"
+            "    big = {'flask', 'pymongo', 'mongomock', 'httpx2', 'customer_service.client', 'customer_service.app'}\n"
             "    assert 'customer_service.pytest_plugin' in sys.modules\n"
-            "    assert not dear & set(sys.modules)\n"
+            "    assert not big & set(sys.modules)\n"
         )
         run = self.run(tmp_path)
         assert run.returncode == 0, run.stdout

@@ -104,8 +104,8 @@ def test_without_an_extra_no_library_is_installed(install: Install) -> None:
 
 def test_the_client_brings_httpx_and_no_library_of_the_server(install: Install) -> None:
     environment = install("[client]")
-    brought_by_httpx = {"anyio", "certifi", "h11", "httpcore", "idna", "typing-extensions"}
-    assert environment.packages() <= {"customer-service", "httpx"} | brought_by_httpx
+    brought_by_httpx2 = {"anyio", "h11", "httpcore2", "idna", "truststore", "typing-extensions"}
+    assert environment.packages() <= {"customer-service", "httpx2"} | brought_by_httpx2
     assert environment.run("python", "-c", USE_OF_THE_CLIENT).stdout == "GET: ConnectError\n"
     assert "customer-service[server]" in environment.run("customer-service", "serve").stderr
 
@@ -113,7 +113,7 @@ def test_the_client_brings_httpx_and_no_library_of_the_server(install: Install) 
 def test_the_server_serves_without_httpx(install: Install) -> None:
     environment = install("[server]")
     assert of_extra("server") <= environment.packages()
-    assert "httpx" not in environment.packages()
+    assert "httpx2" not in environment.packages()
     command = [str(environment.bin / "customer-service"), "serve"]
     with Server("mongomock://", "x", directory=environment.directory, command=command, WEB_CONCURRENCY="1") as server:
         assert server.get("/openapi.json").status == 200
