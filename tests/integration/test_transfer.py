@@ -23,6 +23,7 @@ from customer_service.cli import console
 from customer_service.cli.transfer import commands, exporting, formats, importing
 from customer_service.cli.transfer.columns import COLUMNS
 from customer_service.cli.transfer.importing import Importer
+from customer_service.cli.transfer.rejects import Rejects
 from customer_service.errors import DatabaseUnavailable
 from customer_service.fiscal import rules
 from customer_service.repository import CustomerBatchRepository
@@ -34,11 +35,12 @@ from tests.support.command_line import CommandRun
 from tests.support.spreadsheets import CUSTOMERS, FILES, SPANISH, changed, table, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pymongo.database import Database
 
+    from customer_service.cli.transfer.importing import Refused
     from customer_service.cli.transfer.rows import Row
     from customer_service.errors import InvalidRequest
     from customer_service.repository.database import Document
@@ -72,6 +74,14 @@ def shell(
     monkeypatch.setattr(importing, "IMPORT_BATCH_LENGTH", 10)
     monkeypatch.setattr(exporting, "EXPORT_PAGE_LENGTH", 10)
     return lambda *arguments: CommandRun(monkeypatch, capsys, *arguments)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Make SIGINT a KeyboardInterrupt: a shell ignores it for what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def numbered(number: int, **changes: Any) -> dict[str, Any]:
@@ -456,13 +466,6 @@ class TestCutOff:
         run = shell("import", ORGANIZATION, "c.ndjson")
         assert summary(run) == "rows 30  created 30  changed 0  unchanged 0  failed 0"
 
-    @pytest.fixture
-    def interruptible(self) -> Iterator[None]:
-        """Make SIGINT a KeyboardInterrupt: a shell ignores it for what it starts in the background."""
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        yield
-        signal.signal(signal.SIGINT, before)
-
     @pytest.mark.usefixtures("interruptible")
     @pytest.mark.parametrize("rest", [b"", b"\xff" * 20], ids=["whole", "damaged"])
     def test_the_only_batch_is_counted(
@@ -664,6 +667,49 @@ class TestRejects:
         run = shell("import", ORGANIZATION, "c.csv", "--rejects", "r.csv")
         assert (run.code, "invalid-rfc" in (tmp_path / "r.csv").read_text()) == (1, True)
         assert (tmp_path / "r.csv").stat().st_mode & 0o777 == 0o600
+
+    @pytest.mark.usefixtures("interruptible")
+    @pytest.mark.parametrize("line", [1, 4])
+    def test_ctrl_c_while_they_are_printed_repeats_and_loses_none(
+        self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: int
+    ) -> None:
+        (tmp_path / "c.csv").write_text("=id,taxId\n" + "".join(f"x{number},x\n" for number in range(25)))
+        command = ("import", ORGANIZATION, "c.csv", "--rejects", "r.csv", "--column", "=id=externalId")
+        printed: list[str] = []
+
+        def interrupting(text: str, _: object) -> None:
+            printed.append(text)
+            if text.startswith("line") and len(printed) % 5 == line and len(printed) < 200:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(commands, "print_line", interrupting)
+        codes = []
+        while 1 not in codes:
+            codes.append(shell(*command).code)
+            assert codes[-1] in {1, 130}
+        assert len(codes) > 2
+        header, *rows = csv.reader(io.StringIO((tmp_path / "r.csv").read_text("utf-8-sig")))
+        assert header == ["'=id", "taxId", "reason"]
+        assert [row[0] for row in rows] == [f"x{number}" for number in range(25)]
+
+    @pytest.mark.usefixtures("interruptible")
+    def test_ctrl_c_while_a_batch_is_saved_waits(
+        self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write, interrupts = Rejects.write, iter([True])
+
+        def interrupted(self: Rejects, refused: Iterable[Refused]) -> None:
+            if next(interrupts, False):
+                signal.raise_signal(signal.SIGINT)
+            write(self, refused)
+
+        monkeypatch.setattr(Rejects, "write", interrupted)
+        (tmp_path / "c.csv").write_text("externalId,taxId\n" + "".join(f"x{number},x\n" for number in range(25)))
+        run = shell("import", ORGANIZATION, "c.csv", "--rejects", "r.csv")
+        assert (run.code, summary(run).split(";")[0]) == (130, "customer-service: interrupted after row 10")
+        run = shell("import", ORGANIZATION, "c.csv", "--rejects", "r.csv")
+        assert (run.code, run.err.splitlines()[0]) == (1, "continuing after row 10")
+        assert len((tmp_path / "r.csv").read_text().splitlines()) == 26
 
     def test_they_go_on_with_the_import(self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         rows = [numbered_row(number) for number in range(25)]

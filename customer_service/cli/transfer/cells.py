@@ -39,6 +39,11 @@ def defused(column: str, text: str | None) -> str:
     return f"'{text}" if _needs_mark(column, text.lstrip("'")) else text
 
 
+def trimmed(cell: str) -> str:
+    """Return the cell without the spaces around it, which a sheet does not show; after a mark they are intended."""
+    return cell if cell.startswith("'") else cell.strip()
+
+
 def text_of(column: str, cell: str) -> str:
     """Return the text of a cell, without the mark."""
     return cell[1:] if cell.startswith("'") and _needs_mark(column, cell.lstrip("'")) else cell
@@ -70,7 +75,7 @@ def _path(column: str) -> str:
 
 
 def _needs_mark(column: str, text: str) -> bool:
-    return not text or RUN.match(text) is not None or _damage(column, text) is not None
+    return text != text.strip() or not text or RUN.match(text) is not None or _damage(column, text) is not None
 
 
 def _damage(column: str, text: str) -> str | None:

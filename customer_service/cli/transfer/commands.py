@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from customer_service.cli.transfer.formats import Format
-    from customer_service.cli.transfer.rows import Row
+    from customer_service.cli.transfer.importing import Refused
     from customer_service.cli.transfer.sheets import Layout
     from customer_service.services.upserts import UpsertBatch
 
@@ -198,22 +198,16 @@ class _Run:
             sheet = stack.enter_context(sheets.reading(stream, fields, self.print_line)) if form == "csv" else None
             rejects = stack.enter_context(self._open(self.rejects, sheet.layout)) if sheet and self.rejects else None
 
-            def on_refused(row: Row, reasons: list[str]) -> None:
-                for reason in reasons:
-                    self.print_line(f"line {row.line}: {reason}")
+            def save(refused: Sequence[Refused]) -> None:
                 if rejects:
-                    rejects.write(row, reasons)
-
-            def on_batch() -> None:
-                if rejects:
-                    rejects.flush()
+                    rejects.write(refused)
                 if self.checkpoint:
                     self.checkpoint.save(self.counts)
                 if self.bar:
                     self.bar.update(files.position(raw) - self.bar.pos)
 
             rows = sheet.rows() if sheet else formats.read_ndjson(stream)
-            Importer(upsert, self.counts, on_refused, on_batch, self.print_line).run(rows)
+            Importer(upsert, self.counts, save, self.print_line).run(rows)
 
     def print_line(self, text: str) -> None:
         """Print a line on standard error, over the progress bar."""

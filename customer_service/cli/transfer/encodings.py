@@ -47,7 +47,7 @@ def _decode(raw: bytes) -> tuple[str | None, str]:
 
 
 def is_utf_8(text: str) -> bool:
-    """Whether the text can be encoded as UTF-8: it has no bytes that were decoded as lone surrogates."""
+    """Return whether the text can be encoded as UTF-8: it has no bytes that were decoded as lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from customer_service.cli.transfer.rows import Row
     from customer_service.services.upserts import Outcome, Upsert, UpsertBatch
 
+    Refused = tuple[Row, list[str]]
+
 T = TypeVar("T")
 IMPORT_BATCH_LENGTH = 500
 IMPORT_BATCH_SECONDS = 60.0
@@ -44,13 +48,11 @@ class Importer:
         self,
         upsert: UpsertBatch,
         counts: ImportCounts,
-        on_refused: Callable[[Row, list[str]], object],
-        on_batch: Callable[[], object],
+        save: Callable[[Sequence[Refused]], object],
         print_line: Callable[[str], object],
     ) -> None:
-        """Upsert with this function; notify of each refused row with the reasons, and when a batch is counted."""
-        self._upsert, self._counts, self._on_refused, self._on_batch = upsert, counts, on_refused, on_batch
-        self._print_line = print_line
+        """Upsert with this function; `save` the counts after each batch, with its refused rows."""
+        self._upsert, self._counts, self._save, self._print_line = upsert, counts, save, print_line
         self._fingerprints = FingerprintSet()
         self._storing: tuple[list[Row], Future[list[Outcome]]] | None = None
 
@@ -82,14 +84,27 @@ class Importer:
         self._count_stored()
 
     def _count_stored(self) -> None:
-        """Wait for the batch that is being stored, and count its rows."""
-        if self._storing is not None:
-            batch, storing = self._storing
-            outcomes = storing.result()
+        """Wait for the batch that is being stored, print its refused rows, and count and save it as a whole.
+
+        If Ctrl-C interrupts the first two, it is called again.
+        """
+        if self._storing is None:
+            return
+        batch, storing = self._storing
+        outcomes = storing.result()
+        refused = [
+            (row, list(reasons_of(outcome)))
+            for row, outcome in zip(batch, outcomes, strict=True)
+            if isinstance(outcome, CustomerServiceError)
+        ]
+        for row, reasons in refused:
+            for reason in reasons:
+                self._print_line(f"line {row.line}: {reason}")
+        with uninterrupted():
             self._storing = None
-            for row, outcome in zip(batch, outcomes, strict=True):
-                self._count(row, outcome)
-            self._on_batch()
+            for outcome in outcomes:
+                self._count(outcome)
+            self._save(refused)
 
     def _store(self, validated: Sequence[Upsert | InvalidRequest]) -> list[Outcome]:
         with deadline(IMPORT_BATCH_SECONDS):
@@ -115,13 +130,23 @@ class Importer:
         repeated = [f"/{name}" for name, value in keys.items() if self._fingerprints.add(f"{name} {value}")]
         return [Finding.of_shape(path, "repeated") for path in repeated[:1]]
 
-    def _count(self, row: Row, outcome: Outcome) -> None:
+    def _count(self, outcome: Outcome) -> None:
+        name = "failed" if isinstance(outcome, CustomerServiceError) else outcome.status
+        setattr(self._counts, name, getattr(self._counts, name) + 1)
         self._counts.rows += 1
-        if not isinstance(outcome, CustomerServiceError):
-            setattr(self._counts, outcome.status, getattr(self._counts, outcome.status) + 1)
-            return
-        self._counts.failed += 1
-        self._on_refused(row, list(reasons_of(outcome)))
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block, which then raises KeyboardInterrupt."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def batches(rows: Iterator[T]) -> Iterator[list[T]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from customer_service.cli.transfer.rows import Row
+    from customer_service.cli.transfer.importing import Refused
     from customer_service.cli.transfer.sheets import Layout
 
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
@@ -47,15 +47,13 @@ class Rejects:
         if self._is_empty:
             self._path.unlink()
 
-    def write(self, row: Row, reasons: Iterable[str]) -> None:
-        """Write a row; for an unreadable one only the reason, with the number of its line in the input."""
-        if self._is_empty:
-            self._file.write(codecs.BOM_UTF8.decode())
-            self._rows.writerow([*self._header, REASON])
-            self._is_empty = False
-        read = [cells.inert(cell) for cell in row.cells] or [""] * len(self._header)
-        self._rows.writerow([*read, f"line {row.line}: {'; '.join(reasons)}"])
-
-    def flush(self) -> None:
-        """Flush the rows to the operating system."""
+    def write(self, refused: Iterable[Refused]) -> None:
+        """Write the rows to the operating system; an unreadable row has only its reason, with the line of the input."""
+        for row, reasons in refused:
+            if self._is_empty:
+                self._file.write(codecs.BOM_UTF8.decode())
+                self._rows.writerow([*map(cells.inert, self._header), REASON])
+                self._is_empty = False
+            read = map(cells.inert, row.cells or [""] * len(self._header))
+            self._rows.writerow([*read, f"line {row.line}: {'; '.join(reasons)}"])
         self._file.flush()

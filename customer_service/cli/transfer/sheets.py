@@ -102,7 +102,8 @@ class Sheet:
 
     def _row(self, line: int, row: Sequence[str]) -> Row | None:
         """Return the row of these cells, or None if all are empty."""
-        pairs = [(field, cell or "") for field, cell in zip_longest(self.layout.fields, row) if field != REASON]
+        known = zip_longest(self.layout.fields, map(cells.trimmed, row))
+        pairs = [(field, cell or "") for field, cell in known if field != REASON]
         if not any(cell for _, cell in pairs):
             return None
         if any(cell for field, cell in pairs if field is None):

@@ -82,6 +82,12 @@ def stripped(customer: dict[str, Any]) -> dict[str, Any]:
 @example(
     [new_customer(legalName=text, externalId=f"'{text}", metadata={"k": text, "l": f"''{text}"}) for text in DAMAGED]
 )
+@example(
+    [
+        new_customer(legalName=text, externalId=text, metadata={"k": text})
+        for text in (" x", "x ", "' x", "'x ", "'' x", " ' x", " ", "\u00a0x")
+    ]
+)
 def test_what_is_written_is_read_back(customers: list[dict[str, Any]]) -> None:
     assert [row.body for row in read(written(customers, "ndjson"), "ndjson")] == customers
     rows = read(written(customers, "csv"), "csv")
@@ -97,10 +103,17 @@ def test_no_cell_is_run(customers: list[dict[str, Any]]) -> None:
     assert not [cell for cell in found if cell.startswith(tuple(DANGEROUS))]
 
 
-@pytest.mark.parametrize("text", ["'t Hooft", "'", "O'Brien", "'' x", "+526474010101", "-1", "=1+1"])
+@pytest.mark.parametrize("text", ["'t Hooft", "'", "O'Brien", "''x", "+526474010101", "-1", "=1+1"])
 def test_cells_of_others_are_read_as_they_are(text: str) -> None:
     (row,) = read(f'legalName\n"{text}"\n'.encode(), "csv")
     assert row.body == {"address": {}, "legalName": "" if text == "'" else text}
+
+
+def test_spaces_around_a_cell_are_none_of_its_text() -> None:
+    """A sheet does not show them, and `e1 ` would be another customer than `e1`."""
+    first, second = read(b"externalId,legalName,metadata.k\n e1 ,  ,x\t\n \t, ,\n,'  , '\n", "csv")
+    assert first.body == {"address": {}, "externalId": "e1", "metadata": {"k": "x"}}
+    assert second.body == {"address": {}, "legalName": "  ", "metadata": {"k": ""}}
 
 
 class TestNdjson:

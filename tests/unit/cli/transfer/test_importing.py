@@ -35,5 +35,5 @@ def test_a_refused_body_is_not_held() -> None:
         return list(validated)
 
     counts = ImportCounts()
-    Importer(refuse, counts, lambda *_: None, lambda: None, print).run(rows())
+    Importer(refuse, counts, lambda _: None, print).run(rows())
     assert counts.failed == 2 * IMPORT_BATCH_LENGTH
