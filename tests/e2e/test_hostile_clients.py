@@ -202,7 +202,6 @@ def test_a_slow_second_request_does_not_delay_a_stop(mongodb_uri: str, mongodb: 
         assert time.monotonic() - started < 10
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     ("request_line", "statuses"),
     [
@@ -221,7 +220,6 @@ def test_odd_request_lines_are_not_reinterpreted(server: Server, request_line: s
     assert answer.problem["status"] == answer.status
 
 
-@pytest.mark.alone
 def test_an_unknown_http_version_is_not_echoed(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(b"GET /livez HTTP/1.2\r\nHost: x\r\nConnection: close\r\n\r\n")

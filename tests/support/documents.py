@@ -56,7 +56,7 @@ def run(text: str, directory: Path, settings: Mapping[str, str]) -> subprocess.C
     return subprocess.run(  # noqa: PLW1510 - the caller looks at the exit code
         ["bash", "-euo", "pipefail", "-c", FAIL_ON_REFUSAL + text],  # noqa: S607 - the bash of the PATH
         cwd=directory,
-        env={**environment_of(traced=False), "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **settings},
+        env={**environment_of(traced=False), "PATH": path, **settings},
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -52,6 +52,8 @@ class Server:
     is_traced = False
     timeout_ms = PATIENT_MS
     """`MONGODB_TIMEOUT_MS`: a busy machine would not meet the service's own deadline."""
+    stop_signal = signal.SIGINT
+    """It stops at once; a test of how it drains sends SIGTERM itself."""
 
     def __init__(
         self,
@@ -75,7 +77,6 @@ class Server:
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
             "DRAIN_SECONDS": "0.3",
-            "PYTHONDONTWRITEBYTECODE": "1",
         } | environment
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         self.process: subprocess.Popen[bytes] | None = None
@@ -98,7 +99,7 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(self.stop_signal)
             self.process.wait(timeout=30)
         self._log.close()
 
@@ -159,6 +160,7 @@ class TracedServer(Server):
     """A server of which coverage sees what it does, for code that nothing else runs; it takes seconds to start."""
 
     is_traced = True
+    stop_signal = signal.SIGTERM
 
 
 def gunicorn_with(configuration: str, directory: Path) -> tuple[str, ...]:
