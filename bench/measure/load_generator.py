@@ -56,7 +56,7 @@ class Connection:
 
 
 def is_answer(received: bytes) -> bool:
-    """Whether this is a whole answer, one with a Content-Length or without a body."""
+    """Return whether this is a whole answer, one with a Content-Length or without a body."""
     head, end, body = received.partition(b"\r\n\r\n")
     if not end:
         return False

@@ -98,7 +98,7 @@ class Target:
         return [part.replace("{port}", str(port)) for part in self.command]
 
     def is_installed(self) -> bool:
-        """Whether its program is there."""
+        """Return whether its program is there."""
         return self.needs.exists()
 
 

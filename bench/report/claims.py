@@ -41,7 +41,7 @@ class Claim:
         return ratios(one, best_of(*others))
 
     def holds(self, ratio: Spread) -> bool:
-        """Whether the median keeps the bound."""
+        """Return whether the median keeps the bound."""
         return ratio.median >= self.bound
 
 
@@ -67,7 +67,7 @@ class LatencyClaim:
         return ratios(one, other)
 
     def holds(self, ratio: Spread) -> bool:
-        """Whether the median keeps the bound."""
+        """Return whether the median keeps the bound."""
         return ratio.median <= self.bound
 
 

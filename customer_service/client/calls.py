@@ -289,13 +289,13 @@ def _unanswered(call: Call, error: httpx2.RequestError) -> Failure:
     unreachable = Unreachable(f"{call.method}: {type(error).__name__}")
     unreachable.__cause__ = error
     unsent = isinstance(error, UNSENT_ERRORS)
-    again = is_temporary(error) and (unsent or call.repeatable)
-    return Failure(unreachable, 0.0 if again else NEVER, in_doubt=not unsent)
+    may_retry = is_temporary(error) and (unsent or call.repeatable)
+    return Failure(unreachable, 0.0 if may_retry else NEVER, in_doubt=not unsent)
 
 
 def _refused(call: Call, answer: Answer) -> Failure:
     """Return the failure of an answer of 400 or above; 429 comes before anything is done, and so is safe to repeat."""
     problem = error_of(answer.status, answer.headers, answer.body, time.time())
     temporary = answer.status in TEMPORARY_STATUSES
-    again = isinstance(problem, RateLimited | RequestInProgress) or (call.repeatable and temporary)
-    return Failure(problem, (problem.retry_after or 0.0) if again else NEVER, in_doubt=temporary)
+    may_retry = isinstance(problem, RateLimited | RequestInProgress) or (call.repeatable and temporary)
+    return Failure(problem, (problem.retry_after or 0.0) if may_retry else NEVER, in_doubt=temporary)

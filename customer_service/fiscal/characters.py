@@ -37,12 +37,12 @@ _NOT_PRINTED = re.compile(f"[{NOT_PRINTED}]")
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text has no visible character."""
+    """Return whether a text has no visible character."""
     return not _IGNORABLE.sub("", text).strip()
 
 
 def is_printable(text: str) -> bool:
-    """Whether an invoice can print the text as it is: none changes the order of the text, and XML allows each."""
+    """Return whether an invoice can print each character: none changes the order of the text, and XML allows all."""
     return text.isascii() or _NOT_PRINTED.search(text) is None
 
 
@@ -69,7 +69,7 @@ def without_mojibake(text: str) -> str:
 
 
 def has_lost_characters(text: str) -> bool:
-    """Whether the text has signs of lost characters, which cannot be restored."""
+    """Return whether the text has signs of lost characters, which cannot be restored."""
     return "\ufffd" in text or "Ã?" in text
 
 

@@ -23,7 +23,7 @@ PLAIN_PHONE (tests.tools.measure_shortcuts).
 
 
 def is_email(text: str) -> bool:
-    """Whether the text is one e-mail address of a public domain, without a name."""
+    """Return whether the text is one e-mail address of a public domain, without a name."""
     if PLAIN_EMAIL.fullmatch(text):  # the library takes 60 times as long
         return True
     if len(text) > MAXIMUM_EMAIL_LENGTH:  # the library would first normalize all of it
@@ -36,7 +36,7 @@ def is_email(text: str) -> bool:
 
 
 def is_phone(text: str, region: str) -> bool:
-    """Whether the text is one phone of the region (ISO 3166-1, alpha-2): ten national digits, or E.164."""
+    """Return whether the text is one phone of the region (ISO 3166-1, alpha-2): ten national digits, or E.164."""
     if region == HOME_REGION and PLAIN_PHONE.fullmatch(text):  # as for an email
         return True
     if not PHONE_PATTERN.fullmatch(text):  # the library skips other characters, but the phone is stored as it was sent

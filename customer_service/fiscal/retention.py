@@ -24,7 +24,7 @@ def retain_until(last_invoiced_on: date) -> date:
 
 
 def is_retained(last_invoiced_on: date, now: datetime) -> bool:
-    """Whether the data must still be retained at this time, wherever in Mexico the issuer is."""
+    """Return whether the data must still be retained at this time, wherever in Mexico the issuer is."""
     return now.astimezone(WESTERNMOST).date() <= retain_until(last_invoiced_on)
 
 
@@ -36,5 +36,5 @@ def last_unretained(now: datetime) -> date:
 
 
 def is_future(day: date, now: datetime) -> bool:
-    """Whether the day has not begun in UTC, where it begins before it does in Mexico."""
+    """Return whether the day has not begun in UTC, where it begins before it does in Mexico."""
     return day > now.astimezone(UTC).date()

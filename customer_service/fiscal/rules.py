@@ -146,7 +146,7 @@ def possible_tax_systems(customer: Mapping[str, Any]) -> frozenset[str]:
 
 
 def has_same_sat_values(customer: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether the SAT's answer about one customer is also true of the other."""
+    """Return whether the SAT's answer about one customer is also true of the other."""
     return all(value_at(customer, path) == value_at(other, path) for path in SAT_COMPARED_PATHS)
 
 
@@ -169,7 +169,7 @@ def _tax_id_key(customer: Mapping[str, Any]) -> str | None:
 
 
 def _is_placeholder(tax_id: str) -> bool:
-    """Whether many customers may have this tax id, because it identifies none of them."""
+    """Return whether many customers may have this tax id, because it identifies none of them."""
     if len(tax_id) > MAXIMUM_FOREIGN_TAX_ID_LENGTH:
         return False
     letters = tax_id if tax_id.isascii() else unicodedata.normalize("NFKD", tax_id)
@@ -277,7 +277,7 @@ def _zip_warnings(customer: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _is_outside_state(zip_code: str, place: ZipCodePlace | None, state: str) -> bool:
-    """Whether a zip is outside a state by its first digits and by the catalogue, which has some errors."""
+    """Return whether a zip is outside a state by its first digits and by the catalogue, which has some errors."""
     zips = states.zips_of(state)
     if zips is None or int(zip_code[:2]) in zips:
         return False

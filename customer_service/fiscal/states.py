@@ -53,7 +53,7 @@ def zips_of(state: str) -> range | None:
 
 
 def is_same_place(name: str, other: str) -> bool:
-    """Whether two names of places differ only in case, accents, punctuation and articles."""
+    """Return whether two names of places differ only in case, accents, punctuation and articles."""
     return _words_of_place(name) == _words_of_place(other)
 
 

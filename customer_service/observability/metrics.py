@@ -97,7 +97,7 @@ class ProcessesCollector(Collector):
 
 
 def _is_written(file: Path) -> bool:
-    """Whether the file has a content; another process may just have removed it."""
+    """Return whether the file has a content; another process may just have removed it."""
     try:
         return file.stat().st_size > 0
     except FileNotFoundError:

@@ -86,7 +86,7 @@ def _backfill(customers: Collection[Document], document: Document) -> bool | Non
 
 
 def _is_listable(document: Document) -> bool:
-    """Whether the document has the types that lists and searches need."""
+    """Return whether the document has the types that lists and searches need."""
     texts = (document.get(name) for name in ("organizationId", "legalName", "taxId", "email"))
     return isinstance(document["_id"], ObjectId) and all(isinstance(text, str) for text in texts)
 

@@ -249,7 +249,7 @@ class CustomerFeed:
         ]
 
     def _is_of_one_document(self, event: Document) -> bool:
-        """Whether an event is about one document of the collection.
+        """Return whether an event is about one document of the collection.
 
         Raises CursorExpired if it is about all of them. An event of the whole database has no collection, and
         `invalidate` has no `ns`.
@@ -273,7 +273,7 @@ def _batch(stream: ChangeStream[Document]) -> list[Document]:
 
 
 def _is_of_customer(event: Document) -> bool:
-    """Whether an event is a change of a customer; a document with an `_id` of another type is none."""
+    """Return whether an event is a change of a customer; a document with an `_id` of another type is none."""
     return isinstance(event["documentKey"]["_id"], ObjectId) and not event["isNoChange"]
 
 

@@ -140,7 +140,7 @@ def time_of_write(value: object) -> datetime | None:
 
 
 def is_mongomock(collection: object) -> bool:
-    """Whether the collection is in the memory of this process."""
+    """Return whether the collection is in the memory of this process."""
     return isinstance(collection, mongomock.Collection)
 
 

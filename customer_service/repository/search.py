@@ -100,7 +100,7 @@ class CustomerQuery:
         return conditions
 
     def matches_nothing(self) -> bool:
-        """Whether a word has a control character: no stored text has one, and no regular expression may."""
+        """Return whether a word has a control character: no stored text has one, and no regular expression may."""
         return any(ASCII_CONTROL.search(word) for word in self.words)
 
 
@@ -171,7 +171,7 @@ def _without_punctuation(word: str) -> str:
 
 @lru_cache(1024)
 def _is_punctuation(char: str) -> bool:
-    """Whether the character separates parts of a word; @ does not: the local part of an email is not a name."""
+    """Return whether the character separates parts of a word; @ does not: the local part of an email is not a name."""
     return unicodedata.category(char).startswith("P") and char != "@"
 
 

@@ -12,7 +12,7 @@ from customer_service.auth.authorization import authenticate, authorize, current
 from customer_service.observability.request_log import request_id
 from customer_service.repository import CustomerRepository, Writer
 from customer_service.web.operations import Parameter, role_of
-from customer_service.web.requests import has_if_match, require_match
+from customer_service.web.requests import has_if_match, require_preconditions
 from customer_service.web.responses import compact, etag_of, serialize
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def write_with_lock(
     """
     while True:
         document, body = read(), read_body()
-        require_match(document, etag_of)
+        require_preconditions(document, etag_of)
         try:
             return write(document, body)
         except errors.VersionMismatch:

@@ -16,7 +16,7 @@ from customer_service.schemas.outputs import ErasureSchema, RetentionSchema
 from customer_service.services import erasure
 from customer_service.web import examples
 from customer_service.web.operations import Operation, SuccessResponse
-from customer_service.web.requests import JSON, WITHOUT_ETAG, has_if_match, json_body, require_match
+from customer_service.web.requests import JSON, WITHOUT_ETAG, has_if_match, json_body, require_preconditions
 from customer_service.web.responses import etag_of, json_response
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def put_customer_retention(customer_id: str) -> Response:
     erasure.retention_body(document)  # raises MalformedDocument: a change would keep what cannot be read
     body = json_body()
     if erasure.is_reduced(document):
-        require_match(WITHOUT_ETAG, str)
+        require_preconditions(WITHOUT_ETAG, str)
     else:
-        require_match(document, etag_of)
+        require_preconditions(document, etag_of)
     changed = customers.change_retention(
         customer_id,
         erasure.to_retention_change(body),
@@ -97,7 +97,7 @@ def erase_customer(customer_id: str) -> Response:
     rest is found by no request. Either way its tax id and external id are free again, and it cannot be restored. The
     same request again has the same answer.
     """
-    return json_response(erasure.erasure_body(erasure.erase(_customers(), customer_id, _require_match)))
+    return json_response(erasure.erasure_body(erasure.erase(_customers(), customer_id, _require_preconditions)))
 
 
 def _refuse_hold() -> None:
@@ -109,13 +109,13 @@ def _refuse_hold() -> None:
         raise errors.InsufficientRole
 
 
-def _require_match(document: Document) -> None:
+def _require_preconditions(document: Document) -> None:
     """Raise VersionMismatch if If-Match does not have the ETag of an active customer.
 
     A deleted, blocked or erased customer is not checked, so that the same request can complete or repeat an erasure.
     """
     if erasure.is_active(document):
-        require_match(document, etag_of)
+        require_preconditions(document, etag_of)
 
 
 def _customers() -> ErasureRepository:

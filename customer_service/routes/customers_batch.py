@@ -16,7 +16,7 @@ from customer_service.services.upserts import refusing_repeated, upsert_many, va
 from customer_service.web import examples
 from customer_service.web.error_handlers import problem_of_error
 from customer_service.web.operations import Operation, SuccessResponse
-from customer_service.web.requests import JSON, WITHOUT_ETAG, json_body, require_match
+from customer_service.web.requests import JSON, WITHOUT_ETAG, json_body, require_preconditions
 from customer_service.web.responses import etag_of, json_response, list_body
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def batch_upsert_customers() -> Response:
     customers.
     """
     body = json_body()
-    require_match(WITHOUT_ETAG, str)
+    require_preconditions(WITHOUT_ETAG, str)
     bodies = BATCH_SCHEMA.validated(body)["customers"]
     outcomes = upsert_many(scoped_repository(CustomerBatchRepository), validate_many(bodies, refusing_repeated()))
     return json_response({"results": _results(outcomes)})

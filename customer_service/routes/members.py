@@ -18,7 +18,7 @@ from customer_service.schemas.inputs import RoleInputSchema
 from customer_service.schemas.outputs import MemberListSchema, MemberSchema
 from customer_service.web import examples
 from customer_service.web.operations import Operation, SuccessResponse
-from customer_service.web.requests import JSON, WITHOUT_ETAG, has_condition, json_body, require_match
+from customer_service.web.requests import JSON, WITHOUT_ETAG, has_condition, json_body, require_preconditions
 from customer_service.web.responses import json_response, no_content
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def put_member(user_id: str) -> Response:
     """
     body = json_body()
     if has_condition():
-        require_match(WITHOUT_ETAG if _is_stored(user_id) else None, str)
+        require_preconditions(WITHOUT_ETAG if _is_stored(user_id) else None, str)
     role = ROLE_SCHEMA.validated(body)["role"]
     if not is_valid_subject(user_id):
         raise InvalidRequest([Finding("/userId", "invalid-value", INVALID_USER_ID)])
@@ -76,7 +76,7 @@ def delete_member(user_id: str) -> Response:
     The last admin cannot be removed.
     """
     if has_condition() and _is_stored(user_id):
-        require_match(WITHOUT_ETAG, str)
+        require_preconditions(WITHOUT_ETAG, str)
     if not _memberships().remove_keeping_admin(user_id, current_membership().scope):
         raise MemberNotFound
     return no_content()

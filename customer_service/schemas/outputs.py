@@ -19,7 +19,7 @@ from customer_service.schemas.instants import format_instant
 
 
 def is_text(value: object) -> bool:
-    """Whether a stored value is BSON's string; its JavaScript code is a subclass of str, and has no hash."""
+    """Return whether a stored value is BSON's string; its JavaScript code is a subclass of str, and has no hash."""
     return type(value) is str
 
 

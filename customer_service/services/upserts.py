@@ -122,7 +122,7 @@ def _difference(new: Upsert, document: Document) -> dict[str, Any] | None:
 
 
 def _is_stored(document: Document, customer: dict[str, Any]) -> bool:
-    """Whether the document has this customer already; raises MalformedDocument."""
+    """Return whether the document has this customer already; raises MalformedDocument."""
     return customer == validation.canonical(validation.to_input(document))
 
 

@@ -89,7 +89,7 @@ def _advice(name: str, settings: list[str]) -> list[str]:
 
 
 def _is_injected(name: str, value: str) -> bool:
-    """Whether Kubernetes or Docker sets this variable to describe another service."""
+    """Return whether Kubernetes or Docker sets this variable to describe another service."""
     return bool(SERVICE_VARIABLE.fullmatch(name)) or (name.endswith("_PORT") and "://" in value)
 
 

@@ -89,7 +89,7 @@ class JwtSettings(SettingsGroup):
 
 
 def _is_safe_url(url: str) -> bool:
-    """Whether the response of the URL cannot be changed on the network: it is https, or http on this machine."""
+    """Return whether the response of the URL cannot be changed on the network: it is https, or http on this machine."""
     parts = http_url(url)
     return parts is not None and (parts.scheme == "https" or _is_loopback(parts.hostname or ""))
 

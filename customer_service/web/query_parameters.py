@@ -198,8 +198,8 @@ def _find_error(name: str, value: str) -> str | None:
     if RANGE.fullmatch(name):
         return None if _is_instant(value) else "invalid-instant"
     if entry := ENTRY.fullmatch(name):
-        is_right = wrong_metadata_key(entry[1]) is None and len(value) <= MAXIMUM_METADATA_VALUE_LENGTH
-        return None if is_right else "invalid-metadata"
+        is_valid = wrong_metadata_key(entry[1]) is None and len(value) <= MAXIMUM_METADATA_VALUE_LENGTH
+        return None if is_valid else "invalid-metadata"
     if name in CHOICES:
         return None if value in CHOICES[name] else "invalid-value"
     return None if name == "cursor" else "unknown-parameter"

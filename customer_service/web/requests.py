@@ -39,7 +39,7 @@ A batch of 100 full customers has 7,000. A body of 1 MB can have 280,000, which 
 
 QUOTED = re.compile('"[^"]*"')
 WITHOUT_ETAG = "\0"
-"""Pass this to `require_match` for something without an ETag: only `*` matches it, as no header can hold a NUL."""
+"""For `require_preconditions`: something without an ETag. Only `*` matches it, as no header can hold a NUL."""
 
 MAXIMUM_ETAGS_LENGTH = 8190
 """The length of one field. gunicorn joins up to a hundred of them, and parsing those would take 0.2 s."""
@@ -125,7 +125,7 @@ def idempotency_key() -> str | None:
     return key
 
 
-def require_match(value: T | None, etag_of: Callable[[T], str]) -> None:
+def require_preconditions(value: T | None, etag_of: Callable[[T], str]) -> None:
     """Raise VersionMismatch if If-Match or If-None-Match does not allow a write on this value.
 
     `*` stands for any value, also for one whose ETag cannot be computed (RFC 9110, sections 13.1.1 and 13.1.2). An

@@ -46,7 +46,8 @@ def with_api_prefix(wsgi_app: WSGIApplication) -> WSGIApplication:
         path = environ.get("PATH_INFO", "")
         if path == API_PREFIX or path.startswith(f"{API_PREFIX}/"):
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + API_PREFIX
-            environ["PATH_INFO"] = path.removeprefix(API_PREFIX) or "/"
+            path = path.removeprefix(API_PREFIX)
+        environ["PATH_INFO"] = path or "/"  # the target may be a URL without a path (RFC 9110, section 4.2.3)
         return wsgi_app(environ, start_response)
 
     return prefixed

@@ -31,7 +31,7 @@ class Guarded:
         return PARAMETER.sub(lambda match: given.get(match[1], match[1]), self.rule)
 
     def names_one(self) -> bool:
-        """Whether it is about one customer, by its id."""
+        """Return whether it is about one customer, by its id."""
         return "customer_id" in PARAMETER.findall(self.rule)
 
 

@@ -99,7 +99,9 @@ class Page:
         assert filled[:2] == [ORGANIZATION, CUSTOMER_ID]
         self.wait_for(f"{READ} .execute").click()
         shown = (By.CSS_SELECTOR, f"{READ} .live-responses-table tbody .response-col_status")
-        WebDriverWait(self.window, PATIENCE, POLL_SECONDS).until(conditions.text_to_be_present_in_element(shown, str(status)))
+        WebDriverWait(self.window, PATIENCE, POLL_SECONDS).until(
+            conditions.text_to_be_present_in_element(shown, str(status))
+        )
         body = self.wait_for(f"{READ} .live-responses-table .highlight-code").text
         return json.loads(body[body.index("{") : body.rindex("}") + 1])
 

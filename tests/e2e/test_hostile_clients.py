@@ -209,8 +209,9 @@ def test_a_slow_second_request_does_not_delay_a_stop(mongodb_uri: str, mongodb: 
         ("GET //livez HTTP/1.1", {404}),
         ("GET /api//livez HTTP/1.1", {404}),
         ("GET /livez HTTP/2.0", {400}),
+        ("PUT http://x HTTP/1.1", {405}),
     ],
-    ids=["a leading line break", "two slashes", "two slashes behind the prefix", "HTTP/2.0"],
+    ids=["a leading line break", "two slashes", "two slashes behind the prefix", "HTTP/2.0", "a URL without a path"],
 )
 def test_odd_request_lines_are_not_reinterpreted(server: Server, request_line: str, statuses: set[int]) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:

@@ -525,7 +525,7 @@ class TestCutOff:
         assert shell("import", ORGANIZATION, "c.csv", "--column", "email=email").code == 0
         assert list(tmp_path.iterdir()) == [file]
 
-    @pytest.mark.parametrize("kept", [b"", b"[]", b"{}", b'{"of": 1, "counts": {"x": 1}}', b"\xff"])
+    @pytest.mark.parametrize("kept", [b"", b"[]", b"{}", b'{"fingerprint": 1, "counts": {"x": 1}}', b"\xff"])
     def test_what_is_no_checkpoint_is_none(self, shell: Shell, cut: Path, kept: bytes) -> None:
         position(cut).write_bytes(kept)
         run = shell("import", ORGANIZATION, "c.ndjson")
@@ -534,7 +534,7 @@ class TestCutOff:
     def test_it_holds_no_customers_data(self, cut: Path) -> None:
         kept = json.loads(position(cut).read_bytes())
         assert kept["counts"] == {"rows": 20, "created": 19, "changed": 0, "unchanged": 0, "failed": 1}
-        assert set(kept) == {"of", "counts"}
+        assert set(kept) == {"fingerprint", "counts"}
 
 
 class TestSpreadsheets:

@@ -196,7 +196,7 @@ class ReplicaSet:
             time.sleep(0.1)
 
     def _agree(self) -> bool:
-        """Whether all members have stored what is written now: then none has anything that the others have not."""
+        """Return whether all members have stored what is written now, so that all have the same."""
         everywhere = WriteConcern(len(self.members), wtimeout=1000)
         with pymongo.MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=1000) as client:
             try:
@@ -222,5 +222,5 @@ def _has_primary(client: pymongo.MongoClient[dict[str, Any]], configuration: dic
 
 
 def required() -> bool:
-    """Whether a missing mongod is a failure: on continuous integration it is, on a laptop a skip."""
+    """Return whether a missing mongod is a failure: on continuous integration it is, on a laptop a skip."""
     return os.environ.get("CI") == "true"

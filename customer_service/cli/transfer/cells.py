@@ -29,7 +29,7 @@ DAMAGE_MESSAGES = {
 }
 
 
-def defused(column: str, text: str | None) -> str:
+def cell_of(column: str, text: str | None) -> str:
     """Return the cell for a text, with a mark if a spreadsheet would run it or an import would refuse it.
 
     An empty cell is no value, so an empty text needs the mark too.
@@ -49,7 +49,7 @@ def text_of(column: str, cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _needs_mark(column, cell.lstrip("'")) else cell
 
 
-def inert(cell: str) -> str:
+def marked(cell: str) -> str:
     """Return the cell with a mark if a spreadsheet would run it."""
     return f"'{cell}" if RUN.match(cell) else cell
 

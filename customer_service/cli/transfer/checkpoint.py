@@ -38,7 +38,7 @@ class Checkpoint:
         """
         state = source.stat()
         names: Sequence[object] = (state.st_size, state.st_mtime_ns, *target, *options)
-        self._of = digest(repr(names).encode()).hex()
+        self._fingerprint = digest(repr(names).encode()).hex()
         # Without the options: with others, an import into this target replaces the position of the one before.
         name = digest(repr(tuple(target)).encode(), NAME_BYTES).hex()
         self._path = source.with_name(f"{source.name}.{name}.progress")
@@ -48,7 +48,7 @@ class Checkpoint:
         """Return the counts of the run before, or None if there was none, or of another file or target."""
         try:
             saved = orjson.loads(self._path.read_bytes())
-            return ImportCounts(**saved["counts"]) if saved["of"] == self._of else None
+            return ImportCounts(**saved["counts"]) if saved["fingerprint"] == self._fingerprint else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -59,7 +59,7 @@ class Checkpoint:
 
     def save(self, counts: ImportCounts) -> None:
         """Replace the saved counts; a kill meanwhile leaves the earlier ones."""
-        self._new.write_bytes(orjson.dumps({"of": self._of, "counts": asdict(counts)}))
+        self._new.write_bytes(orjson.dumps({"fingerprint": self._fingerprint, "counts": asdict(counts)}))
         self._new.replace(self._path)
 
     def remove(self) -> None:

@@ -52,7 +52,7 @@ def write(customers: Iterable[dict[str, Any]], stream: BinaryIO, form: Format, m
         if not customer.get("metadata", {}).keys() <= known:
             raise NewMetadata
         flat = _flat(customer)
-        rows.writerow([cells.defused(column, flat.get(column)) for column in columns])
+        rows.writerow([cells.cell_of(column, flat.get(column)) for column in columns])
     text.detach()
 
 

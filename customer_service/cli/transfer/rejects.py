@@ -52,8 +52,8 @@ class Rejects:
         for row, reasons in refused:
             if self._is_empty:
                 self._file.write(codecs.BOM_UTF8.decode())
-                self._rows.writerow([*map(cells.inert, self._header), REASON])
+                self._rows.writerow([*map(cells.marked, self._header), REASON])
                 self._is_empty = False
-            read = map(cells.inert, row.cells or [""] * len(self._header))
+            read = map(cells.marked, row.cells or [""] * len(self._header))
             self._rows.writerow([*read, f"line {row.line}: {'; '.join(reasons)}"])
         self._file.flush()

@@ -65,7 +65,7 @@ class Skewed(datetime):
 
 @pytest.fixture(params=["in-time", "late"])
 def clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether every process is in time, or so slow that others think it dead."""
+    """Return whether every process is in time, or so slow that others think it dead."""
     if request.param == "late":
         monkeypatch.setattr(idempotency, "now_as_stored", lambda: as_stored(Clock.now(UTC)))
         monkeypatch.setattr(memberships, "datetime", Skewed)
