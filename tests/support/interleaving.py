@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Work = Callable[[Database[Document]], object]
 
+
 class Process:
     """Some work that waits before each operation on the database until it is given a turn.
 
