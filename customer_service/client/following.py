@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from typing import TYPE_CHECKING
 
-from customer_service.client.calls import TEMPORARY_STATUSES, is_temporary
+from customer_service.client.calls import TEMPORARY_STATUSES, is_temporary, logger
 from customer_service.client.errors import ProblemError, RateLimited, Unreachable
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ PAUSE_SECONDS = 1.0
 LONGEST_FOLLOW_PAUSE_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 """The longest Retry-After that is obeyed: a proxy may send a date in the year 9999."""
-
-logger = logging.getLogger("customer_service.client")
 
 
 async def follow(

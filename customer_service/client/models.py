@@ -183,7 +183,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class TaxInfo:
-    """Return whether the tax authority's rules allow a customer, and what it will probably refuse all the same."""
+    """Whether the tax authority's rules allow a customer, and what it will probably refuse all the same."""
 
     isValid: bool
     errors: tuple[Finding, ...]

@@ -101,7 +101,7 @@ def test_calls_of_one_client_run_at_once() -> None:
 
 @pytest.mark.alone
 def test_the_client_that_awaits_holds_its_deadline_against_any_answer() -> None:
-    """httpx2 itself waits anew after each informational response."""
+    """httpx2 itself waits as long again after each informational response."""
 
     async def early_hints(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer), suppress(ConnectionError):
