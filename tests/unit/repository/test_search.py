@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from customer_service.fiscal.characters import comparable
 from customer_service.fiscal.limits import MAXIMUM_LEGAL_NAME_LENGTH
 from customer_service.repository.customers import CustomerRepository
 from customer_service.repository.search import (
@@ -119,7 +120,11 @@ def is_punctuation(char: str) -> bool:
 
 
 def is_asked_for(customer: Mapping[str, Any], q: str, exact: Mapping[str, str]) -> bool:
-    forms: dict[str, Callable[[str], str]] = {"externalId": str, "taxId": str.upper, "email": str.casefold}
+    forms: dict[str, Callable[[str], str]] = {
+        "externalId": comparable,
+        "taxId": lambda text: text.strip().upper(),
+        "email": str.casefold,
+    }
     same = all(customer.get(name) and forms[name](customer[name]) == forms[name](exact[name]) for name in exact)
     return same and all(begins(folded(word), customer) for word in q.split() if folded(word))
 
@@ -143,6 +148,8 @@ def is_asked_for(customer: Mapping[str, Any], q: str, exact: Mapping[str, str]) 
 @example(({"legalName": '"ANA', "taxId": "&ab", "email": "e"}, "ana ab", {}))
 @example(({"legalName": "x" * 17 + "y", "taxId": "T", "email": "e"}, "x" * 17 + "z", {}))
 @example(({"legalName": "a", "taxId": "T", "email": "\u0301 \u00f1"}, "\u00d1", {}))
+@example(({"legalName": "ANA", "taxId": "T ", "email": "e", "externalId": "a\u200bb"}, "", {"taxId": " t"}))
+@example(({"legalName": "ANA", "taxId": "T ", "email": "e", "externalId": "a\u200bb"}, "", {"externalId": "ab"}))
 def test_a_search_finds_the_same_as_a_full_scan(asked: tuple[dict[str, Any], str, dict[str, str]]) -> None:
     customer, q, exact = asked
     assume(len(search_terms(customer)) < MAXIMUM_TERMS)  # of more, some beginnings are left out
