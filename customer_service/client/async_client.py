@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import httpx2
 
 from customer_service.client.calls import CallSender
-from customer_service.client.connections import AsyncConnection
+from customer_service.client.connections import AsyncConnection, tls_context
 from customer_service.client.operations import TIMEOUT_SECONDS, Operations
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ class AsyncCustomerClient(Operations):
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         """Take the service's address, a token or a function that returns or awaits one, and the deadline of a call."""
-        self._connection = AsyncConnection(base_url, transport or httpx2.AsyncHTTPTransport())
+        self._connection = AsyncConnection(
+            base_url, transport or httpx2.AsyncHTTPTransport(verify=tls_context(base_url))
+        )
         super().__init__(CallSender(self._connection, token, timeout), organization_id)
 
     async def __aenter__(self) -> Self:

@@ -7,6 +7,7 @@ compression is requested: a small body can be decompressed to a very large one.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,16 @@ HEADERS = {"User-Agent": f"customer-service-client/{__version__}", "Accept-Encod
 
 GRACE_SECONDS = 0.1
 """How much later than a step's own timeout a call is cancelled: the timeout's error names the step."""
+
+
+def tls_context(base_url: str) -> ssl.SSLContext:
+    """Return a new TLS context for a client of this address.
+
+    For an address without TLS it trusts no certificate: to load the certificate authorities takes 30 ms. Clients do
+    not share a context, since the library changes it before each handshake, and on some systems locks it meanwhile.
+    """
+    is_plain = base_url.lower().startswith("http:")
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else httpx2.create_ssl_context()
 
 
 class SyncConnection:

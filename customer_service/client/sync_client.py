@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import httpx2
 
 from customer_service.client.calls import CallSender
-from customer_service.client.connections import SyncConnection, iterate, run
+from customer_service.client.connections import SyncConnection, iterate, run, tls_context
 from customer_service.client.operations import PAGE_LENGTH, TIMEOUT_SECONDS, Operations
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class CustomerClient:
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         """Take the service's address, a token or a function that returns a fresh one, and the deadline of a call."""
-        self._connection = SyncConnection(base_url, transport or httpx2.HTTPTransport())
+        self._connection = SyncConnection(base_url, transport or httpx2.HTTPTransport(verify=tls_context(base_url)))
         self._operations = Operations(CallSender(self._connection, token, timeout), organization_id)
 
     def __enter__(self) -> Self:

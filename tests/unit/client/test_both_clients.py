@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+import ssl
 import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
@@ -165,6 +166,15 @@ def test_a_list_that_is_left_asks_for_no_more_pages() -> None:
         customers.close()
         assert list(customers) == []
     assert len(asked) == 1
+
+
+def test_only_a_client_of_an_address_with_tls_loads_the_certificate_authorities() -> None:
+    plain, secure = connections.tls_context("HTTP://x"), connections.tls_context("https://x")
+    assert plain.get_ca_certs() == []
+    assert secure.get_ca_certs()
+    for context in (plain, secure):
+        assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert connections.tls_context("https://x") is not secure
 
 
 def test_the_client_that_blocks_works_beside_a_running_loop() -> None:
