@@ -11,6 +11,7 @@ from tests.support import (
     CUSTOMER_ID,
     EXAMPLE,
     FIRST_EXAMPLE,
+    IN_MEMORY,
     ORGANIZATION,
     OTHER_ORGANIZATION,
     PLACE,
@@ -138,6 +139,7 @@ class TestCreated:
         assert lower["taxId"] == "AB-1"
 
 
+@IN_MEMORY
 class TestFindings:
     """Each 422 names what is wrong by its JSON Pointer, all at once, and nothing is stored."""
 
