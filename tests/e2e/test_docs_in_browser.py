@@ -17,22 +17,20 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.support import CUSTOMER_ID, EXAMPLE, ORGANIZATION, bearer, executables, fill
+from tests.support import CUSTOMER_ID, EXAMPLE, ORGANIZATION, executables
 from tests.support.browser import browser
 from tests.support.demo import demo
 from tests.support.mongod import free_port
 from tests.support.nginx import Nginx
 from tests.support.openapi import resolved
-from tests.support.server import ROOT, Server
+from tests.support.server import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from pymongo.database import Database
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
-
-    from customer_service.repository.database import Document
 
 PATIENCE, POLL_SECONDS = 30, 0.1
 READ = "#operations-Customers-get_customer"
@@ -137,20 +135,38 @@ class Page:
         return names
 
 
-@pytest.fixture(autouse=True)
-def _programs() -> None:
-    """Skip, or fail, before the demo is started."""
+class Demo(NamedTuple):
+    """A running demo: its port, and the address of its reference and the token that it printed."""
+
+    port: int
+    address: str
+    token: str
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Chrome]:
+    """A browser, unless a program is missing that the tests need."""
     for name, package in (("chromium", "chromium"), ("chromedriver", "chromium-driver"), ("nginx", "nginx-light")):
         executables.find(name, package)
+    with browser() as started:
+        yield started
 
 
-def test_the_documented_read_in_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRUSTED_PROXIES", "127.0.0.1")
+@pytest.fixture(scope="module")
+def running(window: Chrome) -> Iterator[Demo]:
+    """A demo that trusts the proxy of this machine; it starts after the browser, which may be missing."""
     port = free_port()
-    with demo(port) as printed, Nginx(tmp_path, [port]) as nginx, browser() as window:
-        (address,) = re.findall(r"^  (http://localhost:\d+/docs)$", printed, re.MULTILINE)
-        (token,) = re.findall(r"^  (eyJ\S+)$", printed, re.MULTILINE)
-        for each in (address, f"http://localhost:{nginx.port}/crm/api/docs"):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRUSTED_PROXIES", "127.0.0.1")
+        with demo(port) as printed:
+            (address,) = re.findall(r"^  (http://localhost:\d+/docs)$", printed, re.MULTILINE)
+            (token,) = re.findall(r"^  (eyJ\S+)$", printed, re.MULTILINE)
+            yield Demo(port, address, token)
+
+
+def test_the_documented_read_in_a_browser(tmp_path: Path, running: Demo, window: Chrome) -> None:
+    with Nginx(tmp_path, [running.port]) as nginx:
+        for each in (running.address, f"http://localhost:{nginx.port}/crm/api/docs"):
             page = Page(window, each)
             assert window.title == "Customer service: API reference"
             assert [tag.text.splitlines()[0] for tag in window.find_elements(By.CSS_SELECTOR, "h3.opblock-tag")] == [
@@ -160,47 +176,39 @@ def test_the_documented_read_in_a_browser(tmp_path: Path, monkeypatch: pytest.Mo
                 "Health",
             ]
             assert page.read_customer(401)["detail"] == "Authentication required."
-            page.authorize(token)
+            page.authorize(running.token)
             assert page.read_customer(200) == EXAMPLE
             base = each.removesuffix("/docs").removesuffix("/api")
             assert all(name.startswith(f"{base}/") for name in page.asked())
             assert page.complaints() == []
-        elsewhere = "https://evil.example/openapi.json"
-        page = Page(window, f"{address}?url={elsewhere}&configUrl={elsewhere}#/Customers/get_customer")
-        assert not [name for name in page.asked() if name.startswith("https:")]
-        assert window.find_element(By.CSS_SELECTOR, ".info .title").text.startswith("Customer service")
-        take_picture(Page(window, address))
-        assert "eyJ" not in window.execute_script(
-            "return JSON.stringify([localStorage, sessionStorage, document.cookie])"
-        )
+    take_picture(window, running.address)
 
 
-def test_each_kind_of_form_succeeds_as_it_is_filled_in_on_a_telephone(
-    mongodb_uri: str, mongodb: Database[Document]
-) -> None:
-    fill(mongodb)
-    replica_set = Server(mongodb_uri, mongodb.name)
-    with demo(free_port()) as printed, replica_set as server, browser() as window:
-        window.set_script_timeout(PATIENCE)
-        window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", TELEPHONE)
-        (address,) = re.findall(r"^  (http://localhost:\d+/docs)$", printed, re.MULTILINE)
-        page = Page(window, address)
-        (token,) = re.findall(r"^  (eyJ\S+)$", printed, re.MULTILINE)
-        page.authorize(token)
-        pressed = {part: page.press_execute(part) for part in (*page.one_of_each_kind(), FEED)}
-        assert len(pressed) > MINIMUM_KINDS
-        assert {part for part, each in pressed.items() if each.status not in {"200", "201", "204"}} == {FEED}
-        assert pressed[FEED].status == "501"
-        assert "The demo stores in memory, and answers 501 instead." in pressed[FEED].text
-        assert max(each.width for each in pressed.values()) <= TELEPHONE["width"]
-        page = Page(window, f"http://localhost:{server.port}/docs")
-        page.authorize(bearer()["Authorization"].removeprefix("Bearer "))
-        assert page.press_execute(FEED).status == "200"
+def test_no_address_can_replace_the_document(running: Demo, window: Chrome) -> None:
+    elsewhere = "https://evil.example/openapi.json"
+    page = Page(window, f"{running.address}?url={elsewhere}&configUrl={elsewhere}#/Customers/get_customer")
+    assert not [name for name in page.asked() if name.startswith("https:")]
+    assert window.find_element(By.CSS_SELECTOR, ".info .title").text.startswith("Customer service")
 
 
-def take_picture(page: Page) -> None:
+def test_each_kind_of_form_succeeds_as_it_is_filled_in_on_a_telephone(running: Demo, window: Chrome) -> None:
+    window.set_script_timeout(PATIENCE)
+    window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", TELEPHONE)
+    page = Page(window, running.address)
+    page.authorize(running.token)
+    pressed = {part: page.press_execute(part) for part in (*page.one_of_each_kind(), FEED)}
+    assert len(pressed) > MINIMUM_KINDS
+    assert {part for part, each in pressed.items() if each.status not in {"200", "201", "204"}} == {FEED}
+    assert pressed[FEED].status == "501"
+    assert "The demo stores in memory, and answers 501 instead." in pressed[FEED].text
+    assert max(each.width for each in pressed.values()) <= TELEPHONE["width"]
+    stored = window.execute_script("return JSON.stringify([localStorage, sessionStorage, document.cookie])")
+    assert "eyJ" not in stored
+
+
+def take_picture(window: Chrome, address: str) -> None:
     """Save the picture of the documentation if SCREENSHOT is set."""
     path = os.environ.get("SCREENSHOT")
     if path:
-        page.wait_for(READ)
-        page.window.save_screenshot(str(ROOT / path))
+        Page(window, address).wait_for(READ)
+        window.save_screenshot(str(ROOT / path))

@@ -55,13 +55,9 @@ def test_the_demo_says_that_its_port_is_taken() -> None:
     ("environment", "named"),
     [
         ({}, ["MONGODB_URI", "JWT_SECRET"]),
-        ({"MONGODB_URI": "mongodb://a:b:c@localhost", "JWT_SECRET": SECRET}, ["MONGODB_URI"]),
-        ({"MONGODB_URI": "mongodb://localhost", "JWT_PUBLIC_KEY": "-----BEGIN nothing"}, ["JWT_PUBLIC_KEY"]),
         ({"MONGODB_URI": "mongomock://", "JWT_SECRET": SECRET, "WEB_CONCURRENCY": "2"}, ["WEB_CONCURRENCY"]),
-        ({"MONGODB_URI": "mongodb://localhost", "JWT_SECRET": SECRET, "JWT_ALGORITHMS": "none"}, ["JWT_ALGORITHMS"]),
-        ({"MONGODB_URI": "mongodb://localhost", "JWT_SECRET": SECRET, "JWT_ISUER": "x"}, ["JWT_ISUER", "JWT_ISSUER"]),
     ],
-    ids=lambda value: "+".join(value) if isinstance(value, list) else "",
+    ids=["read", "combined"],
 )
 def test_a_wrong_setting_stops_the_start_with_one_line(environment: dict[str, str], named: list[str]) -> None:
     started = time.monotonic()

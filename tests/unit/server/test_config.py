@@ -35,6 +35,19 @@ def test_workers(uri: str, given: int | None, workers: int) -> None:
     assert options(settings(uri, given))["workers"] == workers
 
 
+@pytest.mark.parametrize(
+    ("name", "environment"),
+    [
+        ("MONGODB_URI", {"MONGODB_URI": "mongodb://a:b:c@localhost", "JWT_SECRET": SECRET}),
+        ("JWT_PUBLIC_KEY", {"MONGODB_URI": "mongodb://localhost", "JWT_PUBLIC_KEY": "-----BEGIN nothing"}),
+        ("JWT_ALGORITHMS", {"MONGODB_URI": "mongodb://localhost", "JWT_SECRET": SECRET, "JWT_ALGORITHMS": "none"}),
+    ],
+)
+def test_settings_with_which_no_worker_could_start_are_refused(name: str, environment: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        options(Settings.from_environment(environment))
+
+
 def test_one_memory_is_not_shared_by_workers() -> None:
     with pytest.raises(SettingsError, match="WEB_CONCURRENCY"):
         options(settings("mongomock://", 2))
