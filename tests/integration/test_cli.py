@@ -250,6 +250,7 @@ def test_an_index_that_cannot_be_made_is_a_failure(
     configured.memberships.insert_many([dict(twice), dict(twice)])
     done = CommandRun(monkeypatch, capsys, "indexes")
     configured.memberships.drop()
+    ensure_indexes(configured)
     assert done.code == 1
     assert done.err == "customer-service: DocumentRefused: DuplicateKeyError 11000\n"
 
