@@ -22,8 +22,8 @@ run: $(VENV)/runtime ## Serve the documented example on port 3001, from memory
 
 .PHONY: test
 test: $(VENV)/dev ## Run every test, on mongomock and on a real mongod
-	$(RUN) -m pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
-	$(RUN) -m pytest -m alone $$(grep -rl mark.alone tests)
+	$(RUN) -m pytest -m "not timed" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -m timed --numprocesses 2 --dist loadfile --no-loadscope-reorder $$(grep -rl mark.timed tests | sort)
 
 .PHONY: coverage
 coverage: RUN := $(BIN)/coverage run
@@ -40,7 +40,7 @@ test-oldest: $(VENV)/dev ## Run the tests without the end-to-end ones on the old
 	$(BIN)/uv venv --quiet --clear .venv-oldest
 	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --require-hashes -r requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python pymongo==4.15.0 gunicorn==27.0.0 gevent==25.9.1
-	.venv-oldest/bin/python -m pytest -q -p customer_service.pytest_plugin -m "not alone" tests/unit tests/integration
+	.venv-oldest/bin/python -m pytest -q -p customer_service.pytest_plugin -m "not timed" tests/unit tests/integration
 
 .PHONY: fuzz
 fuzz: $(VENV)/dev ## Send 10,000 requests that are generated from the OpenAPI document

@@ -64,7 +64,7 @@ def test_a_connection_cut_once_is_retried(
     measured(f"a connection cut once under `{command}` is retried", "200, 201, one customer")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_a_find_that_blocks_ends_at_the_deadline(
     server: Server, database: Database[Document], measured: Callable[[str, str], None]
 ) -> None:

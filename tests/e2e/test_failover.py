@@ -121,7 +121,7 @@ def test_what_an_election_rolls_back_is_never_answered(members: mongod.ReplicaSe
     assert seen | names(caching_server) <= {support.EXAMPLE["legalName"], None}
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_cached_customers_are_fresh_after_an_election(
     members: mongod.ReplicaSet, caching_server: Server, measured: Callable[[str, str], None]
 ) -> None:

@@ -82,7 +82,7 @@ def test_a_body_of_broken_chunks_is_a_400(server: Server) -> None:
     assert (answer.status, json.loads(answer.body)["type"]) == (400, "urn:problem-type:bad-request")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_the_probes_answer_200(server: Server) -> None:
     assert server.get("/livez").status == 200
     ready = server.get("/readyz")

@@ -88,7 +88,7 @@ def send_bomb(server: Server, headers: str) -> tuple[int, float]:
         return status, time.monotonic() - started
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_a_body_of_tiny_chunks_without_a_token_is_not_read(
     server: Server, measured: Callable[[str, str], None]
 ) -> None:
@@ -104,7 +104,7 @@ def test_a_body_of_tiny_chunks_without_a_token_is_not_read(
     )
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_a_members_body_of_tiny_chunks_delays_no_other_request(
     server: Server, measured: Callable[[str, str], None]
 ) -> None:
@@ -136,14 +136,14 @@ def repeating(work: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_slow_bodies_delay_no_other_request(server: Server, measured: Callable[[str, str], None]) -> None:
     with slow_clients(server, SLOW_BODIES.values(), 40):
         figures = check_other_clients(server, 2)
     measured(f"40 slow bodies of each of {len(SLOW_BODIES)} framings at a time: other clients are served", figures)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_two_thousand_silent_connections_delay_no_other_request(
     server: Server, measured: Callable[[str, str], None]
 ) -> None:
@@ -172,7 +172,7 @@ def test_a_members_body_that_does_not_arrive_is_a_408(server: Server) -> None:
     assert answer.headers["connection"] == "close"
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_clients_that_read_no_response_delay_no_other_request(
     mongodb_uri: str, mongodb: Database[Document], measured: Callable[[str, str], None]
 ) -> None:
@@ -187,7 +187,7 @@ def test_clients_that_read_no_response_delay_no_other_request(
         measured("16 clients that do not read large answers: other clients are served", check_other_clients(server, 3))
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_a_slow_second_request_does_not_delay_a_stop(mongodb_uri: str, mongodb: Database[Document]) -> None:
     support.fill(mongodb)
     with Server(mongodb_uri, mongodb.name) as server, ExitStack() as stack:
@@ -227,7 +227,7 @@ def test_an_unknown_http_version_is_not_echoed(server: Server) -> None:
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_cpu_bound_requests_do_not_delay_the_probe(
     mongodb_uri: str, mongodb: Database[Document], measured: Callable[[str, str], None]
 ) -> None:

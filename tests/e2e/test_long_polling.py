@@ -112,7 +112,7 @@ def answers(waiters: list[http.client.HTTPConnection]) -> list[list[str]]:
     return types
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_more_waiting_requests_than_threads_delay_no_other_and_are_notified_at_once(
     server: Server, mongodb: Database[Document]
 ) -> None:
@@ -132,7 +132,7 @@ def test_more_waiting_requests_than_threads_delay_no_other_and_are_notified_at_o
         wait_until_waiting(server, 0)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_requests_without_a_free_slot_are_answered_at_once(server: Server) -> None:
     slots = DEFAULT_WORKERS * WAITERS
     connections: list[http.client.HTTPConnection] = []
@@ -155,7 +155,7 @@ def test_a_client_that_disconnects_frees_its_slot(server: Server) -> None:
     wait_until_waiting(server, 0)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_waiting_requests_do_not_delay_a_stop_or_a_reload(server: Server, number: signal.Signals) -> None:
     with ExitStack() as stack:

@@ -41,7 +41,7 @@ def fragile() -> Iterator[mongod.Mongod]:
     server.close()
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_the_service_recovers_from_a_stopped_database(fragile: mongod.Mongod) -> None:
     with DeadlineServer(fragile.uri, "customer_service") as server:
         assert server.get(support.url(), support.bearer()).status == 200

@@ -14,7 +14,7 @@ from tests import support
 if TYPE_CHECKING:
     from tests.support.server import Server
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timed
 
 CROWD = 200
 PROMPT_SECONDS = 3.0  # a stalled thread would take far longer

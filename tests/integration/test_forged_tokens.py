@@ -147,7 +147,7 @@ def test_no_bearer_token_is_asked_for_one(guarded: GuardedServices, authorizatio
     assert_refused(guarded.get("secret", authorization), guarded, "Bearer")
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_a_long_malformed_header_costs_no_time(guarded: GuardedServices) -> None:
     started = time.process_time()
     assert_refused(guarded.get("secret", "Bearer" + " " * 20_000 + "\n" + VALID), guarded)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Open = Callable[..., FlaskClient]
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timed
 
 HONEST = jwk("P-384", kid="honest")
 EXPIRED = 'Bearer error="invalid_token", error_description="The token expired."'

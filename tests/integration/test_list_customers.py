@@ -256,7 +256,7 @@ class TestSearch:
         ):
             assert list(chain(*pages(service.client, {"q": q, "limit": 4}))) == expected
 
-    @pytest.mark.alone
+    @pytest.mark.timed
     def test_hostile_texts_are_literal_and_quick(self, database: Database[Document], service: Service) -> None:
         real = isinstance(database.client, pymongo.MongoClient)
         names = (f"{'A' * 30} {n} CUSTOMER {'a' * n}!"[:300] for n in range(1000 if real else 30))

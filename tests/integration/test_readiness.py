@@ -126,7 +126,7 @@ def test_lasting_checks_that_ran_in_the_background_are_not_repeated(
         assert [next(iter(command)) for command in recorder.commands] == ["ping"]
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("slow", ["ping", "find", "update", "listIndexes"])
 def test_a_slow_database_is_not_waited_for(
     mongodb: Database[Document], monkeypatch: pytest.MonkeyPatch, slow: str

@@ -140,7 +140,7 @@ class TestMemberships:
         database.memberships.insert_one({**MEMBERSHIP, "userId": STRANGER, "role": "viewer"})
         assert worker.client.get(url(), headers=bearer(STRANGER)).status_code == 200
 
-    @pytest.mark.alone
+    @pytest.mark.timed
     def test_a_revoked_member_is_refused_within_100_ms(
         self, start: Callable[..., Worker], database: Database[Document]
     ) -> None:
@@ -371,7 +371,7 @@ def test_an_erased_customer_leaves_the_cache_of_every_worker(start: Callable[...
         assert worker.caches.customers.get((ORGANIZATION, CUSTOMER_ID)) is None
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("entries", [0, 100])
 def test_no_response_is_staler_than_promised(
     start: Callable[..., Worker], database: Database[Document], entries: int

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timed
 
 PATIENCE = 10.0
 PROMPT_SECONDS = 0.25

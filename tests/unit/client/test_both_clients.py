@@ -100,7 +100,7 @@ def test_calls_of_one_client_run_at_once() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_the_client_that_awaits_holds_its_deadline_against_any_answer() -> None:
     """httpx2 itself waits as long again after each informational response."""
 

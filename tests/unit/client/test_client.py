@@ -412,7 +412,7 @@ class TestDeadline:
 BODY_BEGINS = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize(("head", "drop"), [(b"", b""), (BODY_BEGINS, b" ")])
 def test_a_server_that_hangs_is_left_in_time(head: bytes, drop: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:

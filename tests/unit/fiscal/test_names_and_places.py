@@ -110,7 +110,7 @@ class TestPlaces:
 
 
 class TestCost:
-    @pytest.mark.alone
+    @pytest.mark.timed
     def test_reading_the_file_takes_milliseconds_and_a_look_up_next_to_nothing(self) -> None:
         script = (
             "from tests.unit.fiscal.test_names_and_places import *;"
