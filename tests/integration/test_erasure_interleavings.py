@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from customer_service.repository import ensure_indexes
 from tests.support import empty
 from tests.support.interleaving import interleavings
 from tests.unit.repository.test_erasure_interleavings import (
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("is_held", [False, True])
 @pytest.mark.parametrize("other", [import_it, patch, restore])
 def test_no_trace_is_left(mongodb: Database[Document], other: Work, is_held: bool) -> None:
+    ensure_indexes(mongodb)
+
     def fresh() -> Database[Document]:
         empty(mongodb)
         return with_customer(mongodb, deleted=other is restore, retention=HOLD if is_held else None)

@@ -47,14 +47,15 @@ TOMBSTONE = {"_id", "organizationId", "createdAt", "erasedAt", "erasedBy"}
 
 def new_database(*, deleted: bool = False, retention: RetentionChange | None = None) -> Database[Document]:
     """Return a database in memory with one customer."""
-    return with_customer(mongomock.MongoClient().customer_service, deleted=deleted, retention=retention)
+    database: Database[Document] = mongomock.MongoClient().customer_service
+    ensure_indexes(database)
+    return with_customer(database, deleted=deleted, retention=retention)
 
 
 def with_customer(
     database: Database[Document], *, deleted: bool = False, retention: RetentionChange | None = None
 ) -> Database[Document]:
     """Store one customer that a POST with an idempotency key created, and that was changed once."""
-    ensure_indexes(database)
     keys, customers = IdempotencyRepository(database, SCOPE, MEMBER), ErasureRepository(database, SCOPE, WRITER)
     claim = keys.claim("key", BODY)
     database.idempotencyKeys.update_one({}, {"$set": {"customerId": KEY["_id"]}})
