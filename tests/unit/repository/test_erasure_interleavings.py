@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace as with_changes
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import mongomock
@@ -56,6 +56,15 @@ def with_customer(
     database: Database[Document], *, deleted: bool = False, retention: RetentionChange | None = None
 ) -> Database[Document]:
     """Store one customer that a POST with an idempotency key created, and that was changed once."""
+    for name, documents in documents_of_customer(deleted, retention).items():
+        database[name].insert_many(documents)
+    return database
+
+
+@cache
+def documents_of_customer(deleted: bool, retention: RetentionChange | None) -> dict[str, list[Document]]:
+    """Return what is stored of this customer, by the name of the collection."""
+    database: Database[Document] = mongomock.MongoClient().customer_service
     keys, customers = IdempotencyRepository(database, SCOPE, MEMBER), ErasureRepository(database, SCOPE, WRITER)
     claim = keys.claim("key", BODY)
     database.idempotencyKeys.update_one({}, {"$set": {"customerId": KEY["_id"]}})
@@ -66,7 +75,7 @@ def with_customer(
         customers.remove(document)
     if retention:
         customers.change_retention(CUSTOMER_ID, retention, also_blocked=False)
-    return database
+    return {name: list(database[name].find()) for name in database.list_collection_names()}
 
 
 def erase(database: Database[Document]) -> object:
