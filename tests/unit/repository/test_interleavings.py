@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -51,15 +51,16 @@ class Clock(datetime):
 class Skewed(datetime):
     """In each process a minute ahead of the one that looked at it before: its marks look old to the next."""
 
-    own = threading.local()
+    ahead: ContextVar[timedelta] = ContextVar("ahead")
     minutes = count()
 
     @classmethod
     def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
         """Return the time of this process's clock."""
-        if not hasattr(cls.own, "ahead"):
-            cls.own.ahead = timedelta(minutes=next(cls.minutes))
-        ahead: timedelta = cls.own.ahead
+        ahead = cls.ahead.get(None)
+        if ahead is None:  # a greenlet begins without one
+            ahead = timedelta(minutes=next(cls.minutes))
+            cls.ahead.set(ahead)
         return datetime.now(tz) + ahead
 
 
