@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from customer_service.errors.findings import serialize_findings
@@ -14,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class CustomerServiceError(Exception):
-    """The base class of every error that the service raises.
+    """The base class of every error that the service raises; its message is for the log and holds no data."""
 
-    Its message is for the log and holds no data. `members` are further members of the problem document.
-    """
-
-    members: Mapping[str, object] = MappingProxyType({})
+    @property
+    def members(self) -> Mapping[str, object]:
+        """Further members of the problem document."""
+        return {}
 
 
 class SettingsError(CustomerServiceError):
@@ -88,7 +87,11 @@ class InvalidRequest(CustomerServiceError):
         """Store the findings, one for each wrong value."""
         super().__init__(", ".join(sorted({finding.code for finding in findings})))
         self.findings = findings
-        self.members = {"errors": serialize_findings(findings)}
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        """The findings."""
+        return {"errors": serialize_findings(self.findings)}
 
 
 class Duplicate(CustomerServiceError):
@@ -162,4 +165,9 @@ class NotReady(CustomerServiceError):
     def __init__(self, checks: Mapping[str, str]) -> None:
         """Store the state of each dependency."""
         super().__init__("; ".join(f"{name}: {state}" for name, state in checks.items() if state != "ok"))
-        self.members = {"checks": checks}
+        self.checks = checks
+
+    @property
+    def members(self) -> Mapping[str, object]:
+        """The state of each dependency."""
+        return {"checks": self.checks}
