@@ -138,7 +138,7 @@ def upsert_many(customers: CustomerBatchRepository, validated: Sequence[Upsert |
     new ones, and one changes those that differ.
     """
     upserts = [each for each in validated if isinstance(each, Upsert)]
-    found = _find(customers, map(_key, upserts))
+    found = _find_each_once(customers, upserts)
     done = _add_many(customers, [each for each in upserts if _key(each) not in found])
     with suppress(DocumentRefused):  # each is then written singly, and gets its own error
         done |= _change_many(customers, [(each, found[_key(each)]) for each in upserts if _key(each) in found])
@@ -223,6 +223,20 @@ def _find(customers: CustomerBatchRepository, keys: Iterable[tuple[str, str]]) -
         for name, those in values.items()
         for value, document in customers.find_by_keys(name, those).items()
     }
+
+
+def _find_each_once(customers: CustomerBatchRepository, upserts: Sequence[Upsert]) -> dict[tuple[str, str], Document]:
+    """Return the stored customers of the upserts by the key, each by the first key that an upsert has of it.
+
+    The first of them may take the other key from the customer. Another upsert with that key must not be compared with
+    what was stored before: it is tried as a new customer, and then on the newest state.
+    """
+    found = _find(customers, map(_key, upserts))
+    first: dict[Any, tuple[str, str]] = {}
+    for key in map(_key, upserts):
+        if key in found:
+            first.setdefault(found[key]["_id"], key)
+    return {key: found[key] for key in first.values()}
 
 
 def _add(customers: CustomerRepository, new: Upsert) -> UpsertResult:

@@ -163,6 +163,19 @@ class TestImport:
         assert {(each["updatedBy"], each["requestId"]) for each in stored(filled)} == {("cli:import", None)}
         assert [each.name for each in tmp_path.iterdir()] == ["customers.ndjson"]
 
+    def test_a_tax_id_that_an_earlier_row_takes_from_its_customer_is_of_a_new_one(
+        self, shell: Shell, filled: Database[Document], tmp_path: Path
+    ) -> None:
+        file = tmp_path / "customers.ndjson"
+        file.write_bytes(ndjson([numbered(1)]))
+        shell("import", ORGANIZATION, file.name)
+        corrected, other = numbered(1, taxId=numbered(2)["taxId"]), numbered(1, externalId=None)
+        file.write_bytes(ndjson([corrected, other]))
+        done, again = (shell("import", ORGANIZATION, file.name) for _ in range(2))
+        assert done.err == "rows 2  created 1  changed 1  unchanged 0  failed 0\n"
+        assert again.err == "rows 2  created 0  changed 0  unchanged 2  failed 0\n"
+        assert [each["taxId"] for each in stored(filled)] == [corrected["taxId"], other["taxId"]]
+
     @pytest.mark.parametrize("form", ["ndjson", "csv"])
     def test_a_dry_run_says_what_the_import_would_do(
         self, shell: Shell, filled: Database[Document], tmp_path: Path, form: str
