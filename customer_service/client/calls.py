@@ -196,8 +196,10 @@ class CallSender:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _attempt(self, call: Call, deadline: CallDeadline) -> Answer | Failure:
-        request = self._request(call, await self._bearer(), deadline)
-        began = time.monotonic()
+        token = await self._bearer(deadline["read"])
+        if token is None:
+            return _unanswered(call, httpx2.ConnectTimeout("the token did not arrive in time"))
+        request, began = self._request(call, token, deadline), time.monotonic()
         try:
             answer = await self.connection.exchange(request, deadline)
         except httpx2.RequestError as error:
@@ -220,10 +222,14 @@ class CallSender:
         except httpx2.InvalidURL as error:
             raise ValueError(f"these values do not fit into a URL: {error}") from None
 
-    async def _bearer(self) -> str:
-        """Return the caller's token; raises ValueError if no request can have it, and what the function raises."""
+    async def _bearer(self, seconds: float) -> str | None:
+        """Return the caller's token, or None if it is awaited for longer.
+
+        Raises ValueError if no request can have it, and what the caller's function raises.
+        """
         given = self._token if isinstance(self._token, str) else self._token()
-        return sendable("the token", given if isinstance(given, str) else await given)
+        token = given if isinstance(given, str) else await self.connection.within(seconds, given)
+        return token if token is None else sendable("the token", token)
 
 
 def sendable(name: str, value: str) -> str:

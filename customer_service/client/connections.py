@@ -18,7 +18,7 @@ from customer_service import __version__
 from customer_service.client.calls import Answer, Body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
     from typing import TypeVar
 
     from customer_service.client.calls import CallDeadline
@@ -61,6 +61,10 @@ class SyncConnection:
                     body.append(part)
             return Answer(response.status_code, response.headers, bytes(body.content))
 
+    async def within(self, seconds: float, awaited: Awaitable[T]) -> T | None:  # noqa: ARG002 - as in AsyncConnection
+        """Await without an event loop: `run` raises RuntimeError."""
+        return await awaited
+
     async def sleep(self, seconds: float) -> None:
         """Block the thread."""
         time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs this
@@ -80,11 +84,21 @@ class AsyncConnection:
 
     async def exchange(self, request: httpx2.Request, deadline: CallDeadline) -> Answer:
         """Send the request; raises httpx2.RequestError, or UnexpectedAnswer for a body that is too large."""
+        answer = await self.within(deadline["read"] + GRACE_SECONDS, self._exchange(request, deadline))
+        if answer is None:
+            raise httpx2.ReadTimeout("the answer did not end in time")
+        return answer
+
+    async def within(self, seconds: float, awaited: Awaitable[T]) -> T | None:
+        """Return what is awaited, or None if it takes longer; raises what it raises, also a TimeoutError."""
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(deadline["read"] + GRACE_SECONDS):
-                return await self._exchange(request, deadline)
+            async with limit:
+                return await awaited
         except TimeoutError:
-            raise httpx2.ReadTimeout("the answer did not end in time") from None
+            if limit.expired():
+                return None
+            raise
 
     async def _exchange(self, request: httpx2.Request, deadline: CallDeadline) -> Answer:
         async with aclosing(await self._transport.handle_async_request(request)) as response:

@@ -126,6 +126,34 @@ def test_the_client_that_awaits_holds_its_deadline_against_any_answer() -> None:
     assert 0.9 < asyncio.run(main()) < 2
 
 
+def test_a_token_that_never_arrives_is_given_up_at_the_deadline() -> None:
+    async def token() -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def main() -> None:
+        transport = httpx2.MockTransport(lambda _: PAGE)
+        async with AsyncCustomerClient("http://x", token, ORGANIZATION, timeout=0.2, transport=transport) as client:
+            with pytest.raises(Unreachable) as raised:
+                await asyncio.wait_for(client.get(CUSTOMER_ID), 10)
+            assert str(raised.value.__cause__) == "the token did not arrive in time"
+
+    asyncio.run(main())
+
+
+def test_a_timeout_of_the_token_function_is_raised_as_it_is() -> None:
+    async def token() -> str:
+        raise TimeoutError("the identity provider")
+
+    async def main() -> None:
+        transport = httpx2.MockTransport(lambda _: PAGE)
+        async with AsyncCustomerClient("http://x", token, ORGANIZATION, transport=transport) as client:
+            with pytest.raises(TimeoutError, match="the identity provider"):
+                await client.get(CUSTOMER_ID)
+
+    asyncio.run(main())
+
+
 def test_a_call_that_is_cancelled_closes_its_response() -> None:
     closed: list[bool] = []
     begun = asyncio.Event()
