@@ -160,12 +160,10 @@ class CallSender:
     def __init__(self, connection: SyncConnection | AsyncConnection, token: AsyncToken, seconds: float) -> None:
         """Send over this connection; `seconds` is the deadline of each call, with all its attempts and pauses.
 
-        Raises ValueError for a deadline or an address that no call can have.
+        Raises ValueError for a deadline that no call can have.
         """
         if not 0 < seconds < math.inf:
             raise ValueError("timeout: give a number of seconds above 0")
-        if connection.http.base_url.scheme not in {"http", "https"} or not connection.http.base_url.host:
-            raise ValueError("base_url: give an address such as http://localhost:3001")
         self.connection = connection
         self._token = token
         self._seconds = seconds

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -31,6 +31,15 @@ GRACE_SECONDS = 0.1
 """How much later than a step's own timeout a call is cancelled: the timeout's error names the step."""
 
 
+def address_of(base_url: str) -> httpx2.URL:
+    """Return the service's address; raises ValueError for one that no call can have."""
+    with suppress(httpx2.InvalidURL):
+        address = httpx2.URL(base_url)
+        if address.scheme in {"http", "https"} and address.host:
+            return address
+    raise ValueError("base_url: give an address such as http://localhost:3001")
+
+
 def tls_context(base_url: str) -> ssl.SSLContext:
     """Return a new TLS context for a client of this address.
 
@@ -45,9 +54,9 @@ class SyncConnection:
     """Blocks: its coroutines end without an event loop (`run`); threads may share it."""
 
     def __init__(self, base_url: str, transport: httpx2.BaseTransport) -> None:
-        """Send over this transport."""
+        """Send to this address over this transport; raises ValueError for an address that is none."""
         self._transport = transport
-        self.http = httpx2.Client(base_url=base_url, headers=HEADERS, transport=transport)
+        self.http = httpx2.Client(base_url=address_of(base_url), headers=HEADERS, transport=transport)
 
     async def exchange(self, request: httpx2.Request, deadline: CallDeadline) -> Answer:
         """Send the request; raises httpx2.RequestError, or UnexpectedAnswer for a body that is too large.
@@ -78,9 +87,9 @@ class AsyncConnection:
     """Awaits, in asyncio's event loop."""
 
     def __init__(self, base_url: str, transport: httpx2.AsyncBaseTransport) -> None:
-        """Send over this transport."""
+        """Send to this address over this transport; raises ValueError for an address that is none."""
         self._transport = transport
-        self.http = httpx2.AsyncClient(base_url=base_url, headers=HEADERS, transport=transport)
+        self.http = httpx2.AsyncClient(base_url=address_of(base_url), headers=HEADERS, transport=transport)
 
     async def exchange(self, request: httpx2.Request, deadline: CallDeadline) -> Answer:
         """Send the request; raises httpx2.RequestError, or UnexpectedAnswer for a body that is too large."""

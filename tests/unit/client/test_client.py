@@ -689,7 +689,9 @@ class TestRequests:
         with pytest.raises(ValueError, match="timeout: give a number"):
             client_of(Script(found()), timeout=timeout)
 
-    @pytest.mark.parametrize("base_url", ["", "localhost:3001", "ftp://localhost", "http://", "/api"])
+    @pytest.mark.parametrize(
+        "base_url", ["", "localhost:3001", "ftp://localhost", "http://", "/api", "http://[::1", "http://x:port"]
+    )
     def test_an_address_that_is_none(self, base_url: str) -> None:
         with pytest.raises(ValueError, match="base_url: give an address"):
             client_at(base_url)
