@@ -68,6 +68,20 @@ def test_a_second_signal_starts_no_second_drain(worker: DrainingWorker, monkeypa
     assert len(started) == 1
 
 
+def test_a_quick_stop_ends_the_drain(worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    joined: list[float] = []
+    monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 60)
+    monkeypatch.setattr(worker, "notify", lambda: None)
+    monkeypatch.setattr(worker, "_join", joined.append)
+    worker.sockets, worker.is_draining = [], True
+    running = gevent.spawn(worker.run)
+    worker.started.wait()
+    worker.handle_quit(signal.SIGINT, None)
+    running.join(timeout=30)
+    assert running.successful()
+    assert joined == []
+
+
 def test_a_stop_reads_no_setting_again(worker: DrainingWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of a setting may be gone by then."""
     started: list[tuple[object, ...]] = []
