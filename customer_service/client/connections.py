@@ -41,13 +41,13 @@ def address_of(base_url: str) -> httpx2.URL:
 
 
 def tls_context(base_url: str) -> ssl.SSLContext:
-    """Return a new TLS context for a client of this address.
+    """Return a new TLS context for a client of this address; raises ValueError as `address_of`.
 
     For an address without TLS it trusts no certificate: to load the certificate authorities takes 30 ms. Clients do
     not share a context, since the library changes it before each handshake, and on some systems locks it meanwhile.
     """
-    is_plain = base_url.lower().startswith("http:")
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else httpx2.create_ssl_context()
+    has_tls = address_of(base_url).scheme == "https"
+    return httpx2.create_ssl_context() if has_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class SyncConnection:
