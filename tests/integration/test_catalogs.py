@@ -9,12 +9,10 @@ import pytest
 
 from customer_service.fiscal.catalogues import COUNTRIES, USES_BY_REGIME
 from customer_service.fiscal.names_and_places import names_of
-from tests.support import EXAMPLE, IN_MEMORY, STRANGER, Service, bearer, findings, problem
+from tests.support import EXAMPLE, STRANGER, Service, bearer, findings, problem
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
-
-pytestmark = IN_MEMORY
 
 LISTS = ["/catalogs/tax-systems", "/catalogs/invoice-uses", "/catalogs/countries", "/catalogs/states"]
 PATHS = [*LISTS, "/catalogs/zip-codes/86500", "/catalogs/invoice-uses?taxSystem=601"]
@@ -25,6 +23,12 @@ CARDENAS = {
     "municipality": {"code": "002", "name": "Cárdenas"},
     "city": {"code": "01", "name": "Cárdenas"},
 }
+
+
+@pytest.fixture
+def kind() -> str:
+    """The kind of database that every test runs on: none changes the results."""
+    return "mongomock"
 
 
 def get(service: Service, path: str, subject: str = STRANGER, **headers: str) -> TestResponse:

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from customer_service.web.compression import MINIMUM_BYTES
-from tests.support import CUSTOMER_ID, IN_MEMORY, Service, bearer, customers_url, new_customer, url
+from tests.support import CUSTOMER_ID, Service, bearer, customers_url, new_customer, url
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
 
-pytestmark = IN_MEMORY
+@pytest.fixture
+def kind() -> str:
+    """The kind of database that every test runs on: none changes the results."""
+    return "mongomock"
 
 
 @pytest.fixture

@@ -11,13 +11,11 @@ from customer_service.app import create_app
 from customer_service.settings import GatewaySettings, ServerSettings
 from customer_service.web.openapi import PARAMETER
 from tests import support
-from tests.support import IN_MEMORY, Service, bearer, customers_url, problem, url
+from tests.support import Service, bearer, customers_url, problem, url
 from tests.support.openapi import operations_of
 
 if TYPE_CHECKING:
     from werkzeug.test import TestResponse
-
-pytestmark = IN_MEMORY
 
 PAGE = "https://app.example"
 OTHERS = [
@@ -33,6 +31,12 @@ OTHERS = [
     "*",
 ]
 ASKS = {"Origin": PAGE, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+
+
+@pytest.fixture
+def kind() -> str:
+    """The kind of database that every test runs on: none changes the results."""
+    return "mongomock"
 
 
 @pytest.fixture

@@ -11,16 +11,20 @@ import pytest
 from customer_service.app import create_app
 from customer_service.settings import GatewaySettings
 from tests import support
-from tests.support import CUSTOMER_ID, IN_MEMORY, Service, caller, customers_url, new_customer, url
+from tests.support import CUSTOMER_ID, Service, caller, customers_url, new_customer, url
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-pytestmark = IN_MEMORY
-
 PROXY = {"REMOTE_ADDR": "10.0.0.5"}
 PREFIXED = {"X-Forwarded-Prefix": "/crm"}
 BASES = ["", "/api"]
+
+
+@pytest.fixture
+def kind() -> str:
+    """The kind of database that every test runs on: none changes the results."""
+    return "mongomock"
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import jwt
-import pytest
 from bson import ObjectId
 
 from customer_service.app import create_app
@@ -177,10 +176,6 @@ def settings(uri: str = "mongomock://", database: str = "tests", **jwt_settings:
         ServerSettings(),
         NOTHING_KEPT,
     )
-
-
-IN_MEMORY = pytest.mark.parametrize("kind", ["mongomock"])
-"""Marks tests whose result does not depend on the kind of database, so that they run on mongomock alone."""
 
 
 def empty(database: Database[Document]) -> None:
